@@ -1,0 +1,1 @@
+"""Kernels for minisam: `reference/` says in NumPy what each one computes."""

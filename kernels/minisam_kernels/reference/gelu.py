@@ -1,0 +1,19 @@
+"""GELU: a smooth gate that lets x through as far as a standard normal variable would fall below it.
+
+    gelu(x) = x * Phi(x) = x/2 * (1 + erf(x / sqrt(2)))
+
+Symbols   Phi the standard normal distribution function   erf the error function
+Source    Hendrycks and Gimpel 2016, section 2: the exact form, not the tanh approximation.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+
+def gelu(x: np.ndarray) -> np.ndarray:
+    """Element by element; any shape."""
+    erf = np.vectorize(math.erf, otypes=[x.dtype])
+    return 0.5 * x * (1 + erf(x / math.sqrt(2)))

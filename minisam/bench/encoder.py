@@ -1,0 +1,127 @@
+"""The image encoder, side by side with segment-anything's own: same weights, same image, one process."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from minisam.bench.measure import (
+    in_own_process,
+    peak_memory,
+    processor_name,
+    ratio_of_rounds,
+    take_turns,
+    versions,
+)
+from minisam.bench.original import import_original
+from minisam.bench.twins import build_original_encoder, randomise
+from minisam.build import CONFIGS, build_from_config
+
+TOLERANCE = 1e-5
+OURS, ORIGINAL = "minisam", "segment-anything"
+
+
+@dataclass(frozen=True)
+class EncoderReport:
+    """What was measured; times in seconds (one a round), memory in bytes, None where the original is missing."""
+
+    model: str
+    image_size: int
+    threads: int
+    processor: str
+    versions: dict[str, str]
+    seconds: dict[str, list[float]]
+    peak_bytes: dict[str, int]
+    time_ratio: float | None
+    memory_ratio: float | None
+    relative_error: float | None
+
+    @property
+    def agrees(self) -> bool:
+        """Whether both gave the same embedding, up to rounding."""
+        return self.relative_error is None or self.relative_error <= TOLERANCE
+
+    def to_dict(self) -> dict[str, object]:
+        return {"benchmark": "encoder", **asdict(self)}
+
+    def table(self) -> str:
+        """A few lines for people."""
+        lines = [
+            f"{self.model}, {self.image_size} x {self.image_size} pixels, {self.threads} threads, {self.processor}",
+            f"{'':18}{'time, median':>14}{'fastest':>10}{'peak memory':>14}",
+        ]
+        for name, seconds in self.seconds.items():
+            memory = f"{self.peak_bytes[name] / 1e9:.2f} GB"
+            lines.append(f"{name:18}{statistics.median(seconds):12.2f} s{min(seconds):8.2f} s{memory:>14}")
+        if self.time_ratio is not None:
+            lines.append(f"{'ratio':18}{self.time_ratio:14.3f}{'':10}{self.memory_ratio:14.3f}")
+            lines.append(f"largest difference {self.relative_error:.1e} of the largest value")
+        return "\n".join(lines)
+
+
+def measure_encoder(model: str, size: int, threads: int, repeats: int, compare: bool) -> EncoderReport:
+    """Measure our encoder of `model`, built for `size` pixels, and the original's too if `compare`.
+
+    Raises OriginalMissingError where that is not installed.
+    """
+    if compare:
+        import_original()
+    names = [ORIGINAL, OURS] if compare else [OURS]
+    peaks = {name: in_own_process(peak_of_one_run, name, model, size, threads) for name in names}
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        image = random_image(size)
+        runs = {name: encoder_run(name, model, size, image) for name in names}
+        outputs = [run() for run in runs.values()]
+        error = ((outputs[0] - outputs[-1]).abs().max() / outputs[0].abs().max()).item()
+        seconds = take_turns(runs, repeats)
+    finally:
+        torch.set_num_threads(before)
+    return EncoderReport(
+        model=model,
+        image_size=size,
+        threads=threads,
+        processor=processor_name(),
+        versions=versions("minisam", "segment-anything-py"),
+        seconds=seconds,
+        peak_bytes=peaks,
+        time_ratio=ratio_of_rounds(seconds[OURS], seconds[ORIGINAL]) if compare else None,
+        memory_ratio=peaks[OURS] / peaks[ORIGINAL] if compare else None,
+        relative_error=error if compare else None,
+    )
+
+
+def peak_of_one_run(name: str, model: str, size: int, threads: int) -> int:
+    """The peak memory of this process after one image: libraries, weights and activations."""
+    torch.set_num_threads(threads)
+    encoder_run(name, model, size, random_image(size))()
+    return peak_memory()
+
+
+def encoder_run(name: str, model: str, size: int, image: Tensor) -> Callable[[], Tensor]:
+    """A call that encodes the image once, without gradients."""
+    encoder = build_encoder(name, model, size)
+
+    def run() -> Tensor:
+        with torch.no_grad():
+            return encoder(image)
+
+    return run
+
+
+def build_encoder(name: str, model: str, size: int) -> nn.Module:
+    """Our encoder or the original's, with random weights that depend on the model alone."""
+    config = replace(CONFIGS[model], image_size=size)
+    encoder = build_from_config(config).image_encoder if name == OURS else build_original_encoder(config)
+    randomise(encoder, seed=0)
+    return encoder
+
+
+def random_image(size: int) -> Tensor:
+    return torch.randn((1, 3, size, size), generator=torch.Generator().manual_seed(1))

@@ -1,0 +1,84 @@
+"""Time and peak memory of a computation, measured so that two of them can be compared on a busy machine.
+
+Time: the contestants take turns in one process, A B A B …, so that whatever else the machine does slows all of
+them alike; the ratio is the median over the rounds.  Memory: each contestant runs in a process of its own, whose
+peak the operating system keeps.
+"""
+
+from __future__ import annotations
+
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from tqdm import tqdm
+
+Result = TypeVar("Result")
+
+
+def take_turns(contestants: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
+    """Seconds of each contestant in each of `repeats` rounds.  Warm them up before."""
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    with tqdm(total=repeats * len(contestants), desc="timing", disable=None, leave=False) as bar:
+        for _ in range(repeats):
+            for name, run in contestants.items():
+                start = time.perf_counter()
+                run()
+                seconds[name].append(time.perf_counter() - start)
+                bar.update()
+    return seconds
+
+
+def ratio_of_rounds(ours: list[float], theirs: list[float]) -> float:
+    """The median over the rounds of ours / theirs."""
+    return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
+
+
+def in_own_process(function: Callable[..., Result], *arguments: object) -> Result:
+    """`function(*arguments)` in a fresh process; everything must be importable and picklable."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def peak_memory() -> int:
+    """The most memory, in bytes, that this process has held so far.
+
+    On Linux not `ru_maxrss`, which starts at the size of the process that launched this one.
+    """
+    if sys.platform == "linux":
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+        return 1024 * int(status.split("VmHWM:")[1].split()[0])
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def processor_name() -> str:
+    """The model of this machine's processor."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """The versions of Python, torch and the installed ones among `packages`."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"python": platform.python_version(), "torch": torch.__version__}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,131 @@
+"""A network's geometry: as JSON in the header of our own files, and as the shapes its tensors must have."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, fields, replace
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from minisam.build import CONFIGS, SamConfig, build_from_config
+from minisam.errors import CheckpointError
+from minisam.model import Sam
+from minisam.model.attention import Attention
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+METADATA_KEY = "minisam"
+MAX_METADATA_CHARACTERS = 64 * 1024
+MAX_WIDTH = 65_536
+MAX_DEPTH = 128
+MAX_GRID = 1024
+
+
+def name_of(config: SamConfig) -> str:
+    """`vit_b` and so on, or a few words about a geometry that has no name."""
+    heads = config.decoder_heads
+    named = (name for name, known in CONFIGS.items() if replace(known, decoder_heads=heads) == config)
+    return next(named, f"{config.encoder_depth}-block, {config.encoder_dim}-wide, {config.image_size}-pixel")
+
+
+def build_without_memory(config: SamConfig) -> Sam:
+    """The network with tensors that have shapes but no values."""
+    with torch.device("meta"), _NothingRandom():
+        return build_from_config(config)
+
+
+class _NothingRandom(TorchFunctionMode):
+    """Draws no random numbers: on the meta device they, and sums with them, import for more than a second."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if func is nn.init.normal_:
+            return kwargs["tensor"]
+        return torch.zeros(*args, device="cpu") if func is torch.randn else func(*args, **kwargs)
+
+
+@lru_cache(maxsize=32)
+def expected_shapes(config: SamConfig) -> Shapes:
+    """The shape of every tensor of this network."""
+    return shapes_of(build_without_memory(config))
+
+
+def shapes_of(sam: Sam) -> Shapes:
+    return {key: tuple(tensor.shape) for key, tensor in sam.state_dict().items()}
+
+
+def config_of(sam: Sam, identified: SamConfig) -> SamConfig:
+    """`identified`, which comes from the shapes, with what shapes cannot tell read from the modules."""
+    attention = sam.mask_decoder.transformer.get_submodule("final_attn_token_to_image")
+    assert isinstance(attention, Attention)
+    windows = [getattr(block.attn, "window_size", 0) for block in sam.image_encoder.blocks]
+    return replace(
+        identified,
+        window_size=max(windows) or identified.window_size,
+        global_attn_indexes=tuple(index for index, window in enumerate(windows) if not window),
+        decoder_heads=attention.num_heads,
+    )
+
+
+def config_to_json(config: SamConfig, metadata: Mapping[str, Any]) -> str:
+    """Raises CheckpointError where `metadata` is not plain JSON, or too long."""
+    try:
+        text = json.dumps({"config": asdict(config), "metadata": dict(metadata)}, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"metadata must be plain JSON ({error})") from None
+    if len(text) > MAX_METADATA_CHARACTERS:
+        raise CheckpointError(f"metadata takes {len(text)} characters, more than {MAX_METADATA_CHARACTERS}")
+    return text
+
+
+def config_from_json(text: str) -> tuple[SamConfig, dict[str, Any]]:
+    """The geometry and the metadata of a file of ours.
+
+    Raises:
+        CheckpointError: this is not what `config_to_json` writes, or no network can have that geometry.
+    """
+    try:
+        if len(text) > MAX_METADATA_CHARACTERS:
+            raise ValueError
+        record = json.loads(text)
+        config, metadata = dict(record["config"]), dict(record.get("metadata", {}))
+        if set(config) - {field.name for field in fields(SamConfig)}:
+            raise ValueError
+        config["global_attn_indexes"] = tuple(config["global_attn_indexes"])
+        config = SamConfig(**config)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise CheckpointError("has a damaged minisam header; save it again") from None
+    check_geometry(config)
+    return config, metadata
+
+
+def check_geometry(config: SamConfig) -> None:
+    """Raises CheckpointError where no network of this geometry can be built, or none of a sane size."""
+    lengths = {name: value for name, value in asdict(config).items() if name != "global_attn_indexes"}
+    for name, value in [*lengths.items(), *(("global_attn_indexes", index + 1) for index in _whole(config))]:
+        if type(value) is not int or not 1 <= value <= MAX_WIDTH:
+            raise CheckpointError(f"has a geometry that cannot be: {name} is {str(value)[:40]!r}")
+    rules = {
+        "encoder_heads divides encoder_dim": config.encoder_dim % config.encoder_heads == 0,
+        "patch_size divides image_size": config.image_size % config.patch_size == 0,
+        "8 divides prompt_dim": config.prompt_dim % 8 == 0,
+        "decoder_heads divides prompt_dim / 2": config.prompt_dim // 2 % config.decoder_heads == 0,
+        "4 divides mask_in_chans": config.mask_in_chans % 4 == 0,
+        f"at most {MAX_DEPTH} blocks": max(config.encoder_depth, config.decoder_depth) <= MAX_DEPTH,
+        f"at most {MAX_GRID} tokens a side": config.image_size // config.patch_size <= MAX_GRID,
+        "global_attn_indexes name blocks": all(i < config.encoder_depth for i in config.global_attn_indexes),
+    }
+    broken = [rule for rule, holds in rules.items() if not holds]
+    if broken:
+        raise CheckpointError(f"has a geometry that cannot be; it breaks the rule: {broken[0]}")
+
+
+def _whole(config: SamConfig) -> tuple[int, ...]:
+    if any(type(index) is not int for index in config.global_attn_indexes):
+        raise CheckpointError("has a geometry that cannot be: global_attn_indexes are not whole numbers")
+    return config.global_attn_indexes

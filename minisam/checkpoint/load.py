@@ -1,0 +1,106 @@
+"""From a checkpoint file to a network: official .pth, Hugging Face's names, and our own safetensors.
+
+    read the tensors -> segment-anything's key names -> which geometry? -> every name and shape fits?
+    -> every value finite? -> float32 -> network
+
+Every step refuses with one line; nothing is loaded in part.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import torch
+
+from minisam.build import SamConfig
+from minisam.checkpoint.formats import read_tensors
+from minisam.checkpoint.geometry import (
+    METADATA_KEY,
+    build_without_memory,
+    config_from_json,
+    name_of,
+    shapes_of,
+)
+from minisam.checkpoint.huggingface import is_huggingface, rename_huggingface
+from minisam.checkpoint.identify import check_fits, identify_fitting
+from minisam.errors import CheckpointError
+from minisam.model import Sam
+from minisam.model.sam import IMAGENET_MEAN, IMAGENET_STD
+
+
+def load_checkpoint(path: str | os.PathLike[str]) -> Sam:
+    """The network in a checkpoint file, of whatever size it is, in evaluation mode, float32, on the CPU.
+
+    Raises:
+        CheckpointError: the file is damaged, or holds anything but a Segment Anything network.
+    """
+    state_dict, config = load_state_dict(path)
+    # Without memory of its own the network takes the tensors as they are: no random weights to overwrite.
+    sam = build_without_memory(config)
+    sam.load_state_dict(state_dict, strict=True, assign=True)
+    sam.pixel_mean = torch.tensor(IMAGENET_MEAN).view(-1, 1, 1)
+    sam.pixel_std = torch.tensor(IMAGENET_STD).view(-1, 1, 1)
+    return sam
+
+
+def load_state_dict_into(sam: Sam, path: str | os.PathLike[str]) -> None:
+    """Replace the weights of `sam` by those of a checkpoint file.
+
+    Raises:
+        CheckpointError: as `load_checkpoint`, or the file holds a network of another geometry.
+    """
+    state_dict, config = load_state_dict(path)
+    shapes = shapes_of(sam)
+    differing = [key for key, tensor in state_dict.items() if shapes.get(key) != tuple(tensor.shape)]
+    if differing or len(shapes) != len(state_dict):
+        key = (differing or sorted(shapes.keys() - state_dict.keys()))[0]
+        found = list(state_dict[key].shape) if key in state_dict else "missing"
+        wanted = list(shapes[key]) if key in shapes else "no such tensor"
+        raise CheckpointError(
+            f"{os.fspath(path)}: holds {name_of(config)} weights, which this network cannot take: "
+            f"{key} is {found}, expected {wanted}; use load_checkpoint, which builds the network that fits"
+        )
+    sam.load_state_dict(state_dict, strict=True)
+
+
+def load_state_dict(path: str | os.PathLike[str]) -> tuple[dict[str, torch.Tensor], SamConfig]:
+    """Every weight as float32 under segment-anything's key names, and the geometry of the network.
+
+    Raises:
+        CheckpointError: see `load_checkpoint`.
+    """
+    try:
+        tensors, header = read_tensors(path)
+        if is_huggingface(tensors):
+            tensors = rename_huggingface(tensors)
+        shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+        if METADATA_KEY in header:
+            config, _ = config_from_json(header[METADATA_KEY])
+            check_fits(config, shapes)
+        else:
+            config = identify_fitting(shapes)
+        return {key: _finite(key, tensor) for key, tensor in tensors.items()}, config
+    except CheckpointError as error:
+        raise CheckpointError(f"{os.fspath(path)}: {error}") from error.__cause__
+
+
+def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What `save_checkpoint` was given as `metadata`; {} for a file of another origin.
+
+    Raises:
+        CheckpointError: the file is damaged.
+    """
+    try:
+        _, header = read_tensors(path)
+        return config_from_json(header[METADATA_KEY])[1] if METADATA_KEY in header else {}
+    except CheckpointError as error:
+        raise CheckpointError(f"{os.fspath(path)}: {error}") from error.__cause__
+
+
+def _finite(key: str, tensor: torch.Tensor) -> torch.Tensor:
+    """A float32 copy with memory of its own, so that the file may be replaced while the network lives."""
+    values = tensor.detach().to(torch.float32, copy=True, memory_format=torch.contiguous_format)
+    if not values.isfinite().all():
+        raise CheckpointError(f"{key} holds NaN or infinite values; it diverged in training, or is damaged")
+    return values

@@ -1,0 +1,66 @@
+"""`minisam bench`: speed and memory, measured side by side with the original in the same run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+AGREE, DIFFER = 0, 4
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from minisam.build import CONFIGS
+
+    subjects = parser.add_subparsers(dest="subject", metavar="SUBJECT", required=True)
+    encoder = subjects.add_parser("encoder", help="the image encoder against segment-anything's own")
+    encoder.add_argument("--model", choices=tuple(CONFIGS), default="vit_b")
+    encoder.add_argument("--size", type=image_size, help="pixels a side (default: the model's)")
+    encoder.add_argument("--threads", type=positive, default=2, help="CPU threads (default: 2)")
+    encoder.add_argument(
+        "--repeats", type=positive, default=3, help="rounds, in each of which all take a turn"
+    )
+    encoder.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    encoder.add_argument("-o", "--out", type=Path, metavar="FILE", help="write the JSON there as well")
+
+
+def positive(text: str) -> int:
+    """A number of things, at least one."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
+    return int(text)
+
+
+def image_size(text: str) -> int:
+    """A side in pixels that patches of 8 and of 16 divide."""
+    size = positive(text)
+    if size % 16:
+        raise argparse.ArgumentTypeError(f"must be a multiple of 16, got {size}")
+    return size
+
+
+def run(args: argparse.Namespace) -> int:
+    from minisam.bench.encoder import TOLERANCE, measure_encoder
+    from minisam.bench.original import INSTALL_COMMAND, is_installed
+    from minisam.build import CONFIGS
+    from minisam.files import write_atomically
+
+    compare = is_installed()
+    if not compare:
+        print(
+            f"minisam: measuring minisam alone; to compare with the original: {INSTALL_COMMAND}",
+            file=sys.stderr,
+        )
+    size = args.size or CONFIGS[args.model].image_size
+    report = measure_encoder(args.model, size, args.threads, args.repeats, compare)
+    text = json.dumps(report.to_dict(), indent=1)
+    print(text if args.json else report.table())
+    if args.out is not None:
+        write_atomically(args.out, lambda file: file.write(f"{text}\n".encode()))
+    if not report.agrees:
+        print(
+            f"minisam: the embeddings differ by more than {TOLERANCE:g} of the largest value", file=sys.stderr
+        )
+        return DIFFER
+    return AGREE

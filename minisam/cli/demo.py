@@ -1,0 +1,66 @@
+"""`minisam demo`: every kind of prompt on a photo and on a drawn scene, in one figure.  No network, no arguments."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-o", "--out", type=Path, default=Path("minisam_demo.png"), metavar="PNG")
+
+
+def run(args: argparse.Namespace) -> int:
+    import matplotlib
+
+    from minisam.build import build_sam
+    from minisam.data.images import load_image
+    from minisam.data.partworld import render_scenes
+    from minisam.predict import SamPredictor
+    from minisam.show import prompt_figure, save_figure
+
+    photo = load_image(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg")
+    scene = render_scenes(seed=DEMO_SCENE, batch_size=1, image_size=256).images[0].permute(1, 2, 0).numpy()
+    predictor = SamPredictor(build_sam("tiny"))
+    results = []
+    for image, prompts in ((photo, PHOTO_PROMPTS), (scene, SCENE_PROMPTS)):
+        predictor.set_image(image)
+        results += [segment(predictor, image, title, **prompt) for title, prompt in prompts.items()]
+        results.append(refine(predictor, image, results[-1]))
+    save_figure(prompt_figure(results, columns=2), args.out)
+    print(f"figure: {args.out.resolve()}")
+    return 0
+
+
+DEMO_SCENE = 7
+PHOTO_PROMPTS = {
+    "a point": {"points": [[255, 330]], "labels": [1]},
+    "two points": {"points": [[255, 330], [255, 180]], "labels": [1, 0]},
+    "a box": {"boxes": [[135, 20, 380, 260]]},
+}
+SCENE_PROMPTS = {
+    "a point": {"points": [[128, 128]], "labels": [1]},
+    "two points": {"points": [[128, 128], [40, 200]], "labels": [1, 0]},
+    "a box": {"boxes": [[64, 64, 192, 192]]},
+}
+
+
+def segment(predictor, image, title: str, points=None, labels=None, boxes=None):
+    """The masks for one prompt."""
+    from minisam.show import PromptResult
+
+    points, labels, boxes = (None if given is None else np.array(given) for given in (points, labels, boxes))
+    masks, iou_predictions, _ = predictor.predict(points, labels, boxes)
+    return PromptResult(title, image, masks, iou_predictions, points, labels, boxes)
+
+
+def refine(predictor, image, result):
+    """The best mask of a result given back as the prompt."""
+    from minisam.predict.mask_prompt import mask_to_logits
+    from minisam.show import PromptResult
+
+    mask = result.masks[result.iou_predictions.argmax()]
+    masks, iou_predictions, _ = predictor.predict(mask_input=mask_to_logits(mask, predictor.model))
+    return PromptResult("a mask", image, masks, iou_predictions, mask=mask)

@@ -1,0 +1,112 @@
+"""`minisam eval`: clicks, boxes and ambiguity on PartWorld, with 95 % intervals, as a table and a figure."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    network = parser.add_mutually_exclusive_group()
+    network.add_argument(
+        "--model", choices=("tiny", "nano"), default="tiny", help="weights that ship (default: tiny)"
+    )
+    network.add_argument("--checkpoint", type=Path, metavar="FILE", help="weights in a file")
+    parser.add_argument(
+        "--worlds",
+        nargs="+",
+        type=world_name,
+        default=["all"],
+        metavar="WORLD",
+        help="which worlds (default: all)",
+    )
+    parser.add_argument(
+        "--images", type=number_from(1), default=64, metavar="N", help="images of each world (default: 64)"
+    )
+    parser.add_argument(
+        "--targets", type=number_from(1), default=8, metavar="M", help="most masks of an image (default: 8)"
+    )
+    parser.add_argument(
+        "--clicks",
+        type=int,
+        choices=range(1, 10),
+        default=9,
+        metavar="N",
+        help="most clicks on a mask (1 to 9)",
+    )
+    parser.add_argument(
+        "--seed", type=number_from(0), default=0, help="other scenes; never those of training (default: 0)"
+    )
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
+    parser.add_argument("--threads", type=number_from(1), help="CPU threads (default: torch's choice)")
+    parser.add_argument("-o", "--out", type=Path, help="folder for results.json, table.md and figure.png")
+    parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
+
+
+def run(args: argparse.Namespace) -> int:
+    import torch
+    from tqdm import tqdm
+
+    from minisam.build import build_sam
+    from minisam.checkpoint import load_checkpoint
+    from minisam.data.partworld import WORLDS
+    from minisam.evaluate import evaluate_world
+    from minisam.evaluate.figure import save_evaluation_figure
+    from minisam.evaluate.tables import markdown_tables, results_json
+    from minisam.files import write_atomically
+
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    worlds = [world for world in WORLDS if world in args.worlds or "all" in args.worlds]
+    sam = (load_checkpoint(args.checkpoint) if args.checkpoint else build_sam(args.model)).to(args.device)
+    name = args.checkpoint.name if args.checkpoint else args.model
+
+    results = []
+    with tqdm(total=len(worlds) * args.images, unit="image", disable=None) as bar:
+        for world in worlds:
+            bar.set_description(world)
+            results.append(
+                evaluate_world(
+                    sam, world, args.images, args.targets, args.seed, clicks=args.clicks, on_batch=bar.update
+                )
+            )
+
+    about = {
+        "network": name,
+        "image_size": sam.image_encoder.img_size,
+        "images": args.images,
+        "targets_per_image": args.targets,
+        "clicks": args.clicks,
+        "seed": args.seed,
+        "device": args.device,
+        "torch": torch.__version__,
+    }
+    text, table = results_json(results, about), markdown_tables(results)
+    print(text if args.json else table, end="")
+    if args.out:
+        args.out.mkdir(parents=True, exist_ok=True)
+        write_atomically(args.out / "results.json", lambda file: file.write(text.encode()))
+        write_atomically(args.out / "table.md", lambda file: file.write(table.encode()))
+        title = f"{name} on PartWorld, {args.images} images a world"
+        save_evaluation_figure(args.out / "figure.png", results, title)
+        print(f"wrote results.json, table.md and figure.png to {args.out}", file=sys.stderr)
+    return 0
+
+
+def world_name(text: str) -> str:
+    from minisam.data.partworld import WORLDS
+
+    if text != "all" and text not in WORLDS:
+        raise argparse.ArgumentTypeError(f"there is no world {text!r}; choose from: all, {', '.join(WORLDS)}")
+    return text
+
+
+def number_from(lowest: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not text.isdecimal() or int(text) < lowest:
+            raise argparse.ArgumentTypeError(f"a whole number from {lowest} is wanted, not {text!r}")
+        return int(text)
+
+    return number

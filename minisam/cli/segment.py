@@ -1,0 +1,110 @@
+"""`minisam segment`: a prompt on an image file -> masks, as a picture and as data."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+
+from minisam.errors import PromptError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("image", type=Path, metavar="IMAGE")
+    parser.add_argument("--point", type=numbers(2), action="append", default=[], metavar="X,Y", help="foreground point")
+    parser.add_argument("--negative", type=numbers(2), action="append", default=[], metavar="X,Y", help="background point")
+    parser.add_argument("--box", type=numbers(4), action="append", default=[], metavar="X0,Y0,X1,Y1")
+    parser.add_argument("--mask", type=Path, metavar="FILE", help="picture of a mask, white on black, of IMAGE's size")
+    parser.add_argument("--single", action="store_true", help="one mask instead of three")
+    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="weights (default: the tiny ones that ship)")
+    parser.add_argument("-o", "--out", type=Path, metavar="PNG", help="figure (default: IMAGE's name + _masks.png)")
+    parser.add_argument("--json", action="store_true", help="print the masks as JSON with COCO run-length encoding")
+
+
+def numbers(count: int):
+    """An argument type: `count` numbers with commas between them."""
+
+    def parse(text: str) -> list[float]:
+        try:
+            values = [float(word) for word in text.split(",")]
+        except ValueError:
+            values = []
+        if len(values) != count:
+            raise argparse.ArgumentTypeError(f"expected {count} numbers with commas between them, got {text!r}")
+        return values
+
+    return parse
+
+
+def run(args: argparse.Namespace) -> int:
+    if not (args.point or args.negative or args.box or args.mask):
+        raise PromptError("nothing to segment: give --point, --negative, --box or --mask")
+
+    from minisam.build import build_sam
+    from minisam.checkpoint import load_checkpoint
+    from minisam.data.images import load_image
+    from minisam.predict import SamPredictor
+    from minisam.show import PromptResult, prompt_figure, save_figure
+
+    image = load_image(args.image)
+    sam = load_checkpoint(args.checkpoint) if args.checkpoint else build_sam("tiny")
+    points = np.array(args.point + args.negative) if args.point or args.negative else None
+    labels = np.array([1] * len(args.point) + [0] * len(args.negative)) if points is not None else None
+    boxes = np.array(args.box) if args.box else None
+    mask = load_mask(args.mask, image.shape[:2]) if args.mask else None
+
+    predictor = SamPredictor(sam)
+    predictor.set_image(image)
+    masks, iou_predictions, _ = predictor.predict(
+        points, labels, boxes, mask_logits(mask, sam), multimask_output=not args.single
+    )
+    out = args.out or args.image.with_name(args.image.stem + "_masks.png")
+    result = PromptResult(args.image.name, image, masks, iou_predictions, points, labels, boxes, mask)
+    save_figure(prompt_figure([result]), out)
+    if args.json:
+        print(json.dumps({"figure": str(out), "masks": mask_records(masks, iou_predictions)}))
+    else:
+        for index in np.argsort(-iou_predictions):
+            share = masks[index].mean()
+            print(f"mask {index}: predicted IoU {iou_predictions[index]:.3f}, {share:.1%} of the image")
+        print(f"figure: {out}")
+    return 0
+
+
+def load_mask(path: Path, size: tuple[int, ...]) -> np.ndarray:
+    """A picture of a mask as booleans [H, W].  Raises PromptError where its size is not the image's."""
+    from minisam.data.images import load_image
+
+    mask = load_image(path).mean(axis=2) > 127
+    if mask.shape != tuple(size):
+        raise PromptError(f"{path} has {mask.shape[1]} x {mask.shape[0]} pixels, the image {size[1]} x {size[0]}")
+    return mask
+
+
+def mask_logits(mask: np.ndarray | None, sam) -> np.ndarray | None:
+    from minisam.predict.mask_prompt import mask_to_logits
+
+    return None if mask is None else mask_to_logits(mask, sam)
+
+
+def mask_records(masks: np.ndarray, iou_predictions: np.ndarray) -> list[dict]:
+    """One JSON record a mask: COCO run-length encoding, area in pixels, box (x, y, width, height), predicted IoU."""
+    from minisam.data.rle import compress_rle, encode_rle
+
+    records = []
+    for mask, iou in zip(masks, iou_predictions, strict=True):
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        box = [0, 0, 0, 0]
+        if len(rows):
+            box = [int(columns[0]), int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1]
+        records.append(
+            {
+                "segmentation": compress_rle(encode_rle(mask)),
+                "area": int(mask.sum()),
+                "bbox": box,
+                "predicted_iou": float(iou),
+            }
+        )
+    return records

@@ -1,0 +1,41 @@
+"""`minisam train`: train a preset on PartWorld; start it again to go on where it stopped."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--preset", choices=("nano", "tiny"), default="nano")
+    parser.add_argument("-o", "--out", type=Path, help="folder of the run (default: runs/PRESET)")
+    parser.add_argument("--steps", type=int, help="optimiser steps (default: the preset's)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
+    parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32")
+    parser.add_argument("--threads", type=int, help="CPU threads (default: torch's choice)")
+    parser.add_argument("--save-every", type=int, default=200, metavar="STEPS", help="steps between saves")
+
+
+def run(args: argparse.Namespace) -> int:
+    import torch
+
+    from minisam.checkpoint import save_checkpoint
+    from minisam.train.presets import RECIPES
+    from minisam.train.trainer import TrainingRun
+
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    recipe = RECIPES[args.preset]
+    if args.steps:
+        recipe = replace(recipe, steps=args.steps)
+    folder = args.out or Path("runs") / args.preset
+    training = TrainingRun(
+        args.preset, folder, recipe, args.seed, args.device, args.precision, save_every=args.save_every
+    )
+    sam = training.run()
+    path = folder / "model.safetensors"
+    save_checkpoint(sam.cpu(), path, metadata={"preset": args.preset, "steps": str(recipe.steps), "seed": str(args.seed)})
+    print(f"trained {recipe.steps} steps on {training.images} images in {training.seconds:.0f} s: {path}")
+    return 0

@@ -1,0 +1,74 @@
+"""Smooth light over the whole image, at low resolution: lamp fall-off, drifting clouds of light, vignette, shadows.
+
+Shadows: the map of painter's order is shifted along the lamp; where something higher comes to lie over a pixel,
+that pixel is in its shadow.  Right behind an edge, the same with a small neighbourhood gives contact shadow.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional as F
+
+from minisam.data.partworld.tape import Tape
+from minisam.data.partworld.worlds import World
+
+
+@dataclass
+class Air:
+    """Numbers of each image [B]: two light gradients, vignette, shadow and contact strength, shadow offset [B, 2]."""
+
+    gradient: torch.Tensor
+    waves: torch.Tensor
+    vignette: torch.Tensor
+    shadow: torch.Tensor
+    contact: torch.Tensor
+    offset: torch.Tensor
+
+
+def sample_air(tape: Tape, world: World) -> Air:
+    """Draw the light of every image."""
+    u = tape.uniform(16)
+    uneven = world.uneven
+    angle = 2 * math.pi * u[:, 0]
+    gradient = uneven * 0.7 * (u[:, 1] ** 2)[:, None] * torch.stack((angle.cos(), angle.sin()), -1)
+    waves = torch.stack((uneven * 0.25 * u[:, 2] ** 2, 2 + 5 * u[:, 3], 2 + 5 * u[:, 4], 6.3 * u[:, 5]), -1)
+    vignette = uneven * 0.6 * (2 * u[:, 6] - 1).clamp_min(0)
+    shadow = world.shadow * 0.7 * (1.6 * u[:, 7] - 0.6).clamp_min(0)
+    contact = world.shadow * 0.5 * u[:, 8]
+    reach = 0.03 + 0.12 * u[:, 9]
+    cast = 2 * math.pi * u[:, 10]
+    offset = reach[:, None] * torch.stack((cast.cos(), cast.sin()), -1)
+    return Air(gradient, waves, vignette, shadow, contact, offset)
+
+
+def air_map(air: Air, depth: torch.Tensor, images: range) -> torch.Tensor:
+    """Brightness [n, 1, s, s] from painter's order `depth` int32 [n, S, S], with s of at least 32."""
+    device = depth.device
+    step = max(2, depth.shape[1] // 64)
+    height = depth[:, ::step, ::step].float()[:, None]
+    n, s = len(height), height.shape[-1]
+
+    def numbers(values: torch.Tensor) -> torch.Tensor:
+        return values[images.start : images.stop].to(device)[..., None, None]
+
+    line = (torch.arange(s, device=device) + 0.5) / s * 2 - 1
+    x, y = line.expand(n, s, s), line[:, None].expand(n, s, s)
+    gx, gy = numbers(air.gradient).unbind(1)
+    swing, fx, fy, phase = numbers(air.waves).unbind(1)
+    light = 1 + gx * x + gy * y + swing * torch.sin(fx * x + phase) * torch.cos(fy * y - phase)
+    light = light * (1 - numbers(air.vignette) * (x * x + y * y) / 2)
+
+    shift_x, shift_y = numbers(2 * air.offset).unbind(1)
+    grid = torch.stack((x - shift_x, y - shift_y), -1)
+    shifted = F.grid_sample(height, grid, mode="nearest", padding_mode="border", align_corners=False)
+    around = F.pad(height, (2, 2, 2, 2), mode="replicate")
+    beside = torch.maximum(around[:, :, 2:-2, :-4], around[:, :, 2:-2, 4:])
+    beside = torch.maximum(beside, torch.maximum(around[:, :, :-4, 2:-2], around[:, :, 4:, 2:-2]))
+    hidden = torch.cat((shifted > height, beside > height), 1).float()
+    box = torch.full((2, 1, 5, 5), 1 / 25, device=device)
+    cast, near = F.conv2d(F.pad(hidden, (2, 2, 2, 2), mode="replicate"), box, groups=2).unbind(1)
+    dark = (1 - numbers(air.shadow) * cast) * (1 - numbers(air.contact) * near)
+    return (light * dark).clamp_(0.15, 2.0)[:, None]

@@ -1,0 +1,6 @@
+"""How good a network's masks are: clicks, boxes, ambiguity and the ranking of its answers."""
+
+from minisam.evaluate.bootstrap import Estimate
+from minisam.evaluate.world import WorldResult, evaluate_world
+
+__all__ = ["Estimate", "WorldResult", "evaluate_world"]

@@ -1,0 +1,106 @@
+"""A simulated user: clicks on a thing, looks at the mask, clicks where it is most wrong, and so on.
+
+    click 1      the deepest pixel of the thing, or a random one
+    click n + 1  the deepest pixel of the error, missed or spilled over, whichever goes deeper (RITM, SAM 2):
+                 foreground where the mask missed, background where it spilled over; where nothing is wrong,
+                 the deepest pixel of the background
+
+The first click asks for three masks, all later ones for mask 0.  The mask shown, of three the one with the
+highest predicted IoU, goes back in as un-thresholded logits.  Masks are judged at the full size of the image.
+
+P prompts   C masks of a prompt   N clicks   S image size   h, w pixels of the mask logits
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from minisam.evaluate.distance import interior_points
+from minisam.evaluate.iou import mask_iou
+from minisam.model import Sam
+from minisam.model.prompt_encoder import BACKGROUND, FOREGROUND
+
+
+@dataclass(frozen=True)
+class Prompted:
+    """P prompts on several images: embeddings [I, E, h', w'] and which image each prompt is on, [P]."""
+
+    sam: Sam
+    embeddings: Tensor
+    image_index: Tensor
+
+    def predict(
+        self,
+        points: tuple[Tensor, Tensor] | None = None,
+        boxes: Tensor | None = None,
+        mask_input: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Logits [P, C, h, w] and predicted IoU [P, C]: C is 3 for a first prompt, 1 with a mask input."""
+        sparse, dense = self.sam.prompt_encoder(points, boxes, mask_input)
+        image_pe = self.sam.prompt_encoder.get_dense_pe()
+        logits, iou = self.sam.mask_decoder(
+            self.embeddings,
+            image_pe,
+            sparse,
+            dense,
+            multimask_output=mask_input is None,
+            image_index=self.image_index,
+        )
+        return logits.float(), iou.float()
+
+
+@dataclass(frozen=True)
+class ClickSession:
+    """What a user saw: the three masks of the first click [P, 3, ...], then one mask a click, [P, N]."""
+
+    first_click: Tensor
+    """(x, y), [P, 2] int64."""
+    first_masks: Tensor
+    """[P, 3, S, S] bool."""
+    first_iou: Tensor
+    """[P, 3], true."""
+    first_predicted_iou: Tensor
+    """[P, 3], as the network thinks."""
+    shown_iou: Tensor
+    """[P, N], true, of the mask shown after each click."""
+
+
+def simulate_clicks(prompted: Prompted, targets: Tensor, first_click: Tensor, count: int) -> ClickSession:
+    """`count` clicks on each of the targets [P, S, S] (bool), from the given first one, [P, 2] int64 as (x, y)."""
+    coords, labels = first_click[:, None], first_click.new_full((len(targets), 1), FOREGROUND)
+    logits, predicted = prompted.predict(points=(coords.float(), labels))
+    first_masks = full_size_masks(logits, targets.shape[-1])
+    first_iou = mask_iou(first_masks, targets[:, None])
+    prompts, shown = torch.arange(len(targets), device=targets.device), predicted.argmax(dim=1)
+    logits, masks = logits[prompts, shown][:, None], first_masks[prompts, shown]
+
+    shown_iou = [first_iou[prompts, shown]]
+    for _ in range(count - 1):
+        click, label = next_clicks(masks, targets)
+        coords = torch.cat([coords, click[:, None]], dim=1)
+        labels = torch.cat([labels, label[:, None]], dim=1)
+        logits, _ = prompted.predict(points=(coords.float(), labels), mask_input=logits)
+        masks = full_size_masks(logits, targets.shape[-1])[:, 0]
+        shown_iou.append(mask_iou(masks, targets))
+    return ClickSession(first_click, first_masks, first_iou, predicted, torch.stack(shown_iou, dim=1))
+
+
+def next_clicks(masks: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Where masks [P, S, S] differ most from targets: coordinates [P, 2] int64 as (x, y), and labels [P]."""
+    missed, spilled = targets & ~masks, masks & ~targets
+    perfect = ~(missed | spilled).flatten(1).any(dim=1)
+    spilled = torch.where(perfect[:, None, None], ~targets, spilled)
+    points, depth = interior_points(torch.cat([missed, spilled]))
+    (miss_point, spill_point), (miss_depth, spill_depth) = points.chunk(2), depth.chunk(2)
+    missed_deeper = miss_depth > spill_depth
+    click = torch.where(missed_deeper[:, None], miss_point, spill_point)
+    return click, torch.where(missed_deeper, FOREGROUND, BACKGROUND)
+
+
+def full_size_masks(logits: Tensor, size: int) -> Tensor:
+    """Logits [P, C, h, w] -> masks [P, C, size, size] bool: bilinear, then > 0."""
+    return F.interpolate(logits, (size, size), mode="bilinear", align_corners=False) > 0

@@ -1,0 +1,86 @@
+"""Every prompt that a target gets, and how good the answers are: two click sessions and a box."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from minisam.data.partworld import SceneBatch
+from minisam.evaluate.clicks import Prompted, full_size_masks, simulate_clicks
+from minisam.evaluate.distance import interior_points
+from minisam.evaluate.iou import mask_iou, valid_iou
+from minisam.evaluate.targets import choose_targets
+from minisam.model import Sam
+from minisam.train.prompts import sample_pixels, tight_boxes
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """P targets.  `…_iou` and `…_predicted`: of the three masks of a first prompt, [P, 3]."""
+
+    image_index: Tensor
+    """[P], the image of each target."""
+    centre_iou: Tensor
+    centre_predicted: Tensor
+    centre_shown: Tensor
+    """[P, N]: IoU of the mask shown after each click, the first in the centre of the target."""
+    random_iou: Tensor
+    random_predicted: Tensor
+    random_shown: Tensor
+    """[P, N], the first click anywhere on the target."""
+    box_iou: Tensor
+    box_predicted: Tensor
+    valid_iou: Tensor
+    """[P], of the mask shown after a click in the centre."""
+
+    @staticmethod
+    def join(parts: list[Measurements]) -> Measurements:
+        """All targets of `parts`, on the CPU; image indices are kept as they are."""
+        names = [field.name for field in fields(Measurements)]
+        return Measurements(
+            **{name: torch.cat([getattr(part, name) for part in parts]).cpu() for name in names}
+        )
+
+
+def measure_scenes(
+    sam: Sam, scenes: SceneBatch, targets_per_image: int, clicks: int, seed: int, prompts_per_batch: int = 64
+) -> list[Measurements]:
+    """Measure `sam` on targets of `scenes`, which have its input's size; an element for each batch of prompts."""
+    device = scenes.images.device
+    image_index, nodes = choose_targets(scenes, targets_per_image, torch.Generator().manual_seed(seed))
+    generator = torch.Generator(device).manual_seed(seed)
+    embeddings = sam.image_encoder(sam.preprocess(scenes.images))
+    batches = zip(image_index.split(prompts_per_batch), nodes.split(prompts_per_batch), strict=True)
+    return [
+        measure_targets(Prompted(sam, embeddings, images), scenes, batch, clicks, generator)
+        for images, batch in batches
+        if len(images)
+    ]
+
+
+def measure_targets(
+    prompted: Prompted, scenes: SceneBatch, nodes: Tensor, clicks: int, generator: torch.Generator
+) -> Measurements:
+    """Prompt for each of `nodes` [P] by clicks in its centre, clicks at random and its box."""
+    images, prompts = prompted.image_index, torch.arange(len(nodes), device=nodes.device)
+    levels = scenes.level[images, nodes].long()
+    targets = scenes.labels[images, levels] == nodes[:, None, None]
+    size = targets.shape[-1]
+    centre = simulate_clicks(prompted, targets, interior_points(targets)[0], clicks)
+    scattered = simulate_clicks(prompted, targets, sample_pixels(targets, generator), clicks)
+    box_logits, box_predicted = prompted.predict(boxes=tight_boxes(targets))
+    centre_mask = centre.first_masks[prompts, centre.first_predicted_iou.argmax(dim=1)]
+    return Measurements(
+        image_index=images,
+        centre_iou=centre.first_iou,
+        centre_predicted=centre.first_predicted_iou,
+        centre_shown=centre.shown_iou,
+        random_iou=scattered.first_iou,
+        random_predicted=scattered.first_predicted_iou,
+        random_shown=scattered.shown_iou,
+        box_iou=mask_iou(full_size_masks(box_logits, size), targets[:, None]),
+        box_predicted=box_predicted,
+        valid_iou=valid_iou(centre_mask, scenes.labels[images], centre.first_click),
+    )

@@ -1,0 +1,63 @@
+"""Results as a Markdown table for people and as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from minisam.evaluate.bootstrap import Estimate
+from minisam.evaluate.world import CLICK_COUNTS, WorldResult
+
+MASKS = {
+    "oracle": "1 click, best of 3",
+    "top1": "1 click, top-1",
+    "valid_iou": "validIoU",
+    "box_oracle": "box, best of 3",
+    "box_top1": "box, top-1",
+}
+CLICKS = {
+    f"{first}_{count}": f"{count} ({first})" for first in ("centre", "random") for count in CLICK_COUNTS
+}
+RANKING = {
+    "spearman": "Spearman",
+    "rank_agreement": "pairs in order",
+    "top1_gain": "top-1 − mean of 3",
+    "calibration_error": "calibration error",
+}
+
+
+def markdown_tables(results: Sequence[WorldResult]) -> str:
+    """Three tables with a row for each world: masks, clicks, ranking; ± is half of the 95 % interval."""
+    parts = [
+        ("mIoU of one prompt", MASKS),
+        ("mIoU after N clicks, the first in the centre or at random", CLICKS),
+        ("Predicted IoU against true IoU, the three masks of a click in the centre", RANKING),
+    ]
+    return "\n\n".join(f"{title}\n\n{markdown_table(results, columns)}" for title, columns in parts) + "\n"
+
+
+def markdown_table(results: Sequence[WorldResult], columns: dict[str, str]) -> str:
+    """One table; `columns` maps metrics to headings, those that no world has are left out."""
+    columns = {metric: heading for metric, heading in columns.items() if metric in results[0].metrics}
+    rows = [
+        ["world", "masks", *columns.values()],
+        *([r.world, str(r.masks), *(cell(r.metrics[metric]) for metric in columns)] for r in results),
+    ]
+    if len(results) > 1:
+        means = (sum(r.metrics[metric].value for r in results) / len(results) for metric in columns)
+        rows.append(["mean", str(sum(r.masks for r in results)), *(f"{mean:.3f}" for mean in means)])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in rows]
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def cell(value: Estimate) -> str:
+    return f"{value.value:.3f} ± {(value.high - value.low) / 2:.3f}"
+
+
+def results_json(results: Sequence[WorldResult], about: dict[str, object]) -> str:
+    """`about` the evaluation, then every metric with both ends of its interval, by world."""
+    worlds = {result.world: asdict(result) for result in results}
+    return json.dumps({"about": about, "worlds": worlds}, indent=2) + "\n"

@@ -1,0 +1,131 @@
+"""One world, one network: how good its masks are, with 95 % intervals.
+
+    oracle       IoU of the best of the three masks of one click in the centre of the target
+    top1         IoU of the one with the highest predicted IoU, which a user would be shown
+    valid_iou    IoU of that one with whichever of whole, part and subpart under the click it fits best
+    box_…        the same for the target's box as prompt
+    centre_N     IoU of the mask shown after N clicks, the first in the centre; random_N, the first anywhere
+
+and how well the three predicted IoUs of a click in the centre rank its masks:
+
+    spearman            rank correlation of predicted and true IoU over all masks of all prompts
+    rank_agreement      share of pairs of masks of one prompt that are in the right order (chance: 0.5)
+    top1_gain           IoU of the mask ranked first minus the mean of the three
+    calibration_error   mean |predicted − true IoU|, after averaging each in ten bins of the predicted one
+
+A mean over masks weighs every mask alike (SAM section 7.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from minisam.errors import MinisamError
+from minisam.evaluate.bootstrap import Estimate, estimate, image_weights
+from minisam.evaluate.measure import Measurements, measure_scenes
+from minisam.evaluate.statistics import (
+    calibration_bins,
+    expected_calibration_error,
+    pair_agreement,
+    weighted_mean,
+    weighted_spearman,
+)
+from minisam.evaluate.targets import evaluation_scenes
+from minisam.model import Sam
+
+CLICK_COUNTS = (1, 2, 3, 5, 9)
+
+
+@dataclass(frozen=True)
+class WorldResult:
+    """What was measured on one world.
+
+    `reliability` has a point for each tenth of predicted IoU that occurred: mean predicted, mean true, masks.
+    """
+
+    world: str
+    images: int
+    masks: int
+    metrics: dict[str, Estimate]
+    reliability: list[tuple[float, float, int]]
+
+
+@torch.inference_mode()
+def evaluate_world(
+    sam: Sam,
+    world: str,
+    images: int = 64,
+    targets_per_image: int = 8,
+    seed: int = 0,
+    clicks: int = 9,
+    prompts_per_batch: int = 64,
+    on_batch: Callable[[int], object] | None = None,
+) -> WorldResult:
+    """Measure `sam`, at its present input size and on its device, on `images` scenes of a world.
+
+    `clicks` 1 to 9; fewer are quicker.  `on_batch` is told how many images have just been done.  Whether the
+    network was in training mode stays as it was.
+
+    Raises MinisamError where no scene has anything large enough to be a target.
+    """
+    was_training, parts, done = sam.training, [], 0
+    sam.eval()
+    try:
+        for scenes in evaluation_scenes(world, images, sam.image_encoder.img_size, seed, sam.device):
+            measured = measure_scenes(sam, scenes, targets_per_image, clicks, seed + done, prompts_per_batch)
+            for part in measured:
+                parts.append(replace(part, image_index=part.image_index + done))
+            done += len(scenes.images)
+            if on_batch is not None:
+                on_batch(len(scenes.images))
+    finally:
+        sam.train(was_training)
+    if not parts:
+        raise MinisamError(
+            f"none of {images} images of world {world!r} has a mask to measure; ask for more images"
+        )
+    return summarise(world, images, Measurements.join(parts))
+
+
+def summarise(world: str, images: int, measured: Measurements) -> WorldResult:
+    """All metrics of a world from what was measured on its targets."""
+    weights = image_weights(measured.image_index)
+
+    def mean(values: Tensor) -> Estimate:
+        return estimate(lambda weights: weighted_mean(values.double(), weights), weights)
+
+    metrics = {
+        "oracle": mean(measured.centre_iou.amax(dim=1)),
+        "top1": mean(measured.centre_shown[:, 0]),
+        "valid_iou": mean(measured.valid_iou),
+        "box_oracle": mean(measured.box_iou.amax(dim=1)),
+        "box_top1": mean(top_ranked(measured.box_iou, measured.box_predicted)),
+        "random_oracle": mean(measured.random_iou.amax(dim=1)),
+    }
+    for first, shown in (("centre", measured.centre_shown), ("random", measured.random_shown)):
+        for count in CLICK_COUNTS:
+            if count <= shown.shape[1]:
+                metrics[f"{first}_{count}"] = mean(shown[:, count - 1])
+
+    iou, predicted = measured.centre_iou, measured.centre_predicted
+    flat_iou, flat_predicted = iou.flatten().double(), predicted.flatten().double()
+    mask_weights = weights.repeat_interleave(iou.shape[1], dim=1)
+    metrics["spearman"] = estimate(lambda w: weighted_spearman(flat_predicted, flat_iou, w), mask_weights)
+    metrics["rank_agreement"] = mean(pair_agreement(predicted, iou))
+    metrics["top1_gain"] = mean(top_ranked(iou, predicted) - iou.mean(dim=1))
+    metrics["calibration_error"] = estimate(
+        lambda w: expected_calibration_error(flat_predicted, flat_iou, w), mask_weights
+    )
+
+    bins = torch.stack(calibration_bins(flat_predicted, flat_iou, mask_weights[:1]))[:, 0].T.tolist()
+    reliability = [(predicted_sum / n, true_sum / n, int(n)) for n, predicted_sum, true_sum in bins if n]
+    return WorldResult(world, images, len(measured.image_index), metrics, reliability)
+
+
+def top_ranked(iou: Tensor, predicted: Tensor) -> Tensor:
+    """True IoU [P] of the mask with the highest predicted one, both [P, C]."""
+    return iou.gather(1, predicted.argmax(dim=1, keepdim=True)).squeeze(1)

@@ -1,0 +1,36 @@
+"""Hypernetwork mask heads: each mask token predicts the weights of its own per-pixel linear classifier.
+
+    mask[m, y, x] = f_m(token_m) · upscaled[:, y, x]            f_m a small MLP   (SAM section A; MaskFormer)
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class HypernetworkHead(nn.Module):
+    """An MLP of `num_layers` linear layers with ReLU between them, [..., input_dim] -> [..., output_dim].
+
+    It makes the pixel weights of one mask, and in the same shape the IoU predictions; segment-anything calls
+    it `MLP`.
+    """
+
+    def __init__(
+        self, input_dim: int, hidden_dim: int, output_dim: int, num_layers: int, sigmoid_output: bool = False
+    ) -> None:
+        super().__init__()
+        widths = [input_dim, *[hidden_dim] * (num_layers - 1), output_dim]
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.sigmoid_output = sigmoid_output
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers[:-1]:
+            x = F.relu(layer(x))
+        x = self.layers[-1](x)
+        return x.sigmoid() if self.sigmoid_output else x
+
+
+def hypernetwork_masks(weights: Tensor, upscaled: Tensor) -> Tensor:
+    """weights [B, M, C] · upscaled embedding [B, C, h, w] -> mask logits [B, M, h, w]."""
+    return (weights @ upscaled.flatten(2)).unflatten(2, upscaled.shape[-2:])

@@ -1,0 +1,119 @@
+"""Self-attention over a whole grid of tokens with decomposed relative positions (MViTv2; ViTDet; SAM section A).
+
+    scores[n, m] = scale · q_n · k_m  +  q_n · R_h[i_n − i_m]  +  q_n · R_w[j_n − j_m]
+
+Token n sits at grid row i_n and column j_n.  Both position terms use the *unscaled* query: segment-anything
+does, and its weights depend on it.  rel_h[n, i] and rel_w[n, j] hold the two terms compactly; their outer sum
+is an L × L bias that for a 1024-pixel image has 4096² entries a head, so it is only ever built for a few
+hundred queries at a time, small enough to stay in the processor's cache.
+
+B batch   N heads   D head dim   H, W grid   L = H·W tokens   C = N·D channels   R table rows
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+BIAS_ENTRIES_PER_BLOCK = 2**22
+
+
+class RelPosAttention(nn.Module):
+    """[B, H, W, C] -> [B, H, W, C], every token attending to all H·W.
+
+    `input_size` is the grid for which the tables are made, 2·H − 1 and 2·W − 1 rows; on another grid they are
+    interpolated linearly.  segment-anything calls this class `Attention`; the parameters have its names.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int = 8,
+        qkv_bias: bool = True,
+        use_rel_pos: bool = True,
+        input_size: tuple[int, int] = (64, 64),
+    ) -> None:
+        super().__init__()
+        head_dim = dim // num_heads
+        self.num_heads = num_heads
+        self.scale = head_dim**-0.5
+        self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias)
+        self.proj = nn.Linear(dim, dim)
+        self.use_rel_pos = use_rel_pos
+        if use_rel_pos:
+            self.rel_pos_h = nn.Parameter(torch.zeros(2 * input_size[0] - 1, head_dim))
+            self.rel_pos_w = nn.Parameter(torch.zeros(2 * input_size[1] - 1, head_dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        B, H, W, C = x.shape
+        qkv = self.qkv(x).reshape(B, H * W, 3, self.num_heads, C // self.num_heads)
+        q_bnld, k_bnld, v_bnld = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        if self.use_rel_pos:
+            rel_h, rel_w = decomposed_rel_pos(q_bnld, self.rel_pos_h, self.rel_pos_w, (H, W))
+            out_bnld = rel_pos_attention(q_bnld, k_bnld, v_bnld, rel_h, rel_w, self.scale)
+        else:
+            out_bnld = F.scaled_dot_product_attention(q_bnld, k_bnld, v_bnld, scale=self.scale)
+        return self.proj(out_bnld.transpose(1, 2).reshape(B, H, W, C))
+
+
+def rel_pos_attention(q: Tensor, k: Tensor, v: Tensor, rel_h: Tensor, rel_w: Tensor, scale: float) -> Tensor:
+    """softmax(scale · q kᵀ + rel_h ⊕ rel_w) v, never holding the L × L bias of all heads.
+
+    q, k, v [B, N, L, D]; rel_h [B, N, L, H] and rel_w [B, N, L, W], the unscaled q·R; returns [B, N, L, D].
+    Where gradients are needed and there is more than one block, the bias is built again on the way back.
+    """
+    B, N, L, _ = q.shape
+    heads = max(1, BIAS_ENTRIES_PER_BLOCK // (B * L * L))
+    rows = max(1, BIAS_ENTRIES_PER_BLOCK // (B * L))
+    if heads >= N or q.device.type != "cpu":
+        return _attend(q, k, v, rel_h, rel_w, scale)
+
+    recompute = torch.is_grad_enabled() and any(t.requires_grad for t in (q, k, v, rel_h, rel_w))
+    attend = partial(checkpoint, _attend, use_reentrant=False) if recompute else _attend
+    groups_blgd = []
+    for head in range(0, N, heads):
+        q_g, k_g, v_g, rel_h_g, rel_w_g = (t[:, head : head + heads] for t in (q, k, v, rel_h, rel_w))
+        k_g, v_g = k_g.contiguous(), v_g.contiguous()
+        blocks = zip(
+            q_g.split(rows, dim=2), rel_h_g.split(rows, dim=2), rel_w_g.split(rows, dim=2), strict=True
+        )
+        out = [
+            attend(q_r, k_g, v_g, rel_h_r, rel_w_r, scale).transpose(1, 2) for q_r, rel_h_r, rel_w_r in blocks
+        ]
+        groups_blgd.append(torch.cat(out, dim=1))
+    return torch.cat(groups_blgd, dim=2).transpose(1, 2)
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor, rel_h: Tensor, rel_w: Tensor, scale: float) -> Tensor:
+    bias = (rel_h[..., :, None] + rel_w[..., None, :]).flatten(-2)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scale)
+
+
+def decomposed_rel_pos(
+    q: Tensor, rel_pos_h: Tensor, rel_pos_w: Tensor, grid: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
+    """What query n gives to key row i and to key column j: rel_h [..., L, H] and rel_w [..., L, W].
+
+    q [..., L, D], unscaled, with L = H·W tokens in row order; rel_pos_h, rel_pos_w [R, D].
+    """
+    H, W = grid
+    q_hwd = q.unflatten(-2, (H, W))
+    rel_h = torch.einsum("...hwd,hkd->...hwk", q_hwd, relative_position_table(rel_pos_h, H))
+    rel_w = torch.einsum("...hwd,wkd->...hwk", q_hwd, relative_position_table(rel_pos_w, W))
+    return rel_h.flatten(-3, -2), rel_w.flatten(-3, -2)
+
+
+def relative_position_table(table: Tensor, size: int) -> Tensor:
+    """[R, D] -> [size, size, D]: entry [i, j] is the row for offset i − j of a table with 2·size − 1 rows.
+
+    A table of another length is interpolated linearly first (align_corners=False), as in segment-anything.
+    """
+    rows = 2 * size - 1
+    if table.shape[0] != rows:
+        table = F.interpolate(table.T[None], size=rows, mode="linear").squeeze(0).T
+    index = torch.arange(size, device=table.device)
+    return table[index[:, None] - index[None, :] + size - 1]

@@ -1,0 +1,132 @@
+"""From a prompt on an image to masks: the encoder runs once an image, the decoder once a prompt."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from minisam.data.images import check_image_array
+from minisam.model import Sam
+from minisam.predict.prompts import check_boxes, check_mask, check_points
+from minisam.predict.resize_longest_side import ResizeLongestSide
+
+
+class SamPredictor:
+    """`set_image`, then `predict` as often as you like; segment-anything's methods, shapes and results."""
+
+    def __init__(self, sam_model: Sam) -> None:
+        self.model = sam_model
+        self.transform = ResizeLongestSide(sam_model.image_encoder.img_size)
+        self.reset_image()
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.device
+
+    def reset_image(self) -> None:
+        """Forget the image."""
+        self.is_image_set = False
+        self.features: Tensor | None = None
+        self.original_size: tuple[int, int] = (0, 0)
+        self.input_size: tuple[int, int] = (0, 0)
+
+    def set_image(self, image: NDArray[np.uint8], image_format: str = "RGB") -> None:
+        """Encode an image [H, W, 3] uint8.
+
+        Raises ImageError where it is anything else, ValueError for a format other than RGB and BGR.
+        """
+        if image_format not in ("RGB", "BGR"):
+            raise ValueError(f"image_format must be RGB or BGR, got {image_format!r}")
+        image = check_image_array(image)
+        if image_format != self.model.image_format:
+            image = image[..., ::-1]
+        resized = self.transform.apply_image(np.ascontiguousarray(image))
+        pixels = torch.from_numpy(resized).to(self.device).permute(2, 0, 1)[None]
+        self.set_torch_image(pixels, (image.shape[0], image.shape[1]))
+
+    @torch.no_grad()
+    def set_torch_image(self, transformed_image: Tensor, original_image_size: tuple[int, int]) -> None:
+        """Encode an image [1, 3, h, w] already scaled to the network's size, 0 … 255.
+
+        Raises ValueError where its longest side is not the network's.
+        """
+        size = self.model.image_encoder.img_size
+        if transformed_image.dim() != 4 or transformed_image.shape[1] != 3 or max(transformed_image.shape[2:]) != size:
+            raise ValueError(
+                f"set_torch_image takes [1, 3, h, w] with a longest side of {size}, got {tuple(transformed_image.shape)}"
+            )
+        self.reset_image()
+        self.original_size = original_image_size
+        self.input_size = (transformed_image.shape[2], transformed_image.shape[3])
+        self.features = self.model.image_encoder(self.model.preprocess(transformed_image))
+        self.is_image_set = True
+
+    def predict(
+        self,
+        point_coords: NDArray | None = None,
+        point_labels: NDArray | None = None,
+        box: NDArray | None = None,
+        mask_input: NDArray | None = None,
+        multimask_output: bool = True,
+        return_logits: bool = False,
+    ) -> tuple[NDArray, NDArray, NDArray]:
+        """Masks for one prompt, in pixels of the original image.
+
+        point_coords [N, 2] as (x, y) with point_labels [N] (1 foreground, 0 background); box [4] or several
+        boxes [N, 4]; mask_input [1, h, w], the low-resolution logits of an earlier prediction.  Returns masks
+        [C, H, W] (bool, or logits), predicted IoU [C], low-resolution logits [C, h, w].
+
+        Raises PromptError for a prompt that cannot be used, RuntimeError before `set_image`.
+        """
+        self._require_image()
+        coords = labels = boxes = masks = None
+        if point_coords is not None or point_labels is not None:
+            points, label_values = check_points(point_coords, point_labels, self.original_size)
+            coords = torch.from_numpy(self.transform.apply_coords(points, self.original_size)).to(self.device)[None]
+            labels = torch.from_numpy(label_values).to(self.device)[None]
+        if box is not None:
+            checked = torch.from_numpy(check_boxes(box, self.original_size)).to(self.device).reshape(1, -1, 4)
+            boxes = self.transform.apply_boxes_torch(checked, self.original_size)
+        if mask_input is not None:
+            logits = check_mask(mask_input, self.model.prompt_encoder.mask_input_size)
+            masks = torch.from_numpy(logits).to(self.device)[None]
+        predicted = self.predict_torch(coords, labels, boxes, masks, multimask_output, return_logits)
+        masks_np, iou_np, low_res_np = (tensor[0].cpu().numpy() for tensor in predicted)
+        return masks_np, iou_np, low_res_np
+
+    @torch.no_grad()
+    def predict_torch(
+        self,
+        point_coords: Tensor | None,
+        point_labels: Tensor | None,
+        boxes: Tensor | None = None,
+        mask_input: Tensor | None = None,
+        multimask_output: bool = True,
+        return_logits: bool = False,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Masks for B prompts at once, already in the scale of the network's input (see `transform`).
+
+        point_coords [B, N, 2], point_labels [B, N], boxes [B, 4] or [B, n, 4], mask_input [B, 1, h, w].
+        Returns masks [B, C, H, W], predicted IoU [B, C], low-resolution logits [B, C, h, w].
+        """
+        features = self._require_image()
+        points = (point_coords, point_labels) if point_coords is not None and point_labels is not None else None
+        sparse, dense = self.model.prompt_encoder(points, boxes, mask_input)
+        low_res_masks, iou_predictions = self.model.mask_decoder(
+            features, self.model.prompt_encoder.get_dense_pe(), sparse, dense, multimask_output
+        )
+        masks = self.model.postprocess_masks(low_res_masks, self.input_size, self.original_size)
+        if not return_logits:
+            masks = masks > self.model.mask_threshold
+        return masks, iou_predictions, low_res_masks
+
+    def get_image_embedding(self) -> Tensor:
+        """The embedding of the image that is set, [1, E, h, w]."""
+        return self._require_image()
+
+    def _require_image(self) -> Tensor:
+        if self.features is None:
+            raise RuntimeError("no image is set: call set_image(image) before predict")
+        return self.features

@@ -1,0 +1,40 @@
+"""Drawing images, masks and prompts on matplotlib axes, with segment-anything's well-known look."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+BLUE = (30 / 255, 144 / 255, 1.0)
+MASK_OPACITY = 0.6
+
+
+def show_image(axes: Axes, image: NDArray[np.uint8], title: str = "") -> None:
+    """An image [H, W, 3] without ticks."""
+    axes.imshow(image)
+    axes.set_title(title, fontsize=10)
+    axes.set_axis_off()
+
+
+def show_mask(axes: Axes, mask: NDArray[np.bool_], color: tuple[float, float, float] = BLUE) -> None:
+    """A mask [H, W] as a translucent layer with a white outline."""
+    overlay = np.zeros((*mask.shape, 4))
+    overlay[mask] = (*color, MASK_OPACITY)
+    axes.imshow(overlay)
+    if mask.any() and not mask.all():
+        axes.contour(mask, levels=[0.5], colors="white", linewidths=0.8)
+
+
+def show_points(axes: Axes, coords: NDArray, labels: NDArray, size: float = 180) -> None:
+    """Points [N, 2] as stars: green for label 1, red for label 0."""
+    for label, color in ((1, "green"), (0, "red")):
+        chosen = coords[labels == label]
+        axes.scatter(*chosen.T, s=size, c=color, marker="*", edgecolors="white", linewidths=1.0)
+
+
+def show_box(axes: Axes, box: NDArray) -> None:
+    """A box (x0, y0, x1, y1) in green."""
+    x0, y0, x1, y1 = box
+    axes.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, edgecolor="green", facecolor="none", linewidth=2))

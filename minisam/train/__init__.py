@@ -1,0 +1,1 @@
+"""Training: losses, simulated prompts, the optimiser's recipe and the loop."""

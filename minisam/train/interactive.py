@@ -1,0 +1,70 @@
+"""The rounds of interactive training on one batch of prompts (SAM section A, "Training algorithm").
+
+Round 0 gives one prompt and trains the best of masks 1 to 3.  Every later round feeds the previous mask back,
+as unthresholded logits, with one more point from its error region, or with nothing new in a mask-only round;
+more than one prompt leaves no doubt, so those rounds train mask 0.  After round 0 the mask with the highest
+*predicted* IoU is the one fed back and corrected, as a user would see it.  No gradient flows through the
+feedback.  All rounds share one image embedding and count alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from minisam.model import Sam
+from minisam.train.losses import SegmentationLoss, segmentation_loss
+from minisam.train.prompts import corrective_points, first_prompts
+from minisam.train.targets import low_resolution_targets
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """How many rounds follow the first: `corrective` with a new point, `mask_only` without (the paper: 8 and 2)."""
+
+    corrective: int = 8
+    mask_only: int = 2
+
+    def schedule(self, generator: torch.Generator | None = None) -> list[bool]:
+        """Whether each later round has a new point.  One mask-only round is last, the others at random places."""
+        later = [True] * self.corrective
+        for _ in range(self.mask_only - 1):
+            later.insert(int(torch.randint(0, len(later) + 1, (), generator=generator)), False)
+        return later + [False] * (self.mask_only > 0)
+
+
+def interactive_rounds(
+    sam: Sam,
+    image_embeddings: Tensor,
+    image_index: Tensor,
+    masks: Tensor,
+    schedule: list[bool],
+    generator: torch.Generator | None = None,
+) -> list[SegmentationLoss]:
+    """The losses of round 0 and of every round in `schedule`.
+
+    image_embeddings [I, E, h, w]; image_index [P], the image of each prompt; masks [P, S, S] (bool, none empty)
+    at the size of the network's input.
+    """
+    image_pe = sam.prompt_encoder.get_dense_pe()
+    targets = low_resolution_targets(masks, sam.prompt_encoder.mask_input_size)
+    coords, labels = first_prompts(masks, generator=generator)
+    dense = sam.prompt_encoder(None, None, None)[1].expand(len(masks), -1, -1, -1)
+    embeddings = image_embeddings[image_index]
+
+    losses: list[SegmentationLoss] = []
+    feedback: Tensor | None = None
+    for new_point in [False, *schedule]:
+        if feedback is not None:
+            dense = sam.prompt_encoder.mask_downscaling(feedback)
+            if new_point:
+                more_coords, more_labels = corrective_points(feedback[:, 0], targets, masks.shape[-1], generator)
+                coords, labels = torch.cat([coords, more_coords], 1), torch.cat([labels, more_labels], 1)
+        sparse = sam.prompt_encoder.embed_points(coords, labels, pad=False)
+        logits, iou = sam.mask_decoder(embeddings, image_pe, sparse, dense, multimask_output=feedback is None)
+        losses.append(segmentation_loss(logits, iou, targets))
+        shown = iou.detach().argmax(dim=1)
+        feedback = logits.detach()[torch.arange(len(shown)), shown][:, None].float()
+    return losses

@@ -1,0 +1,70 @@
+"""What each preset trains, for how long, and in which phases.
+
+From scratch a network first settles on empty masks, and stays there while masks are small and rounds are many
+(the paper starts from MAE weights instead).  So training comes in phases: larger objects, one prompt and few
+pixels first; then the world as it is, corrections, and the full size.  The network is the same in all of them:
+its positions are interpolated to each size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from minisam.train.interactive import Rounds
+from minisam.train.targets import MIN_AREA
+
+
+@dataclass(frozen=True)
+class Phase:
+    """From `start`, a share of all steps, until the next phase."""
+
+    start: float
+    image_size: int
+    batch_size: int
+    prompts_per_image: int
+    rounds: Rounds = Rounds(0, 0)
+    single_round_share: float = 0.0
+    """The share of steps that stop after the first prompt."""
+    object_scale: float = 1.0
+    min_area: float = MIN_AREA
+    """The smallest target, as a share of the image."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything about a training run but its seed, device and precision."""
+
+    steps: int
+    phases: tuple[Phase, ...]
+    lr: float = 1e-3
+    weight_decay: float = 0.05
+    layer_decay: float = 1.0
+    warmup: int = 100
+    milestones: tuple[float, ...] = (2 / 3, 0.96)
+    drop_path: float = 0.0
+    dropout: float = 0.0
+    clip_norm: float = 1.0
+
+    def phase_at(self, step: int) -> Phase:
+        return [phase for phase in self.phases if phase.start * self.steps <= step][-1]
+
+
+RECIPES: dict[str, Recipe] = {
+    "nano": Recipe(
+        steps=3600,
+        lr=2e-3,
+        phases=(
+            Phase(0.0, 64, 8, 8, object_scale=2.0, min_area=0.04),
+            Phase(0.4, 64, 8, 8, Rounds(2, 1), single_round_share=0.7, object_scale=1.25),
+        ),
+    ),
+    "tiny": Recipe(
+        steps=6000,
+        phases=(
+            Phase(0.0, 128, 8, 16, object_scale=2.0, min_area=0.04),
+            Phase(0.4, 128, 8, 16, Rounds(3, 1), single_round_share=0.75, object_scale=1.25),
+            Phase(0.7, 256, 8, 8, Rounds(3, 1), single_round_share=0.75, object_scale=1.25),
+        ),
+        milestones=(0.88, 0.97),
+    ),
+}

@@ -1,0 +1,86 @@
+"""A simulated annotator: first a point or a rough box, then points where the last mask was wrong (SAM section A).
+
+    first prompt   a uniform foreground point, or the box with noise N(0, (0.1 · side)²) of at most 20/1024 of
+                   the image, each with probability 1/2
+    correction     a uniform point of the error region: foreground where the mask missed, background where it
+                   spilled over; where nothing is wrong, a background point
+
+Every first prompt makes two tokens (a point and its padding, or two corners), so points and boxes go through
+the network in one batch.  Points are (x, y) in pixels of the network's input.
+
+P prompts   N points so far   S image size   h, w pixels of the mask logits
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from minisam.model.prompt_encoder import BACKGROUND, BOTTOM_RIGHT, FOREGROUND, PADDING, TOP_LEFT
+
+BOX_NOISE = 0.1
+MAX_BOX_NOISE = 20 / 1024
+
+
+def first_prompts(
+    masks: Tensor, box_probability: float = 0.5, generator: torch.Generator | None = None
+) -> tuple[Tensor, Tensor]:
+    """For masks [P, S, S] (bool, none empty): coordinates [P, 2, 2] and labels [P, 2] of a point or a box."""
+    P, device = masks.shape[0], masks.device
+    points = sample_pixels(masks, generator).float()
+    corners = noisy_boxes(masks, generator).unflatten(1, (2, 2))
+    as_point = torch.stack([points, torch.zeros_like(points)], dim=1)
+    use_box = torch.rand(P, device=device, generator=generator) < box_probability
+    coords = torch.where(use_box[:, None, None], corners, as_point)
+    box_labels, point_labels = torch.tensor([[TOP_LEFT, BOTTOM_RIGHT], [FOREGROUND, PADDING]], device=device)
+    return coords, torch.where(use_box[:, None], box_labels, point_labels)
+
+
+def corrective_points(
+    logits: Tensor, targets: Tensor, image_size: int, generator: torch.Generator | None = None
+) -> tuple[Tensor, Tensor]:
+    """One point for each prompt from the error of its mask: coordinates [P, 1, 2] and labels [P, 1].
+
+    logits [P, h, w]; targets [P, h, w], foreground where > 0.5.  A point sits in the middle of its
+    low-resolution pixel.
+    """
+    predicted, wanted = logits > 0, targets > 0.5
+    errors = predicted ^ wanted
+    perfect = ~errors.flatten(1).any(dim=1)
+    region = torch.where(perfect[:, None, None], ~wanted, errors)
+    cells = sample_pixels(region, generator)
+    labels = wanted.flatten(1).gather(1, (cells[:, 1] * wanted.shape[-1] + cells[:, 0])[:, None])
+    scale = image_size / logits.shape[-1]
+    coords = (cells + 0.5) * scale - 0.5
+    return coords[:, None], torch.where(labels, FOREGROUND, BACKGROUND)
+
+
+def sample_pixels(region: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """A uniform pixel of each region [P, h, w] (bool) -> [P, 2] int64 as (x, y); (0, 0) where it is empty."""
+    flat = region.flatten(1)
+    running_count = flat.cumsum(dim=1, dtype=torch.int32)
+    count = running_count[:, -1:]
+    draw = torch.rand(count.shape, device=region.device, generator=generator)
+    rank = (draw * count).to(torch.int32).clamp(max=(count - 1).clamp(min=0))
+    index = torch.searchsorted(running_count, rank + 1).squeeze(1).clamp(max=flat.shape[1] - 1)
+    index = torch.where(count.squeeze(1) > 0, index, 0)
+    return torch.stack([index % region.shape[-1], index // region.shape[-1]], dim=1)
+
+
+def tight_boxes(masks: Tensor) -> Tensor:
+    """Masks [P, H, W] (bool, none empty) -> [P, 4] as (x0, y0, x1, y1): the outermost pixels."""
+    columns, rows = masks.any(dim=1), masks.any(dim=2)
+    x0, y0 = columns.byte().argmax(dim=1), rows.byte().argmax(dim=1)
+    x1 = masks.shape[2] - 1 - columns.flip(1).byte().argmax(dim=1)
+    y1 = masks.shape[1] - 1 - rows.flip(1).byte().argmax(dim=1)
+    return torch.stack([x0, y0, x1, y1], dim=1).float()
+
+
+def noisy_boxes(masks: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Tight boxes [P, 4] with the paper's noise, kept inside the image."""
+    boxes = tight_boxes(masks)
+    size = masks.shape[-1]
+    sides = (boxes[:, 2:] - boxes[:, :2] + 1).repeat(1, 2)
+    noise = torch.randn(boxes.shape, device=boxes.device, generator=generator) * BOX_NOISE * sides
+    limit = MAX_BOX_NOISE * size
+    return (boxes + noise.clamp(-limit, limit)).clamp(0, size - 1)

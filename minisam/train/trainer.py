@@ -1,0 +1,206 @@
+"""The training loop: render scenes, simulate prompts, step; killed at any moment, it goes on bit for bit.
+
+Everything random in step t comes from (seed, t) alone, so a run that resumes needs only the weights, the
+optimiser and t.  They are written together, atomically, every `save_every` steps.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from minisam.build import CONFIGS, build_from_config
+from minisam.data.partworld import render_scenes
+from minisam.errors import CheckpointError
+from minisam.files import write_atomically
+from minisam.model import Sam
+from minisam.train.figure import save_progress_figure
+from minisam.train.initialise import initialise_
+from minisam.train.interactive import interactive_rounds
+from minisam.train.optimizer import build_optimizer, set_learning_rate
+from minisam.train.presets import RECIPES, Recipe
+from minisam.train.targets import node_masks, sample_nodes
+
+METRICS = ("step", "seconds", "images", "lr", "loss", "focal", "dice", "iou_loss", "oracle", "top1", "last", "rounds")
+AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass
+class TrainingRun:
+    """One run in a folder: metrics.csv, progress.png, state.pt to resume from, and model.safetensors at the end."""
+
+    preset: str
+    folder: Path
+    recipe: Recipe
+    seed: int = 0
+    device: str = "cpu"
+    precision: str = "fp32"
+    save_every: int = 200
+
+    def __post_init__(self) -> None:
+        torch.manual_seed(self.seed)
+        config = CONFIGS[self.preset]
+        self.sam = build_from_config(config, self.recipe.drop_path, self.recipe.dropout)
+        initialise_(self.sam)
+        self.sam.to(self.device).train()
+        self.optimizer = build_optimizer(
+            self.sam, self.recipe.lr, self.recipe.weight_decay, self.recipe.layer_decay, config.encoder_depth
+        )
+        self.scaler = torch.amp.GradScaler(self.device, enabled=self.precision == "fp16")  # pyright: ignore
+        self.step = 0
+        self.seconds = 0.0
+        self.images = 0
+
+    def run(self, progress_bar: bool | None = None) -> Sam:
+        """Train to the last step and return the network, in evaluation mode.
+
+        `progress_bar` None shows one on a terminal only.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.resume()
+        rows = read_rows(self.folder / "metrics.csv", self.step)
+        bar = tqdm(total=self.recipe.steps, initial=self.step, disable=None if progress_bar is None else not progress_bar)
+        while self.step < self.recipe.steps:
+            rows.append(self.train_step())
+            bar.update()
+            if self.step % 20 == 0:
+                recent = rows[-20:]
+                bar.set_postfix_str(
+                    f"loss {mean_of(recent, 'loss'):.3f} IoU {mean_of(recent, 'oracle'):.3f} "
+                    f"{self.images / self.seconds:.1f} img/s"
+                )
+            if self.step % self.save_every == 0 or self.step == self.recipe.steps:
+                self.save(rows)
+        bar.close()
+        self.sam.set_image_size(CONFIGS[self.preset].image_size)
+        return self.sam.eval()
+
+    def train_step(self) -> dict[str, float]:
+        """One optimiser step; returns its row of the metrics."""
+        started = time.perf_counter()
+        step, phase = self.step, self.recipe.phase_at(self.step)
+        generator = torch.Generator(self.device).manual_seed(hash_seed(self.seed, step))
+        torch.manual_seed(hash_seed(self.seed, step) + 1)
+        factor = set_learning_rate(
+            self.optimizer, step, self.recipe.steps, self.recipe.warmup, self.recipe.milestones
+        )
+        self.sam.set_image_size(phase.image_size)
+
+        scenes = render_scenes(
+            hash_seed(self.seed, step),
+            phase.batch_size,
+            phase.image_size,
+            device=self.device,
+            object_scale=phase.object_scale,
+        )
+        nodes = sample_nodes(scenes, phase.prompts_per_image, generator, phase.min_area)
+        masks = node_masks(scenes, nodes).flatten(0, 1)
+        image_index = torch.arange(phase.batch_size, device=self.device).repeat_interleave(phase.prompts_per_image)
+        single = torch.rand((), device=self.device, generator=generator).item() < phase.single_round_share
+        schedule = [] if single else phase.rounds.schedule(torch.Generator().manual_seed(hash_seed(self.seed, step)))
+
+        dtype = AUTOCAST[self.precision]
+        autocast = torch.autocast(self.device, dtype) if dtype else nullcontext()
+        with autocast:
+            embeddings = self.sam.image_encoder(self.sam.preprocess(scenes.images))
+            losses = interactive_rounds(self.sam, embeddings, image_index, masks, schedule, generator)
+        loss = torch.stack([round.total for round in losses]).mean()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+        self.scaler.unscale_(self.optimizer)
+        torch.nn.utils.clip_grad_norm_(self.sam.parameters(), self.recipe.clip_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+
+        self.step += 1
+        self.images += phase.batch_size
+        row = {
+            "step": float(self.step),
+            "images": float(self.images),
+            "lr": self.recipe.lr * factor,
+            "loss": loss.item(),
+            "focal": losses[0].focal.item(),
+            "dice": losses[0].dice.item(),
+            "iou_loss": losses[0].iou.item(),
+            "oracle": losses[0].true_iou.amax(dim=1).mean().item(),
+            "top1": losses[0].shown_iou.mean().item(),
+            "last": losses[-1].shown_iou.mean().item(),
+            "rounds": float(len(losses)),
+        }
+        self.seconds += time.perf_counter() - started
+        return {"seconds": self.seconds, **row}
+
+    def save(self, rows: list[dict[str, float]]) -> None:
+        """Write metrics, figure and state, each atomically; the state last, for it says which rows count."""
+        write_rows(self.folder / "metrics.csv", rows)
+        save_progress_figure(self.folder / "progress.png", rows, self.preset)
+        state = {
+            "about": json.dumps(self.about()),
+            "step": self.step,
+            "seconds": self.seconds,
+            "images": self.images,
+            "model": self.sam.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+        }
+        write_atomically(self.folder / "state.pt", lambda file: torch.save(state, file))
+
+    def resume(self) -> None:
+        """Take up the state in the folder, if there is one.
+
+        Raises CheckpointError where it is damaged or belongs to a run with other settings.
+        """
+        path = self.folder / "state.pt"
+        if not path.exists():
+            return
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)
+            about = json.loads(state["about"])
+        except Exception as error:
+            raise CheckpointError(f"{path} cannot be read; delete it to train from the start") from error
+        if about != json.loads(json.dumps(self.about())):
+            raise CheckpointError(f"{path} is from a run with other settings; choose another --out or delete it")
+        self.sam.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.step, self.seconds, self.images = state["step"], state["seconds"], state["images"]
+
+    def about(self) -> dict[str, object]:
+        """The settings that decide the result."""
+        return {
+            "preset": self.preset,
+            "seed": self.seed,
+            "precision": self.precision,
+            "recipe": asdict(self.recipe),
+            "network": asdict(CONFIGS[self.preset]),
+        }
+
+
+def hash_seed(seed: int, step: int) -> int:
+    """One number for (seed, step), far from those of other seeds."""
+    return (seed * 1_000_003 + step * 7919 + 1) % (2**31 - 1)
+
+
+def mean_of(rows: list[dict[str, float]], key: str) -> float:
+    return sum(row[key] for row in rows) / max(1, len(rows))
+
+
+def read_rows(path: Path, steps: int) -> list[dict[str, float]]:
+    """The first `steps` rows of a metrics file; none where there is no file."""
+    if steps == 0 or not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)][:steps]
+
+
+def write_rows(path: Path, rows: list[dict[str, float]]) -> None:
+    lines = [",".join(METRICS)] + [",".join(f"{row[name]:.6g}" for name in METRICS) for row in rows]
+    write_atomically(path, lambda file: file.write(("\n".join(lines) + "\n").encode()))

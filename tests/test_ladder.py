@@ -1,0 +1,90 @@
+"""Folder = role, file name = component: what has one name in every folder stays complete."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+REFERENCE = ROOT / "kernels" / "minisam_kernels" / "reference"
+COMPONENTS = sorted(path.stem for path in REFERENCE.glob("[!_]*.py"))
+# Components that PyTorch brings along or that are a step of a larger box: their file in minisam/model/.
+PART_OF = {
+    "cross_attention": "attention",
+    "gelu": "prompt_encoder",
+    "layer_norm": "two_way_transformer",
+    "mask_encoding": "prompt_encoder",
+    "point_encoding": "prompt_encoder",
+    "softmax": "attention",
+}
+
+
+def imported_modules(path: Path) -> set[str]:
+    """The dotted names that a Python file imports, wherever in the file it does so."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def packages(path: Path) -> set[str]:
+    return {name.split(".")[0] for name in imported_modules(path)}
+
+
+def python_files(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+def test_the_components_are_all_found():
+    assert {"attention", "patch_embed", "rel_pos_attention", "two_way_transformer"} <= set(COMPONENTS)
+    assert set(PART_OF) <= set(COMPONENTS)
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_reference_has_a_module_and_both_have_tests(component):
+    home = PART_OF.get(component, component)
+    assert (ROOT / "minisam" / "model" / f"{home}.py").is_file()
+    own_test = ROOT / "tests" / "kernels" / f"test_{component}.py"
+    model_test = ROOT / "tests" / "model" / f"test_{home}.py"
+    assert f"minisam_kernels.reference.{component}" in imported_modules(own_test)
+    assert f"minisam.model.{home}" in imported_modules(model_test)
+    assert any(name.startswith("minisam_kernels.reference.") for name in imported_modules(model_test))
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_reference_is_numpy_alone_defines_its_name_and_is_in_the_index(component):
+    path = REFERENCE / f"{component}.py"
+    assert packages(path) - sys.stdlib_module_names <= {"numpy", "minisam_kernels"}
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert component in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    docstring = ast.get_docstring(tree) or ""
+    assert "Symbols" in docstring and "Source" in docstring
+    index = (ROOT / "kernels" / "README.md").read_text(encoding="utf-8")
+    assert f"minisam_kernels/reference/{component}.py" in index
+    assert f"tests/kernels/test_{component}.py" in index
+
+
+def test_dependencies_point_one_way():
+    for path in python_files("minisam/model"):
+        assert not packages(path) & {"triton", "minisam_kernels"}, path
+    for path in python_files("kernels/minisam_kernels"):
+        assert "minisam" not in packages(path), path
+
+
+def test_the_folder_kernels_is_not_a_package():
+    """Hugging Face's `kernels` owns that import name, and transformers looks for it."""
+    assert not (ROOT / "kernels" / "__init__.py").exists()
+    spec = importlib.util.find_spec("kernels")
+    assert spec is None or spec.origin is None or ROOT not in Path(spec.origin).resolve().parents
+
+
+def test_no_file_is_named_after_nothing():
+    found = python_files("minisam", "kernels", "tests", "lessons")
+    assert not [path for path in found if path.stem in {"util", "utils"}]

@@ -1,0 +1,72 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from minisam.train.losses import dice_loss, focal_loss, mask_iou, segmentation_loss
+
+
+def random_problem(seed, prompts=3, masks=3, size=5):
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(prompts, masks, size, size, generator=generator) * 3
+    iou = torch.rand(prompts, masks, generator=generator)
+    targets = (torch.rand(prompts, size, size, generator=generator) > 0.5).float()
+    return logits, iou, targets
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(st.integers(0, 10_000))
+def test_focal_loss_of_hard_targets_is_the_published_formula(seed):
+    logits, _, targets = random_problem(seed)
+    targets = targets[:, None]
+    p = logits.double().sigmoid()
+    p_t = torch.where(targets > 0.5, p, 1 - p)
+    alpha_t = torch.where(targets > 0.5, 0.25, 0.75)
+    expected = (-alpha_t * (1 - p_t) ** 2 * p_t.log()).mean(dim=(-2, -1))
+    torch.testing.assert_close(focal_loss(logits, targets).double(), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_focal_loss_with_gamma_zero_and_equal_weights_is_half_cross_entropy():
+    logits, _, targets = random_problem(1)
+    targets = targets[:, None]
+    expected = 0.5 * F.binary_cross_entropy_with_logits(logits, targets.expand_as(logits), reduction="none").mean((-2, -1))
+    torch.testing.assert_close(focal_loss(logits, targets, alpha=0.5, gamma=0.0), expected)
+
+
+def test_dice_loss_by_hand():
+    logits = torch.tensor([[[100.0, -100.0], [100.0, -100.0]]])
+    targets = torch.tensor([[[1.0, 1.0], [0.0, 0.0]]])
+    assert dice_loss(logits, targets).item() == pytest.approx(1 - (2 * 1 + 1) / (2 + 2 + 1))
+
+
+def test_mask_iou_by_hand_and_of_two_empty_masks():
+    a = torch.tensor([[[1, 1], [0, 0]], [[0, 0], [0, 0]]], dtype=torch.bool)
+    b = torch.tensor([[[1, 0], [1, 0]], [[0, 0], [0, 0]]], dtype=torch.bool)
+    torch.testing.assert_close(mask_iou(a, b), torch.tensor([1 / 3, 1.0]))
+
+
+def test_only_the_best_mask_gets_a_gradient_and_every_iou_prediction_does():
+    logits, iou, targets = random_problem(2)
+    logits[:, 1] = (targets * 2 - 1) * 8
+    logits.requires_grad_()
+    iou.requires_grad_()
+    segmentation_loss(logits, iou, targets).total.backward()
+    touched = logits.grad.abs().sum(dim=(-2, -1)) > 0
+    assert touched.tolist() == [[False, True, False]] * 3
+    assert (iou.grad != 0).all()
+
+
+def test_the_loss_is_twenty_focal_one_dice_one_iou():
+    logits, iou, targets = random_problem(3, masks=1)
+    loss = segmentation_loss(logits, iou, targets)
+    expected = 20 * focal_loss(logits, targets[:, None]).mean() + dice_loss(logits, targets[:, None]).mean()
+    expected = expected + F.mse_loss(iou, mask_iou(logits > 0, targets[:, None] > 0.5))
+    torch.testing.assert_close(loss.total, expected)
+
+
+def test_shown_iou_is_that_of_the_mask_with_the_highest_prediction():
+    logits, iou, targets = random_problem(4)
+    loss = segmentation_loss(logits, iou, targets)
+    for prompt in range(len(iou)):
+        assert loss.shown_iou[prompt] == loss.true_iou[prompt, iou[prompt].argmax()]

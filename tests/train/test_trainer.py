@@ -1,0 +1,117 @@
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+
+from minisam.errors import CheckpointError
+from minisam.train.interactive import Rounds
+from minisam.train.presets import RECIPES, Phase, Recipe
+from minisam.train.trainer import TrainingRun
+
+SHORT = Recipe(
+    steps=6,
+    phases=(Phase(0.0, 64, 2, 2, object_scale=2.0), Phase(0.5, 64, 2, 2, Rounds(1, 1), single_round_share=0.5)),
+    warmup=2,
+    drop_path=0.2,
+    dropout=0.1,
+)
+
+
+def train(folder, recipe=SHORT, stop_at=None, save_every=2, **settings):
+    run = TrainingRun("nano", folder, recipe, save_every=save_every, **settings)
+    if stop_at is None:
+        run.run()
+    else:
+        run.folder.mkdir(parents=True, exist_ok=True)
+        run.resume()
+        rows = [run.train_step() for _ in range(stop_at)]
+        run.save(rows)
+    return run
+
+
+def losses(folder):
+    with (folder / "metrics.csv").open(newline="") as file:
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+
+
+@pytest.mark.parametrize("stop_at", [1, 3, 5])
+def test_a_resumed_run_is_bit_equal(tmp_path, stop_at):
+    whole = train(tmp_path / "whole")
+    train(tmp_path / "parts", stop_at=stop_at)
+    resumed = train(tmp_path / "parts")
+    for name, value in whole.sam.state_dict().items():
+        assert value.equal(resumed.sam.state_dict()[name]), name
+    assert losses(tmp_path / "whole") == losses(tmp_path / "parts")
+    assert len(losses(tmp_path / "whole")) == SHORT.steps
+
+
+def test_seeds_differ(tmp_path):
+    a, b = (train(tmp_path / str(seed), seed=seed, recipe=replace(SHORT, steps=1)) for seed in (0, 1))
+    assert not a.sam.state_dict()["image_encoder.neck.0.weight"].equal(b.sam.state_dict()["image_encoder.neck.0.weight"])
+
+
+def test_a_run_with_other_settings_is_refused(tmp_path):
+    train(tmp_path, stop_at=1)
+    with pytest.raises(CheckpointError, match="other settings"):
+        train(tmp_path, recipe=replace(SHORT, lr=1e-5))
+
+
+def test_a_damaged_state_is_refused(tmp_path):
+    train(tmp_path, stop_at=1)
+    state = tmp_path / "state.pt"
+    state.write_bytes(state.read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        train(tmp_path)
+
+
+def test_phases_change_the_network_input_and_the_network_is_left_at_its_own_size(tmp_path):
+    recipe = Recipe(steps=2, phases=(Phase(0.0, 32, 2, 2), Phase(0.5, 64, 2, 2)))
+    run = train(tmp_path, recipe=recipe)
+    assert run.sam.image_encoder.img_size == 64
+    assert not run.sam.training
+
+
+def test_every_shipped_recipe_starts_at_zero_and_goes_on_in_order():
+    for recipe in RECIPES.values():
+        starts = [phase.start for phase in recipe.phases]
+        assert starts[0] == 0.0 and starts == sorted(starts)
+        assert recipe.phase_at(0) is recipe.phases[0]
+        assert recipe.phase_at(recipe.steps - 1) is recipe.phases[-1]
+
+
+def test_training_overfits_one_batch(tmp_path, monkeypatch):
+    import minisam.train.trainer as trainer
+
+    render = trainer.render_scenes
+    monkeypatch.setattr(trainer, "render_scenes", lambda seed, *args, **knobs: render(5, *args, **knobs))
+    recipe = Recipe(steps=60, phases=(Phase(0.0, 64, 2, 4, object_scale=2.0, min_area=0.05),), warmup=5)
+    run = TrainingRun("nano", tmp_path, recipe)
+    first = [run.train_step()["loss"] for _ in range(5)]
+    for _ in range(50):
+        run.train_step()
+    last = [run.train_step()["loss"] for _ in range(5)]
+    assert sum(last) < 0.75 * sum(first)
+
+
+@pytest.mark.slow
+def test_kill_at_any_moment_then_resume(tmp_path):
+    command = [sys.executable, "-m", "minisam.cli.main", "train", "--preset", "nano", "--steps", "12"]
+    command += ["--save-every", "1", "--threads", "1", "-o"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    subprocess.run([*command, str(whole)], check=True, env=environment, capture_output=True)
+    delays = torch.rand(8, generator=torch.Generator().manual_seed(0)) * 10 + 3
+    for delay in delays.tolist():
+        process = subprocess.Popen([*command, str(killed)], env=environment, stdout=subprocess.DEVNULL)
+        time.sleep(delay)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    subprocess.run([*command, str(killed)], check=True, env=environment, capture_output=True)
+    assert (whole / "model.safetensors").read_bytes() == (killed / "model.safetensors").read_bytes()
+    assert losses(whole) == losses(killed)
