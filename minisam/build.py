@@ -43,16 +43,16 @@ CONFIGS: dict[str, SamConfig] = {
     "vit_l": SamConfig(1024, 24, 16, (5, 11, 17, 23)),
     "vit_h": SamConfig(1280, 32, 16, (7, 15, 23, 31)),
     "tiny": SamConfig(
-        encoder_dim=192,
+        encoder_dim=160,
         encoder_depth=6,
-        encoder_heads=3,
+        encoder_heads=5,
         global_attn_indexes=(1, 3, 5),
         image_size=256,
         window_size=8,
-        prompt_dim=128,
+        prompt_dim=64,
         decoder_heads=4,
-        decoder_mlp_dim=512,
-        iou_head_hidden_dim=128,
+        decoder_mlp_dim=256,
+        iou_head_hidden_dim=64,
     ),
     "nano": SamConfig(
         encoder_dim=96,
@@ -142,5 +142,7 @@ def build_sam(name: str = "tiny") -> Sam:
     path = WEIGHTS / f"{name}.safetensors"
     if not path.exists():
         shipped = ", ".join(sorted(file.stem for file in WEIGHTS.glob("*.safetensors")))
-        raise ValueError(f"no weights named {name!r} ship with minisam (there are: {shipped}); use load_checkpoint(path)")
+        raise ValueError(
+            f"no weights named {name!r} ship with minisam (there are: {shipped}); use load_checkpoint(path)"
+        )
     return load_checkpoint(path)

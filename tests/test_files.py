@@ -193,14 +193,20 @@ def test_what_cannot_be_replaced_is_refused(tmp_path: Path):
     assert files_in(tmp_path) == ["folder", "loop", "pipe"]
 
 
+# For each line it is given: fork a process that saves without end, and report that it was killed.
 SAVE_FOREVER = """
-import sys
+import os, sys
 from minisam.files import write_atomically
-number = 0
-while True:
-    number = (number + 1) % 256
-    write_atomically(sys.argv[1], lambda file: [file.write(bytes([number]) * 100_000) for _ in range(10)])
-    print(flush=True)
+for _ in sys.stdin:
+    child = os.fork()
+    number = 0
+    while not child:
+        number = (number + 1) % 256
+        write_atomically(sys.argv[1], lambda file: [file.write(bytes([number]) * 100_000) for _ in range(10)])
+        if number == 1:
+            print(os.getpid(), flush=True)
+    os.waitpid(child, 0)
+    print("dead", flush=True)
 """
 
 
@@ -209,21 +215,26 @@ def kill_while_saving(folder: Path, kills: int) -> int:
     path = folder / "a"
     rng = np.random.default_rng(0)
     interrupted = 0
-    for _ in range(kills):
-        command = [sys.executable, "-c", SAVE_FOREVER, str(path)]
-        environment = {**os.environ, "PYTHONPATH": str(Path(files.__file__).parents[1])}
-        with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
-            assert process.stdout is not None
-            process.stdout.readline()
+    command = [sys.executable, "-c", SAVE_FOREVER, str(path)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(files.__file__).parents[1])}
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True
+    ) as launcher:
+        assert launcher.stdin is not None and launcher.stdout is not None
+        for _ in range(kills):
+            launcher.stdin.write("\n")
+            launcher.stdin.flush()
+            child = int(launcher.stdout.readline())
             time.sleep(rng.random() * 0.03)
-            process.send_signal(signal.SIGKILL)
-        content = path.read_bytes()
-        assert len(content) == 1_000_000 and content == content[:1] * 1_000_000
-        left = [other for other in folder.iterdir() if other != path]
-        assert all(other.name.startswith(".minisam-") and other.suffix == ".tmp" for other in left)
-        interrupted += bool(left)
-        for other in left:
-            other.unlink()
+            os.kill(child, signal.SIGKILL)
+            assert launcher.stdout.readline() == "dead\n"
+            content = path.read_bytes()
+            assert len(content) == 1_000_000 and content == content[:1] * 1_000_000
+            left = [other for other in folder.iterdir() if other != path]
+            assert all(other.name.startswith(".minisam-") and other.suffix == ".tmp" for other in left)
+            interrupted += bool(left)
+            for other in left:
+                other.unlink()
     return interrupted
 
 

@@ -27,7 +27,7 @@ OURS, ORIGINAL = "minisam", "segment-anything"
 
 @dataclass(frozen=True)
 class EncoderReport:
-    """What was measured; times in seconds (one a round), memory in bytes, None where the original is missing."""
+    """What was measured: seconds (one a round) and bytes; the ratios are None without the original."""
 
     model: str
     image_size: int
@@ -51,7 +51,7 @@ class EncoderReport:
     def table(self) -> str:
         """A few lines for people."""
         lines = [
-            f"{self.model}, {self.image_size} x {self.image_size} pixels, {self.threads} threads, {self.processor}",
+            f"{self.model}, {self.image_size} pixels a side, {self.threads} threads, {self.processor}",
             f"{'':18}{'time, median':>14}{'fastest':>10}{'peak memory':>14}",
         ]
         for name, seconds in self.seconds.items():

@@ -1,8 +1,8 @@
 """Time and peak memory of a computation, measured so that two of them can be compared on a busy machine.
 
-Time: the contestants take turns in one process, A B A B …, so that whatever else the machine does slows all of
-them alike; the ratio is the median over the rounds.  Memory: each contestant runs in a process of its own, whose
-peak the operating system keeps.
+Time: the contestants take turns in one process, A B A B …, so that whatever else the machine does slows all
+of them alike; the ratio is the median over the rounds.  Memory: each contestant runs in a process of its own,
+whose peak the operating system keeps.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """segment-anything's own code, to compare with: the oracle of the parity tests, the peer of the benchmarks.
 
-It is never needed to run minisam.  Its package imports four names of torchvision, which has no build for every
-torch that minisam runs on; while the package is being imported, and where torchvision is not installed, small
-equivalents on Pillow and torch stand in for them.
+It is never needed to run minisam.  Its package imports four names of torchvision, which has no build for
+every torch that minisam runs on; while the package is being imported, and where torchvision is not installed,
+small equivalents on Pillow and torch stand in for them.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ def build_original_encoder(config: SamConfig) -> Any:
 
 @torch.no_grad()
 def randomise(network: nn.Module, seed: int) -> None:
-    """Draw every stored tensor from a seed: matrices by fan-in, norms near one, all biases and tables alive."""
+    """Draw every stored tensor from a seed: matrices by fan-in, norms near one, biases and tables alive."""
     generator = torch.Generator().manual_seed(seed)
     embeddings = {
         f"{name}.weight" for name, module in network.named_modules() if isinstance(module, nn.Embedding)

@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     for image, prompts in ((photo, PHOTO_PROMPTS), (scene, SCENE_PROMPTS)):
         predictor.set_image(image)
         results += [segment(predictor, image, title, **prompt) for title, prompt in prompts.items()]
-        results.append(refine(predictor, image, results[-1]))
+        results.append(refine(predictor, image, prompts["a point"]))
     save_figure(prompt_figure(results, columns=2), args.out)
     print(f"figure: {args.out.resolve()}")
     return 0
@@ -56,11 +56,14 @@ def segment(predictor, image, title: str, points=None, labels=None, boxes=None):
     return PromptResult(title, image, masks, iou_predictions, points, labels, boxes)
 
 
-def refine(predictor, image, result):
-    """The best mask of a result given back as the prompt."""
-    from minisam.predict.mask_prompt import mask_to_logits
+def refine(predictor, image, prompt):
+    """The best mask for a point, given back as logits together with the point."""
     from minisam.show import PromptResult
 
-    mask = result.masks[result.iou_predictions.argmax()]
-    masks, iou_predictions, _ = predictor.predict(mask_input=mask_to_logits(mask, predictor.model))
-    return PromptResult("a mask", image, masks, iou_predictions, mask=mask)
+    points, labels = np.array(prompt["points"]), np.array(prompt["labels"])
+    first, first_iou, low_res = predictor.predict(points, labels)
+    best = first_iou.argmax()
+    masks, iou_predictions, _ = predictor.predict(
+        points, labels, mask_input=low_res[[best]], multimask_output=False
+    )
+    return PromptResult("its best mask", image, masks, iou_predictions, points, labels, mask=first[best])

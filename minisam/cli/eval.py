@@ -10,9 +10,7 @@ from pathlib import Path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     network = parser.add_mutually_exclusive_group()
-    network.add_argument(
-        "--model", choices=("tiny", "nano"), default="tiny", help="weights that ship (default: tiny)"
-    )
+    network.add_argument("--model", choices=("tiny", "nano"), help="weights that ship (default: tiny)")
     network.add_argument("--checkpoint", type=Path, metavar="FILE", help="weights in a file")
     parser.add_argument(
         "--worlds",
@@ -60,8 +58,9 @@ def run(args: argparse.Namespace) -> int:
     if args.threads:
         torch.set_num_threads(args.threads)
     worlds = [world for world in WORLDS if world in args.worlds or "all" in args.worlds]
-    sam = (load_checkpoint(args.checkpoint) if args.checkpoint else build_sam(args.model)).to(args.device)
-    name = args.checkpoint.name if args.checkpoint else args.model
+    name = args.checkpoint.name if args.checkpoint else args.model or "tiny"
+    sam = load_checkpoint(args.checkpoint) if args.checkpoint else build_sam(name)
+    sam.to(args.device)
 
     results = []
     with tqdm(total=len(worlds) * args.images, unit="image", disable=None) as bar:

@@ -13,14 +13,26 @@ from minisam.errors import PromptError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", type=Path, metavar="IMAGE")
-    parser.add_argument("--point", type=numbers(2), action="append", default=[], metavar="X,Y", help="foreground point")
-    parser.add_argument("--negative", type=numbers(2), action="append", default=[], metavar="X,Y", help="background point")
+    parser.add_argument(
+        "--point", type=numbers(2), action="append", default=[], metavar="X,Y", help="foreground point"
+    )
+    parser.add_argument(
+        "--negative", type=numbers(2), action="append", default=[], metavar="X,Y", help="background point"
+    )
     parser.add_argument("--box", type=numbers(4), action="append", default=[], metavar="X0,Y0,X1,Y1")
-    parser.add_argument("--mask", type=Path, metavar="FILE", help="picture of a mask, white on black, of IMAGE's size")
+    parser.add_argument(
+        "--mask", type=Path, metavar="FILE", help="picture of a mask, white on black, of IMAGE's size"
+    )
     parser.add_argument("--single", action="store_true", help="one mask instead of three")
-    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="weights (default: the tiny ones that ship)")
-    parser.add_argument("-o", "--out", type=Path, metavar="PNG", help="figure (default: IMAGE's name + _masks.png)")
-    parser.add_argument("--json", action="store_true", help="print the masks as JSON with COCO run-length encoding")
+    parser.add_argument(
+        "--checkpoint", type=Path, metavar="FILE", help="weights (default: the tiny ones that ship)"
+    )
+    parser.add_argument(
+        "-o", "--out", type=Path, metavar="PNG", help="figure (default: IMAGE's name + _masks.png)"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print the masks as JSON with COCO run-length encoding"
+    )
 
 
 def numbers(count: int):
@@ -32,7 +44,9 @@ def numbers(count: int):
         except ValueError:
             values = []
         if len(values) != count:
-            raise argparse.ArgumentTypeError(f"expected {count} numbers with commas between them, got {text!r}")
+            raise argparse.ArgumentTypeError(
+                f"expected {count} numbers with commas between them, got {text!r}"
+            )
         return values
 
     return parse
@@ -79,7 +93,9 @@ def load_mask(path: Path, size: tuple[int, ...]) -> np.ndarray:
 
     mask = load_image(path).mean(axis=2) > 127
     if mask.shape != tuple(size):
-        raise PromptError(f"{path} has {mask.shape[1]} x {mask.shape[0]} pixels, the image {size[1]} x {size[0]}")
+        raise PromptError(
+            f"{path} has {mask.shape[1]} x {mask.shape[0]} pixels, the image {size[1]} x {size[0]}"
+        )
     return mask
 
 

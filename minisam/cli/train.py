@@ -36,6 +36,7 @@ def run(args: argparse.Namespace) -> int:
     )
     sam = training.run()
     path = folder / "model.safetensors"
-    save_checkpoint(sam.cpu(), path, metadata={"preset": args.preset, "steps": str(recipe.steps), "seed": str(args.seed)})
+    about = {"preset": args.preset, "steps": recipe.steps, "seed": args.seed}
+    save_checkpoint(sam.cpu(), path, metadata=about, dtype="float16")
     print(f"trained {recipe.steps} steps on {training.images} images in {training.seconds:.0f} s: {path}")
     return 0

@@ -70,7 +70,7 @@ class ClickSession:
 
 
 def simulate_clicks(prompted: Prompted, targets: Tensor, first_click: Tensor, count: int) -> ClickSession:
-    """`count` clicks on each of the targets [P, S, S] (bool), from the given first one, [P, 2] int64 as (x, y)."""
+    """`count` clicks on each of targets [P, S, S] (bool), from a first one [P, 2], int64 (x, y), on."""
     coords, labels = first_click[:, None], first_click.new_full((len(targets), 1), FOREGROUND)
     logits, predicted = prompted.predict(points=(coords.float(), labels))
     first_masks = full_size_masks(logits, targets.shape[-1])

@@ -47,7 +47,7 @@ class Measurements:
 def measure_scenes(
     sam: Sam, scenes: SceneBatch, targets_per_image: int, clicks: int, seed: int, prompts_per_batch: int = 64
 ) -> list[Measurements]:
-    """Measure `sam` on targets of `scenes`, which have its input's size; an element for each batch of prompts."""
+    """Measure `sam` on targets of `scenes`, which have its input's size; an element for each prompt batch."""
     device = scenes.images.device
     image_index, nodes = choose_targets(scenes, targets_per_image, torch.Generator().manual_seed(seed))
     generator = torch.Generator(device).manual_seed(seed)

@@ -17,14 +17,18 @@ from torch import Tensor, nn
 class Attention(nn.Module):
     """q [B, L, E], k and v [B, S, E] -> [B, L, E]."""
 
-    def __init__(self, embedding_dim: int, num_heads: int, downsample_rate: int = 1, dropout: float = 0.0) -> None:
+    def __init__(
+        self, embedding_dim: int, num_heads: int, downsample_rate: int = 1, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         self.embedding_dim = embedding_dim
         self.internal_dim = embedding_dim // downsample_rate
         self.num_heads = num_heads
         self.dropout = dropout
         if self.internal_dim % num_heads:
-            raise ValueError(f"num_heads must divide the inner width: {num_heads} does not divide {self.internal_dim}")
+            raise ValueError(
+                f"num_heads must divide the inner width: {num_heads} does not divide {self.internal_dim}"
+            )
         self.q_proj = nn.Linear(embedding_dim, self.internal_dim)
         self.k_proj = nn.Linear(embedding_dim, self.internal_dim)
         self.v_proj = nn.Linear(embedding_dim, self.internal_dim)

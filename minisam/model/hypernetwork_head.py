@@ -1,9 +1,11 @@
 """Hypernetwork mask heads: each mask token predicts the weights of its own per-pixel linear classifier.
 
-    mask[m, y, x] = f_m(token_m) · upscaled[:, y, x]            f_m a small MLP   (SAM section A; MaskFormer)
+mask[m, y, x] = f_m(token_m) · upscaled[:, y, x]            f_m a small MLP   (SAM section A; MaskFormer)
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -21,7 +23,7 @@ class HypernetworkHead(nn.Module):
     ) -> None:
         super().__init__()
         widths = [input_dim, *[hidden_dim] * (num_layers - 1), output_dim]
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         self.sigmoid_output = sigmoid_output
 
     def forward(self, x: Tensor) -> Tensor:

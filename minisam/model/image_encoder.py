@@ -1,10 +1,13 @@
-"""The image encoder: a plain Vision Transformer with windowed and a few global blocks (ViTDet; SAM section A).
+"""The image encoder: a Vision Transformer with windowed and a few global blocks (ViTDet; SAM section A).
 
     image -> patches + absolute positions -> blocks -> neck -> image embedding
 
 A block is pre-norm:  x ← x + attention(norm1(x));  x ← x + mlp(norm2(x)).  Most blocks attend inside windows;
 those listed in `global_attn_indexes` attend over the whole grid and carry information between windows.  There
 is no class token and no final norm.  The neck brings the channels down to the decoder's.
+
+Between two global blocks, a band of window rows never looks outside itself.  On a CPU each block therefore
+takes about a thousand tokens at a time, whose hidden layers fit into the cache.
 """
 
 from __future__ import annotations
@@ -22,15 +25,15 @@ from minisam.model.patch_embed import PatchEmbed
 from minisam.model.rel_pos_attention import RelPosAttention
 from minisam.model.window_attention import WindowAttention
 
-TOKENS_PER_STEP = 1024
+TOKENS_PER_BAND = 1024
 
 
 class ImageEncoderViT(nn.Module):
     """[B, 3, H, W], normalised -> image embedding [B, out_chans, H / patch_size, W / patch_size].
 
-    The arguments are segment-anything's, and `drop_path_rate` is the paper's.  H and W need not be `img_size`:
-    any multiple of the patch size works, absolute positions being interpolated bicubically and the relative
-    ones of the global blocks linearly.
+    The arguments are segment-anything's, and `drop_path_rate` is the paper's.  H and W need not be
+    `img_size`: any multiple of the patch size works, absolute positions being interpolated bicubically and
+    the relative ones of the global blocks linearly.
 
     Raises ValueError where an image is no multiple of the patch size.
     """
@@ -93,7 +96,7 @@ class ImageEncoderViT(nn.Module):
                 f"the image encoder takes sides that are multiples of {self.patch_size}, "
                 f"got {x.shape[-2]} x {x.shape[-1]}: pad or resize the image"
             )
-        x = self.patch_embed(x)
+        x = self.patch_embed(x).contiguous()
         if self.pos_embed is not None:
             x = x + resize_absolute_positions(self.pos_embed, (x.shape[1], x.shape[2]))
         for block in self.blocks:
@@ -137,7 +140,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.training or x.device.type != "cpu":
             return self.transform(self.attend(x))
-        rows = max(1, TOKENS_PER_STEP // (x.shape[0] * x.shape[2]))
+        rows = max(1, TOKENS_PER_BAND // (x.shape[0] * x.shape[2]))
         if isinstance(self.attn, WindowAttention):
             window = self.attn.window_size
             bands = x.split(window * max(1, rows // window), dim=1)
@@ -145,11 +148,11 @@ class Block(nn.Module):
         return torch.cat([self.transform(band) for band in self.attend(x).split(rows, dim=1)], dim=1)
 
     def attend(self, x: Tensor) -> Tensor:
-        """Tokens exchange what they know."""
+        """The tokens look at each other."""
         return x + self.drop_path(self.attn(self.norm1(x)))
 
     def transform(self, x: Tensor) -> Tensor:
-        """Every token for itself."""
+        """Every token on its own."""
         return x + self.drop_path(self.mlp(self.norm2(x)))
 
 

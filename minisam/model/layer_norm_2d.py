@@ -1,6 +1,6 @@
 """Layer norm over the channels of an image, at every pixel on its own.
 
-    y[c] = weight[c] · (x[c] − mean) / sqrt(variance + eps) + bias[c]     mean, variance over the channels
+y[c] = weight[c] · (x[c] − mean) / sqrt(variance + eps) + bias[c]     mean, variance over the channels
 """
 
 from __future__ import annotations
@@ -21,4 +21,6 @@ class LayerNorm2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         channels_last = x.permute(0, 2, 3, 1)
-        return F.layer_norm(channels_last, self.weight.shape, self.weight, self.bias, self.eps).permute(0, 3, 1, 2)
+        return F.layer_norm(channels_last, self.weight.shape, self.weight, self.bias, self.eps).permute(
+            0, 3, 1, 2
+        )

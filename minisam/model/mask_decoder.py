@@ -92,7 +92,9 @@ class MaskDecoder(nn.Module):
         if image_index is not None:
             image_embeddings = image_embeddings[image_index]
         elif images not in (1, prompts):
-            raise ValueError(f"{prompts} prompts on {images} images: image_index must say which prompt has which image")
+            raise ValueError(
+                f"{prompts} prompts on {images} images: image_index must say which prompt has which image"
+            )
 
         output_tokens = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
         tokens = torch.cat([output_tokens.expand(prompts, -1, -1), sparse_prompt_embeddings], dim=1)

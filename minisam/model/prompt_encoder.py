@@ -12,6 +12,8 @@ B prompts   N tokens of one prompt   E embed_dim   h, w grid of the image embedd
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -79,10 +81,16 @@ class PromptEncoder(nn.Module):
         if boxes is not None:
             tokens.append(self.embed_boxes(boxes))
         batch = next((given.shape[0] for given in (*tokens, masks) if given is not None), 1)
-        sparse = torch.cat(tokens, dim=1) if tokens else self.no_mask_embed.weight.new_empty((batch, 0, self.embed_dim))
+        sparse = (
+            torch.cat(tokens, dim=1)
+            if tokens
+            else self.no_mask_embed.weight.new_empty((batch, 0, self.embed_dim))
+        )
         if masks is not None:
             return sparse, self.mask_downscaling(masks)
-        return sparse, self.no_mask_embed.weight[:, :, None, None].expand(batch, -1, *self.image_embedding_size)
+        return sparse, self.no_mask_embed.weight[:, :, None, None].expand(
+            batch, -1, *self.image_embedding_size
+        )
 
     def embed_points(self, points: Tensor, labels: Tensor, pad: bool) -> Tensor:
         """[B, N, 2] and [B, N] -> [B, N, E], or N + 1 tokens with a padding point at the end.
@@ -96,13 +104,17 @@ class PromptEncoder(nn.Module):
         label = labels[..., None]
         position = self.pe_layer.forward_with_coords(points, self.input_image_size)
         embedding = torch.where(label == PADDING, self.not_a_point_embed.weight, position)
-        for kind in (BACKGROUND, FOREGROUND, TOP_LEFT, BOTTOM_RIGHT):
-            embedding = torch.where(label == kind, embedding + self.point_embeddings[kind].weight, embedding)
+        for kind, learned in enumerate(self.kind_embeddings()):
+            embedding = torch.where(label == kind, embedding + learned, embedding)
         return embedding
 
     def embed_boxes(self, boxes: Tensor) -> Tensor:
         """[B, 4] or [B, n, 4] -> [B, 2·n, E], two corner tokens a box."""
         corners = (boxes + 0.5).reshape(boxes.shape[0], -1, 2, 2)
         position = self.pe_layer.forward_with_coords(corners, self.input_image_size)
-        kinds = torch.cat([self.point_embeddings[TOP_LEFT].weight, self.point_embeddings[BOTTOM_RIGHT].weight])
+        kinds = self.kind_embeddings()[[TOP_LEFT, BOTTOM_RIGHT]]
         return (position + kinds).flatten(1, 2)
+
+    def kind_embeddings(self) -> Tensor:
+        """What is learned of each kind of token, [4, E]: background, foreground, top left, bottom right."""
+        return torch.cat([cast(nn.Embedding, embedding).weight for embedding in self.point_embeddings])

@@ -1,11 +1,11 @@
-"""Self-attention over a whole grid of tokens with decomposed relative positions (MViTv2; ViTDet; SAM section A).
+"""Self-attention over the whole grid with decomposed relative positions (MViTv2; ViTDet; SAM section A).
 
     scores[n, m] = scale · q_n · k_m  +  q_n · R_h[i_n − i_m]  +  q_n · R_w[j_n − j_m]
 
 Token n sits at grid row i_n and column j_n.  Both position terms use the *unscaled* query: segment-anything
 does, and its weights depend on it.  rel_h[n, i] and rel_w[n, j] hold the two terms compactly; their outer sum
-is an L × L bias that for a 1024-pixel image has 4096² entries a head, so it is only ever built for a few
-hundred queries at a time, small enough to stay in the processor's cache.
+is an L × L bias that for a 1024-pixel image has 4096² entries a head.  On a CPU it is only ever built for one
+block of queries at a time: small enough for the last-level cache, large enough to keep every thread busy.
 
 B batch   N heads   D head dim   H, W grid   L = H·W tokens   C = N·D channels   R table rows
 """
@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-BIAS_ENTRIES_PER_BLOCK = 2**22
+BIAS_ENTRIES_PER_BLOCK = 2**22  # 16 MB; 1024 queries of one head on a 1024-pixel image
 
 
 class RelPosAttention(nn.Module):
@@ -74,18 +74,14 @@ def rel_pos_attention(q: Tensor, k: Tensor, v: Tensor, rel_h: Tensor, rel_w: Ten
 
     recompute = torch.is_grad_enabled() and any(t.requires_grad for t in (q, k, v, rel_h, rel_w))
     attend = partial(checkpoint, _attend, use_reentrant=False) if recompute else _attend
-    groups_blgd = []
+    groups_blnd = []
     for head in range(0, N, heads):
-        q_g, k_g, v_g, rel_h_g, rel_w_g = (t[:, head : head + heads] for t in (q, k, v, rel_h, rel_w))
-        k_g, v_g = k_g.contiguous(), v_g.contiguous()
-        blocks = zip(
-            q_g.split(rows, dim=2), rel_h_g.split(rows, dim=2), rel_w_g.split(rows, dim=2), strict=True
-        )
-        out = [
-            attend(q_r, k_g, v_g, rel_h_r, rel_w_r, scale).transpose(1, 2) for q_r, rel_h_r, rel_w_r in blocks
-        ]
-        groups_blgd.append(torch.cat(out, dim=1))
-    return torch.cat(groups_blgd, dim=2).transpose(1, 2)
+        group = slice(head, head + heads)
+        keys, values = k[:, group].contiguous(), v[:, group].contiguous()
+        blocks = zip(*(t[:, group].split(rows, dim=2) for t in (q, rel_h, rel_w)), strict=True)
+        out = [attend(q_r, keys, values, rel_h_r, rel_w_r, scale) for q_r, rel_h_r, rel_w_r in blocks]
+        groups_blnd.append(torch.cat([block.transpose(1, 2) for block in out], dim=1))
+    return torch.cat(groups_blnd, dim=2).transpose(1, 2)
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, rel_h: Tensor, rel_w: Tensor, scale: float) -> Tensor:

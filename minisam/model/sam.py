@@ -55,7 +55,9 @@ class Sam(nn.Module):
         Raises ValueError where `size` is no multiple of the patch size.
         """
         if size <= 0 or size % self.image_encoder.patch_size:
-            raise ValueError(f"the image size must be a multiple of {self.image_encoder.patch_size}, got {size}")
+            raise ValueError(
+                f"the image size must be a multiple of {self.image_encoder.patch_size}, got {size}"
+            )
         grid = size // self.image_encoder.patch_size
         self.image_encoder.img_size = size
         self.prompt_encoder.input_image_size = (size, size)
@@ -78,7 +80,9 @@ class Sam(nn.Module):
             points = (record["point_coords"], record["point_labels"]) if "point_coords" in record else None
             sparse, dense = self.prompt_encoder(points, record.get("boxes"), record.get("mask_inputs"))
             low_res, iou = self.mask_decoder(embedding[None], image_pe, sparse, dense, multimask_output)
-            masks = self.postprocess_masks(low_res, tuple(record["image"].shape[-2:]), record["original_size"])
+            masks = self.postprocess_masks(
+                low_res, tuple(record["image"].shape[-2:]), record["original_size"]
+            )
             results.append(
                 {"masks": masks > self.mask_threshold, "iou_predictions": iou, "low_res_logits": low_res}
             )

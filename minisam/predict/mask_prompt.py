@@ -26,7 +26,7 @@ def mask_to_logits(mask: NDArray[np.bool_], sam: Sam) -> NDArray[np.float32]:
     if not mask.any():
         raise PromptError("the mask prompt is empty: it must have at least one pixel set")
     size = sam.image_encoder.img_size
-    height, width = ResizeLongestSide.get_preprocess_shape(*mask.shape, size)
+    height, width = ResizeLongestSide.get_preprocess_shape(mask.shape[0], mask.shape[1], size)
     pixels = torch.from_numpy(mask.astype(np.float32))[None, None]
     scaled = F.interpolate(pixels, (height, width), mode="bilinear", antialias=True)
     padded = F.pad(scaled, (0, size - width, 0, size - height))

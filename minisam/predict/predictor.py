@@ -53,7 +53,11 @@ class SamPredictor:
         Raises ValueError where its longest side is not the network's.
         """
         size = self.model.image_encoder.img_size
-        if transformed_image.dim() != 4 or transformed_image.shape[1] != 3 or max(transformed_image.shape[2:]) != size:
+        if (
+            transformed_image.dim() != 4
+            or transformed_image.shape[1] != 3
+            or max(transformed_image.shape[2:]) != size
+        ):
             raise ValueError(
                 f"set_torch_image takes [1, 3, h, w] with a longest side of {size}, got {tuple(transformed_image.shape)}"
             )
@@ -84,7 +88,9 @@ class SamPredictor:
         coords = labels = boxes = masks = None
         if point_coords is not None or point_labels is not None:
             points, label_values = check_points(point_coords, point_labels, self.original_size)
-            coords = torch.from_numpy(self.transform.apply_coords(points, self.original_size)).to(self.device)[None]
+            coords = torch.from_numpy(self.transform.apply_coords(points, self.original_size)).to(
+                self.device
+            )[None]
             labels = torch.from_numpy(label_values).to(self.device)[None]
         if box is not None:
             checked = torch.from_numpy(check_boxes(box, self.original_size)).to(self.device).reshape(1, -1, 4)
@@ -112,7 +118,9 @@ class SamPredictor:
         Returns masks [B, C, H, W], predicted IoU [B, C], low-resolution logits [B, C, h, w].
         """
         features = self._require_image()
-        points = (point_coords, point_labels) if point_coords is not None and point_labels is not None else None
+        points = (
+            (point_coords, point_labels) if point_coords is not None and point_labels is not None else None
+        )
         sparse, dense = self.model.prompt_encoder(points, boxes, mask_input)
         low_res_masks, iou_predictions = self.model.mask_decoder(
             features, self.model.prompt_encoder.get_dense_pe(), sparse, dense, multimask_output

@@ -15,13 +15,17 @@ def check_points(coords: object, labels: object, size: tuple[int, int]) -> tuple
     labels other than 1, 0 and −1.
     """
     if coords is None or labels is None:
-        raise PromptError("points need labels and labels need points: give both point_coords and point_labels")
+        raise PromptError(
+            "points need labels and labels need points: give both point_coords and point_labels"
+        )
     points = as_float32(coords, "point_coords")
     if points.ndim != 2 or points.shape[1] != 2 or len(points) == 0:
         raise PromptError(f"point_coords must have the shape (N, 2) with N >= 1, got {points.shape}")
     label_values = as_float32(labels, "point_labels")
     if label_values.shape != points.shape[:1]:
-        raise PromptError(f"point_labels must have the shape ({len(points)},), one label a point, got {label_values.shape}")
+        raise PromptError(
+            f"point_labels must have the shape ({len(points)},), one label a point, got {label_values.shape}"
+        )
     if not np.isin(label_values, (-1, 0, 1)).all():
         raise PromptError("point_labels must be 1 (foreground), 0 (background) or -1 (padding)")
     check_inside(points[label_values >= 0], size, "point")
@@ -65,9 +69,11 @@ def as_float32(values: object, name: str) -> NDArray:
             raise TypeError
     except (TypeError, ValueError):
         raise PromptError(f"{name} must be an array of numbers") from None
+    with np.errstate(over="ignore"):
+        array = array.astype(np.float32)
     if not np.isfinite(array).all():
-        raise PromptError(f"{name} has values that are not finite (NaN or infinity)")
-    return array.astype(np.float32)
+        raise PromptError(f"{name} has values that are not finite (NaN, infinity, or beyond float32)")
+    return array
 
 
 def check_inside(points: NDArray, size: tuple[int, int], name: str) -> None:
@@ -76,4 +82,6 @@ def check_inside(points: NDArray, size: tuple[int, int], name: str) -> None:
     outside = (points < 0).any(axis=1) | (points[:, 0] > width) | (points[:, 1] > height)
     if outside.any():
         x, y = points[outside.argmax()]
-        raise PromptError(f"{name} ({x:g}, {y:g}) is outside the image of {width} x {height} pixels (width x height)")
+        raise PromptError(
+            f"{name} ({x:g}, {y:g}) is outside the image of {width} x {height} pixels (width x height)"
+        )

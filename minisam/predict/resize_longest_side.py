@@ -1,6 +1,6 @@
 """Scaling an image, and the prompts on it, so that its longest side fits the network (SAM section A).
 
-    new = int(old · size / longest + 0.5) for each side       coordinates × (new_w / old_w, new_h / old_h)
+new = int(old · size / longest + 0.5) for each side       coordinates × (new_w / old_w, new_h / old_h)
 """
 
 from __future__ import annotations
@@ -24,11 +24,15 @@ class ResizeLongestSide:
         height, width = self.get_preprocess_shape(image.shape[0], image.shape[1], self.target_length)
         return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
 
-    def apply_coords(self, coords: NDArray[np.floating], original_size: tuple[int, ...]) -> NDArray[np.floating]:
+    def apply_coords(
+        self, coords: NDArray[np.floating], original_size: tuple[int, ...]
+    ) -> NDArray[np.floating]:
         """[..., 2] as (x, y) on the original image (H, W) -> on the resized one."""
         return coords * np.asarray(self.coordinate_scale(original_size), dtype=coords.dtype)
 
-    def apply_boxes(self, boxes: NDArray[np.floating], original_size: tuple[int, ...]) -> NDArray[np.floating]:
+    def apply_boxes(
+        self, boxes: NDArray[np.floating], original_size: tuple[int, ...]
+    ) -> NDArray[np.floating]:
         """[B, 4] as (x0, y0, x1, y1), like `apply_coords`."""
         return self.apply_coords(boxes.reshape(-1, 2, 2), original_size).reshape(-1, 4)
 

@@ -3,4 +3,12 @@
 from minisam.show.draw import show_box, show_image, show_mask, show_points
 from minisam.show.prompt_figure import PromptResult, prompt_figure, save_figure
 
-__all__ = ["PromptResult", "prompt_figure", "save_figure", "show_box", "show_image", "show_mask", "show_points"]
+__all__ = [
+    "PromptResult",
+    "prompt_figure",
+    "save_figure",
+    "show_box",
+    "show_image",
+    "show_mask",
+    "show_points",
+]

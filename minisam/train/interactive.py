@@ -60,7 +60,9 @@ def interactive_rounds(
         if feedback is not None:
             dense = sam.prompt_encoder.mask_downscaling(feedback)
             if new_point:
-                more_coords, more_labels = corrective_points(feedback[:, 0], targets, masks.shape[-1], generator)
+                more_coords, more_labels = corrective_points(
+                    feedback[:, 0], targets, masks.shape[-1], generator
+                )
                 coords, labels = torch.cat([coords, more_coords], 1), torch.cat([labels, more_labels], 1)
         sparse = sam.prompt_encoder.embed_points(coords, labels, pad=False)
         logits, iou = sam.mask_decoder(embeddings, image_pe, sparse, dense, multimask_output=feedback is None)

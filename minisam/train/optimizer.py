@@ -13,7 +13,9 @@ from collections import defaultdict
 from torch import nn, optim
 
 
-def build_optimizer(model: nn.Module, lr: float, weight_decay: float, layer_decay: float, depth: int) -> optim.AdamW:
+def build_optimizer(
+    model: nn.Module, lr: float, weight_decay: float, layer_decay: float, depth: int
+) -> optim.AdamW:
     """AdamW over a Sam; biases, norms, embeddings and position tables have no weight decay.
 
     Each group keeps its own undecayed rate as `base_lr`, which `set_learning_rate` reads.
@@ -46,11 +48,15 @@ def layer_of(name: str, depth: int) -> int:
 
 def has_weight_decay(name: str, parameter: nn.Parameter) -> bool:
     """Matrices and kernels decay; vectors, tokens and position tables do not."""
-    is_table = any(word in name for word in ("pos_embed", "rel_pos", "_token", "point_embed", "_a_point", "no_mask"))
+    is_table = any(
+        word in name for word in ("pos_embed", "rel_pos", "_token", "point_embed", "_a_point", "no_mask")
+    )
     return parameter.dim() > 1 and not is_table
 
 
-def set_learning_rate(optimizer: optim.Optimizer, step: int, steps: int, warmup: int, milestones: tuple[float, ...]) -> float:
+def set_learning_rate(
+    optimizer: optim.Optimizer, step: int, steps: int, warmup: int, milestones: tuple[float, ...]
+) -> float:
     """Set every group's rate for `step` of `steps`; returns the factor.  Milestones are shares of `steps`."""
     factor = min(1.0, (step + 1) / max(1, warmup))
     for milestone in milestones:

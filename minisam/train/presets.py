@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from minisam.train.interactive import Rounds
 from minisam.train.targets import MIN_AREA
 
+FIRST_PROMPT_ONLY = Rounds(0, 0)
+
 
 @dataclass(frozen=True)
 class Phase:
@@ -22,7 +24,7 @@ class Phase:
     image_size: int
     batch_size: int
     prompts_per_image: int
-    rounds: Rounds = Rounds(0, 0)
+    rounds: Rounds = FIRST_PROMPT_ONLY
     single_round_share: float = 0.0
     """The share of steps that stop after the first prompt."""
     object_scale: float = 1.0
@@ -51,20 +53,20 @@ class Recipe:
 
 RECIPES: dict[str, Recipe] = {
     "nano": Recipe(
-        steps=3600,
-        lr=2e-3,
+        steps=5000,
         phases=(
             Phase(0.0, 64, 8, 8, object_scale=2.0, min_area=0.04),
-            Phase(0.4, 64, 8, 8, Rounds(2, 1), single_round_share=0.7, object_scale=1.25),
+            Phase(0.4, 64, 8, 8, Rounds(2, 1), single_round_share=0.8, object_scale=1.5, min_area=1 / 64),
         ),
+        milestones=(0.85, 0.96),
     ),
     "tiny": Recipe(
-        steps=6000,
+        steps=9600,
         phases=(
-            Phase(0.0, 128, 8, 16, object_scale=2.0, min_area=0.04),
-            Phase(0.4, 128, 8, 16, Rounds(3, 1), single_round_share=0.75, object_scale=1.25),
-            Phase(0.7, 256, 8, 8, Rounds(3, 1), single_round_share=0.75, object_scale=1.25),
+            Phase(0.0, 128, 8, 8, object_scale=2.0, min_area=0.04),
+            Phase(0.6, 128, 8, 8, Rounds(3, 1), single_round_share=0.75, object_scale=1.5, min_area=1 / 64),
+            Phase(0.9, 256, 8, 8, Rounds(3, 1), single_round_share=0.75, object_scale=1.25),
         ),
-        milestones=(0.88, 0.97),
+        milestones=(0.95, 0.985),
     ),
 }

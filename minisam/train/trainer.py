@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from minisam.build import CONFIGS, build_from_config
@@ -26,10 +25,23 @@ from minisam.train.figure import save_progress_figure
 from minisam.train.initialise import initialise_
 from minisam.train.interactive import interactive_rounds
 from minisam.train.optimizer import build_optimizer, set_learning_rate
-from minisam.train.presets import RECIPES, Recipe
+from minisam.train.presets import Recipe
 from minisam.train.targets import node_masks, sample_nodes
 
-METRICS = ("step", "seconds", "images", "lr", "loss", "focal", "dice", "iou_loss", "oracle", "top1", "last", "rounds")
+METRICS = (
+    "step",
+    "seconds",
+    "images",
+    "lr",
+    "loss",
+    "focal",
+    "dice",
+    "iou_loss",
+    "oracle",
+    "top1",
+    "last",
+    "rounds",
+)
 AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -67,7 +79,11 @@ class TrainingRun:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.resume()
         rows = read_rows(self.folder / "metrics.csv", self.step)
-        bar = tqdm(total=self.recipe.steps, initial=self.step, disable=None if progress_bar is None else not progress_bar)
+        bar = tqdm(
+            total=self.recipe.steps,
+            initial=self.step,
+            disable=None if progress_bar is None else not progress_bar,
+        )
         while self.step < self.recipe.steps:
             rows.append(self.train_step())
             bar.update()
@@ -103,9 +119,13 @@ class TrainingRun:
         )
         nodes = sample_nodes(scenes, phase.prompts_per_image, generator, phase.min_area)
         masks = node_masks(scenes, nodes).flatten(0, 1)
-        image_index = torch.arange(phase.batch_size, device=self.device).repeat_interleave(phase.prompts_per_image)
+        image_index = torch.arange(phase.batch_size, device=self.device).repeat_interleave(
+            phase.prompts_per_image
+        )
         single = torch.rand((), device=self.device, generator=generator).item() < phase.single_round_share
-        schedule = [] if single else phase.rounds.schedule(torch.Generator().manual_seed(hash_seed(self.seed, step)))
+        schedule = (
+            [] if single else phase.rounds.schedule(torch.Generator().manual_seed(hash_seed(self.seed, step)))
+        )
 
         dtype = AUTOCAST[self.precision]
         autocast = torch.autocast(self.device, dtype) if dtype else nullcontext()
@@ -167,7 +187,9 @@ class TrainingRun:
         except Exception as error:
             raise CheckpointError(f"{path} cannot be read; delete it to train from the start") from error
         if about != json.loads(json.dumps(self.about())):
-            raise CheckpointError(f"{path} is from a run with other settings; choose another --out or delete it")
+            raise CheckpointError(
+                f"{path} is from a run with other settings; choose another --out or delete it"
+            )
         self.sam.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])

@@ -1,7 +1,7 @@
 """Sam against transformers' `SamModel`, whose weights come in through our map of its key names.
 
-transformers normalises inside the decoder's blocks with eps = 1e-6 where segment-anything has 1e-5.  The tests
-set it to segment-anything's and hold our tolerance; one more says how much it matters when left alone.
+transformers normalises inside the decoder's blocks with eps = 1e-6 where segment-anything has 1e-5.  The
+tests set it to segment-anything's and hold our tolerance; one more says how much it matters when left alone.
 """
 
 from __future__ import annotations

@@ -37,7 +37,9 @@ def test_no_rounds_means_the_first_prompt_only():
 def test_first_round_trains_three_masks_and_later_rounds_one(nano):
     embeddings = torch.randn(2, 64, 8, 8)
     index = torch.tensor([0, 0, 1, 1])
-    losses = interactive_rounds(nano, embeddings, index, some_masks(), [True, False], torch.Generator().manual_seed(0))
+    losses = interactive_rounds(
+        nano, embeddings, index, some_masks(), [True, False], torch.Generator().manual_seed(0)
+    )
     assert [loss.true_iou.shape for loss in losses] == [(4, 3), (4, 1), (4, 1)]
 
 

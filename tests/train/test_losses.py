@@ -30,7 +30,9 @@ def test_focal_loss_of_hard_targets_is_the_published_formula(seed):
 def test_focal_loss_with_gamma_zero_and_equal_weights_is_half_cross_entropy():
     logits, _, targets = random_problem(1)
     targets = targets[:, None]
-    expected = 0.5 * F.binary_cross_entropy_with_logits(logits, targets.expand_as(logits), reduction="none").mean((-2, -1))
+    expected = 0.5 * F.binary_cross_entropy_with_logits(
+        logits, targets.expand_as(logits), reduction="none"
+    ).mean((-2, -1))
     torch.testing.assert_close(focal_loss(logits, targets, alpha=0.5, gamma=0.0), expected)
 
 

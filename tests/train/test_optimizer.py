@@ -54,6 +54,8 @@ def test_layer_of_reads_block_numbers_with_two_digits():
 
 def test_learning_rate_warms_up_and_steps_down(nano):
     optimizer = build_optimizer(nano, 1e-3, 0.1, 1.0, depth=4)
-    factors = [set_learning_rate(optimizer, step, 90, 10, (2 / 3, 0.96)) for step in (0, 4, 9, 59, 60, 86, 87)]
+    factors = [
+        set_learning_rate(optimizer, step, 90, 10, (2 / 3, 0.96)) for step in (0, 4, 9, 59, 60, 86, 87)
+    ]
     assert factors == pytest.approx([0.1, 0.5, 1, 1, 0.1, 0.1, 0.01])
     assert optimizer.param_groups[0]["lr"] == pytest.approx(1e-5)

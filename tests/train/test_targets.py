@@ -2,7 +2,14 @@ import pytest
 import torch
 
 from minisam.data.partworld import render_scenes
-from minisam.train.targets import MAX_AREA, MIN_AREA, eligible_nodes, low_resolution_targets, node_masks, sample_nodes
+from minisam.train.targets import (
+    MAX_AREA,
+    MIN_AREA,
+    eligible_nodes,
+    low_resolution_targets,
+    node_masks,
+    sample_nodes,
+)
 
 
 @pytest.fixture(scope="module")

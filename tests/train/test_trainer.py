@@ -16,7 +16,10 @@ from minisam.train.trainer import TrainingRun
 
 SHORT = Recipe(
     steps=6,
-    phases=(Phase(0.0, 64, 2, 2, object_scale=2.0), Phase(0.5, 64, 2, 2, Rounds(1, 1), single_round_share=0.5)),
+    phases=(
+        Phase(0.0, 64, 2, 2, object_scale=2.0),
+        Phase(0.5, 64, 2, 2, Rounds(1, 1), single_round_share=0.5),
+    ),
     warmup=2,
     drop_path=0.2,
     dropout=0.1,
@@ -53,7 +56,9 @@ def test_a_resumed_run_is_bit_equal(tmp_path, stop_at):
 
 def test_seeds_differ(tmp_path):
     a, b = (train(tmp_path / str(seed), seed=seed, recipe=replace(SHORT, steps=1)) for seed in (0, 1))
-    assert not a.sam.state_dict()["image_encoder.neck.0.weight"].equal(b.sam.state_dict()["image_encoder.neck.0.weight"])
+    assert not a.sam.state_dict()["image_encoder.neck.0.weight"].equal(
+        b.sam.state_dict()["image_encoder.neck.0.weight"]
+    )
 
 
 def test_a_run_with_other_settings_is_refused(tmp_path):

@@ -6,6 +6,7 @@ that pixel is in its shadow.  Right behind an edge, the same with a small neighb
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -42,6 +43,18 @@ def sample_air(tape: Tape, world: World) -> Air:
     cast = 2 * math.pi * u[:, 10]
     offset = reach[:, None] * torch.stack((cast.cos(), cast.sin()), -1)
     return Air(gradient, waves, vignette, shadow, contact, offset)
+
+
+@functools.lru_cache(maxsize=16)
+def interpolation(size: int, small: int, device: str) -> torch.Tensor:
+    """Linear interpolation as a matrix [size, small]."""
+    return F.interpolate(torch.eye(small)[None], size=size, mode="linear")[0].T.contiguous().to(device)
+
+
+def enlarge(small: torch.Tensor, size: int) -> torch.Tensor:
+    """Bilinear enlargement of maps [..., s, s] to [..., size, size], as two matrix products."""
+    matrix = interpolation(size, small.shape[-1], str(small.device))
+    return matrix @ small @ matrix.T
 
 
 def air_map(air: Air, depth: torch.Tensor, images: range) -> torch.Tensor:

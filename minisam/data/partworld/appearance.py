@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
+from minisam.data.partworld.bank import TILE
 from minisam.data.partworld.batch import MAX_NODES
 from minisam.data.partworld.knobs import Knobs
 from minisam.data.partworld.layout import BACKDROPS, Layout
@@ -18,7 +19,6 @@ from minisam.data.partworld.pieces import Pieces
 from minisam.data.partworld.plan import NODE_SLOTS, Plan
 from minisam.data.partworld.tape import Tape
 from minisam.data.partworld.templates import MAX_PIECES
-from minisam.data.partworld.textures import TILE
 from minisam.data.partworld.worlds import World
 
 SHADES = 32

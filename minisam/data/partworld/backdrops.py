@@ -6,9 +6,10 @@ import math
 
 import torch
 
+from minisam.data.partworld.curves import VERTICES
 from minisam.data.partworld.layout import BACKDROPS
+from minisam.data.partworld.outlines import INDEX, outlines
 from minisam.data.partworld.pieces import affine, turned
-from minisam.data.partworld.shapes import INDEX, VERTICES, outlines
 from minisam.data.partworld.tape import Tape
 from minisam.data.partworld.worlds import World
 

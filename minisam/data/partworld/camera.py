@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional as F
 
+from minisam.data.partworld.air import enlarge
 from minisam.data.partworld.batch import MAX_NODES
 from minisam.data.partworld.plan import NODE_SLOTS
 from minisam.data.partworld.tape import Tape
@@ -68,7 +69,7 @@ def photograph(camera: Camera, image: torch.Tensor, node: torch.Tensor, images: 
         return values[rows].to(device)[:, None]
 
     if bool((camera.defocus[rows] > 0).any()):
-        soft = F.interpolate(F.avg_pool2d(image, 4), size=(S, S), mode="bilinear")
+        soft = enlarge(F.avg_pool2d(image, 4), S)
         behind = (node.remainder(NODE_SLOTS) >= MAX_NODES).float()[:, None]
         image = torch.lerp(image, soft, behind * numbers(camera.defocus)[..., None, None])
     image = spread(image, numbers(camera.near_tap), 1)

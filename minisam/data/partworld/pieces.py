@@ -13,8 +13,8 @@ import torch
 from minisam.data.partworld.batch import MAX_NODES
 from minisam.data.partworld.knobs import Knobs
 from minisam.data.partworld.layout import BACKDROPS, OBJECTS, Layout
+from minisam.data.partworld.outlines import INDEX, outlines
 from minisam.data.partworld.raster import MAX_BITS
-from minisam.data.partworld.shapes import INDEX, outlines
 from minisam.data.partworld.tape import Tape
 from minisam.data.partworld.templates import ANY, COLUMN, MAX_PIECES, SAME, compile_templates
 from minisam.data.partworld.worlds import World

@@ -14,9 +14,11 @@ import torch
 from minisam.data.partworld.air import air_map, sample_air
 from minisam.data.partworld.appearance import SHADES, sample_appearance
 from minisam.data.partworld.backdrops import backdrop_outlines
+from minisam.data.partworld.bank import bank
 from minisam.data.partworld.batch import SceneBatch
 from minisam.data.partworld.camera import photograph, sample_camera
 from minisam.data.partworld.captions import captions
+from minisam.data.partworld.effects import absorb, draw_lines
 from minisam.data.partworld.knobs import RANGES
 from minisam.data.partworld.labels import label_maps, visible_area, visible_nodes
 from minisam.data.partworld.layout import sample_layout
@@ -24,13 +26,12 @@ from minisam.data.partworld.pieces import piece_outlines, sample_pieces
 from minisam.data.partworld.plan import make_plan
 from minisam.data.partworld.shade import shade
 from minisam.data.partworld.tape import Tape
-from minisam.data.partworld.textures import bank
 from minisam.data.partworld.worlds import WORLDS
 
 TAPE_LENGTH = 13_000
 BANKS = 16
 """Different texture banks of a world; a seed uses number seed % BANKS."""
-CHUNK_PIXELS = 1 << 16
+CHUNK_PIXELS = 1 << 17
 
 
 def render_scenes(
@@ -83,6 +84,10 @@ def render_scenes(
         labels[rows] = label_maps(plan, chunk, node)
         area[rows] = visible_area(plan, chunk, node)
         colours = shade(look, tiles, node, air_map(air, depth, chunk), chunk)
+        if place.transparent:
+            colours = absorb(colours, plan, chunk)
+        if place.ink:
+            colours = draw_lines(colours, node)
         images[rows] = photograph(camera, colours, node, chunk)
     phrases = captions(place, layout, pieces, plan, look)
     return SceneBatch(images, labels, plan.level.to(device), plan.parent.to(device), area.to(device), phrases)

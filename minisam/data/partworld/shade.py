@@ -6,10 +6,10 @@ colour = ramp(texture(u, v)) * light(x, y) * air(x, y), where `air` is a smooth 
 from __future__ import annotations
 
 import torch
-from torch.nn import functional as F
 
+from minisam.data.partworld.air import enlarge
 from minisam.data.partworld.appearance import SHADES, Appearance
-from minisam.data.partworld.textures import TILE
+from minisam.data.partworld.bank import TILE
 
 
 def shade(
@@ -47,7 +47,7 @@ def shade(
     light = per_pixel(kx).addcmul_(per_pixel(kxx), xs).addcmul_(per_pixel(kxy), ys).mul_(xs).add_(per_pixel(k0))
     light.add_(per_pixel(ky).addcmul_(per_pixel(kyy), ys).mul_(ys)).clamp_(0.25, 1.8)
     glint = (light - 1.1).clamp_min_(0).square_().mul_(per_pixel(look.gloss))
-    light.mul_(F.interpolate(air, size=(S, S), mode="bilinear")[:, 0])
+    light.mul_(enlarge(air[:, 0], S))
 
     image = torch.empty(n, 3, S, S, device=node.device)
     for channel, ramp in enumerate(look.ramp):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import torch
 
-from minisam.data.partworld.shapes import INDEX
+from minisam.data.partworld.outlines import INDEX
 
 MAX_PIECES = 16
 ANY, SAME = -1, -2
@@ -92,40 +92,3 @@ def compile_templates(templates: tuple[Template, ...]) -> torch.Tensor:
         for slot in range(1, len(template.pieces) + 1):
             table[index, slot] = torch.tensor(_row(template, slot))
     return table
-
-
-def _generic() -> tuple[Template, ...]:
-    free = {"upright": False, "aspect": 0.8}
-    loose = {"loose": 0.35, "spin": 180.0}
-    spots = tuple(
-        inside("body", "spot", "disk", size=(0.28, 0.28), orbit=0.45, level=1, chance=0.8, **loose) for _ in range(2)
-    )
-    return (
-        Template("blob", (body(),), **free),
-        Template("stone", (body("blob"), inside("body", "patch", "blob", size=(0.6, 0.6), orbit=0.5, **loose)), **free),
-        Template("disc", (body(), inside("body", "core", "same", size=(0.6, 0.6), loose=0.3),
-                          inside("core", "dot", "same", size=(0.55, 0.55), level=2, loose=0.3)), **free),
-        Template("ball", (body("disk"), inside("body", "band", "box", size=(1.2, 0.3), loose=0.3, spin=30),
-                          inside("band", "badge", "any", size=(0.2, 0.6), level=2, loose=0.4)), **free),
-        Template("slab", (body(), inside("body", "left end", "box", at=(-0.8, 0), size=(0.5, 1.5), loose=0.3, spin=15),
-                          inside("body", "right end", "box", at=(0.8, 0), size=(0.5, 1.5), loose=0.3, spin=15),
-                          inside("left end", "stripe", "box", size=(0.25, 1.0), level=2, chance=0.7),
-                          inside("right end", "spot", "disk", size=(0.4, 0.15), level=2, chance=0.7)), **free),
-        Template("pie", (body("disk"), inside("body", "slice", "wedge", size=(1.5, 1.5), spin=180, loose=0.0),
-                         inside("slice", "bite", "disk", at=(0.5, 0), size=(0.25, 0.25), level=2)), **free),
-        Template("shell", (body(), inside("body", "half", "box", at=(0, 1), size=(2, 1), loose=0.4, spin=25),
-                           inside("half", "stripe", "box", at=(0, -0.4), size=(1, 0.18), level=2, chance=0.8),
-                           inside("body", "cap", "box", at=(0, -1), size=(2, 0.5), chance=0.7, loose=0.4)), **free),
-        Template("toy", (body(size=(0.7, 0.7)), piece("knob", "any", size=(0.38, 0.38), orbit=0.75, **loose),
-                         piece("knob", "any", size=(0.3, 0.3), orbit=0.75, chance=0.7, **loose),
-                         inside("body", "face", "same", size=(0.6, 0.6)),
-                         inside("knob", "tip", "disk", size=(0.5, 0.5), level=2, chance=0.7)), **free),
-        Template("bug", (body("blob", size=(0.9, 0.6)), *spots,
-                         piece("head", "disk", at=(0.95, 0), size=(0.35, 0.35), loose=0.2),
-                         inside("head", "eye", "disk", at=(0.3, -0.3), size=(0.3, 0.3), level=2)), **free),
-    )  # fmt: skip
-
-
-GENERIC = _generic()
-
-

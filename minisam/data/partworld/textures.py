@@ -1,22 +1,20 @@
-"""The texture bank: square tiles that wrap around, values in [0, 1], one family each, made from a seed."""
+"""Texture families of the training world: generator -> square tile [DRAWN, DRAWN] that wraps around, in [0, 1]."""
 
 from __future__ import annotations
 
-import functools
 import math
 
 import torch
-from torch.nn import functional as F
 
-DRAWN, TILE = 128, 256
+DRAWN = 128
 
 
-def _grid() -> tuple[torch.Tensor, torch.Tensor]:
+def grid() -> tuple[torch.Tensor, torch.Tensor]:
     side = torch.arange(DRAWN) / DRAWN
     return side[None, :].expand(DRAWN, DRAWN), side[:, None].expand(DRAWN, DRAWN)
 
 
-def _noise(generator: torch.Generator, slope: float, stretch: float = 1.0) -> torch.Tensor:
+def noise(generator: torch.Generator, slope: float, stretch: float = 1.0) -> torch.Tensor:
     """1/f^slope noise; stretch > 1 draws it out along x."""
     fx = torch.fft.rfftfreq(DRAWN) * DRAWN * stretch
     fy = torch.fft.fftfreq(DRAWN) * DRAWN
@@ -26,70 +24,70 @@ def _noise(generator: torch.Generator, slope: float, stretch: float = 1.0) -> to
     return torch.fft.irfft2(white * band / frequency**slope, s=(DRAWN, DRAWN))
 
 
-def _uniform(value: torch.Tensor) -> torch.Tensor:
+def uniform(value: torch.Tensor) -> torch.Tensor:
     """Mean 1/2 and two standard deviations to either side inside [0, 1]."""
     value = value - value.mean()
     return (0.5 + 0.25 * value / value.std().clamp_min(1e-6)).clamp(0, 1)
 
 
-def _draw(generator: torch.Generator) -> float:
+def draw(generator: torch.Generator) -> float:
     return float(torch.rand((), generator=generator))
 
 
-def _warped(generator: torch.Generator, amount: float) -> tuple[torch.Tensor, torch.Tensor]:
-    x, y = _grid()
-    return x + amount * (_uniform(_noise(generator, 2.0)) - 0.5), y + amount * (_uniform(_noise(generator, 2.0)) - 0.5)
+def warped(generator: torch.Generator, amount: float) -> tuple[torch.Tensor, torch.Tensor]:
+    x, y = grid()
+    return x + amount * (uniform(noise(generator, 2.0)) - 0.5), y + amount * (uniform(noise(generator, 2.0)) - 0.5)
 
 
 def plain(generator: torch.Generator) -> torch.Tensor:
-    return 0.5 + 0.08 * (_uniform(_noise(generator, 1.5)) - 0.5)
+    return 0.5 + 0.08 * (uniform(noise(generator, 1.5)) - 0.5)
 
 
 def cloudy(generator: torch.Generator) -> torch.Tensor:
-    return _uniform(_noise(generator, 1.6 + 0.8 * _draw(generator)))
+    return uniform(noise(generator, 1.6 + 0.8 * draw(generator)))
 
 
 def rough(generator: torch.Generator) -> torch.Tensor:
-    return _uniform(_noise(generator, 0.6 + 0.6 * _draw(generator)))
+    return uniform(noise(generator, 0.6 + 0.6 * draw(generator)))
 
 
 def grassy(generator: torch.Generator) -> torch.Tensor:
-    return _uniform(_noise(generator, 0.9, stretch=0.2 + 0.2 * _draw(generator)))
+    return uniform(noise(generator, 0.9, stretch=0.2 + 0.2 * draw(generator)))
 
 
 def brushed(generator: torch.Generator) -> torch.Tensor:
-    return _uniform(_noise(generator, 0.8, stretch=6.0))
+    return uniform(noise(generator, 0.8, stretch=6.0))
 
 
-def _wave(phase: torch.Tensor, sharpness: float) -> torch.Tensor:
+def wave(phase: torch.Tensor, sharpness: float) -> torch.Tensor:
     return 0.5 + 0.5 * torch.tanh(sharpness * torch.sin(2 * math.pi * phase)) / math.tanh(sharpness)
 
 
 def striped(generator: torch.Generator) -> torch.Tensor:
-    x, _ = _warped(generator, 0.03 * _draw(generator))
-    return _wave(x * int(3 + 12 * _draw(generator)), 0.5 + 5 * _draw(generator))
+    x, _ = warped(generator, 0.03 * draw(generator))
+    return wave(x * int(3 + 12 * draw(generator)), 0.5 + 5 * draw(generator))
 
 
 def checked(generator: torch.Generator) -> torch.Tensor:
-    x, y = _grid()
-    n, sharp = int(3 + 7 * _draw(generator)), 6.0
-    return 0.5 + 0.5 * (2 * _wave(x * n, sharp) - 1) * (2 * _wave(y * n, sharp) - 1)
+    x, y = grid()
+    n, sharp = int(3 + 7 * draw(generator)), 6.0
+    return 0.5 + 0.5 * (2 * wave(x * n, sharp) - 1) * (2 * wave(y * n, sharp) - 1)
 
 
 def plaid(generator: torch.Generator) -> torch.Tensor:
-    x, y = _grid()
-    n, m = int(2 + 6 * _draw(generator)), int(2 + 6 * _draw(generator))
-    return 0.25 * (_wave(x * n, 3) + _wave(y * n, 3) + _wave(x * m * 3, 1) + _wave(y * m * 3, 1))
+    x, y = grid()
+    n, m = int(2 + 6 * draw(generator)), int(2 + 6 * draw(generator))
+    return 0.25 * (wave(x * n, 3) + wave(y * n, 3) + wave(x * m * 3, 1) + wave(y * m * 3, 1))
 
 
 def woody(generator: torch.Generator) -> torch.Tensor:
-    x, _ = _warped(generator, 0.35)
-    return (0.75 * _wave(x * int(4 + 6 * _draw(generator)), 0.7) + 0.25 * brushed(generator).T).clamp(0, 1)
+    x, _ = warped(generator, 0.35)
+    return (0.75 * wave(x * int(4 + 6 * draw(generator)), 0.7) + 0.25 * brushed(generator).T).clamp(0, 1)
 
 
-def _nearest(generator: torch.Generator, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+def nearest(generator: torch.Generator, count: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Distance to the nearest of `count` random points on the torus, and which one it is."""
-    x, y = _warped(generator, 0.03)
+    x, y = warped(generator, 0.03)
     points = torch.rand(count, 2, generator=generator)
     dx = (x.reshape(-1, 1) - points[:, 0] + 0.5).remainder(1) - 0.5
     dy = (y.reshape(-1, 1) - points[:, 1] + 0.5).remainder(1) - 0.5
@@ -98,22 +96,22 @@ def _nearest(generator: torch.Generator, count: int) -> tuple[torch.Tensor, torc
 
 
 def cellular(generator: torch.Generator) -> torch.Tensor:
-    count = int(12 + 60 * _draw(generator))
-    distance, index = _nearest(generator, count)
+    count = int(12 + 60 * draw(generator))
+    distance, index = nearest(generator, count)
     return (0.8 * torch.rand(count, generator=generator)[index] + 0.25 - 0.15 * distance).clamp(0, 1)
 
 
 def spotted(generator: torch.Generator) -> torch.Tensor:
-    distance, _ = _nearest(generator, int(10 + 60 * _draw(generator)))
+    distance, _ = nearest(generator, int(10 + 60 * draw(generator)))
     return torch.sigmoid((distance - 0.35) * 25)
 
 
 def mottled(generator: torch.Generator) -> torch.Tensor:
-    return _wave(1.2 * cloudy(generator) + 0.3 * rough(generator), 2.0)
+    return wave(1.2 * cloudy(generator) + 0.3 * rough(generator), 2.0)
 
 
 def dead_leaves(generator: torch.Generator) -> torch.Tensor:
-    x, y = _grid()
+    x, y = grid()
     tile = torch.zeros(DRAWN, DRAWN)
     for grey, cx, cy, u in torch.rand(220, 4, generator=generator).tolist():
         radius = 1 / math.sqrt(1 / 0.03**2 - u * (1 / 0.03**2 - 1 / 0.3**2))
@@ -122,23 +120,6 @@ def dead_leaves(generator: torch.Generator) -> torch.Tensor:
     return tile
 
 
-FAMILIES = {
-    family.__name__: family
-    for family in (
-        plain, cloudy, rough, grassy, brushed, striped, checked, plaid, woody, cellular, spotted, mottled, dead_leaves,
-    )
-}  # fmt: skip
-
-
-@functools.lru_cache(maxsize=128)
-def bank(families: tuple[str, ...], seed: int, shades: int, device: str) -> torch.Tensor:
-    """One tile of each family as whole numbers 0..shades-1: uint8 [len(families) * TILE * TILE].
-
-    A tile is drawn at DRAWN x DRAWN and enlarged, so that looking up the nearest texel is smooth enough.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    tiles = torch.stack([FAMILIES[name](generator) for name in families])[:, None]
-    tiles = F.interpolate(F.pad(tiles, (1, 1, 1, 1), mode="circular"), scale_factor=TILE // DRAWN, mode="bilinear")
-    edge = TILE // DRAWN
-    tiles = tiles[..., edge:-edge, edge:-edge]
-    return (tiles * (shades - 1)).round().clamp(0, shades - 1).to(torch.uint8).reshape(-1).to(device)
+TRAIN_TEXTURES = (
+    plain, cloudy, rough, grassy, brushed, striped, checked, plaid, woody, cellular, spotted, mottled, dead_leaves,
+)  # fmt: skip

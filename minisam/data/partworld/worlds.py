@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from minisam.data.partworld.knobs import Knobs
-from minisam.data.partworld.templates import GENERIC, Template
+from minisam.data.partworld.templates import Template
+from minisam.data.partworld.things_foreign import AERIAL, HELDOUT, LINES, MICRO, THIN_STRUCTURES, XRAY
+from minisam.data.partworld.things_generic import GENERIC, THIN
+from minisam.data.partworld.things_named import NAMED
 
-TRAIN_BODIES = ("disk", "box", "trapezoid", "squircle", "blob", "polygon", "star", "leaf", "half", "crescent")
-TRAIN_TEXTURES = (
-    ("plain",) * 6 + ("cloudy",) * 4 + ("rough",) * 3 + ("grassy",) * 2 + ("brushed",) * 2 + ("striped",) * 3
-    + ("checked", "plaid", "woody", "woody", "cellular", "cellular", "spotted", "spotted", "mottled", "dead_leaves",
-       "dead_leaves")
+TRAIN_BODIES = (
+    "disk", "box", "trapezoid", "triangle", "squircle", "squircle", "blob", "blob", "polygon", "star", "leaf", "half",
+    "crescent", "wedge",
 )  # fmt: skip
+TRAIN_TEXTURES = (
+    *("plain",) * 7, *("cloudy",) * 4, *("rough",) * 3, *("grassy",) * 2, *("brushed",) * 2, *("striped",) * 2,
+    "checked", "plaid", *("woody",) * 2, *("cellular",) * 2, *("spotted",) * 2, "mottled", *("dead_leaves",) * 2,
+)  # fmt: skip
+FOREIGN_BODIES = ("heart", "gear", "cross", "lshape", "parallelogram", "bean", "cell")
+FOREIGN_TEXTURES = ("marbled", "marbled", "speckled", "speckled", "bricks", "scales", "herringbone", "ringed", "knitted")
 
 
 @dataclass(frozen=True)
@@ -35,9 +42,11 @@ class World:
         texture_strength: how far textures move the lightness at most.
         relief, uneven, shadow, blur, noise: factors on shading, illumination, shadows, blur and noise.
         grey: probability of a grey-scale image.
+        ink: draw the outlines of the visible nodes as dark lines.
+        transparent: let silhouettes take light away as in an X-ray, rather than hide each other.
     """
 
-    templates: tuple[Template, ...] = GENERIC
+    templates: tuple[Template, ...] = GENERIC + GENERIC + NAMED + THIN
     bodies: tuple[str, ...] = TRAIN_BODIES
     textures: tuple[str, ...] = TRAIN_TEXTURES
     knobs: Knobs = field(default_factory=Knobs)
@@ -60,6 +69,38 @@ class World:
     blur: float = 1.0
     noise: float = 1.0
     grey: float = 0.08
+    ink: bool = False
+    transparent: bool = False
 
 
-WORLDS = {name: World() for name in ("train", "heldout", "micro", "aerial", "lines", "xray", "thin")}
+FOREIGN = World(templates=HELDOUT, bodies=FOREIGN_BODIES, textures=FOREIGN_TEXTURES)
+WORLDS = {
+    "train": World(),
+    "heldout": FOREIGN,
+    "micro": replace(
+        FOREIGN, templates=MICRO, textures=("marbled", "speckled", "speckled"), knobs=Knobs(contrast=0.6, thinness=0.08),
+        crowded=0.75, few=0.05, radius_low=(0.05, 0.08, 0.15), radius_high=(0.09, 0.16, 0.3), count_low=(14, 8, 3),
+        count_high=(20, 16, 6), lightness=(0.25, 0.75), chroma=0.45, hue=0.87, hue_spread=0.22, backdrop=(0.8, 0.95),
+        clutter=0.0, texture_strength=0.4, relief=0.3, shadow=0.0, uneven=0.5,
+    ),
+    "aerial": replace(
+        FOREIGN, templates=AERIAL, textures=("speckled", "marbled", "knitted", "herringbone", "bricks"),
+        knobs=Knobs(occlusion=0.25, thinness=0.2), crowded=0.6, few=0.05, radius_low=(0.04, 0.08, 0.18),
+        radius_high=(0.18, 0.25, 0.4), lightness=(0.2, 0.85), chroma=0.35, hue=0.05, hue_spread=0.6,
+        backdrop=(0.25, 0.6), clutter=1.4, texture_strength=0.6, relief=0.1, uneven=0.2, shadow=1.2, blur=0.5,
+    ),
+    "lines": replace(
+        FOREIGN, templates=LINES, knobs=Knobs(occlusion=0.3, thinness=0.1), lightness=(0.86, 1.0), chroma=0.08,
+        backdrop=(0.95, 1.0), clutter=0.0, texture_strength=0.12, relief=0.02, uneven=0.15, shadow=0.0, blur=0.4,
+        noise=0.5, grey=0.6, ink=True,
+    ),
+    "xray": replace(
+        FOREIGN, templates=XRAY, textures=("marbled", "speckled"), knobs=Knobs(contrast=0.5, occlusion=0.6),
+        lightness=(0.5, 0.95), chroma=0.0, backdrop=(0.75, 0.95), clutter=0.4, texture_strength=0.25, relief=0.5,
+        shadow=0.0, uneven=0.6, noise=1.6, grey=1.0, transparent=True,
+    ),
+    "thin": replace(
+        FOREIGN, templates=THIN_STRUCTURES, knobs=Knobs(thinness=1.0, occlusion=0.3), crowded=0.1, few=0.45,
+        radius_low=(0.12, 0.15, 0.25), radius_high=(0.3, 0.4, 0.6), count_low=(6, 4, 1), count_high=(9, 7, 4),
+    ),
+}  # fmt: skip

@@ -1,0 +1,104 @@
+"""`minisam data`: look at PartWorld (`preview`) and time it (`bench`)."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from minisam.data.partworld import WORLDS, render_scenes
+from minisam.data.partworld.preview import contact_sheet
+from minisam.errors import ImageError, PromptError
+
+BENCH_SIZES = (64, 256)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the two actions and their options."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    preview = actions.add_parser("preview", help="draw a contact sheet: images, and their whole, part and subpart maps")
+    preview.add_argument("--world", choices=sorted(WORLDS), default="train")
+    preview.add_argument("--seed", type=int, default=0)
+    preview.add_argument("--images", type=int, default=8, help="how many scenes (default 8)")
+    preview.add_argument("--columns", type=int, default=2, help="scenes side by side (default 2)")
+    preview.add_argument("--size", type=int, default=256, help="side of an image in pixels (default 256)")
+    preview.add_argument(
+        "--knob", action="append", default=[], metavar="NAME=VALUE",
+        help="contrast, thinness, occlusion, levels or object_scale; may be given several times",
+    )  # fmt: skip
+    preview.add_argument("-o", "--output", type=Path, default=Path("partworld.png"))
+    bench = actions.add_parser("bench", help="milliseconds an image at 64 and 256 px, on one core or a device")
+    bench.add_argument("--world", choices=sorted(WORLDS), default="train")
+    bench.add_argument("--batch-size", type=int, default=16)
+    bench.add_argument("--repeats", type=int, default=10)
+    bench.add_argument("--device", default="cpu")
+    bench.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the chosen action."""
+    return preview(args) if args.action == "preview" else bench(args)
+
+
+def parse_knobs(words: list[str]) -> dict[str, float]:
+    """Turn ["contrast=0.5"] into {"contrast": 0.5}."""
+    knobs = {}
+    for word in words:
+        name, _, value = word.partition("=")
+        try:
+            knobs[name] = int(value) if name == "levels" else float(value)
+        except ValueError:
+            raise PromptError(f"--knob {word!r} is not NAME=NUMBER; write for instance contrast=0.5") from None
+    return knobs
+
+
+def preview(args: argparse.Namespace) -> int:
+    """Save a contact sheet and print where it is."""
+    if args.columns < 1:
+        raise PromptError(f"--columns {args.columns}: use at least 1")
+    try:
+        scenes = render_scenes(args.seed, args.images, args.size, args.world, **parse_knobs(args.knob))
+    except ValueError as error:
+        raise PromptError(str(error)) from error
+    sheet = contact_sheet(scenes, min(args.columns, args.images))
+    try:
+        Image.fromarray(sheet.permute(1, 2, 0).numpy()).save(args.output)
+    except ValueError as error:
+        raise ImageError(f"cannot write {args.output}: {error}; use a name that ends in .png") from error
+    print(args.output)
+    return 0
+
+
+def time_scenes(image_size: int, batch_size: int, repeats: int, world: str, device: str) -> float:
+    """Median milliseconds an image over `repeats` batches, texture banks warm."""
+    seconds = []
+    for seed in range(-2, repeats):
+        start = time.perf_counter()
+        scenes = render_scenes(seed % 2, batch_size, image_size, world, device)
+        scenes.images.sum().item()
+        if seed >= 0:
+            seconds.append(time.perf_counter() - start)
+    return 1e3 * sorted(seconds)[len(seconds) // 2] / batch_size
+
+
+def bench(args: argparse.Namespace) -> int:
+    """Print milliseconds an image at each size; one thread on a CPU."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        measured = {
+            size: time_scenes(size, args.batch_size, args.repeats, args.world, args.device) for size in BENCH_SIZES
+        }
+    finally:
+        torch.set_num_threads(threads)
+    if args.json:
+        record = {"world": args.world, "device": args.device, "batch_size": args.batch_size, "ms_per_image": measured}
+        print(json.dumps(record))
+    else:
+        for size, milliseconds in measured.items():
+            print(f"{size:4d} px  {milliseconds:6.2f} ms/image  ({args.world}, batch {args.batch_size}, {args.device})")
+    return 0

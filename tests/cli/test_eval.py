@@ -1,0 +1,72 @@
+"""`minisam eval` from the arguments to the files in its folder."""
+
+import json
+
+import pytest
+import torch
+
+from minisam.build import CONFIGS, build_from_config
+from minisam.checkpoint import save_checkpoint
+from minisam.cli.main import main
+
+SMALL = ["--images", "2", "--targets", "2", "--clicks", "2"]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "nano.safetensors"
+    save_checkpoint(build_from_config(CONFIGS["nano"]), path)
+    return str(path)
+
+
+def test_writes_table_json_and_figure(checkpoint, tmp_path, capsys):
+    folder = tmp_path / "results" / "nano"
+    assert (
+        main(["eval", "--checkpoint", checkpoint, "--worlds", "thin", "train", *SMALL, "-o", str(folder)])
+        == 0
+    )
+    assert sorted(path.name for path in folder.iterdir()) == ["figure.png", "results.json", "table.md"]
+    printed = capsys.readouterr().out
+    assert printed == (folder / "table.md").read_text()
+    read = json.loads((folder / "results.json").read_text())
+    assert list(read["worlds"]) == ["train", "thin"]
+    assert read["about"]["network"] == "nano.safetensors"
+    assert read["about"]["image_size"] == 64
+
+
+def test_json_is_all_that_is_printed(checkpoint, capsys):
+    assert main(["eval", "--checkpoint", checkpoint, "--worlds", "train", *SMALL, "--json"]) == 0
+    read = json.loads(capsys.readouterr().out)
+    assert set(read["worlds"]["train"]["metrics"]) >= {
+        "oracle",
+        "top1",
+        "valid_iou",
+        "box_top1",
+        "centre_2",
+        "spearman",
+    }
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--worlds", "moon"],
+        ["--images", "0"],
+        ["--seed", "-1"],
+        ["--clicks", "10"],
+        ["--model", "tiny", "--checkpoint", "x"],
+    ],
+)
+def test_bad_usage_is_exit_code_2(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["eval", *arguments])
+    assert stop.value.code == 2
+    assert arguments[0] in capsys.readouterr().err
+
+
+def test_a_damaged_checkpoint_is_exit_code_3(tmp_path, capsys):
+    path = tmp_path / "bad.safetensors"
+    path.write_bytes(b"not weights")
+    assert main(["eval", "--checkpoint", str(path), *SMALL]) == 3
+    assert len(capsys.readouterr().err.splitlines()) == 1

@@ -1,0 +1,95 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from minisam.build import CONFIGS, build_from_config
+from minisam.checkpoint import save_checkpoint
+from minisam.cli.main import main
+from minisam.data.rle import decode_rle
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "nano.safetensors"
+    save_checkpoint(build_from_config(CONFIGS["nano"]), path, metadata={})
+    return path
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / "photo.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 50, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        ["--point", "10,10"],
+        ["--point", "10,10", "--point", "12,9", "--negative", "30,5"],
+        ["--box", "5,5,20,20"],
+        ["--box", "5,5,20,20", "--box", "25,5,40,20", "--single"],
+    ],
+)
+def test_a_prompt_gives_a_figure_and_masks(photo, weights, capsys, prompt):
+    assert main(["segment", str(photo), "--checkpoint", str(weights), "--json", *prompt]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    with Image.open(answer["figure"]) as figure:
+        assert figure.size[0] > 100
+    assert len(answer["masks"]) == (1 if "--single" in prompt else 3)
+    for record in answer["masks"]:
+        mask = decode_rle(record["segmentation"])
+        assert mask.shape == (30, 50) and mask.sum() == record["area"]
+        x, y, width, height = record["bbox"]
+        assert mask[y : y + height, x : x + width].sum() == record["area"]
+
+
+def test_a_mask_file_is_a_prompt(photo, weights, tmp_path, capsys):
+    mask = np.zeros((30, 50), np.uint8)
+    mask[5:20, 10:30] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    arguments = ["segment", str(photo), "--checkpoint", str(weights), "--mask", str(tmp_path / "mask.png")]
+    assert main([*arguments, "-o", str(tmp_path / "out.png")]) == 0
+    assert (tmp_path / "out.png").exists()
+    assert "predicted IoU" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ([], 2, "nothing to segment"),
+        (["--point", "100,10"], 2, "outside the image"),
+        (["--box", "9,9,9,9"], 2, "area"),
+        (["--point", "5,5", "--mask", "PHOTO_OF_ANOTHER_SIZE"], 2, "pixels"),
+        (["--point", "5,5", "--checkpoint", "NOT_A_CHECKPOINT"], 3, "NOT_A_CHECKPOINT"),
+    ],
+)
+def test_one_line_says_what_is_wrong(photo, weights, tmp_path, capsys, arguments, code, message):
+    other = tmp_path / "PHOTO_OF_ANOTHER_SIZE"
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(other, format="PNG")
+    (tmp_path / "NOT_A_CHECKPOINT").write_bytes(b"no weights here")
+    arguments = [str(tmp_path / word) if word.isupper() else word for word in arguments]
+    if "--checkpoint" not in arguments:
+        arguments += ["--checkpoint", str(weights)]
+    assert main(["segment", str(photo), *arguments]) == code
+    error = capsys.readouterr().err
+    assert error.startswith("minisam: ") and error.count("\n") == 1 and message in error
+
+
+def test_a_file_that_is_no_image(tmp_path, capsys):
+    path = tmp_path / "words.jpg"
+    path.write_text("not an image")
+    assert main(["segment", str(path), "--point", "1,1"]) == 3
+    assert "words.jpg" in capsys.readouterr().err
+
+
+def test_malformed_numbers_are_a_usage_error(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["segment", "photo.png", "--point", "ten,10"])
+    assert stopped.value.code == 2
+    assert "2 numbers" in capsys.readouterr().err

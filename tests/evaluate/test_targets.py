@@ -1,0 +1,57 @@
+"""Evaluation scenes: new ones, the same for every batch size, with targets of every level."""
+
+import torch
+from toy_sam import nested_scenes
+
+from minisam.data.partworld import render_scenes
+from minisam.evaluate.targets import FIRST_SEED, choose_targets, evaluation_scenes
+from minisam.train.targets import eligible_nodes
+from minisam.train.trainer import hash_seed
+
+
+def test_seeds_are_not_those_of_training():
+    assert max(hash_seed(seed, step) for seed in range(50) for step in range(0, 30_000, 7)) < FIRST_SEED
+
+
+def test_fewer_images_are_the_first_of_more():
+    few = list(evaluation_scenes("train", 3, 64))
+    many = list(evaluation_scenes("train", 9, 64))
+    assert [len(scenes.images) for scenes in many] == [8, 1]
+    assert torch.equal(few[0].images, many[0].images[:3])
+    assert len(few[0].captions) == 3
+    other = next(evaluation_scenes("train", 3, 64, seed=1))
+    assert not torch.equal(few[0].images, other.images)
+
+
+def test_targets_are_eligible_distinct_and_balanced():
+    scenes = render_scenes(5, 8, 128)
+    images, nodes = choose_targets(scenes, 6, torch.Generator().manual_seed(0))
+    assert eligible_nodes(scenes)[images, nodes].all()
+    pairs = list(zip(images.tolist(), nodes.tolist(), strict=True))
+    assert len(set(pairs)) == len(pairs)
+    levels = scenes.level[images, nodes]
+    for image in range(8):
+        available = [
+            int((eligible_nodes(scenes)[image] & (scenes.level[image] == level)).sum()) for level in range(3)
+        ]
+        chosen = [int((levels[images == image] == level).sum()) for level in range(3)]
+        assert sum(chosen) == min(6, sum(available))
+        for level in range(3):
+            assert chosen[level] == available[level] or chosen[level] >= max(chosen) - 1
+
+
+def test_targets_depend_on_the_generator_only():
+    scenes = render_scenes(5, 4, 128)
+    first, again, other = (
+        choose_targets(scenes, 3, torch.Generator().manual_seed(seed))[1] for seed in (0, 0, 1)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_no_eligible_node_gives_no_target():
+    scenes = nested_scenes(2)
+    scenes.area[0] = 1
+    images, nodes = choose_targets(scenes, 8, torch.Generator())
+    assert images.tolist() == [1, 1, 1]
+    assert sorted(nodes.tolist()) == [0, 1, 2]

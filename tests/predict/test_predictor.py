@@ -1,0 +1,144 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from minisam.build import CONFIGS, build_from_config
+from minisam.errors import ImageError, PromptError
+from minisam.predict import SamPredictor
+from minisam.predict.mask_prompt import mask_to_logits
+
+
+@pytest.fixture(scope="module")
+def sam():
+    torch.manual_seed(0)
+    return build_from_config(CONFIGS["nano"])
+
+
+def photo(height=30, width=50, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def predictor(sam):
+    predictor = SamPredictor(sam)
+    predictor.set_image(photo())
+    return predictor
+
+
+@pytest.mark.parametrize("multimask", [True, False])
+def test_shapes_and_types(predictor, multimask):
+    masks, iou, low_res = predictor.predict([[10, 10]], [1], multimask_output=multimask)
+    count = 3 if multimask else 1
+    assert masks.shape == (count, 30, 50) and masks.dtype == bool
+    assert iou.shape == (count,) and iou.dtype == np.float32
+    assert low_res.shape == (count, 32, 32)
+
+
+def test_masks_are_the_logits_above_the_threshold(predictor):
+    logits, _, _ = predictor.predict([[10, 10]], [1], return_logits=True)
+    masks, _, _ = predictor.predict([[10, 10]], [1])
+    assert np.array_equal(masks, logits > 0)
+
+
+def test_a_prediction_can_be_fed_back(predictor):
+    _, iou, low_res = predictor.predict([[10, 10]], [1])
+    masks, _, _ = predictor.predict([[10, 10], [30, 20]], [1, 0], mask_input=low_res[[iou.argmax()]])
+    assert masks.shape == (3, 30, 50)
+
+
+def test_one_box_and_several_boxes(predictor):
+    one, _, _ = predictor.predict(box=[5, 5, 20, 20], return_logits=True)
+    same, _, _ = predictor.predict(box=[[5, 5, 20, 20]], return_logits=True)
+    two, _, _ = predictor.predict(box=[[5, 5, 20, 20], [20, 5, 40, 25]], return_logits=True)
+    assert np.array_equal(one, same)
+    assert not np.allclose(one, two)
+
+
+def test_bgr_is_rgb_reversed(sam):
+    a, b = SamPredictor(sam), SamPredictor(sam)
+    a.set_image(photo())
+    b.set_image(photo()[..., ::-1], image_format="BGR")
+    assert a.get_image_embedding().equal(b.get_image_embedding())
+
+
+def test_predict_before_set_image_says_so(sam):
+    with pytest.raises(RuntimeError, match="set_image"):
+        SamPredictor(sam).predict([[1, 1]], [1])
+
+
+def test_reset_forgets_the_image(predictor):
+    predictor.reset_image()
+    assert not predictor.is_image_set
+    with pytest.raises(RuntimeError, match="set_image"):
+        predictor.predict([[1, 1]], [1])
+
+
+def test_a_refused_image_leaves_the_old_one_usable(predictor):
+    before = predictor.get_image_embedding()
+    with pytest.raises(ImageError):
+        predictor.set_image(photo().astype(np.float32))
+    assert predictor.get_image_embedding() is before
+
+
+def test_wrong_format_and_wrong_torch_size(predictor):
+    with pytest.raises(ValueError, match="RGB or BGR"):
+        predictor.set_image(photo(), image_format="GRB")
+    with pytest.raises(ValueError, match="longest side of 64"):
+        predictor.set_torch_image(torch.zeros(1, 3, 32, 32), (32, 32))
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 700), (700, 1), (64, 64), (3, 200)])
+def test_extreme_aspect_ratios(sam, height, width):
+    predictor = SamPredictor(sam)
+    predictor.set_image(photo(height, width))
+    masks, iou, _ = predictor.predict([[width / 2, height / 2]], [1])
+    assert masks.shape == (3, height, width) and np.isfinite(iou).all()
+
+
+def test_no_double_precision_on_the_way(predictor):
+    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils._pytree import tree_leaves
+
+    class NoFloat64(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            out = func(*args, **(kwargs or {}))
+            assert not any(
+                isinstance(t, torch.Tensor) and t.dtype == torch.float64 for t in tree_leaves(out)
+            ), func
+            return out
+
+    with NoFloat64():
+        predictor.set_image(photo())
+        predictor.predict(np.array([[3.0, 4.0]]), np.array([1]), box=np.array([1.0, 1.0, 9.0, 9.0]))
+
+
+def test_a_mask_prompt_keeps_its_place(sam):
+    mask = np.zeros((32, 64), bool)
+    mask[8:16, 20:40] = True
+    logits = mask_to_logits(mask, sam)
+    assert logits.shape == (1, 32, 32)
+    assert np.array_equal(np.argwhere(logits[0] > 0).min(0), [4, 10])
+    assert np.array_equal(np.argwhere(logits[0] > 0).max(0), [7, 19])
+    assert logits.min() == -10 and logits.max() == 10
+
+
+def test_an_empty_mask_prompt_is_refused(sam):
+    with pytest.raises(PromptError, match="empty"):
+        mask_to_logits(np.zeros((8, 8), bool), sam)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    st.integers(1, 40),
+    st.integers(1, 40),
+    st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1), st.sampled_from([0, 1])), min_size=1, max_size=4),
+)
+def test_any_points_inside_any_image_give_finite_masks(sam, height, width, points):
+    predictor = SamPredictor(sam)
+    predictor.set_image(photo(height, width))
+    coords = np.array([[x * width, y * height] for x, y, _ in points])
+    logits, iou, _ = predictor.predict(coords, np.array([label for *_, label in points]), return_logits=True)
+    assert logits.shape == (3, height, width)
+    assert np.isfinite(logits).all() and np.isfinite(iou).all()
