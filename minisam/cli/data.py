@@ -20,7 +20,9 @@ BENCH_SIZES = (64, 256)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the two actions and their options."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    preview = actions.add_parser("preview", help="draw a contact sheet: images, and their whole, part and subpart maps")
+    preview = actions.add_parser(
+        "preview", help="draw a contact sheet: images, and their whole, part and subpart maps"
+    )
     preview.add_argument("--world", choices=sorted(WORLDS), default="train")
     preview.add_argument("--seed", type=int, default=0)
     preview.add_argument("--images", type=int, default=8, help="how many scenes (default 8)")
@@ -31,7 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="contrast, thinness, occlusion, levels or object_scale; may be given several times",
     )  # fmt: skip
     preview.add_argument("-o", "--output", type=Path, default=Path("partworld.png"))
-    bench = actions.add_parser("bench", help="milliseconds an image at 64 and 256 px, on one core or a device")
+    bench = actions.add_parser(
+        "bench", help="milliseconds an image at 64 and 256 px, on one core or a device"
+    )
     bench.add_argument("--world", choices=sorted(WORLDS), default="train")
     bench.add_argument("--batch-size", type=int, default=16)
     bench.add_argument("--repeats", type=int, default=10)
@@ -52,7 +56,9 @@ def parse_knobs(words: list[str]) -> dict[str, float]:
         try:
             knobs[name] = int(value) if name == "levels" else float(value)
         except ValueError:
-            raise PromptError(f"--knob {word!r} is not NAME=NUMBER; write for instance contrast=0.5") from None
+            raise PromptError(
+                f"--knob {word!r} is not NAME=NUMBER; write for instance contrast=0.5"
+            ) from None
     return knobs
 
 
@@ -61,7 +67,7 @@ def preview(args: argparse.Namespace) -> int:
     if args.columns < 1:
         raise PromptError(f"--columns {args.columns}: use at least 1")
     try:
-        scenes = render_scenes(args.seed, args.images, args.size, args.world, **parse_knobs(args.knob))
+        scenes = render_scenes(args.seed, args.images, args.size, args.world, "cpu", **parse_knobs(args.knob))
     except ValueError as error:
         raise PromptError(str(error)) from error
     sheet = contact_sheet(scenes, min(args.columns, args.images))
@@ -91,14 +97,22 @@ def bench(args: argparse.Namespace) -> int:
     torch.set_num_threads(1)
     try:
         measured = {
-            size: time_scenes(size, args.batch_size, args.repeats, args.world, args.device) for size in BENCH_SIZES
+            size: time_scenes(size, args.batch_size, args.repeats, args.world, args.device)
+            for size in BENCH_SIZES
         }
     finally:
         torch.set_num_threads(threads)
     if args.json:
-        record = {"world": args.world, "device": args.device, "batch_size": args.batch_size, "ms_per_image": measured}
+        record = {
+            "world": args.world,
+            "device": args.device,
+            "batch_size": args.batch_size,
+            "ms_per_image": measured,
+        }
         print(json.dumps(record))
     else:
         for size, milliseconds in measured.items():
-            print(f"{size:4d} px  {milliseconds:6.2f} ms/image  ({args.world}, batch {args.batch_size}, {args.device})")
+            print(
+                f"{size:4d} px  {milliseconds:6.2f} ms/image  ({args.world}, batch {args.batch_size}, {args.device})"
+            )
     return 0

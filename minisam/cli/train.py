@@ -11,6 +11,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", choices=("nano", "tiny"), default="nano")
     parser.add_argument("-o", "--out", type=Path, help="folder of the run (default: runs/PRESET)")
     parser.add_argument("--steps", type=int, help="optimiser steps (default: the preset's)")
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        nargs=2,
+        metavar=("CORRECTIVE", "MASK_ONLY"),
+        help="rounds after the first prompt, where the preset has any (the paper: 8 2)",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
     parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32")
@@ -22,6 +29,7 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     from minisam.checkpoint import save_checkpoint
+    from minisam.train.interactive import Rounds
     from minisam.train.presets import RECIPES
     from minisam.train.trainer import TrainingRun
 
@@ -30,6 +38,8 @@ def run(args: argparse.Namespace) -> int:
     recipe = RECIPES[args.preset]
     if args.steps:
         recipe = replace(recipe, steps=args.steps)
+    if args.rounds:
+        recipe = recipe.with_rounds(Rounds(*args.rounds))
     folder = args.out or Path("runs") / args.preset
     training = TrainingRun(
         args.preset, folder, recipe, args.seed, args.device, args.precision, save_every=args.save_every

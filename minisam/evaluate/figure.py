@@ -42,6 +42,7 @@ def save_evaluation_figure(path: Path, results: Sequence[WorldResult], title: st
     )
     for axes in (prompts, clicks, reliability):
         axes.grid(axis="y", alpha=0.3)
+        axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
     figure.legend(
         *prompts.get_legend_handles_labels(), loc="outside lower center", ncols=len(results), frameon=False

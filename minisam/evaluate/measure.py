@@ -45,7 +45,7 @@ class Measurements:
 
 
 def measure_scenes(
-    sam: Sam, scenes: SceneBatch, targets_per_image: int, clicks: int, seed: int, prompts_per_batch: int = 64
+    sam: Sam, scenes: SceneBatch, targets_per_image: int, clicks: int, seed: int, prompts_per_batch: int = 32
 ) -> list[Measurements]:
     """Measure `sam` on targets of `scenes`, which have its input's size; an element for each prompt batch."""
     device = scenes.images.device

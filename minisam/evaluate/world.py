@@ -62,7 +62,7 @@ def evaluate_world(
     targets_per_image: int = 8,
     seed: int = 0,
     clicks: int = 9,
-    prompts_per_batch: int = 64,
+    prompts_per_batch: int = 32,
     on_batch: Callable[[int], object] | None = None,
 ) -> WorldResult:
     """Measure `sam`, at its present input size and on its device, on `images` scenes of a world.

@@ -8,11 +8,13 @@ its positions are interpolated to each size.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from minisam.data.partworld import Knobs
 from minisam.train.interactive import Rounds
 from minisam.train.targets import MIN_AREA
 
+DEFAULT = Knobs()
 FIRST_PROMPT_ONLY = Rounds(0, 0)
 
 
@@ -30,6 +32,9 @@ class Phase:
     object_scale: float = 1.0
     min_area: float = MIN_AREA
     """The smallest target, as a share of the image."""
+    richness: float = DEFAULT.richness
+    affinity: float = 0.0
+    """The weight of the encoder's own loss (minisam/train/affinity.py)."""
 
 
 @dataclass(frozen=True)
@@ -50,23 +55,33 @@ class Recipe:
     def phase_at(self, step: int) -> Phase:
         return [phase for phase in self.phases if phase.start * self.steps <= step][-1]
 
+    def with_rounds(self, rounds: Rounds) -> Recipe:
+        """The same recipe with other rounds in every phase that goes on after the first prompt."""
+        phases = (
+            phase if phase.rounds == FIRST_PROMPT_ONLY else replace(phase, rounds=rounds)
+            for phase in self.phases
+        )
+        return replace(self, phases=tuple(phases))
+
 
 RECIPES: dict[str, Recipe] = {
     "nano": Recipe(
         steps=5000,
         phases=(
-            Phase(0.0, 64, 8, 8, object_scale=2.0, min_area=0.04),
-            Phase(0.4, 64, 8, 8, Rounds(2, 1), single_round_share=0.8, object_scale=1.5, min_area=1 / 64),
+            Phase(0.0, 64, 8, 8, object_scale=2.0, min_area=0.04, richness=0.0, affinity=1.0),
+            Phase(0.3, 64, 8, 8, object_scale=1.5, min_area=1 / 64, affinity=0.5),
+            Phase(0.5, 64, 8, 8, Rounds(2, 1), single_round_share=0.8, object_scale=1.5, min_area=1 / 64),
         ),
         milestones=(0.85, 0.96),
     ),
     "tiny": Recipe(
-        steps=9600,
+        steps=6500,
         phases=(
-            Phase(0.0, 128, 8, 8, object_scale=2.0, min_area=0.04),
+            Phase(0.0, 128, 8, 8, object_scale=2.0, min_area=0.04, richness=0.0, affinity=1.0),
+            Phase(0.3, 128, 8, 8, object_scale=1.5, min_area=1 / 64, affinity=0.5),
             Phase(0.6, 128, 8, 8, Rounds(3, 1), single_round_share=0.75, object_scale=1.5, min_area=1 / 64),
             Phase(0.9, 256, 8, 8, Rounds(3, 1), single_round_share=0.75, object_scale=1.25),
         ),
-        milestones=(0.95, 0.985),
+        milestones=(0.94, 0.985),
     ),
 }

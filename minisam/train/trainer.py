@@ -21,6 +21,7 @@ from minisam.data.partworld import render_scenes
 from minisam.errors import CheckpointError
 from minisam.files import write_atomically
 from minisam.model import Sam
+from minisam.train.affinity import AffinityHead, affinity_loss
 from minisam.train.figure import save_progress_figure
 from minisam.train.initialise import initialise_
 from minisam.train.interactive import interactive_rounds
@@ -63,9 +64,12 @@ class TrainingRun:
         self.sam = build_from_config(config, self.recipe.drop_path, self.recipe.dropout)
         initialise_(self.sam)
         self.sam.to(self.device).train()
+        self.affinity = AffinityHead(config.prompt_dim).to(self.device)
         self.optimizer = build_optimizer(
             self.sam, self.recipe.lr, self.recipe.weight_decay, self.recipe.layer_decay, config.encoder_depth
         )
+        head = {"params": list(self.affinity.parameters()), "base_lr": self.recipe.lr, "weight_decay": 0.0}
+        self.optimizer.add_param_group(head)
         self.scaler = torch.amp.GradScaler(self.device, enabled=self.precision == "fp16")  # pyright: ignore
         self.step = 0
         self.seconds = 0.0
@@ -116,6 +120,7 @@ class TrainingRun:
             phase.image_size,
             device=self.device,
             object_scale=phase.object_scale,
+            richness=phase.richness,
         )
         nodes = sample_nodes(scenes, phase.prompts_per_image, generator, phase.min_area)
         masks = node_masks(scenes, nodes).flatten(0, 1)
@@ -133,6 +138,8 @@ class TrainingRun:
             embeddings = self.sam.image_encoder(self.sam.preprocess(scenes.images))
             losses = interactive_rounds(self.sam, embeddings, image_index, masks, schedule, generator)
         loss = torch.stack([round.total for round in losses]).mean()
+        if phase.affinity:
+            loss = loss + phase.affinity * affinity_loss(self.affinity(embeddings), scenes.labels)
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimizer)
@@ -168,6 +175,7 @@ class TrainingRun:
             "seconds": self.seconds,
             "images": self.images,
             "model": self.sam.state_dict(),
+            "affinity": self.affinity.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
         }
@@ -191,6 +199,7 @@ class TrainingRun:
                 f"{path} is from a run with other settings; choose another --out or delete it"
             )
         self.sam.load_state_dict(state["model"])
+        self.affinity.load_state_dict(state["affinity"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
         self.step, self.seconds, self.images = state["step"], state["seconds"], state["images"]

@@ -58,8 +58,9 @@ def test_masks_go_back_and_points_add_up():
     torch.testing.assert_close(session.first_iou, torch.tensor([[400, 144, 36]] * 2) / 400)
     assert [call.points[0].shape[1] for call in sam.calls] == [1, 2, 3]
     assert [call.masks is None for call in sam.calls] == [True, False, False]
-    assert torch.equal(sam.calls[1].masks[:, 0] > 0, scenes.labels[:, 2] == 2)
-    assert torch.equal(sam.calls[2].masks[:, 0] > 0, scenes.labels[:, 1] == 1)
+    for call, level in ((1, 2), (2, 1)):
+        logits = torch.where(scenes.labels[:, level] == level, 1.0, -1.0)
+        assert torch.equal(sam.calls[call].masks[:, 0], logits)
     assert sam.calls[2].points[0][:, 0].tolist() == middle.tolist()
     assert (sam.calls[2].points[1] == FOREGROUND).all()
 

@@ -90,6 +90,17 @@ def test_every_shipped_recipe_starts_at_zero_and_goes_on_in_order():
         assert recipe.phase_at(recipe.steps - 1) is recipe.phases[-1]
 
 
+def test_other_rounds_only_replace_rounds_that_there_are():
+    recipe = SHORT.with_rounds(Rounds(8, 2))
+    assert [phase.rounds for phase in recipe.phases] == [Rounds(0, 0), Rounds(8, 2)]
+
+
+def test_mixed_precision_trains_in_float32_weights(tmp_path):
+    run = train(tmp_path, recipe=replace(SHORT, steps=3, phases=(replace(SHORT.phases[1], start=0.0),)), precision="bf16")
+    assert all(p.dtype == torch.float32 and p.isfinite().all() for p in run.sam.parameters())
+    assert all(0 < float(row["loss"]) < 10 for row in losses(tmp_path))
+
+
 def test_training_overfits_one_batch(tmp_path, monkeypatch):
     import minisam.train.trainer as trainer
 

@@ -34,7 +34,7 @@ def sample_air(tape: Tape, world: World) -> Air:
     u = tape.uniform(16)
     uneven = world.uneven
     angle = 2 * math.pi * u[:, 0]
-    gradient = uneven * 0.7 * (u[:, 1] ** 2)[:, None] * torch.stack((angle.cos(), angle.sin()), -1)
+    gradient = uneven * 0.5 * (u[:, 1] ** 2)[:, None] * torch.stack((angle.cos(), angle.sin()), -1)
     waves = torch.stack((uneven * 0.25 * u[:, 2] ** 2, 2 + 5 * u[:, 3], 2 + 5 * u[:, 4], 6.3 * u[:, 5]), -1)
     vignette = uneven * 0.6 * (2 * u[:, 6] - 1).clamp_min(0)
     shadow = world.shadow * 0.7 * (1.6 * u[:, 7] - 0.6).clamp_min(0)

@@ -75,13 +75,17 @@ def ramps(tape: Tape, world: World, colour: torch.Tensor, amplitude: torch.Tenso
     lift = 0.45 * (1 - 2 * (u[..., 0] < 0.5).float())
     hue = world.chroma * (u[..., 2:4] - 0.5)
     slope = torch.cat((lift[..., None], 0.15 * hue), -1) * amplitude[..., None]
-    tone = torch.cat((torch.zeros_like(lift)[..., None], hue * (u[..., 1:2] < 0.35)), -1) * amplitude[..., None]
+    tone = (
+        torch.cat((torch.zeros_like(lift)[..., None], hue * (u[..., 1:2] < 0.35)), -1) * amplitude[..., None]
+    )
     in_colour = torch.where(tape.chance(world.grey, 1), 0.0, 1.0)[..., None]
     cast = 0.08 * world.chroma * (2 * tape.uniform(1, 2) - 1)
     keep = torch.cat((torch.ones_like(in_colour), in_colour, in_colour), -1)
     base = (colour + torch.cat((torch.zeros_like(in_colour), cast), -1)) * keep
     value = torch.linspace(-1, 1, SHADES)
-    base, slope, tone = (((t * keep) @ OPPONENT_TO_RGB).movedim(-1, 0)[..., None] for t in (base, slope, tone))
+    base, slope, tone = (
+        ((t * keep) @ OPPONENT_TO_RGB).movedim(-1, 0)[..., None] for t in (base, slope, tone)
+    )
     return torch.addcmul(base + slope * value, tone, value.clamp_min(0)).clamp_(0, 1).mul_(255)
 
 

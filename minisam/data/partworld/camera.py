@@ -28,13 +28,17 @@ class Camera:
     corner: torch.Tensor
 
 
-def sample_camera(tape: Tape, world: World) -> Camera:
-    """Draw a camera for every image; half of them are sharp, and a quarter blur the background."""
+def sample_camera(tape: Tape, world: World, size: int) -> Camera:
+    """Draw a camera for every image; half of them are sharp, and a quarter blur the background.
+
+    Images of less than 256 px are blurred less, down to what a photograph keeps when it is made smaller.
+    """
     u = tape.uniform(8)
-    near = 0.10 + 0.18 * u[:, 0]
-    far = world.blur * 0.3 * (2 * u[:, 1] - 1).clamp_min(0)
+    sharper = min(1.0, size / 256)
+    near = 0.08 + 0.17 * sharper * u[:, 0]
+    far = world.blur * 0.25 * sharper**2 * (2 * u[:, 1] - 1).clamp_min(0)
     defocus = torch.where(u[:, 2] < 0.25 * world.blur, 0.4 + 0.6 * u[:, 3], 0.0)
-    noise = world.noise * 14 * u[:, 4] ** 2
+    noise = world.noise * 12 * u[:, 4] ** 3
     corner = (u[:, 6:8] * NOISE_SLACK).long()
     return Camera(near, far, defocus, noise, corner)
 
@@ -48,14 +52,20 @@ def noise_field(side: int, device: str) -> torch.Tensor:
 
 
 def spread(image: torch.Tensor, tap: torch.Tensor, reach: int) -> torch.Tensor:
-    """Blur along both axes, in place, with taps (t, 1 - 2t, t) at distance `reach`; variance 2 t reach^2 per axis.
+    """Blur along both axes with taps (t, 1 - 2t, t) at distance `reach`; t is at most 1/4, the variance 2 t reach^2.
 
-    Along x the rows are taken as one long line: the outermost columns mix with their neighbour row's.
+    A step (1 - w, w) forwards and one backwards make the three taps, with w (1 - w) = t.  The image is taken as one
+    long line, so the outermost pixels are copied from their inner neighbours.
     """
+    w = (1 - (1 - 4 * tap).sqrt()) / 2
     flat = image.flatten(1)
     for step in (reach, reach * image.shape[-1]):
-        sides = (flat[:, 2 * step :] + flat[:, : -2 * step]).mul_(tap)
-        flat[:, step:-step].mul_(1 - 2 * tap).add_(sides)
+        forwards = torch.lerp(flat[:, :-step], flat[:, step:], w)
+        torch.lerp(forwards[:, step:], forwards[:, :-step], w, out=flat[:, step:-step])
+    for axis in (2, 3):
+        size = image.shape[axis]
+        image.narrow(axis, 0, reach).copy_(image.narrow(axis, reach, 1))
+        image.narrow(axis, size - reach, reach).copy_(image.narrow(axis, size - reach - 1, 1))
     return image
 
 
@@ -63,18 +73,20 @@ def photograph(camera: Camera, image: torch.Tensor, node: torch.Tensor, images: 
     """Bytes [n, 3, S, S] from colours `image` (overwritten) and the node map."""
     device = image.device
     rows = slice(images.start, images.stop)
-    n, _, S, _ = image.shape
+    S = image.shape[-1]
 
     def numbers(values: torch.Tensor) -> torch.Tensor:
         return values[rows].to(device)[:, None]
 
-    if bool((camera.defocus[rows] > 0).any()):
-        soft = enlarge(F.avg_pool2d(image, 4), S)
+    if (camera.defocus[rows] > 0).any():
+        soft = enlarge(F.avg_pool2d(image, 2 + 2 * (S >= 192)), S)
         behind = (node.remainder(NODE_SLOTS) >= MAX_NODES).float()[:, None]
         image = torch.lerp(image, soft, behind * numbers(camera.defocus)[..., None, None])
     image = spread(image, numbers(camera.near_tap), 1)
-    if bool((camera.far_tap[rows] > 0).any()):
-        image = spread(image, numbers(camera.far_tap), 2)
+    (blurred,) = (camera.far_tap[rows] > 0).nonzero(as_tuple=True)
+    if len(blurred):
+        far = camera.far_tap[rows][blurred].to(device)[:, None]
+        image.index_copy_(0, blurred.to(device), spread(image[blurred.to(device)], far, 2))
     noise = noise_field(S + NOISE_SLACK, str(device))
     for i, (top, left) in enumerate(camera.corner[rows].tolist()):
         field = noise[:, top : top + S, left : left + S]

@@ -24,7 +24,9 @@ def polar(radius: torch.Tensor) -> torch.Tensor:
 
 def corners(points: list[tuple[torch.Tensor | float, torch.Tensor | float]], count: int) -> torch.Tensor:
     """Polygon with exact corners; each coordinate is a number or [N].  The number of corners divides V."""
-    corner = torch.stack([torch.stack([torch.as_tensor(c).expand(count) for c in point], -1) for point in points], 1)
+    corner = torch.stack(
+        [torch.stack([torch.as_tensor(c).expand(count) for c in point], -1) for point in points], 1
+    )
     step = torch.arange(VERTICES // len(points)) / (VERTICES // len(points))
     along = torch.lerp(corner[:, :, None], corner.roll(-1, 1)[:, :, None], step[:, None])
     return along.flatten(1, 2)

@@ -70,7 +70,7 @@ def spiral(u: torch.Tensor) -> torch.Tensor:
     turns = 1.0 + 0.8 * u[:, :1]
     theta = TAU * (turns * turn + u[:, 1:2])
     ray = torch.stack((theta.cos(), theta.sin()), -1)
-    radius, width = 0.2 + 0.7 * turn, (0.05 + 0.07 * u[:, 2:3]).expand(-1, VERTICES // 2)
+    radius, width = 0.2 + 0.68 * turn, (0.05 + 0.07 * u[:, 2:3]).expand(-1, VERTICES // 2)
     return there_and_back(ray * (radius + width)[..., None], ray * (radius - width)[..., None])
 
 

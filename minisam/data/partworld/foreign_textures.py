@@ -16,7 +16,8 @@ def bricks(generator: torch.Generator) -> torch.Tensor:
     course = (y * rows).floor()
     columns = (x * rows / 2 + 0.5 * course.remainder(2)).frac()
     joint = torch.maximum((columns - 0.5).abs() / 0.46, ((y * rows).frac() - 0.5).abs() / 0.42)
-    shade = torch.rand(rows, rows, generator=generator)[course.long(), (x * rows / 2 + 0.5 * course.remainder(2)).long() % rows]
+    column = (x * rows / 2 + 0.5 * course.remainder(2)).long() % (rows // 2)
+    shade = torch.rand(rows, rows // 2, generator=generator)[course.long(), column]
     return torch.where(joint > 1, 0.9, 0.25 + 0.4 * shade)
 
 
@@ -59,7 +60,9 @@ def knitted(generator: torch.Generator) -> torch.Tensor:
 def speckled(generator: torch.Generator) -> torch.Tensor:
     """Fine grains of two sizes."""
     coarse, _ = nearest(generator, 180)
-    return (0.75 - 0.5 * torch.sigmoid((0.3 - coarse) * 30) + 0.3 * (uniform(noise(generator, 0.2)) - 0.5)).clamp(0, 1)
+    return (
+        0.75 - 0.5 * torch.sigmoid((0.3 - coarse) * 30) + 0.3 * (uniform(noise(generator, 0.2)) - 0.5)
+    ).clamp(0, 1)
 
 
 FOREIGN_TEXTURES = (bricks, scales, herringbone, marbled, ringed, knitted, speckled)

@@ -10,6 +10,7 @@ RANGES = {
     "occlusion": (0.0, 1.0),
     "levels": (1, 3),
     "object_scale": (0.25, 4.0),
+    "richness": (0.0, 1.0),
 }
 
 
@@ -23,6 +24,7 @@ class Knobs:
         occlusion: 0..1; 0 spreads the objects over the image, 1 gathers them around one place.
         levels: 1, 2 or 3; how many levels of the part tree exist (1 = wholes only).
         object_scale: 0.25..4, factor on every object's size (its side, not its area).
+        richness: 0..1, factor on textures, relief, uneven light, shadows, blur, noise and clutter; 0 is flat colours.
 
     Raises:
         ValueError: a knob is out of its range.
@@ -33,6 +35,7 @@ class Knobs:
     occlusion: float = 0.4
     levels: int = 3
     object_scale: float = 1.0
+    richness: float = 0.5
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -18,7 +18,7 @@ from minisam.data.partworld.templates import MAX_PIECES
 def rasterise_images(
     outlines: Outlines, weight: torch.Tensor, images: range, pixels: list[int], device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Sums of weights over the canvases of some images, flat, and where each canvas starts; `pixels` are their sizes."""
+    """Sums of weights over the canvases of some images, flat, and where each canvas of `pixels` starts."""
     rows = slice(outlines.first[images.start], outlines.first[images.stop])
     counts = torch.tensor(outlines.first[images.start : images.stop + 1]).diff()
     ends = torch.tensor(pixels).cumsum(0)
@@ -57,7 +57,9 @@ def visible_nodes(
     strip = plan.strip[images.start : images.stop]
     windows, strip_start = rasterise_images(plan.inlays, inlay_bits, images, strip, device)
     pixels = torch.arange(S, dtype=torch.int32, device=device)
-    start, width, first = (table(values).index_select(0, silhouette).reshape(n, S, S) for values in plan.bit_window)
+    start, width, first = (
+        table(values).index_select(0, silhouette).reshape(n, S, S) for values in plan.bit_window
+    )
     address = torch.addcmul(start, width, pixels[:, None]).add_(pixels).add_(strip_start).reshape(-1)
     inlays = windows.index_select(0, address)
     first = first.add_(steps(OBJECTS * MAX_PIECES)).reshape(-1)

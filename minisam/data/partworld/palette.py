@@ -71,10 +71,13 @@ def sample_paint(tape: Tape, world: World, pieces: Pieces) -> Paint:
     for level, source in ((1, torch.zeros_like(pieces.on)), (2, pieces.on)):
         source = torch.where(pieces.node == 0, 0, source)
         kin = slots.gather(2, source[..., None].expand(-1, -1, -1, 3))
-        kin = torch.cat((torch.lerp(kin[..., :1], 1 - kin[..., :1], step.abs()[..., None].clamp_max(0.3)), kin[..., 1:]), -1)
+        lightness = kin[..., 0] + torch.where((kin[..., 0] + step - 0.5).abs() > 0.45, -step, step)
+        kin = torch.cat((lightness[..., None], kin[..., 1:]), -1)
         here = (pieces.level == level) & shares
         slots = torch.where(here[..., None], kin, slots)
         texture = torch.where(here, texture.gather(2, source), texture)
     backs = from_bases(1 + BACKDROPS)
-    backs[:, 0, 0] = torch.lerp(torch.tensor(world.backdrop[0]), torch.tensor(world.backdrop[1]), tape.uniform())
+    backs[:, 0, 0] = torch.lerp(
+        torch.tensor(world.backdrop[0]), torch.tensor(world.backdrop[1]), tape.uniform()
+    )
     return Paint(slots, texture, backs, tape.uniform(1 + BACKDROPS))

@@ -104,7 +104,11 @@ def make_plan(pieces: Pieces, vertices: torch.Tensor, backdrops: torch.Tensor, s
     )
     b2, o2, p2 = b[inlay_rows], o[inlay_rows], p[inlay_rows]
     inlays = Outlines(
-        vertices[inlay_rows], inlay_bit[b2, o2, p2], start[b2 * OBJECTS + o2], box[b2 * OBJECTS + o2], _first(b2, B)
+        vertices[inlay_rows],
+        inlay_bit[b2, o2, p2],
+        start[b2 * OBJECTS + o2],
+        box[b2 * OBJECTS + o2],
+        _first(b2, B),
     )
 
     b1, o1, p1 = b[add_rows], o[add_rows], p[add_rows]
@@ -126,8 +130,8 @@ def make_plan(pieces: Pieces, vertices: torch.Tensor, backdrops: torch.Tensor, s
     node_inlays[b, slot_node[b, o, p]] = shows[2][b, o, p]
     node_labels, level, parent = tree_tables(pieces, slot_node)
     return Plan(
-        silhouettes, inlays, ends[:, -1].clamp_min(size).tolist(), bit_node, bit_window, bit_inlays, inlay_node, node_inlays,
-        node_labels, level, parent, slot_node,
+        silhouettes, inlays, ends[:, -1].clamp_min(size).tolist(), bit_node, bit_window, bit_inlays, inlay_node,
+        node_inlays, node_labels, level, parent, slot_node,
     )  # fmt: skip
 
 
@@ -156,7 +160,8 @@ def inlay_sets(pieces: Pieces, clips: torch.Tensor, inlay_bit: torch.Tensor) -> 
     """For levels 1 and 2: the set of inlays that sit on each slot, int32 [B, O, P]."""
     value = torch.where(clips, 1 << inlay_bit, 0).to(torch.int32)
     return {
-        level: torch.zeros_like(value).scatter_add_(2, pieces.on, value * (pieces.level == level)) for level in (1, 2)
+        level: torch.zeros_like(value).scatter_add_(2, pieces.on, value * (pieces.level == level))
+        for level in (1, 2)
     }
 
 

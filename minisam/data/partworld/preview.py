@@ -23,7 +23,9 @@ def contact_sheet(scenes: SceneBatch, columns: int) -> torch.Tensor:
     batch, _, size, _ = scenes.images.shape
     rows = -(-batch // columns)
     cell_width = 4 * size + GAP
-    sheet = torch.full((3, rows * (size + GAP) - GAP, columns * (cell_width + GAP) - 2 * GAP), 255, dtype=torch.uint8)
+    sheet = torch.full(
+        (3, rows * (size + GAP) - GAP, columns * (cell_width + GAP) - 2 * GAP), 255, dtype=torch.uint8
+    )
     for index in range(batch):
         panels = [scenes.images[index].cpu(), *(label_colours(level) for level in scenes.labels[index].cpu())]
         top = index // columns * (size + GAP)

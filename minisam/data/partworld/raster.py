@@ -51,7 +51,9 @@ def rasterise(
     ends = rows.cumsum(0)
     before = (first_row.reshape(-1).to(torch.int64) - ends + rows).index_select(0, edge)
     row = torch.arange(len(edge), device=device) + before
-    x = torch.addcmul(intercept.reshape(-1).index_select(0, edge), row, slope.reshape(-1).index_select(0, edge))
+    x = torch.addcmul(
+        intercept.reshape(-1).index_select(0, edge), row, slope.reshape(-1).index_select(0, edge)
+    )
     polygon = edge // V
     column = torch.ceil(x - 0.5).to(torch.int64)
     column = column.clamp_(box[:, 0].index_select(0, polygon), box[:, 2].index_select(0, polygon))

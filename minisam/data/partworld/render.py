@@ -63,6 +63,7 @@ def render_scenes(
         raise ValueError(f"unknown knob {unknown[0]!r}; use one of {', '.join(RANGES)}")
     place = WORLDS[world]
     hardness = dataclasses.replace(place.knobs, **knobs)
+    place = place.plainer(hardness.richness)
     device = torch.device(device)
     tape = Tape((seed * 0x9E3779B1 + zlib.crc32(world.encode())) % 2**63, batch_size, TAPE_LENGTH)
     layout = sample_layout(tape, place, hardness)
@@ -70,7 +71,7 @@ def render_scenes(
     vertices = piece_outlines(tape, place, layout, pieces) * image_size
     plan = make_plan(pieces, vertices, backdrop_outlines(tape, place) * image_size, image_size)
     look = sample_appearance(tape, place, hardness, layout, pieces, plan)
-    air, camera = sample_air(tape, place), sample_camera(tape, place)
+    air, camera = sample_air(tape, place), sample_camera(tape, place, image_size)
     tiles = bank(place.textures, seed % BANKS, SHADES, str(device))
 
     images = torch.empty(batch_size, 3, image_size, image_size, dtype=torch.uint8, device=device)

@@ -44,7 +44,9 @@ def shade(
 
     xs, ys = x / S, y / S
     k0, kx, ky, kxx, kxy, kyy = look.shading
-    light = per_pixel(kx).addcmul_(per_pixel(kxx), xs).addcmul_(per_pixel(kxy), ys).mul_(xs).add_(per_pixel(k0))
+    light = (
+        per_pixel(kx).addcmul_(per_pixel(kxx), xs).addcmul_(per_pixel(kxy), ys).mul_(xs).add_(per_pixel(k0))
+    )
     light.add_(per_pixel(ky).addcmul_(per_pixel(kyy), ys).mul_(ys)).clamp_(0.25, 1.8)
     glint = (light - 1.1).clamp_min_(0).square_().mul_(per_pixel(look.gloss))
     light.mul_(enlarge(air[:, 0], S))

@@ -8,14 +8,18 @@ only widen the whole.  A `clipped` piece shows only inside the piece it sits on;
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
 from minisam.data.partworld.outlines import INDEX
 
 MAX_PIECES = 16
+Pair = tuple[float, float]
 ANY, SAME = -1, -2
 
 
@@ -25,8 +29,8 @@ class Piece:
 
     name: str
     family: str
-    at: tuple[float, float] = (0.0, 0.0)
-    size: tuple[float, float] = (1.0, 1.0)
+    at: Pair = (0, 0)
+    size: Pair = (1, 1)
     turn: float = 0.0
     level: int = 1
     on: str = ""
@@ -49,19 +53,33 @@ class Template:
     thin: bool = False
 
 
-def piece(name: str, family: str, at=(0.0, 0.0), size=(1.0, 1.0), turn=0.0, **more) -> Piece:
+def piece(
+    name: str, family: str, at: Pair = (0, 0), size: Pair = (1, 1), turn: float = 0, **more: Any
+) -> Piece:
     """A part that widens the silhouette."""
     return Piece(name, family, at, size, turn, **more)
 
 
-def inside(on: str, name: str, family: str, at=(0.0, 0.0), size=(1.0, 1.0), turn=0.0, **more) -> Piece:
+def inside(
+    on: str, name: str, family: str, at: Pair = (0, 0), size: Pair = (1, 1), turn: float = 0, **more: Any
+) -> Piece:
     """A part or subpart that shows only inside the piece `on`."""
     return Piece(name, family, at, size, turn, on=on, clipped=True, **more)
 
 
-def body(family: str = "any", at=(0.0, 0.0), size=(1.0, 1.0), turn=0.0, **more) -> Piece:
+def body(family: str = "any", at: Pair = (0, 0), size: Pair = (1, 1), turn: float = 0, **more: Any) -> Piece:
     """The piece that carries the whole without being a part itself."""
     return Piece("body", family, at, size, turn, level=0, **{"loose": 0.0, **more})
+
+
+def several(
+    name: str, family: str, size: Pair, places: Sequence[tuple[float, float, float]], **more: Any
+) -> tuple[Piece, ...]:
+    """One part made of several equal outlines at `places` (x, y, turn)."""
+    return tuple(
+        Piece(f"{name} {i}" if i else name, family, (x, y), size, turn, joins=name if i else "", **more)
+        for i, (x, y, turn) in enumerate(places)
+    )
 
 
 FIELDS = ("chance", "level", "clipped", "on", "node", "family", "x", "y", "width", "height", "turn", "orbit",
@@ -83,6 +101,7 @@ def _row(template: Template, slot: int) -> list[float]:
     ]  # fmt: skip
 
 
+@functools.lru_cache(maxsize=16)
 def compile_templates(templates: tuple[Template, ...]) -> torch.Tensor:
     """Numbers of all pieces, [T, MAX_PIECES, len(FIELDS)]; slot 0 is the whole and empty slots have chance 0."""
     table = torch.zeros(len(templates), MAX_PIECES, len(FIELDS))

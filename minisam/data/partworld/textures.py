@@ -36,7 +36,9 @@ def draw(generator: torch.Generator) -> float:
 
 def warped(generator: torch.Generator, amount: float) -> tuple[torch.Tensor, torch.Tensor]:
     x, y = grid()
-    return x + amount * (uniform(noise(generator, 2.0)) - 0.5), y + amount * (uniform(noise(generator, 2.0)) - 0.5)
+    return x + amount * (uniform(noise(generator, 2.0)) - 0.5), y + amount * (
+        uniform(noise(generator, 2.0)) - 0.5
+    )
 
 
 def plain(generator: torch.Generator) -> torch.Tensor:

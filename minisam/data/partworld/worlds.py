@@ -8,7 +8,8 @@ from minisam.data.partworld.knobs import Knobs
 from minisam.data.partworld.templates import Template
 from minisam.data.partworld.things_foreign import AERIAL, HELDOUT, LINES, MICRO, THIN_STRUCTURES, XRAY
 from minisam.data.partworld.things_generic import GENERIC, THIN
-from minisam.data.partworld.things_named import NAMED
+from minisam.data.partworld.things_living import CREATURES, PLANTS
+from minisam.data.partworld.things_made import HOUSEHOLD, VEHICLES
 
 TRAIN_BODIES = (
     "disk", "box", "trapezoid", "triangle", "squircle", "squircle", "blob", "blob", "polygon", "star", "leaf", "half",
@@ -19,7 +20,9 @@ TRAIN_TEXTURES = (
     "checked", "plaid", *("woody",) * 2, *("cellular",) * 2, *("spotted",) * 2, "mottled", *("dead_leaves",) * 2,
 )  # fmt: skip
 FOREIGN_BODIES = ("heart", "gear", "cross", "lshape", "parallelogram", "bean", "cell")
-FOREIGN_TEXTURES = ("marbled", "marbled", "speckled", "speckled", "bricks", "scales", "herringbone", "ringed", "knitted")
+FOREIGN_TEXTURES = (
+    *("marbled",) * 2, *("speckled",) * 2, "bricks", "scales", "herringbone", "ringed", "knitted",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class World:
         transparent: let silhouettes take light away as in an X-ray, rather than hide each other.
     """
 
-    templates: tuple[Template, ...] = GENERIC + GENERIC + NAMED + THIN
+    templates: tuple[Template, ...] = GENERIC * 2 + THIN + VEHICLES + HOUSEHOLD + CREATURES + PLANTS
     bodies: tuple[str, ...] = TRAIN_BODIES
     textures: tuple[str, ...] = TRAIN_TEXTURES
     knobs: Knobs = field(default_factory=Knobs)
@@ -72,21 +75,27 @@ class World:
     ink: bool = False
     transparent: bool = False
 
+    def plainer(self, richness: float) -> World:
+        """The same world with everything that hides its flat colours scaled by `richness`, 0..1."""
+        effects = ("clutter", "texture_strength", "relief", "uneven", "shadow", "blur", "noise")
+        return replace(self, **{effect: richness * getattr(self, effect) for effect in effects})
+
 
 FOREIGN = World(templates=HELDOUT, bodies=FOREIGN_BODIES, textures=FOREIGN_TEXTURES)
 WORLDS = {
     "train": World(),
     "heldout": FOREIGN,
     "micro": replace(
-        FOREIGN, templates=MICRO, textures=("marbled", "speckled", "speckled"), knobs=Knobs(contrast=0.6, thinness=0.08),
-        crowded=0.75, few=0.05, radius_low=(0.05, 0.08, 0.15), radius_high=(0.09, 0.16, 0.3), count_low=(14, 8, 3),
-        count_high=(20, 16, 6), lightness=(0.25, 0.75), chroma=0.45, hue=0.87, hue_spread=0.22, backdrop=(0.8, 0.95),
+        FOREIGN, templates=MICRO, textures=("marbled", "speckled", "speckled"),
+        knobs=Knobs(contrast=0.6, thinness=0.08),
+        crowded=0.75, few=0.05, radius_low=(0.07, 0.11, 0.18), radius_high=(0.13, 0.22, 0.35), count_low=(14, 8, 3),
+        count_high=(20, 16, 6), lightness=(0.25, 0.75), chroma=0.45, hue=0.36, hue_spread=0.22, backdrop=(0.8, 0.95),
         clutter=0.0, texture_strength=0.4, relief=0.3, shadow=0.0, uneven=0.5,
     ),
     "aerial": replace(
         FOREIGN, templates=AERIAL, textures=("speckled", "marbled", "knitted", "herringbone", "bricks"),
-        knobs=Knobs(occlusion=0.25, thinness=0.2), crowded=0.6, few=0.05, radius_low=(0.04, 0.08, 0.18),
-        radius_high=(0.18, 0.25, 0.4), lightness=(0.2, 0.85), chroma=0.35, hue=0.05, hue_spread=0.6,
+        knobs=Knobs(occlusion=0.25, thinness=0.2), crowded=0.6, few=0.05, radius_low=(0.06, 0.11, 0.20),
+        radius_high=(0.24, 0.32, 0.45), lightness=(0.2, 0.85), chroma=0.35, hue=0.93, hue_spread=0.4,
         backdrop=(0.25, 0.6), clutter=1.4, texture_strength=0.6, relief=0.1, uneven=0.2, shadow=1.2, blur=0.5,
     ),
     "lines": replace(

@@ -1,0 +1,1 @@
+"""Where images and masks come from: PartWorld, image files, run-length encoding."""

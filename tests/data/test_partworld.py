@@ -1,0 +1,180 @@
+"""PartWorld: determinism, exact and consistent labels, knobs, and worlds that share no families with training."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from minisam.data.partworld import MAX_NODES, WORLDS, SceneBatch, render_scenes
+
+TENSORS = ("images", "labels", "level", "parent", "area")
+HELD_OUT = sorted(set(WORLDS) - {"train"})
+
+
+def test_shapes_and_types():
+    scenes = render_scenes(0, 3, 48)
+    assert scenes.images.shape == (3, 3, 48, 48) and scenes.images.dtype == torch.uint8
+    assert scenes.labels.shape == (3, 3, 48, 48) and scenes.labels.dtype == torch.int16
+    assert scenes.level.shape == (3, MAX_NODES) and scenes.level.dtype == torch.int8
+    assert scenes.parent.shape == (3, MAX_NODES) and scenes.parent.dtype == torch.int16
+    assert scenes.area.shape == (3, MAX_NODES) and scenes.area.dtype == torch.int32
+    assert [len(phrases) for phrases in scenes.captions] == [MAX_NODES] * 3
+
+
+@pytest.mark.parametrize("world", sorted(WORLDS))
+def test_the_same_seed_gives_the_same_bytes(world):
+    first, again, other = (render_scenes(seed, 3, 64, world) for seed in (5, 5, 6))
+    for name in TENSORS:
+        assert torch.equal(getattr(first, name), getattr(again, name))
+    assert first.captions == again.captions
+    assert not torch.equal(first.images, other.images)
+
+
+@given(seed=st.integers(0, 10_000), batch_size=st.integers(2, 9))
+@settings(max_examples=6, deadline=None, derandomize=True)
+def test_a_scene_does_not_depend_on_the_batch_size(seed, batch_size):
+    one, many = render_scenes(seed, 1, 64), render_scenes(seed, batch_size, 64)
+    assert (one.labels[0] != many.labels[0]).float().mean() < 1e-3
+    assert (one.images[0].float() - many.images[0].float()).abs().mean() < 0.1
+    assert one.captions[0] == many.captions[0]
+
+
+def check_tree(scenes: SceneBatch) -> None:
+    """Labels carry their ancestors, tables agree with them, and areas are counts."""
+    labels, level, parent = scenes.labels.long(), scenes.level.long(), scenes.parent.long()
+    for b in range(len(labels)):
+        whole, part, subpart = labels[b]
+        for depth, mask in enumerate(labels[b]):
+            seen = mask[mask >= 0].unique()
+            assert bool((level[b, seen] == depth).all())
+            counted = torch.bincount(mask[mask >= 0], minlength=MAX_NODES)
+            at_depth = level[b] == depth
+            assert torch.equal(counted[at_depth], scenes.area[b, at_depth].long())
+        assert torch.equal(parent[b, part[part >= 0]], whole[part >= 0])
+        assert torch.equal(parent[b, subpart[subpart >= 0]], part[subpart >= 0])
+        assert bool((whole[part >= 0] >= 0).all() and (part[subpart >= 0] >= 0).all())
+        real = level[b] >= 0
+        assert bool((parent[b, (level[b] <= 0)] == -1).all() and (scenes.area[b, ~real] == 0).all())
+        child = level[b] > 0
+        assert torch.equal(level[b, parent[b, child]], level[b, child] - 1)
+        assert [phrase != "" for phrase in scenes.captions[b]] == real.tolist()
+
+
+@given(seed=st.integers(0, 2**40), world=st.sampled_from(sorted(WORLDS)), size=st.sampled_from((32, 57, 96)))
+@settings(max_examples=25, deadline=None, derandomize=True)
+def test_labels_and_tables_are_one_consistent_tree(seed, world, size):
+    check_tree(render_scenes(seed, 3, size, world))
+
+
+@pytest.mark.parametrize(
+    "knobs",
+    [{"object_scale": 4.0}, {"object_scale": 0.25}, {"occlusion": 1.0}, {"thinness": 1.0}, {"levels": 2}],
+)
+def test_the_tree_holds_at_the_ends_of_the_knobs(knobs):
+    check_tree(render_scenes(3, 6, 48, **knobs))
+
+
+def test_objects_of_all_sizes():
+    scenes = render_scenes(1, 128, 64)
+    share = scenes.area[(scenes.level == 0) & (scenes.area > 0)] / 64**2
+    low, median, high = torch.quantile(share, torch.tensor([0.05, 0.5, 0.95])).tolist()
+    assert low < 0.01 and 0.01 < median < 0.10 and 0.15 < high < 0.6
+    assert share.max() > 0.35
+    covered = (scenes.labels[:, 0] >= 0).float().mean()
+    assert 0.3 < covered < 0.75
+
+
+@pytest.mark.parametrize(("depth", "low", "high"), [(1, 0.2, 0.5), (2, 0.1, 0.5)])
+def test_children_are_about_a_third_of_their_parents(depth, low, high):
+    scenes = render_scenes(2, 64, 96)
+    of_parent = scenes.area / scenes.area.gather(1, scenes.parent.long().clamp_min(0)).clamp_min(1)
+    chosen = of_parent[(scenes.level == depth) & (scenes.area > 20)]
+    assert low < chosen.median() < high
+
+
+def boundary_contrast(scenes: SceneBatch) -> torch.Tensor:
+    """Mean colour difference two pixels to either side of the vertical borders of wholes."""
+    image, whole = scenes.images.float(), scenes.labels[:, 0]
+    border = whole[:, :, 2:-2] != whole[:, :, 3:-1]
+    jump = (image[..., :-5] - image[..., 5:]).abs().mean(1)
+    return jump[border[..., : jump.shape[-1]]].mean()
+
+
+def test_contrast_lowers_the_colour_difference_across_borders():
+    full, half, faint = (boundary_contrast(render_scenes(4, 24, 64, contrast=c)) for c in (1.0, 0.4, 0.05))
+    assert full > 1.3 * half and half > 1.3 * faint
+
+
+def test_object_scale_raises_the_median_area():
+    median = [
+        render.area[(render.level == 0) & (render.area > 0)].float().median()
+        for render in (render_scenes(6, 48, 64, object_scale=scale) for scale in (0.5, 1.0, 2.0))
+    ]
+    assert median[1] > 1.8 * median[0] and median[2] > 1.8 * median[1]
+
+
+@pytest.mark.parametrize("levels", [1, 2, 3])
+def test_levels_cuts_the_tree(levels):
+    scenes = render_scenes(7, 16, 64, levels=levels)
+    assert int(scenes.level.max()) == levels - 1
+
+
+def test_thinness_makes_objects_thin():
+    def compactness(thinness: float) -> torch.Tensor:
+        labels = render_scenes(8, 32, 96, thinness=thinness).labels[:, 0]
+        border = (labels[:, 1:] != labels[:, :-1]).sum() + (labels[..., 1:] != labels[..., :-1]).sum()
+        return (labels >= 0).sum() / border
+
+    assert compactness(0.0) > 1.5 * compactness(1.0)
+
+
+def test_occlusion_hides_more_of_the_objects():
+    def hidden(occlusion: float) -> float:
+        scenes = render_scenes(9, 48, 64, occlusion=occlusion)
+        return float(((scenes.level == 0) & (scenes.area == 0)).sum() / (scenes.level == 0).sum())
+
+    assert hidden(1.0) > 1.5 * hidden(0.0)
+
+
+@pytest.mark.parametrize("world", HELD_OUT)
+def test_held_out_worlds_share_no_family_with_training(world):
+    assert not set(WORLDS[world].bodies) & set(WORLDS["train"].bodies)
+    assert not set(WORLDS[world].textures) & set(WORLDS["train"].textures)
+    trained = {piece.family for template in WORLDS["train"].templates for piece in template.pieces}
+    assert not set(WORLDS[world].bodies) & trained
+    assert not {template.name for template in WORLDS[world].templates} & {"car", "fish", "house"}
+
+
+def test_training_pictures_use_training_textures_only():
+    phrases = " ".join(phrase for row in render_scenes(11, 32, 32).captions for phrase in row)
+    assert "cloudy" in phrases and "marbled" not in phrases and "bricks" not in phrases
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"world": "mars"}, "mars"),
+        ({"fog": 1.0}, "fog"),
+        ({"contrast": 0.0}, "contrast"),
+        ({"occlusion": float("nan")}, "occlusion"),
+        ({"levels": 1.5}, "levels"),
+        ({"object_scale": 9.0}, "object_scale"),
+        ({"image_size": 8}, "8 px"),
+        ({"batch_size": 0}, "0 images"),
+    ],
+)
+def test_bad_arguments_get_one_line_that_names_them(arguments, named):
+    with pytest.raises(ValueError, match=named) as error:
+        render_scenes(**{"seed": 0, "batch_size": 1, "image_size": 32, **arguments})
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.gpu
+def test_a_gpu_draws_the_same_scene():
+    here, there = render_scenes(12, 8, 128), render_scenes(12, 8, 128, device="cuda")
+    again = render_scenes(12, 8, 128, device="cuda")
+    assert torch.equal(there.images, again.images) and torch.equal(there.labels, again.labels)
+    assert (here.labels != there.labels.cpu()).float().mean() < 1e-3
+    assert (here.images.float() - there.images.cpu().float()).abs().mean() < 0.5

@@ -1,0 +1,83 @@
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from minisam.model import ImageEncoderViT
+from minisam.model.image_encoder import resize_absolute_positions
+
+
+def small_encoder(img_size=96, **changes):
+    arguments = dict(
+        img_size=img_size,
+        embed_dim=24,
+        depth=4,
+        num_heads=2,
+        out_chans=16,
+        norm_layer=partial(nn.LayerNorm, eps=1e-6),
+        use_rel_pos=True,
+        window_size=4,
+        global_attn_indexes=(1, 3),
+    )
+    encoder = ImageEncoderViT(**{**arguments, **changes}).eval()
+    torch.manual_seed(0)
+    for parameter in encoder.parameters():
+        nn.init.normal_(parameter, std=0.2)
+    return encoder
+
+
+def test_a_512_encoder_gives_32_by_32():
+    assert small_encoder(img_size=512)(torch.randn(1, 3, 512, 512)).shape == (1, 16, 32, 32)
+
+
+@pytest.mark.parametrize("size", [(96, 96), (64, 64), (128, 96), (16, 160)])
+def test_one_encoder_takes_every_multiple_of_the_patch(size):
+    out = small_encoder()(torch.randn(2, 3, *size))
+    assert out.shape == (2, 16, size[0] // 16, size[1] // 16) and out.isfinite().all()
+
+
+def test_other_sizes_are_refused_by_name():
+    with pytest.raises(ValueError, match="multiples of 16, got 100 x 96"):
+        small_encoder()(torch.randn(1, 3, 100, 96))
+
+
+def test_absolute_positions_keep_a_linear_ramp_when_resized():
+    ramp = ((torch.arange(12) + 0.5) / 12)[None, :, None, None].expand(1, 12, 12, 1)
+    resized = resize_absolute_positions(ramp, (6, 24))
+    assert resized.shape == (1, 6, 24, 1)
+    expected = ((torch.arange(6) + 0.5) / 6)[1:-1, None].expand(4, 24)
+    torch.testing.assert_close(resized[0, 1:-1, :, 0], expected, atol=0.02, rtol=0)
+
+
+def test_images_of_a_batch_do_not_see_each_other():
+    encoder, images = small_encoder(), torch.randn(3, 3, 96, 96)
+    together = encoder(images)
+    for image, embedding in zip(images, together, strict=True):
+        torch.testing.assert_close(encoder(image[None])[0], embedding, rtol=1e-4, atol=1e-5)
+
+
+def test_a_window_block_keeps_changes_inside_its_window_and_a_global_block_does_not():
+    image = torch.randn(1, 3, 128, 128)
+    changed = image.clone()
+    changed[..., :16, :16] += 1
+
+    def touched(encoder):
+        difference = []
+        hook = encoder.blocks[-1].register_forward_hook(lambda *arguments: difference.append(arguments[-1]))
+        encoder(image), encoder(changed)
+        hook.remove()
+        return (difference[0] - difference[1]).abs().amax(dim=-1)[0] > 1e-6
+
+    windows = touched(small_encoder(128, depth=2, global_attn_indexes=()))
+    assert windows[:4, :4].all() and not windows[4:].any() and not windows[:, 4:].any()
+    assert touched(small_encoder(128, depth=2, global_attn_indexes=(1,))).all()
+
+
+def test_drop_path_grows_with_depth_and_only_acts_in_training():
+    encoder = small_encoder(drop_path_rate=0.4)
+    assert [block.drop_path.rate for block in encoder.blocks] == pytest.approx([0, 0.4 / 3, 0.8 / 3, 0.4])
+    image = torch.randn(2, 3, 96, 96)
+    assert encoder(image).equal(encoder(image))
+    encoder.train()
+    assert not encoder(image).equal(encoder(image))

@@ -1,0 +1,93 @@
+import pytest
+import torch
+
+from minisam.build import CONFIGS, build_from_config, build_sam, sam_model_registry
+
+
+@pytest.fixture(scope="module")
+def nano():
+    torch.manual_seed(0)
+    return build_from_config(CONFIGS["nano"])
+
+
+@pytest.mark.parametrize(
+    ("name", "encoder_parameters"), [("vit_b", 89_670_912), ("vit_l", 308_278_272), ("vit_h", 637_026_048)]
+)
+def test_published_parameter_counts(name, encoder_parameters):
+    with torch.device("meta"):
+        sam = sam_model_registry[name]()
+    assert sum(p.numel() for p in sam.image_encoder.parameters()) == encoder_parameters
+    assert sum(p.numel() for p in sam.prompt_encoder.parameters()) == 6_220
+    assert sum(p.numel() for p in sam.mask_decoder.parameters()) == 4_058_340
+
+
+def test_padding_has_the_mean_colour(nano):
+    padded = nano.preprocess(torch.full((1, 3, 20, 30), 200.0))
+    assert padded.shape == (1, 3, 64, 64)
+    assert (padded[..., 20:, :] == 0).all() and (padded[..., 30:] == 0).all() and (padded[..., :20, :30] > 0).all()
+
+
+def test_several_images_with_different_numbers_of_prompts(nano):
+    def record(prompts, height, width, seed):
+        generator = torch.Generator().manual_seed(seed)
+        return {
+            "image": torch.rand(3, height, width, generator=generator) * 255,
+            "original_size": (2 * height, 2 * width),
+            "point_coords": torch.rand(prompts, 2, 2, generator=generator) * 30,
+            "point_labels": torch.tensor([[1, 0]]).expand(prompts, 2),
+        }
+
+    records = [record(1, 64, 40, 0), record(5, 30, 64, 1)]
+    together = nano(records, multimask_output=True)
+    for one, result in zip(records, together, strict=True):
+        prompts = len(one["point_coords"])
+        assert result["masks"].shape == (prompts, 3, *one["original_size"])
+        assert result["iou_predictions"].shape == (prompts, 3)
+        (alone,) = nano([one], multimask_output=True)
+        torch.testing.assert_close(alone["low_res_logits"], result["low_res_logits"], rtol=1e-4, atol=1e-5)
+
+
+def test_prompts_of_many_images_in_one_decoder_call(nano):
+    embeddings = torch.randn(3, 64, 8, 8)
+    index = torch.tensor([2, 0, 2, 1])
+    coords, labels = torch.rand(4, 1, 2) * 64, torch.ones(4, 1)
+    sparse, dense = nano.prompt_encoder((coords, labels), None, None)
+    pe = nano.prompt_encoder.get_dense_pe()
+    masks, iou = nano.mask_decoder(embeddings, pe, sparse, dense, True, image_index=index)
+    for prompt, image in enumerate(index):
+        one = slice(prompt, prompt + 1)
+        alone, alone_iou = nano.mask_decoder(embeddings[image][None], pe, sparse[one], dense[one], True)
+        torch.testing.assert_close(masks[one], alone, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(iou[one], alone_iou, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="image_index"):
+        nano.mask_decoder(embeddings, pe, sparse, dense, True)
+
+
+def test_another_image_size_keeps_the_weights_and_grows_the_masks(nano):
+    before = {name: value.clone() for name, value in nano.state_dict().items()}
+    nano.set_image_size(96)
+    try:
+        image = torch.rand(3, 96, 50) * 255
+        record = {"image": image, "original_size": (96, 50), "boxes": torch.tensor([[5.0, 5.0, 40.0, 60.0]])}
+        (result,) = nano([record], multimask_output=False)
+        assert result["low_res_logits"].shape == (1, 1, 48, 48)
+        assert all(value.equal(before[name]) for name, value in nano.state_dict().items())
+        with pytest.raises(ValueError, match="multiple of 8"):
+            nano.set_image_size(100)
+    finally:
+        nano.set_image_size(64)
+
+
+def test_decoder_dropout_only_acts_in_training():
+    torch.manual_seed(0)
+    sam = build_from_config(CONFIGS["nano"], dropout=0.5)
+    sparse, dense = sam.prompt_encoder((torch.rand(1, 1, 2), torch.ones(1, 1)), None, None)
+    arguments = torch.randn(1, 64, 8, 8), sam.prompt_encoder.get_dense_pe(), sparse, dense, True
+    assert sam.mask_decoder(*arguments)[0].equal(sam.mask_decoder(*arguments)[0])
+    sam.train()
+    assert not sam.mask_decoder(*arguments)[0].equal(sam.mask_decoder(*arguments)[0])
+
+
+def test_weights_that_do_not_ship_are_named():
+    with pytest.raises(ValueError, match=r"vit_b.*load_checkpoint"):
+        build_sam("vit_b")

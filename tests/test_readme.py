@@ -1,0 +1,37 @@
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def test_two_commands_set_everything_up():
+    block = README.split("<!-- setup -->")[1].split("<!-- /setup -->")[0]
+    commands = [line for line in block.splitlines() if line and not line.startswith("```")]
+    assert commands == ["pip install -e . && minisam demo", "pip install -e '.[test]' && pytest"]
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "kernels/README.md"])
+def test_links_to_files_lead_somewhere(page):
+    text = (ROOT / page).read_text()
+    targets = [target for target in re.findall(r"\]\(([^)#]+)", text) if "://" not in target]
+    for target in targets:
+        assert ((ROOT / page).parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_tables_are_the_committed_results(page):
+    """<!-- results: FILE --> … <!-- /results --> holds exactly what FILE says."""
+    text = (ROOT / page).read_text()
+    blocks = re.findall(r"<!-- results: (\S+) -->\n(.*?)<!-- /results -->", text, flags=re.DOTALL)
+    for file, block in blocks:
+        assert block.strip() == (ROOT / file).read_text().strip(), file
+    assert blocks or page != "README.md"
+
+
+def test_commands_in_the_readme_exist():
+    from minisam.cli.main import COMMANDS
+
+    assert set(re.findall(r"^minisam (\w+)", README, flags=re.MULTILINE)) <= set(COMMANDS)
