@@ -14,6 +14,7 @@ from pathlib import Path
 
 from torch import nn
 
+from minisam.errors import CheckpointError
 from minisam.model import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -134,7 +135,7 @@ sam_model_registry: dict[str, Callable[..., Sam]] = {
 def build_sam(name: str = "tiny") -> Sam:
     """The network `tiny` or `nano` with the trained weights that ship with minisam.
 
-    Raises ValueError for other names: their weights are not ours to ship; load them with
+    Raises CheckpointError for other names: their weights are not ours to ship; load them with
     `minisam.load_checkpoint(path)`.
     """
     from minisam.checkpoint import load_checkpoint
@@ -142,7 +143,7 @@ def build_sam(name: str = "tiny") -> Sam:
     path = WEIGHTS / f"{name}.safetensors"
     if not path.exists():
         shipped = ", ".join(sorted(file.stem for file in WEIGHTS.glob("*.safetensors")))
-        raise ValueError(
+        raise CheckpointError(
             f"no weights named {name!r} ship with minisam (there are: {shipped}); use load_checkpoint(path)"
         )
     return load_checkpoint(path)

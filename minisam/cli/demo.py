@@ -22,7 +22,7 @@ def run(args: argparse.Namespace) -> int:
     from minisam.show import prompt_figure, save_figure
 
     photo = load_image(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg")
-    scene = render_scenes(seed=DEMO_SCENE, batch_size=1, image_size=256).images[0].permute(1, 2, 0).numpy()
+    scene = render_scenes(seed=DEMO_SCENE, batch_size=1, object_scale=1.5).images[0].permute(1, 2, 0).numpy()
     predictor = SamPredictor(build_sam("tiny"))
     results = []
     for image, prompts in ((photo, PHOTO_PROMPTS), (scene, SCENE_PROMPTS)):
@@ -34,16 +34,16 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-DEMO_SCENE = 7
+DEMO_SCENE = 13
 PHOTO_PROMPTS = {
     "a point": {"points": [[255, 330]], "labels": [1]},
     "two points": {"points": [[255, 330], [255, 180]], "labels": [1, 0]},
     "a box": {"boxes": [[135, 20, 380, 260]]},
 }
 SCENE_PROMPTS = {
-    "a point": {"points": [[128, 128]], "labels": [1]},
-    "two points": {"points": [[128, 128], [40, 200]], "labels": [1, 0]},
-    "a box": {"boxes": [[64, 64, 192, 192]]},
+    "a point": {"points": [[160, 90]], "labels": [1]},
+    "two points": {"points": [[130, 50], [160, 90]], "labels": [1, 0]},
+    "a box": {"boxes": [[92, 1, 254, 165]]},
 }
 
 

@@ -50,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
     from minisam.build import build_sam
     from minisam.checkpoint import load_checkpoint
     from minisam.data.partworld import WORLDS
+    from minisam.device import check_device
     from minisam.evaluate import evaluate_world
     from minisam.evaluate.figure import save_evaluation_figure
     from minisam.evaluate.tables import markdown_tables, results_json
@@ -60,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     worlds = [world for world in WORLDS if world in args.worlds or "all" in args.worlds]
     name = args.checkpoint.name if args.checkpoint else args.model or "tiny"
     sam = load_checkpoint(args.checkpoint) if args.checkpoint else build_sam(name)
-    sam.to(args.device)
+    sam.to(check_device(args.device))
 
     results = []
     with tqdm(total=len(worlds) * args.images, unit="image", disable=None) as bar:

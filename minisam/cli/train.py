@@ -29,6 +29,7 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     from minisam.checkpoint import save_checkpoint
+    from minisam.device import check_device
     from minisam.train.interactive import Rounds
     from minisam.train.presets import RECIPES
     from minisam.train.trainer import TrainingRun
@@ -42,7 +43,13 @@ def run(args: argparse.Namespace) -> int:
         recipe = recipe.with_rounds(Rounds(*args.rounds))
     folder = args.out or Path("runs") / args.preset
     training = TrainingRun(
-        args.preset, folder, recipe, args.seed, args.device, args.precision, save_every=args.save_every
+        args.preset,
+        folder,
+        recipe,
+        args.seed,
+        check_device(args.device),
+        args.precision,
+        save_every=args.save_every,
     )
     sam = training.run()
     path = folder / "model.safetensors"

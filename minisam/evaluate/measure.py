@@ -49,7 +49,10 @@ def measure_scenes(
 ) -> list[Measurements]:
     """Measure `sam` on targets of `scenes`, which have its input's size; an element for each prompt batch."""
     device = scenes.images.device
-    image_index, nodes = choose_targets(scenes, targets_per_image, torch.Generator().manual_seed(seed))
+    down, across = sam.prompt_encoder.image_embedding_size
+    image_index, nodes = choose_targets(
+        scenes, targets_per_image, torch.Generator().manual_seed(seed), min_area=1 / (down * across)
+    )
     generator = torch.Generator(device).manual_seed(seed)
     embeddings = sam.image_encoder(sam.preprocess(scenes.images))
     batches = zip(image_index.split(prompts_per_batch), nodes.split(prompts_per_batch), strict=True)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from minisam.data.partworld import SceneBatch, render_scenes
-from minisam.train.targets import eligible_nodes
+from minisam.train.targets import MIN_AREA, eligible_nodes
 
 FIRST_SEED = 2**31
 SCENES_PER_BATCH = 8
@@ -35,12 +35,14 @@ def first_scenes(scenes: SceneBatch, count: int) -> SceneBatch:
     return replace(scenes, **{field.name: getattr(scenes, field.name)[:count] for field in fields(scenes)})
 
 
-def choose_targets(scenes: SceneBatch, per_image: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def choose_targets(
+    scenes: SceneBatch, per_image: int, generator: torch.Generator, min_area: float = MIN_AREA
+) -> tuple[Tensor, Tensor]:
     """At most `per_image` eligible nodes of every image, levels in turn: image index [P] and node [P].
 
-    `generator` is the CPU's, so that every device measures the same masks.
+    `min_area` is a share of the image.  `generator` is the CPU's, so that every device measures the same masks.
     """
-    eligible = eligible_nodes(scenes).cpu()
+    eligible = eligible_nodes(scenes, min_area).cpu()
     levels = scenes.level.cpu()
     order = torch.rand(eligible.shape, generator=generator)
     turn = torch.full(eligible.shape, torch.inf)

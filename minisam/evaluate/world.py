@@ -13,7 +13,8 @@ and how well the three predicted IoUs of a click in the centre rank its masks:
     top1_gain           IoU of the mask ranked first minus the mean of the three
     calibration_error   mean |predicted − true IoU|, after averaging each in ten bins of the predicted one
 
-A mean over masks weighs every mask alike (SAM section 7.1).
+Targets cover between one token of the network's grid and 90 % of the image.  A mean over masks weighs every
+mask alike (SAM section 7.1).
 """
 
 from __future__ import annotations

@@ -58,9 +58,8 @@ class SamPredictor:
             or transformed_image.shape[1] != 3
             or max(transformed_image.shape[2:]) != size
         ):
-            raise ValueError(
-                f"set_torch_image takes [1, 3, h, w] with a longest side of {size}, got {tuple(transformed_image.shape)}"
-            )
+            got = tuple(transformed_image.shape)
+            raise ValueError(f"set_torch_image takes [1, 3, h, w] with a longest side of {size}, got {got}")
         self.reset_image()
         self.original_size = original_image_size
         self.input_size = (transformed_image.shape[2], transformed_image.shape[3])

@@ -6,7 +6,6 @@ optimiser and t.  They are written together, atomically, every `save_every` step
 
 from __future__ import annotations
 
-import csv
 import json
 import time
 from contextlib import nullcontext
@@ -25,24 +24,11 @@ from minisam.train.affinity import AffinityHead, affinity_loss
 from minisam.train.figure import save_progress_figure
 from minisam.train.initialise import initialise_
 from minisam.train.interactive import interactive_rounds
+from minisam.train.metrics import mean_of, read_rows, write_rows
 from minisam.train.optimizer import build_optimizer, set_learning_rate
 from minisam.train.presets import Recipe
 from minisam.train.targets import node_masks, sample_nodes
 
-METRICS = (
-    "step",
-    "seconds",
-    "images",
-    "lr",
-    "loss",
-    "focal",
-    "dice",
-    "iou_loss",
-    "oracle",
-    "top1",
-    "last",
-    "rounds",
-)
 AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -218,20 +204,3 @@ class TrainingRun:
 def hash_seed(seed: int, step: int) -> int:
     """One number for (seed, step), far from those of other seeds."""
     return (seed * 1_000_003 + step * 7919 + 1) % (2**31 - 1)
-
-
-def mean_of(rows: list[dict[str, float]], key: str) -> float:
-    return sum(row[key] for row in rows) / max(1, len(rows))
-
-
-def read_rows(path: Path, steps: int) -> list[dict[str, float]]:
-    """The first `steps` rows of a metrics file; none where there is no file."""
-    if steps == 0 or not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)][:steps]
-
-
-def write_rows(path: Path, rows: list[dict[str, float]]) -> None:
-    lines = [",".join(METRICS)] + [",".join(f"{row[name]:.6g}" for name in METRICS) for row in rows]
-    write_atomically(path, lambda file: file.write(("\n".join(lines) + "\n").encode()))

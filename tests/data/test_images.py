@@ -54,10 +54,8 @@ def test_exif_orientation_is_applied(tmp_path: Path, orientation: int, mode: str
         8: lambda a: np.rot90(a, 3),
     }  # fmt: skip
     stored = np.ascontiguousarray(turn[orientation](upright))
-    if mode == "I;16":
-        image = Image.fromarray(stored.astype(np.uint16) * 257)
-    else:
-        image = Image.fromarray(stored).convert(mode)
+    deep = stored.astype(np.uint16) * 257
+    image = Image.fromarray(deep) if mode == "I;16" else Image.fromarray(stored).convert(mode)
     exif = Image.Exif()
     exif[0x0112] = orientation
     loaded = load_image(saved(tmp_path, image, "a.png", exif=exif))

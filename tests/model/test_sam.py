@@ -24,7 +24,11 @@ def test_published_parameter_counts(name, encoder_parameters):
 def test_padding_has_the_mean_colour(nano):
     padded = nano.preprocess(torch.full((1, 3, 20, 30), 200.0))
     assert padded.shape == (1, 3, 64, 64)
-    assert (padded[..., 20:, :] == 0).all() and (padded[..., 30:] == 0).all() and (padded[..., :20, :30] > 0).all()
+    assert (
+        (padded[..., 20:, :] == 0).all()
+        and (padded[..., 30:] == 0).all()
+        and (padded[..., :20, :30] > 0).all()
+    )
 
 
 def test_several_images_with_different_numbers_of_prompts(nano):

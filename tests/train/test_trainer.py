@@ -96,7 +96,11 @@ def test_other_rounds_only_replace_rounds_that_there_are():
 
 
 def test_mixed_precision_trains_in_float32_weights(tmp_path):
-    run = train(tmp_path, recipe=replace(SHORT, steps=3, phases=(replace(SHORT.phases[1], start=0.0),)), precision="bf16")
+    run = train(
+        tmp_path,
+        recipe=replace(SHORT, steps=3, phases=(replace(SHORT.phases[1], start=0.0),)),
+        precision="bf16",
+    )
     assert all(p.dtype == torch.float32 and p.isfinite().all() for p in run.sam.parameters())
     assert all(0 < float(row["loss"]) < 10 for row in losses(tmp_path))
 

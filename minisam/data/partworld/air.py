@@ -58,7 +58,7 @@ def enlarge(small: torch.Tensor, size: int) -> torch.Tensor:
 
 
 def air_map(air: Air, depth: torch.Tensor, images: range) -> torch.Tensor:
-    """Brightness [n, 1, s, s] from painter's order `depth` int32 [n, S, S], with s of at least 32."""
+    """Brightness [n, s, s] from painter's order `depth` int32 [n, S, S], with s of at least 32."""
     device = depth.device
     step = max(2, depth.shape[1] // 64)
     height = depth[:, ::step, ::step].float()[:, None]
@@ -68,14 +68,14 @@ def air_map(air: Air, depth: torch.Tensor, images: range) -> torch.Tensor:
         return values[images.start : images.stop].to(device)[..., None, None]
 
     line = (torch.arange(s, device=device) + 0.5) / s * 2 - 1
-    x, y = line.expand(n, s, s), line[:, None].expand(n, s, s)
     gx, gy = numbers(air.gradient).unbind(1)
     swing, fx, fy, phase = numbers(air.waves).unbind(1)
-    light = 1 + gx * x + gy * y + swing * torch.sin(fx * x + phase) * torch.cos(fy * y - phase)
-    light = light * (1 - numbers(air.vignette) * (x * x + y * y) / 2)
+    waves = swing * torch.sin(fx * line + phase) * torch.cos(fy * line[:, None] - phase)
+    rim = numbers(air.vignette) * (line**2 + line[:, None] ** 2) / 2
+    light = (1 + gx * line + gy * line[:, None] + waves) * (1 - rim)
 
     shift_x, shift_y = numbers(2 * air.offset).unbind(1)
-    grid = torch.stack((x - shift_x, y - shift_y), -1)
+    grid = torch.stack(((line - shift_x).expand(n, s, s), (line[:, None] - shift_y).expand(n, s, s)), -1)
     shifted = F.grid_sample(height, grid, mode="nearest", padding_mode="border", align_corners=False)
     around = F.pad(height, (2, 2, 2, 2), mode="replicate")
     beside = torch.maximum(around[:, :, 2:-2, :-4], around[:, :, 2:-2, 4:])
@@ -84,4 +84,4 @@ def air_map(air: Air, depth: torch.Tensor, images: range) -> torch.Tensor:
     box = torch.full((2, 1, 5, 5), 1 / 25, device=device)
     cast, near = F.conv2d(F.pad(hidden, (2, 2, 2, 2), mode="replicate"), box, groups=2).unbind(1)
     dark = (1 - numbers(air.shadow) * cast) * (1 - numbers(air.contact) * near)
-    return (light * dark).clamp_(0.15, 2.0)[:, None]
+    return (light * dark).clamp_(0.15, 2.0)

@@ -30,7 +30,8 @@ class Appearance:
 
     Attributes:
         ramp: [3, B, K, SHADES], colour 0..255 against texture value.
-        texture: [7, B, K]; u = a x + b y + c, v = d x + e y + f (x, y in pixels, u, v in texels), and which tile.
+        texture: complex [3, B, K]; u + iv = a x + b y + c, x and y in pixels, u and v in texels.
+        first_texel: int32 [B, K], where the node's tile starts in the bank.
         shading: [6, B, K]; 1, x, y, x^2, x y, y^2 (x, y in fractions of the image side).
         gloss: [B, K], strength of the highlight where the shading is bright.
         colour: [B, K, 3], the ramp's middle in opponent space, for captions.
@@ -38,6 +39,7 @@ class Appearance:
 
     ramp: torch.Tensor
     texture: torch.Tensor
+    first_texel: torch.Tensor
     shading: torch.Tensor
     gloss: torch.Tensor
     colour: torch.Tensor
@@ -64,9 +66,9 @@ def sample_appearance(
     chosen = by_node(paint.slot_texture, paint.back_texture, pieces, plan)
     amplitude = world.texture_strength * tape.uniform(NODE_SLOTS) ** 1.5 * min(1.0, 0.3 + knobs.contrast)
     shading, gloss = sample_shading(tape, world, layout, pieces, plan)
-    return Appearance(
-        ramps(tape, world, colour, amplitude), place_textures(tape, world, chosen), shading, gloss, colour
-    )
+    first_texel = ((chosen * len(world.textures)).floor() * TILE**2).to(torch.int32)
+    ramp = ramps(tape, world, colour, amplitude)
+    return Appearance(ramp, place_textures(chosen), first_texel, shading, gloss, colour)
 
 
 def ramps(tape: Tape, world: World, colour: torch.Tensor, amplitude: torch.Tensor) -> torch.Tensor:
@@ -89,15 +91,14 @@ def ramps(tape: Tape, world: World, colour: torch.Tensor, amplitude: torch.Tenso
     return torch.addcmul(base + slope * value, tone, value.clamp_min(0)).clamp_(0, 1).mul_(255)
 
 
-def place_textures(tape: Tape, world: World, chosen: torch.Tensor) -> torch.Tensor:
-    """Texture coordinates [7, B, K]; nodes that share a texture also share its place, so that it runs on."""
+def place_textures(chosen: torch.Tensor) -> torch.Tensor:
+    """Texture coordinates, complex [3, B, K]; nodes that share a texture also share its place, so that it runs on."""
     angle = 2 * math.pi * (chosen * 977).frac()
     zoom = 0.5 + 1.5 * (chosen * 331).frac()
     squash = 0.6 + 0.4 * (chosen * 571).frac()
     c, s = zoom * angle.cos(), zoom * angle.sin()
-    tile = (chosen * len(world.textures)).floor()
     start_u, start_v = TILE * (chosen * 211).frac(), TILE * (chosen * 103).frac()
-    return torch.stack((c, -s, start_u, s * squash, c * squash, start_v, tile))
+    return torch.complex(torch.stack((c, -s, start_u)), torch.stack((s * squash, c * squash, start_v)))
 
 
 def sample_shading(

@@ -69,26 +69,33 @@ def spread(image: torch.Tensor, tap: torch.Tensor, reach: int) -> torch.Tensor:
     return image
 
 
+def defocus(image: torch.Tensor, node: torch.Tensor, strength: torch.Tensor) -> torch.Tensor:
+    """Blend the background of images [n, 3, S, S] towards a coarse copy, by `strength` [n]."""
+    size = image.shape[-1]
+    soft = enlarge(F.avg_pool2d(image, 2 + 2 * (size >= 192)), size)
+    behind = (node.remainder(NODE_SLOTS) >= MAX_NODES) * strength[:, None, None]
+    return torch.lerp(image, soft, behind[:, None])
+
+
 def photograph(camera: Camera, image: torch.Tensor, node: torch.Tensor, images: range) -> torch.Tensor:
     """Bytes [n, 3, S, S] from colours `image` (overwritten) and the node map."""
     device = image.device
     rows = slice(images.start, images.stop)
-    S = image.shape[-1]
+    size = image.shape[-1]
 
-    def numbers(values: torch.Tensor) -> torch.Tensor:
-        return values[rows].to(device)[:, None]
+    def where_used(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        chosen = (values[rows] > 0).nonzero().flatten()
+        return chosen.to(device), values[rows][chosen].to(device)
 
-    if (camera.defocus[rows] > 0).any():
-        soft = enlarge(F.avg_pool2d(image, 2 + 2 * (S >= 192)), S)
-        behind = (node.remainder(NODE_SLOTS) >= MAX_NODES).float()[:, None]
-        image = torch.lerp(image, soft, behind * numbers(camera.defocus)[..., None, None])
-    image = spread(image, numbers(camera.near_tap), 1)
-    (blurred,) = (camera.far_tap[rows] > 0).nonzero(as_tuple=True)
-    if len(blurred):
-        far = camera.far_tap[rows][blurred].to(device)[:, None]
-        image.index_copy_(0, blurred.to(device), spread(image[blurred.to(device)], far, 2))
-    noise = noise_field(S + NOISE_SLACK, str(device))
+    chosen, strength = where_used(camera.defocus)
+    if len(chosen):
+        image[chosen] = defocus(image[chosen], node[chosen], strength)
+    image = spread(image, camera.near_tap[rows].to(device)[:, None], 1)
+    chosen, far = where_used(camera.far_tap)
+    if len(chosen):
+        image[chosen] = spread(image[chosen], far[:, None], 2)
+    noise = noise_field(size + NOISE_SLACK, str(device))
     for i, (top, left) in enumerate(camera.corner[rows].tolist()):
-        field = noise[:, top : top + S, left : left + S]
+        field = noise[:, top : top + size, left : left + size]
         image[i].add_(field, alpha=float(camera.noise[images.start + i]))
-    return image.clamp_(0, 255).to(torch.uint8)
+    return image.clamp_(0, 255).to(torch.int16).to(torch.uint8)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from minisam.data.partworld.appearance import Appearance
+from minisam.data.partworld.bank import TILE
 from minisam.data.partworld.layout import Layout
 from minisam.data.partworld.pieces import Pieces
 from minisam.data.partworld.plan import Plan
@@ -29,7 +30,7 @@ def colour_names(colour: torch.Tensor) -> list[list[str]]:
 def captions(world: World, layout: Layout, pieces: Pieces, plan: Plan, look: Appearance) -> list[list[str]]:
     """One phrase for each node of each image, "" for padding."""
     colours = colour_names(look.colour)
-    tiles = look.texture[6].long().tolist()
+    tiles = (look.first_texel // TILE**2).tolist()
     phrases = [[""] * plan.level.shape[1] for _ in colours]
     b, o, p = pieces.owns_node.nonzero(as_tuple=True)
     template = layout.template[b, o].tolist()

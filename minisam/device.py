@@ -1,0 +1,22 @@
+"""Which device a command works on."""
+
+from __future__ import annotations
+
+import torch
+
+from minisam.errors import MinisamError
+
+
+def check_device(name: str) -> str:
+    """`name` if this machine has it: cpu, cuda, cuda:1, mps …
+
+    Raises MinisamError where it has not, naming what there is.
+    """
+    there_is = ["cpu"]
+    if torch.cuda.is_available():
+        there_is += ["cuda", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+    if torch.backends.mps.is_available():
+        there_is.append("mps")
+    if name not in there_is:
+        raise MinisamError(f"no device {name!r} on this machine; use {' or '.join(there_is)}")
+    return name
