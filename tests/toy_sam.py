@@ -71,6 +71,8 @@ class _ImageEncoder:
 
 
 class _PromptEncoder:
+    image_embedding_size = (16, 16)
+
     def __init__(self, calls: list[SimpleNamespace]) -> None:
         self.calls = calls
 

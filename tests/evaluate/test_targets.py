@@ -55,3 +55,10 @@ def test_no_eligible_node_gives_no_target():
     images, nodes = choose_targets(scenes, 8, torch.Generator())
     assert images.tolist() == [1, 1, 1]
     assert sorted(nodes.tolist()) == [0, 1, 2]
+
+
+def test_the_smallest_target_can_be_chosen():
+    (scenes,) = evaluation_scenes("train", 8, 64)
+    images, nodes = choose_targets(scenes, 20, torch.Generator(), min_area=1 / 64)
+    assert (scenes.area[images, nodes] >= 64).all()
+    assert len(nodes) < len(choose_targets(scenes, 20, torch.Generator(), min_area=1 / 256)[1])
