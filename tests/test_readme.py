@@ -23,12 +23,12 @@ def test_links_to_files_lead_somewhere(page):
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
 def test_tables_are_the_committed_results(page):
-    """<!-- results: FILE --> … <!-- /results --> holds exactly what FILE says."""
+    """<!-- results: FILE --> … <!-- /results --> quotes FILE, whole or a part of it, to the letter."""
     text = (ROOT / page).read_text()
     blocks = re.findall(r"<!-- results: (\S+) -->\n(.*?)<!-- /results -->", text, flags=re.DOTALL)
     for file, block in blocks:
         shown = "\n".join(line for line in block.splitlines() if not line.startswith("```"))
-        assert shown.strip() == (ROOT / file).read_text().strip(), file
+        assert shown.strip() and shown.strip() in (ROOT / file).read_text(), file
     assert blocks or page != "README.md"
 
 

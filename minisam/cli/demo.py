@@ -34,16 +34,16 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-DEMO_SCENE = 13
+DEMO_SCENE = 5
 PHOTO_PROMPTS = {
-    "a point": {"points": [[255, 330]], "labels": [1]},
-    "two points": {"points": [[255, 330], [255, 180]], "labels": [1, 0]},
-    "a box": {"boxes": [[135, 20, 380, 260]]},
+    "a point": {"points": [[130, 480]], "labels": [1]},
+    "two points": {"points": [[130, 480], [255, 220]], "labels": [1, 0]},
+    "a box": {"boxes": [[140, 30, 380, 310]]},
 }
 SCENE_PROMPTS = {
-    "a point": {"points": [[160, 90]], "labels": [1]},
-    "two points": {"points": [[130, 50], [160, 90]], "labels": [1, 0]},
-    "a box": {"boxes": [[92, 1, 254, 165]]},
+    "a point": {"points": [[210, 90]], "labels": [1]},
+    "two points": {"points": [[210, 90], [90, 200]], "labels": [1, 0]},
+    "a box": {"boxes": [[46, 2, 243, 152]]},
 }
 
 
