@@ -20,9 +20,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from minisam.evaluate.distance import interior_points
-from minisam.evaluate.iou import mask_iou
 from minisam.model import Sam
 from minisam.model.prompt_encoder import BACKGROUND, FOREGROUND
+from minisam.train.losses import mask_iou
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Intersection over union of masks, and how good a mask is for *any* thing that a click can mean.
+"""How good a mask is for *any* thing that a click can mean.
 
     validIoU(mask, click) = max over the levels l of IoU(mask, the node of level l under the click)
 
@@ -11,12 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-
-def mask_iou(masks: Tensor, targets: Tensor) -> Tensor:
-    """Masks [..., H, W] (bool) against targets that broadcast to them -> IoU [...]; 0 for two empty ones."""
-    intersection = count_pixels(masks & targets)
-    union = count_pixels(masks) + count_pixels(targets) - intersection
-    return intersection / union.clamp(min=1)
+from minisam.train.losses import mask_iou
 
 
 def valid_iou(masks: Tensor, labels: Tensor, clicks: Tensor) -> Tensor:
@@ -28,8 +23,3 @@ def valid_iou(masks: Tensor, labels: Tensor, clicks: Tensor) -> Tensor:
     nodes = labels[prompts, :, clicks[:, 1], clicks[:, 0]]
     iou = mask_iou(masks[:, None], labels == nodes[..., None, None])
     return torch.where(nodes >= 0, iou, 0).amax(dim=1)
-
-
-def count_pixels(masks: Tensor) -> Tensor:
-    """Masks [..., H, W] (bool) -> pixels inside, [...] int32."""
-    return masks.flatten(-2).view(torch.uint8).sum(dim=-1, dtype=torch.int32)

@@ -10,9 +10,10 @@ from torch import Tensor
 from minisam.data.partworld import SceneBatch
 from minisam.evaluate.clicks import Prompted, full_size_masks, simulate_clicks
 from minisam.evaluate.distance import interior_points
-from minisam.evaluate.iou import mask_iou, valid_iou
+from minisam.evaluate.iou import valid_iou
 from minisam.evaluate.targets import choose_targets
 from minisam.model import Sam
+from minisam.train.losses import mask_iou
 from minisam.train.prompts import sample_pixels, tight_boxes
 
 

@@ -30,9 +30,11 @@ class Rounds:
     def schedule(self, generator: torch.Generator | None = None) -> list[bool]:
         """Whether each later round has a new point.  One mask-only round is last, the others at random places."""
         later = [True] * self.corrective
+        if self.mask_only == 0:
+            return later
         for _ in range(self.mask_only - 1):
             later.insert(int(torch.randint(0, len(later) + 1, (), generator=generator)), False)
-        return later + [False] * (self.mask_only > 0)
+        return [*later, False]
 
 
 def interactive_rounds(

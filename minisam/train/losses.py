@@ -40,10 +40,15 @@ def dice_loss(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def mask_iou(masks: Tensor, targets: Tensor) -> Tensor:
-    """Intersection over union of boolean masks [..., h, w] that broadcast -> [...]; 1 where both are empty."""
-    intersection = (masks & targets).sum(dim=(-2, -1))
-    union = (masks | targets).sum(dim=(-2, -1))
-    return torch.where(union > 0, intersection / union.clamp(min=1), 1.0)
+    """Intersection over union of boolean masks [..., h, w] that broadcast -> [...]; 0 where both are empty."""
+    intersection = count_pixels(masks & targets)
+    union = count_pixels(masks) + count_pixels(targets) - intersection
+    return intersection / union.clamp(min=1)
+
+
+def count_pixels(masks: Tensor) -> Tensor:
+    """Boolean masks [..., h, w] -> pixels inside, [...] int32."""
+    return masks.flatten(-2).view(torch.uint8).sum(dim=-1, dtype=torch.int32)
 
 
 class SegmentationLoss(NamedTuple):

@@ -56,7 +56,7 @@ class TrainingRun:
         )
         head = {"params": list(self.affinity.parameters()), "base_lr": self.recipe.lr, "weight_decay": 0.0}
         self.optimizer.add_param_group(head)
-        self.scaler = torch.amp.GradScaler(self.device, enabled=self.precision == "fp16")  # pyright: ignore
+        self.scaler = torch.amp.GradScaler(torch.device(self.device).type, enabled=self.precision == "fp16")  # pyright: ignore
         self.step = 0
         self.seconds = 0.0
         self.images = 0
@@ -119,7 +119,7 @@ class TrainingRun:
         )
 
         dtype = AUTOCAST[self.precision]
-        autocast = torch.autocast(self.device, dtype) if dtype else nullcontext()
+        autocast = torch.autocast(torch.device(self.device).type, dtype) if dtype else nullcontext()
         with autocast:
             embeddings = self.sam.image_encoder(self.sam.preprocess(scenes.images))
             losses = interactive_rounds(self.sam, embeddings, image_index, masks, schedule, generator)

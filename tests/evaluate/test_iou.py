@@ -4,7 +4,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minisam.evaluate.iou import mask_iou, valid_iou
+from minisam.evaluate.iou import valid_iou
+from minisam.train.losses import mask_iou
 
 
 def brute_iou(a: torch.Tensor, b: torch.Tensor) -> float:

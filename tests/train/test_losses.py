@@ -45,7 +45,7 @@ def test_dice_loss_by_hand():
 def test_mask_iou_by_hand_and_of_two_empty_masks():
     a = torch.tensor([[[1, 1], [0, 0]], [[0, 0], [0, 0]]], dtype=torch.bool)
     b = torch.tensor([[[1, 0], [1, 0]], [[0, 0], [0, 0]]], dtype=torch.bool)
-    torch.testing.assert_close(mask_iou(a, b), torch.tensor([1 / 3, 1.0]))
+    torch.testing.assert_close(mask_iou(a, b), torch.tensor([1 / 3, 0.0]))
 
 
 def test_only_the_best_mask_gets_a_gradient_and_every_iou_prediction_does():
