@@ -1,0 +1,162 @@
+"""The shapes and inputs on which a kernel has to be right: one list an operation, for tests, lab and lessons.
+
+Kernels break where a size is 1, odd, prime, or just larger than a block; where a grid is not square; where a head
+dim is no power of two; and where scores are huge, all equal, or dominated by one of them. Every list has these,
+and few programs in all, because the interpreter takes 2 to 3 ms for each.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from minisam_kernels import dense
+from minisam_kernels.reference.attention import attention
+from minisam_kernels.reference.cross_attention import cross_attention
+from minisam_kernels.reference.rel_pos_attention import rel_pos_attention
+from minisam_kernels.reference.softmax import softmax
+from minisam_kernels.reference.window_attention import window_attention
+
+SIZES: dict[str, dict[str, tuple[int, ...]]] = {
+    "softmax": {  # rows, columns
+        "one number": (1, 1),
+        "one column": (5, 1),
+        "prime": (7, 13),
+        "wider than a block": (3, 1031),
+        "taller than a block": (67, 33),
+    },
+    "attention": {  # B, N, L, S, D
+        "one token": (1, 1, 1, 1, 16),
+        "prime, head dim 24": (1, 2, 37, 37, 24),
+        "two batches, head dim 40": (2, 1, 17, 29, 40),
+        "longer than a block, head dim 64": (1, 1, 131, 131, 64),
+        "rectangular, head dim 80": (1, 2, 33, 70, 80),
+        "head dim 128": (1, 1, 19, 67, 128),
+    },
+    "cross_attention": {  # B, N, L, S, D
+        "one query, one key": (1, 1, 1, 1, 16),
+        "few queries, many keys": (1, 2, 7, 301, 16),
+        "many queries, few keys": (1, 2, 137, 7, 32),
+        "one query, prime keys, head dim 24": (2, 1, 1, 61, 24),
+        "head dim 40": (1, 1, 17, 131, 40),
+        "head dim 80": (1, 1, 9, 149, 80),
+        "head dim 128": (1, 1, 5, 97, 128),
+    },
+    "rel_pos_attention": {  # B, N, H, W, D
+        "one token": (1, 1, 1, 1, 16),
+        "prime sides, head dim 24": (1, 2, 7, 5, 24),
+        "one column": (1, 1, 19, 1, 16),
+        "rows longer than a block, head dim 40": (2, 1, 2, 67, 40),
+        "more rows than a block, head dim 64": (1, 1, 13, 11, 64),
+        "head dim 80": (1, 2, 5, 9, 80),
+        "head dim 128": (1, 1, 4, 8, 128),
+    },
+    "window_attention": {  # B, H, W, N, D, S
+        "one token": (1, 1, 1, 1, 16, 1),
+        "whole windows, head dim 24": (2, 4, 6, 1, 24, 2),
+        "padded, head dim 40": (1, 5, 7, 2, 40, 3),
+        "padding all around, head dim 16": (1, 2, 3, 2, 16, 7),
+        "SAM's window, head dim 64": (1, 14, 17, 1, 64, 14),
+        "head dim 80": (1, 8, 5, 1, 80, 5),
+        "head dim 128": (1, 3, 4, 1, 128, 3),
+    },
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """Arguments of one call: arrays in the order of the signature, then numbers by name."""
+
+    operation: str
+    name: str
+    inputs: dict[str, np.ndarray]
+    constants: dict[str, int | float] = field(default_factory=dict)
+
+    def rounded(self, dtype: torch.dtype) -> Case:
+        """The same case with the inputs as that type can hold them, in float64 again."""
+        inputs = {name: torch.tensor(array).to(dtype).double().numpy() for name, array in self.inputs.items()}
+        return Case(self.operation, self.name, inputs, self.constants)
+
+
+def cases(operation: str) -> list[Case]:
+    """Every shape with ordinary values, then one shape with each kind of adversarial ones."""
+    ordinary = [make_case(operation, name, size) for name, size in SIZES[operation].items()]
+    return ordinary + adversarial_cases(operation)
+
+
+def make_case(operation: str, name: str, size: tuple[int, ...]) -> Case:
+    """A case of one size, in the order of the comment in SIZES, with values that depend on both names alone."""
+    rng = np.random.default_rng(zlib.crc32(f"{operation} {name} {size}".encode()))
+    normal = rng.standard_normal
+    if operation == "softmax":
+        return Case(operation, name, {"x": normal(size)}, {"scale": 0.7})
+    if operation == "window_attention":
+        B, H, W, N, D, S = size
+        shapes = {"qkv": (B, H, W, 3 * N * D), "qkv_bias": (3 * N * D,)}
+        inputs = {key: normal(shape) for key, shape in shapes.items()}
+        inputs |= {key: 0.3 * normal((2 * S - 1, D)) for key in ("rel_pos_h", "rel_pos_w")}
+        return Case(operation, name, inputs, {"num_heads": N, "window_size": S})
+    if operation == "rel_pos_attention":
+        B, N, H, W, D = size
+        L = S = H * W
+    else:
+        B, N, L, S, D = size
+        H, W = 0, 0
+    inputs = {"q": normal((B, N, L, D)), "k": normal((B, N, S, D)), "v": normal((B, N, S, D))}
+    if operation == "rel_pos_attention":
+        inputs |= {"rel_h": normal((B, N, L, H)), "rel_w": normal((B, N, L, W))}
+    return Case(operation, name, inputs, {"scale": D**-0.5})
+
+
+def adversarial_cases(operation: str) -> list[Case]:
+    """Scores of ±80 and more, all equal, and one far above the rest; values that a softmax must not let overflow."""
+    sizes = SIZES[operation]
+    name = "prime" if operation == "softmax" else next(name for name in sizes if "24" in name)
+    adversarial = []
+    for kind, factor in (("huge scores", 20.0), ("equal scores", 0.0)):
+        case = make_case(operation, f"{kind}, {name}", sizes[name])
+        first = next(iter(case.inputs))
+        values = case.inputs[first] * factor
+        adversarial.append(Case(operation, case.name, {**case.inputs, first: values}, case.constants))
+    case = make_case(operation, f"one score above all, {name}", sizes[name])
+    loud = {
+        "softmax": lambda arrays: arrays["x"][:, 2],
+        "rel_pos_attention": lambda arrays: arrays["rel_w"][..., 2],
+        "window_attention": lambda arrays: arrays["qkv"][:, 1, 2],
+    }.get(operation, lambda arrays: arrays["k"][:, :, 2])
+    loud(case.inputs)[...] *= 40.0
+    return [*adversarial, case]
+
+
+def reference(operation: str) -> Callable[..., np.ndarray]:
+    """The operation's definition in NumPy."""
+    return {
+        "softmax": lambda x, scale: softmax(scale * x),
+        "attention": attention,
+        "cross_attention": cross_attention,
+        "rel_pos_attention": rel_pos_attention,
+        "window_attention": window_attention,
+    }[operation]
+
+
+def expected(case: Case) -> np.ndarray:
+    """What the reference gives for a case, in float64."""
+    return reference(case.operation)(**case.inputs, **case.constants)
+
+
+def output_gradient(case: Case) -> np.ndarray:
+    """A gradient to send back through a case's output; it depends on the case's name alone."""
+    seed = zlib.crc32(f"gradient {case.operation} {case.name}".encode())
+    return np.random.default_rng(seed).standard_normal(expected(case).shape)
+
+
+def gradients(case: Case, grad_out: np.ndarray) -> dict[str, np.ndarray]:
+    """The gradient for every input, in float64, by autograd of the dense formula."""
+    inputs = {name: torch.tensor(array, requires_grad=True) for name, array in case.inputs.items()}
+    out = dense.OPERATIONS[case.operation](**inputs, **case.constants)
+    grads = torch.autograd.grad(out, list(inputs.values()), torch.as_tensor(grad_out))
+    return {name: grad.numpy() for name, grad in zip(inputs, grads, strict=True)}

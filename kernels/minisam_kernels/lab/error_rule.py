@@ -1,0 +1,102 @@
+"""When is a kernel's result right? When it errs no more than twice as much as torch in the same type.
+
+    max|out - ref|  <=  factor * max|torch - ref|  +  floor          factor 2, for gradients 3
+    ‖out - ref‖ / ‖ref‖  <=  0.005
+
+ref is the float64 reference on the inputs as the type holds them. No tolerance is chosen by hand: the first rule
+compares with what the type allows, and finds single wrong values; the second finds small errors everywhere, which
+a maximum hides. The floor is what storing the result, and adding up its terms, costs in any case: without it a
+reference that torch happens to hit exactly could not be met.
+
+Source    the first rule is flash-attention's (Dao et al.), the second flash-linear-attention's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+FACTOR, GRADIENT_FACTOR, RMS_LIMIT = 2.0, 3.0, 0.005
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How far one tensor is from its reference, and whether that is near enough."""
+
+    name: str
+    ok: bool
+    error: float
+    allowed: float
+    rms_ratio: float
+    where: tuple[int, ...]
+    got: float
+    wanted: float
+    not_finite: int
+    shape_error: str = ""
+
+    def explain(self) -> str:
+        """One line: what is wrong first, where, and by how much."""
+        if self.shape_error:
+            return f"{self.name}: {self.shape_error}"
+        at = f"at {list(self.where)}: got {self.got:.6g}, wanted {self.wanted:.6g}"
+        if self.not_finite:
+            return f"{self.name}: {self.not_finite} values are not finite, the first {at}"
+        size = f"off by {self.error:.2e}, {self.allowed:.2e} allowed; RMS {self.rms_ratio:.1e}, {RMS_LIMIT} allowed"
+        return f"{self.name}: {'right' if self.ok else 'wrong'}, the worst {at}, {size}"
+
+
+def compare(
+    name: str,
+    got: Tensor,
+    reference64: np.ndarray,
+    same_precision: Tensor,
+    factor: float = FACTOR,
+    magnitude: float = 0.0,
+) -> Verdict:
+    """Hold `got` to the float64 reference, with the error that torch makes in the same type as the measure.
+
+    `magnitude` is the size of the terms that cancelled where the result itself is small; for a gradient, the
+    largest value of any gradient of the call.
+    """
+    if tuple(got.shape) != reference64.shape:
+        shapes = f"has shape {list(got.shape)}, wanted {list(reference64.shape)}"
+        return Verdict(name, False, np.inf, 0.0, np.inf, (), np.nan, np.nan, 0, shapes)
+    if got.numel() == 0:
+        return Verdict(name, True, 0.0, 0.0, 0.0, (), np.nan, np.nan, 0)
+
+    value = got.detach().double().cpu().numpy()
+    torchs = same_precision.detach().double().cpu().numpy()
+    not_finite = ~np.isfinite(value)
+    difference = np.where(not_finite, np.inf, np.abs(value - reference64))
+    worst = tuple(int(i) for i in np.unravel_index(difference.argmax(), difference.shape))
+
+    floor = rounding_floor(reference64, got.dtype, magnitude)
+    allowed = factor * float(np.abs(torchs - reference64).max()) + floor
+    error = float(difference[worst])
+    norm = float(np.linalg.norm(reference64))
+    rms_ratio = float(np.linalg.norm(difference)) / norm if norm > 0 else np.inf
+    close = error <= allowed and (rms_ratio <= RMS_LIMIT or error <= floor)
+    return Verdict(
+        name=name,
+        ok=bool(close and not not_finite.any()),
+        error=error,
+        allowed=allowed,
+        rms_ratio=rms_ratio,
+        where=worst,
+        got=float(value[worst]),
+        wanted=float(reference64[worst]),
+        not_finite=int(not_finite.sum()),
+    )
+
+
+def rounding_floor(reference64: np.ndarray, dtype: torch.dtype, magnitude: float = 0.0) -> float:
+    """What rounding the reference to the type costs, twice, and a few roundings of the sum that led to it.
+
+    Sums are in float32, or in float64 for float64.
+    """
+    largest = float(np.abs(reference64).max())
+    accumulator = torch.float64 if dtype == torch.float64 else torch.float32
+    return torch.finfo(dtype).eps * largest + 16 * torch.finfo(accumulator).eps * max(largest, magnitude)

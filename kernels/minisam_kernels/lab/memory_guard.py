@@ -1,0 +1,199 @@
+"""Does a kernel touch memory that is not its tensors'? Two ways to find out, which see different faults.
+
+    guard bands    every tensor lies between two bands of NaN. A stray read that is used turns a result into NaN,
+                   a stray write changes a band. Works on a GPU too.
+    lane check     in the interpreter, the address of every active lane of every load and store is compared with
+                   the tensors of the launch. Finds a stray read too whose lanes are masked away later on.
+
+A lane whose mask is False touches nothing and may point anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+from torch import Tensor
+
+BAND_BYTES = 4096
+BAND_VALUE = 0xFF  # all ones is NaN in every floating type
+
+
+class StrayAccess(Exception):
+    """A kernel read or wrote outside its tensors."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """One load or store of one program: the addresses of its active lanes, `itemsize` bytes each."""
+
+    kind: str
+    program: tuple[int, int, int]
+    addresses: np.ndarray
+    lanes: int
+    itemsize: int
+
+
+def fenced(tensor: Tensor) -> Tensor:
+    """A contiguous copy of the tensor between two guard bands."""
+    return _between_bands(tensor.shape, tensor.dtype, tensor.device)[1].copy_(tensor)
+
+
+@contextmanager
+def guard_bands() -> Iterator[None]:
+    """Within it, torch.empty and torch.empty_like give NaN between guard bands; at its end the bands are checked.
+
+    Raises StrayAccess if a band has changed.
+    """
+    buffers: list[tuple[Tensor, Tensor]] = []
+    # What torch itself allocates in between must be left alone: only these two names are replaced.
+    plain_empty = torch.empty
+
+    def empty(*size: Any, dtype: torch.dtype | None = None, device: Any = None, **options: Any) -> Tensor:
+        shape = torch.Size(size[0] if len(size) == 1 and not isinstance(size[0], int) else size)
+        if options or shape.numel() == 0:
+            return plain_empty(shape, dtype=dtype, device=device, **options)
+        buffers.append(_between_bands(shape, dtype or torch.get_default_dtype(), device))
+        return buffers[-1][1]
+
+    def empty_like(tensor: Tensor, dtype: torch.dtype | None = None, **options: Any) -> Tensor:
+        return empty(tensor.shape, dtype=dtype or tensor.dtype, device=tensor.device, **options)
+
+    with mock.patch.multiple(torch, empty=empty, empty_like=empty_like):
+        yield
+    for buffer, view in buffers:
+        check_bands(buffer, view)
+
+
+def check_bands(buffer: Tensor, view: Tensor) -> None:
+    """Raises StrayAccess if a byte of the bands of a buffer has changed, and says how far from the tensor."""
+    changed = (buffer != BAND_VALUE).cpu().numpy()
+    changed[BAND_BYTES : len(changed) - BAND_BYTES] = False
+    if changed.any():
+        first = int(changed.argmax())
+        after = first - (len(changed) - BAND_BYTES)
+        place = (
+            f"{after} bytes after its end" if after >= 0 else f"{BAND_BYTES - first} bytes before its start"
+        )
+        raise StrayAccess(f"{changed.sum()} bytes written outside a tensor {list(view.shape)}, first {place}")
+
+
+def _between_bands(shape: torch.Size, dtype: torch.dtype, device: Any) -> tuple[Tensor, Tensor]:
+    size = shape.numel() * dtype.itemsize
+    total = BAND_BYTES + size + -size % dtype.itemsize + BAND_BYTES
+    buffer = torch.full((total,), BAND_VALUE, dtype=torch.uint8, device=device)
+    return buffer, buffer[BAND_BYTES : BAND_BYTES + size].view(dtype).view(shape)
+
+
+@contextmanager
+def checked_lanes() -> Iterator[None]:
+    """Within it, every active lane of every load and store of an interpreted kernel must be in a tensor.
+
+    Raises StrayAccess at the first that is not, before the memory is touched; RuntimeError if Triton's
+    interpreter has changed so that nothing would be checked.
+    """
+    bounds: list[tuple[int, int]] = []
+    found: list[StrayAccess] = []
+
+    def on_launch(tensors: list[Tensor]) -> None:
+        bounds[:] = [_extent(tensor) for tensor in tensors if tensor.numel()]
+
+    def on_access(access: Access) -> None:
+        inside = np.zeros(access.addresses.shape, dtype=bool)
+        for start, end in bounds:
+            inside |= (access.addresses >= start) & (access.addresses + access.itemsize <= end)
+        if not inside.all():
+            stray = int((~inside).sum())
+            message = (
+                f"{access.kind} of program {access.program}: {stray} of {access.lanes} lanes out of bounds"
+            )
+            found.append(StrayAccess(message))
+            raise found[-1]
+
+    try:
+        with watched_interpreter(on_launch, on_access):
+            yield
+    except Exception as error:
+        if found and not isinstance(error, StrayAccess):
+            raise found[0] from error
+        raise
+
+
+def _extent(tensor: Tensor) -> tuple[int, int]:
+    """The first address of a tensor and the one after its last, whatever its strides."""
+    last = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+    return tensor.data_ptr(), tensor.data_ptr() + (last + 1) * tensor.element_size()
+
+
+@contextmanager
+def watched_interpreter(
+    on_launch: Callable[[list[Tensor]], None], on_access: Callable[[Access], None]
+) -> Iterator[None]:
+    """Calls `on_launch` with the tensors of every interpreted launch and `on_access` before every access.
+
+    Raises RuntimeError if a function that this relies on is not there any more, or if it was never called.
+    """
+    from triton.runtime import interpreter
+
+    builder, executor = interpreter.interpreter_builder, interpreter.GridExecutor
+    counts = {"launches": 0, "accesses": 0}
+
+    def report(kind: str, pointers: Any, mask: Any) -> None:
+        counts["accesses"] += 1
+        addresses, active = np.broadcast_arrays(pointers.data, mask.data)
+        itemsize = max(1, pointers.get_element_ty().primitive_bitwidth // 8)
+        x, y, z = (int(i) for i in builder.grid_idx)
+        on_access(Access(kind, (x, y, z), addresses[active.astype(bool)], addresses.size, itemsize))
+
+    def load(original: Callable[..., Any]) -> Callable[..., Any]:
+        def watched(pointers: Any, mask: Any, *rest: Any) -> Any:
+            report("load", pointers, mask)
+            return original(pointers, mask, *rest)
+
+        return watched
+
+    def store(original: Callable[..., Any]) -> Callable[..., Any]:
+        def watched(pointers: Any, value: Any, mask: Any, *rest: Any) -> Any:
+            report("store", pointers, mask)
+            return original(pointers, value, mask, *rest)
+
+        return watched
+
+    def atomic(original: Callable[..., Any]) -> Callable[..., Any]:
+        def watched(operation: Any, pointers: Any, value: Any, mask: Any, *rest: Any) -> Any:
+            report("atomic", pointers, mask)
+            return original(operation, pointers, value, mask, *rest)
+
+        return watched
+
+    def arguments(original: Callable[..., Any]) -> Callable[..., Any]:
+        def watched(self: Any, args: Any, kwargs: Any) -> Any:
+            counts["launches"] += 1
+            on_host = original(self, args, kwargs)
+            values = [*on_host[0], *on_host[1].values()]
+            on_launch([value for value in values if isinstance(value, Tensor)])
+            return on_host
+
+        return watched
+
+    hooks = [
+        (builder, "create_masked_load", load),
+        (builder, "create_masked_store", store),
+        (builder, "create_atomic_rmw", atomic),
+        (executor, "_init_args_hst", arguments),
+    ]
+    with ExitStack() as stack:
+        for owner, name, wrap in hooks:
+            if not hasattr(owner, name):
+                raise RuntimeError(
+                    f"Triton's interpreter has no {name} any more: the lane check cannot see accesses"
+                )
+            stack.enter_context(mock.patch.object(owner, name, wrap(getattr(owner, name))))
+        yield
+    if counts["launches"] and not counts["accesses"]:
+        raise RuntimeError("kernels ran, but the lane check saw no access: Triton's interpreter has changed")

@@ -1,0 +1,85 @@
+"""What the wrapper of every kernel shares: the choice of block sizes, and the checks before a launch.
+
+A kernel is launched with a `Launch`, one of a small named dictionary in the kernel's own file. Nothing is tuned
+at run time: every choice that can be made is listed there, and every one of them is tested.
+
+Kernels run on a GPU, or as NumPy on the CPU in Triton's interpreter, if TRITON_INTERPRET=1 is in the environment
+before a kernel's file is imported. The interpreter computes bfloat16 wrongly and says nothing, hence the check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from triton import knobs
+
+INTERPRETED: bool = bool(knobs.runtime.interpret)
+HEAD_DIMS = range(16, 129, 8)
+DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+
+
+@dataclass(frozen=True)
+class Launch:
+    """The blocks one program works on, and how the GPU runs it: warps a program, loads in flight ahead of use."""
+
+    block_m: int
+    block_k: int
+    num_warps: int = 4
+    num_stages: int = 2
+
+    def options(self) -> dict[str, int]:
+        """As keyword arguments of a kernel."""
+        return {
+            "BLOCK_M": self.block_m,
+            "BLOCK_K": self.block_k,
+            "num_warps": self.num_warps,
+            "num_stages": self.num_stages,
+        }
+
+
+def chosen(launches: Mapping[str, Launch], name: str) -> Launch:
+    """The launch of that name. Raises ValueError with the names that there are."""
+    if name not in launches:
+        raise ValueError(f"no launch {name!r}; use one of {', '.join(launches)}")
+    return launches[name]
+
+
+def check_tensors(operation: str, **tensors: Tensor) -> None:
+    """Raises ValueError unless all tensors are of one device and one type that the kernels compute right."""
+    first_name, first = next(iter(tensors.items()))
+    for name, tensor in tensors.items():
+        if tensor.dtype != first.dtype or tensor.device != first.device:
+            raise ValueError(
+                f"{operation}: {name} is {tensor.dtype} on {tensor.device}, {first_name} is {first.dtype} on "
+                f"{first.device}; bring them to one type and device with .to()"
+            )
+    if INTERPRETED and first.dtype == torch.bfloat16:
+        raise ValueError(
+            f"{operation}: Triton's interpreter computes bfloat16 wrongly; use float32 or float16 there, or a GPU"
+        )
+    if first.dtype not in (*DTYPES, torch.float64):
+        raise ValueError(f"{operation}: {first.dtype} has no kernel; use float32, float16 or bfloat16")
+    if not INTERPRETED and first.dtype == torch.float64:
+        raise ValueError(f"{operation}: float64 runs in Triton's interpreter alone; use float32 on a GPU")
+    if not INTERPRETED and first.device.type != "cuda":
+        raise ValueError(
+            f"{operation}: the tensors are on {first.device}; move them to a CUDA device, or set TRITON_INTERPRET=1 "
+            "before the first import of a kernel to run it on the CPU"
+        )
+
+
+def check_head_dim(operation: str, head_dim: int) -> None:
+    """Raises ValueError unless head_dim is one of HEAD_DIMS."""
+    if head_dim not in HEAD_DIMS:
+        raise ValueError(
+            f"{operation}: head dim {head_dim} has no kernel; it takes 16, 24, 32, … 128. Pad the heads, or use torch"
+        )
+
+
+def check_shape(operation: str, name: str, tensor: Tensor, expected: tuple[int, ...]) -> None:
+    """Raises ValueError unless the tensor has the expected shape."""
+    if tuple(tensor.shape) != expected:
+        raise ValueError(f"{operation}: {name} must be {list(expected)}, got {list(tensor.shape)}")
