@@ -40,7 +40,7 @@ SIZES: dict[str, dict[str, tuple[int, ...]]] = {
     "cross_attention": {  # B, N, L, S, D
         "one query, one key": (1, 1, 1, 1, 16),
         "few queries, many keys": (1, 2, 7, 301, 16),
-        "many queries, few keys": (1, 2, 137, 7, 32),
+        "many queries, few keys": (1, 1, 261, 7, 32),
         "one query, prime keys, head dim 24": (2, 1, 1, 61, 24),
         "head dim 40": (1, 1, 17, 131, 40),
         "head dim 80": (1, 1, 9, 149, 80),
