@@ -1,0 +1,70 @@
+"""The operations there are, their launches, and for each the call that Segment Anything makes of it.
+
+    softmax              a head's 4096 x 4096 scores, or rows as wide as a launch takes
+    attention            4096 tokens over 4096
+    cross_attention      64 prompts of 7 tokens over 4096 image positions, 8 heads of 16
+    rel_pos_attention    the encoder's global layers: a 64 x 64 grid, q, k, v as the projection lays them out
+    window_attention     its other layers: 14 x 14 windows of that grid
+
+The tensors are shapes on the "meta" device; whoever needs values makes some of that shape and stride.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from minisam_kernels.launch import Launch
+
+OPERATIONS = ("softmax", "attention", "cross_attention", "rel_pos_attention", "window_attention")
+HEADS = {64: 12, 80: 16}  # ViT-B's and ViT-H's
+GRID, WINDOW, PROMPTS, TOKENS = 64, 14, 64, 7
+
+
+def module_of(operation: str) -> ModuleType:
+    """The kernel's file."""
+    if operation not in OPERATIONS:
+        raise ValueError(f"no kernel {operation!r}; there are {', '.join(OPERATIONS)}")
+    return importlib.import_module(f"minisam_kernels.{operation}")
+
+
+def function_of(operation: str) -> Callable[..., Tensor]:
+    return getattr(module_of(operation), operation)
+
+
+def launches_by_name(operation: str) -> Mapping[str, Launch]:
+    """What can be chosen as `launch`."""
+    return module_of(operation).LAUNCHES
+
+
+def call_in_sam(
+    operation: str, dtype: torch.dtype, head_dim: int, batch: int = 2, launch: str | None = None
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors, as shapes, and the numbers of the call."""
+    heads, tokens = HEADS.get(head_dim, 8), GRID * GRID
+
+    def empty(*shape: int) -> Tensor:
+        return torch.empty(shape, dtype=dtype, device="meta")
+
+    if operation == "softmax":
+        widest = launches_by_name(operation)[launch].block_k if launch else tokens
+        return {"x": empty(batch * heads, tokens, min(widest, tokens))}, {"scale": 1.0}
+    if operation == "window_attention":
+        channels = heads * head_dim
+        tensors = {"qkv": empty(batch, GRID, GRID, 3 * channels), "qkv_bias": empty(3 * channels)}
+        tensors |= {name: empty(2 * WINDOW - 1, head_dim) for name in ("rel_pos_h", "rel_pos_w")}
+        return tensors, {"num_heads": heads, "window_size": WINDOW}
+    if operation == "cross_attention":
+        q = empty(PROMPTS, TOKENS, 8, head_dim).transpose(1, 2)
+        k, v = (empty(PROMPTS, tokens, 8, head_dim).transpose(1, 2) for _ in range(2))
+        return {"q": q, "k": k, "v": v}, {"scale": head_dim**-0.5}
+    q, k, v = empty(batch, tokens, 3, heads, head_dim).permute(2, 0, 3, 1, 4).unbind(0)
+    tensors = {"q": q, "k": k, "v": v}
+    if operation == "rel_pos_attention":
+        tensors |= {name: empty(batch, heads, tokens, GRID) for name in ("rel_h", "rel_w")}
+    return tensors, {"scale": head_dim**-0.5}

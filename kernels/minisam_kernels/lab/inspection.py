@@ -1,0 +1,157 @@
+"""A kernel's machine code as a table over its launches: registers, stack, shared memory, occupancy, instructions.
+
+It is compiled in another process (worker.py), so that it can be asked for where kernels are interpreted, and for
+GPUs that are not there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from minisam_kernels.lab.machine_code import MachineCode
+
+PACKAGES = str(Path(__file__).parents[2])
+COLUMNS = (
+    "launch",
+    "kernel",
+    "blocks",
+    "warps",
+    "stages",
+    "registers",
+    "stack B",
+    "shared KB",
+    "programs/SM",
+    "occupancy",
+    "limited by",
+    "tensor cores",
+    "loads, bits: count",
+)
+
+
+class CompileError(Exception):
+    """A kernel did not compile; the message is one line."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One call of an operation to compile; `launch` None is what the operation itself chooses."""
+
+    operation: str
+    dtype: str
+    head_dim: int
+    launch: str | None
+    archs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """One kernel of that call on one GPU."""
+
+    request: Request
+    kernel: str
+    grid: tuple[int, ...]
+    constants: dict[str, object]
+    num_stages: int
+    code: MachineCode
+
+
+class Compiler:
+    """The process that compiles; it takes one request at a time."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+
+    def compile(self, request: Request) -> list[Compiled]:
+        """Raises CompileError."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write(json.dumps(vars(request)) + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        answer: dict[str, Any] = json.loads(line) if line else {"error": "the compiling process has ended"}
+        if "error" in answer:
+            raise CompileError(f"{request.operation}, {request.dtype}, {request.launch}: {answer['error']}")
+        return [
+            Compiled(
+                request=request,
+                kernel=kernel["kernel"],
+                grid=tuple(kernel["grid"]),
+                constants=kernel["constants"],
+                num_stages=kernel["num_stages"],
+                code=MachineCode.from_json(kernel["code"][arch]),
+            )
+            for kernel in answer["kernels"]
+            for arch in request.archs
+        ]
+
+
+@contextmanager
+def compiler() -> Iterator[Compiler]:
+    """A compiling process for as long as this lasts; it does not interpret, whatever this one does."""
+    environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
+    environment["PYTHONPATH"] = os.pathsep.join([PACKAGES, *filter(None, [environment.get("PYTHONPATH")])])
+    # Triton 3.9 warns where this is left open.
+    environment.setdefault("TRITON_DEFAULT_FP_FUSION", "1")
+    command = [sys.executable, "-m", "minisam_kernels.lab.worker"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        yield Compiler(process)
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+def inspect(
+    operation: str, dtype: str, head_dim: int, archs: Sequence[str], names: Sequence[str | None]
+) -> list[Compiled]:
+    """Every kernel, forward and backward, of every launch in `names`.  Raises CompileError."""
+    compiled = []
+    with compiler() as worker:
+        for name in tqdm(names, desc="compiling", disable=None, leave=False):
+            compiled += worker.compile(Request(operation, dtype, head_dim, name, tuple(archs)))
+    return compiled
+
+
+def rows(compiled: Sequence[Compiled]) -> list[tuple[str, ...]]:
+    """One row of COLUMNS for each kernel."""
+    table = []
+    for item in compiled:
+        code = item.code
+        blocks = " ".join(f"{key}={value}" for key, value in item.constants.items() if isinstance(value, int))
+        units = ", ".join(f"{unit}: {count}" for unit, count in code.tensor_core.items()) or "none"
+        table.append(
+            (
+                item.request.launch or "default",
+                item.kernel,
+                blocks,
+                str(code.num_warps),
+                str(item.num_stages),
+                str(code.registers),
+                str(code.stack_bytes),
+                f"{code.shared_bytes / 1024:.1f}",
+                str(code.programs_per_sm),
+                f"{code.occupancy:.0%}",
+                code.limited_by,
+                units,
+                code.widest_loads(),
+            )
+        )
+    return table
+
+
+def format_table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    """Columns as wide as they need to be."""
+    widths = [max(len(row[place]) for row in [head, *body]) for place in range(len(head))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in [head, *body]
+    ]
+    return "\n".join(line.rstrip() for line in lines)

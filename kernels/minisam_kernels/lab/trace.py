@@ -1,0 +1,116 @@
+"""Which program touches which cells of a tensor: watched in the interpreter, where programs run one by one.
+
+Every active lane of every load and store has an address; the address says which tensor it belongs to, and the
+tensor's strides say which cell.  What comes out is, for every launch and every tensor in it, a table of programs
+by cells, for reads and for writes.  trace_figure.py draws it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from minisam_kernels.lab.memory_guard import Access, watched_interpreter
+
+Program = tuple[int, int, int]
+
+
+@dataclass
+class Touched:
+    """One tensor of one launch, and the programs that read and wrote each of its cells."""
+
+    name: str
+    shape: tuple[int, ...]
+    address: int
+    itemsize: int
+    cell_at: np.ndarray
+    reads: dict[Program, np.ndarray] = field(default_factory=dict)
+    writes: dict[Program, np.ndarray] = field(default_factory=dict)
+
+    @staticmethod
+    def of(name: str, tensor: Tensor) -> Touched:
+        """`cell_at[offset]` is the cell, in row order, that lies so many elements after the first; -1 for none."""
+        steps = [np.arange(size) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True)]
+        offsets = np.zeros(tensor.shape, dtype=np.int64)
+        for axis, step in enumerate(steps):
+            offsets += step.reshape([-1 if i == axis else 1 for i in range(tensor.ndim)])
+        cell_at = np.full(int(offsets.max(initial=0)) + 1, -1)
+        cell_at[offsets.ravel()] = np.arange(offsets.size)
+        return Touched(name, tuple(tensor.shape), tensor.data_ptr(), tensor.element_size(), cell_at)
+
+    def note(self, access: Access) -> None:
+        """Mark the cells of this tensor that an access touches; it may touch none."""
+        offsets, rest = np.divmod(access.addresses.astype(np.int64) - self.address, self.itemsize)
+        here = (offsets >= 0) & (offsets < len(self.cell_at)) & (rest == 0)
+        cells = self.cell_at[offsets[here]]
+        if not (cells >= 0).any():
+            return
+        tables = {"load": [self.reads], "store": [self.writes], "atomic": [self.reads, self.writes]}
+        for table in tables[access.kind]:
+            touched = table.setdefault(access.program, np.zeros(int(np.prod(self.shape)), dtype=bool))
+            touched[cells[cells >= 0]] = True
+
+    def count(self, kind: str) -> np.ndarray:
+        """How many programs touch each cell, in the tensor's shape; `kind` is "reads" or "writes"."""
+        tables = list(getattr(self, kind).values())
+        total = np.sum(tables, axis=0) if tables else np.zeros(int(np.prod(self.shape)), dtype=int)
+        return total.reshape(self.shape)
+
+
+@dataclass
+class TracedLaunch:
+    """One launch of one kernel."""
+
+    kernel: str
+    grid: tuple[int, ...]
+    tensors: list[Touched]
+
+
+@contextmanager
+def traced_launches() -> Iterator[list[TracedLaunch]]:
+    """While this lasts, every interpreted launch is added to the list, with what its programs touch."""
+    from triton.runtime.interpreter import GridExecutor
+
+    launches: list[TracedLaunch] = []
+    names: list[str] = []
+    run = GridExecutor.__call__
+
+    def noted(self: Any, *args: Any, **kwargs: Any) -> Any:
+        arguments = [*zip(self.arg_names, args, strict=False), *kwargs.items()]
+        names[:] = [name for name, value in arguments if isinstance(value, Tensor)]
+        shape: Any = self.grid(dict(arguments)) if callable(self.grid) else self.grid
+        launches.append(TracedLaunch(self.fn.__name__.strip("_"), tuple(shape), []))
+        return run(self, *args, **kwargs)
+
+    def on_launch(tensors: list[Tensor]) -> None:
+        pairs = zip(names, tensors, strict=True)
+        launches[-1].tensors = [Touched.of(name.removesuffix("_ptr"), tensor) for name, tensor in pairs]
+
+    def on_access(access: Access) -> None:
+        for tensor in launches[-1].tensors:
+            tensor.note(access)
+
+    with mock.patch.object(GridExecutor, "__call__", noted), watched_interpreter(on_launch, on_access):
+        yield launches
+
+
+def trace_call(
+    call: Callable[..., Tensor], inputs: dict[str, np.ndarray], backward: bool, **constants: Any
+) -> list[TracedLaunch]:
+    """The launches of a call with float32 inputs, followed by those of its backward if asked for."""
+    tensors = {
+        name: torch.tensor(array, dtype=torch.float32, requires_grad=backward)
+        for name, array in inputs.items()
+    }
+    with traced_launches() as launches:
+        out = call(**tensors, **constants)
+        if backward:
+            out.backward(torch.ones_like(out))
+    return launches

@@ -1,0 +1,70 @@
+"""A process of its own that compiles kernels, because one that interprets them cannot.
+
+    request, a line of JSON   {"operation", "dtype", "head_dim", "launch", "archs"}
+    answer, a line of JSON    {"kernels": [...]} or {"error": "one line"}
+
+Run as `python -m minisam_kernels.lab.worker`, requests on the standard input, answers on the standard output, one
+for one.  inspection.py starts it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from dataclasses import asdict
+
+import torch
+
+from minisam_kernels import launch as launch_checks
+
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+def answer(request: dict) -> dict:
+    """The kernels that a call of the operation launches, forward and backward, compiled for every arch."""
+    from minisam_kernels.lab.catalog import call_in_sam, function_of, module_of
+    from minisam_kernels.lab.launches import launches_of, take_shapes_for_real
+    from minisam_kernels.lab.machine_code import compile_for
+
+    operation, name = request["operation"], request["launch"]
+    for module in [m for key, m in sys.modules.items() if key.startswith("minisam_kernels.")]:
+        take_shapes_for_real(module)
+    take_shapes_for_real(module_of(operation))
+    tensors, constants = call_in_sam(operation, DTYPES[request["dtype"]], request["head_dim"], launch=name)
+    launches = launches_of(function_of(operation), tensors, **constants, launch=name)
+    kernels = []
+    for launch in launches:
+        codes = {}
+        for arch in request["archs"]:
+            code = compile_for(
+                arch, launch.function, launch.signature, launch.constants, launch.divisible, **launch.options
+            )
+            codes[arch] = asdict(code)
+        kernels.append(
+            {
+                "kernel": launch.name,
+                "grid": launch.grid,
+                "constants": launch.constants,
+                "num_stages": launch.options["num_stages"],
+                "code": codes,
+            }
+        )
+    return {"kernels": kernels}
+
+
+def main() -> None:
+    # The tensors are shapes on no device at all: what the wrappers would say about that is not the question.
+    launch_checks.check_tensors = lambda operation, **tensors: None
+    for line in sys.stdin:
+        try:
+            with contextlib.redirect_stdout(sys.stderr):
+                reply = answer(json.loads(line))
+        except Exception as error:
+            text = str(error).strip().splitlines() or [""]
+            reply = {"error": f"{type(error).__name__}: {text[-1]}"}
+        print(json.dumps(reply), flush=True)
+
+
+if __name__ == "__main__":
+    main()
