@@ -43,7 +43,7 @@ SIZES: dict[str, dict[str, tuple[int, ...]]] = {
         "many queries, few keys": (1, 1, 261, 7, 32),
         "one query, prime keys, head dim 24": (2, 1, 1, 61, 24),
         "head dim 40": (1, 1, 17, 131, 40),
-        "head dim 80": (1, 1, 9, 149, 80),
+        "head dim 80": (1, 1, 9, 520, 80),
         "head dim 128": (1, 1, 5, 97, 128),
     },
     "rel_pos_attention": {  # B, N, H, W, D
@@ -64,6 +64,14 @@ SIZES: dict[str, dict[str, tuple[int, ...]]] = {
         "head dim 80": (1, 8, 5, 1, 80, 5),
         "head dim 128": (1, 3, 4, 1, 128, 3),
     },
+}
+
+ADVERSARIAL_SIZE = {
+    "softmax": "prime",
+    "attention": "prime, head dim 24",
+    "cross_attention": "few queries, many keys",
+    "rel_pos_attention": "prime sides, head dim 24",
+    "window_attention": "padded, head dim 40",
 }
 
 
@@ -113,23 +121,47 @@ def make_case(operation: str, name: str, size: tuple[int, ...]) -> Case:
 
 
 def adversarial_cases(operation: str) -> list[Case]:
-    """Scores of ±80 and more, all equal, and one far above the rest; values that a softmax must not let overflow."""
-    sizes = SIZES[operation]
-    name = "prime" if operation == "softmax" else next(name for name in sizes if "24" in name)
+    """One size with scores that overflow an exponential, that underflow it, are all equal, or are ruled by one."""
+    size = ADVERSARIAL_SIZE[operation]
     adversarial = []
-    for kind, factor in (("huge scores", 20.0), ("equal scores", 0.0)):
-        case = make_case(operation, f"{kind}, {name}", sizes[name])
-        first = next(iter(case.inputs))
-        values = case.inputs[first] * factor
-        adversarial.append(Case(operation, case.name, {**case.inputs, first: values}, case.constants))
-    case = make_case(operation, f"one score above all, {name}", sizes[name])
-    loud = {
-        "softmax": lambda arrays: arrays["x"][:, 2],
-        "rel_pos_attention": lambda arrays: arrays["rel_w"][..., 2],
-        "window_attention": lambda arrays: arrays["qkv"][:, 1, 2],
-    }.get(operation, lambda arrays: arrays["k"][:, :, 2])
-    loud(case.inputs)[...] *= 40.0
-    return [*adversarial, case]
+    for kind in ("huge scores", "scores far below zero", "equal scores", "one score above all"):
+        case = make_case(operation, f"{kind}, {size}", SIZES[operation][size])
+        if operation == "softmax":
+            _change_row(kind, case.inputs["x"])
+        else:
+            _change_scores(kind, *queries_and_keys(case))
+        adversarial.append(case)
+    return adversarial
+
+
+def _change_row(kind: str, x: np.ndarray) -> None:
+    if kind == "huge scores":
+        x += 300
+    elif kind == "scores far below zero":
+        x -= 300
+    elif kind == "equal scores":
+        x *= 0
+    else:
+        x[:, 2] += 200
+
+
+def _change_scores(kind: str, q: np.ndarray, k: np.ndarray) -> None:
+    if kind == "huge scores":
+        q *= 10
+    elif kind == "scores far below zero":
+        q[...], k[...] = -80 * np.abs(q), np.abs(k)
+    elif kind == "equal scores":
+        q *= 0
+    else:
+        k[..., 2, :] *= 60
+
+
+def queries_and_keys(case: Case) -> tuple[np.ndarray, np.ndarray]:
+    """The queries [..., tokens, D] and keys among a case's inputs, to be changed in place."""
+    if case.operation != "window_attention":
+        return case.inputs["q"], case.inputs["k"]
+    C = case.inputs["qkv"].shape[-1] // 3
+    return case.inputs["qkv"][..., :C], case.inputs["qkv"][..., C : 2 * C]
 
 
 def reference(operation: str) -> Callable[..., np.ndarray]:

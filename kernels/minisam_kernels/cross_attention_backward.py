@@ -79,8 +79,9 @@ def _cross_attention_query_gradient_kernel(
         keys = ((batch * S + columns) * num_heads + head) * D
         k, k_tail = load_rows(k_ptr + keys, column_ok, D, BLOCK_D, TAIL_D)  # [K, D]
         v, v_tail = load_rows(v_ptr + keys, column_ok, D, BLOCK_D, TAIL_D)  # [K, D]
-        weights = tl.exp(dot_rows(q, q_tail, k, k_tail, TAIL_D) * scale - lse[:, None])  # [M, K]
-        weights = tl.where(column_ok[None, :], weights, 0.0)
+        scores = dot_rows(q, q_tail, k, k_tail, TAIL_D) * scale  # [M, K]
+        scores = tl.where(column_ok[None, :], scores, float("-inf"))
+        weights = tl.exp(scores - lse[:, None])
         grad_weights = dot_rows(grad_out, grad_out_tail, v, v_tail, TAIL_D)  # [M, K]
         grad_scores = weights * (grad_weights - delta[:, None])
         grad_q, grad_q_tail = add_weighted_rows(grad_q, grad_q_tail, grad_scores, k, k_tail, TAIL_D)
@@ -121,7 +122,9 @@ def _cross_attention_key_gradient_kernel(
         lse = tl.load(lse_ptr + asked, mask=row_ok, other=0.0)  # [M]
         delta = tl.load(delta_ptr + asked, mask=row_ok, other=0.0)  # [M]
 
-        weights = tl.exp(dot_rows(k, k_tail, q, q_tail, TAIL_D) * scale - lse[None, :])  # [K, M]
+        scores = dot_rows(k, k_tail, q, q_tail, TAIL_D) * scale  # [K, M]
+        scores = tl.where(column_ok[:, None], scores, float("-inf"))
+        weights = tl.exp(scores - lse[None, :])
         grad_v, grad_v_tail = add_weighted_rows(grad_v, grad_v_tail, weights, grad_out, grad_out_tail, TAIL_D)
         grad_weights = dot_rows(v, v_tail, grad_out, grad_out_tail, TAIL_D)  # [K, M]
         grad_scores = weights * (grad_weights - delta[None, :])

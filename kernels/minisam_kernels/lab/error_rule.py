@@ -95,8 +95,9 @@ def compare(
 def rounding_floor(reference64: np.ndarray, dtype: torch.dtype, magnitude: float = 0.0) -> float:
     """What rounding the reference to the type costs, twice, and a few roundings of the sum that led to it.
 
-    Sums are in float32, or in float64 for float64.
+    Sums are in float32, or in float64 for float64. Numbers below the type's smallest one may be lost.
     """
     largest = float(np.abs(reference64).max())
     accumulator = torch.float64 if dtype == torch.float64 else torch.float32
-    return torch.finfo(dtype).eps * largest + 16 * torch.finfo(accumulator).eps * max(largest, magnitude)
+    storing = torch.finfo(dtype).eps * (largest + torch.finfo(dtype).tiny)
+    return storing + 16 * torch.finfo(accumulator).eps * max(largest, magnitude)

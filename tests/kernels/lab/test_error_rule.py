@@ -74,3 +74,10 @@ def test_the_floor_is_a_few_roundings():
 def test_nothing_is_right():
     empty = torch.zeros(0, 3)
     assert compare("out", empty, np.zeros((0, 3)), empty).ok
+
+
+def test_what_underflows_in_the_type_may_be_zero():
+    tiny = np.full((2, 3), 1e-9)
+    zeros = torch.zeros(2, 3, dtype=torch.float16)
+    assert compare("dx", zeros, tiny, zeros).ok
+    assert not compare("dx", zeros.float(), tiny, zeros.float()).ok

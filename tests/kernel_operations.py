@@ -1,0 +1,109 @@
+"""The Triton kernels that the suite in tests/kernels/triton/ holds to their references: one entry each.
+
+An entry names what the suite cannot know: which inputs have a batch axis, which sizes make a small case, and from
+which sizes random ones are drawn. Everything else comes from minisam_kernels.cases and the kernel's own file.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from hypothesis import strategies as st
+from strategies import batches, lengths
+from torch import Tensor
+
+from minisam_kernels.cases import Case, cases, make_case
+from minisam_kernels.launch import INTERPRETED, Launch
+
+DEVICE = "cpu" if INTERPRETED else "cuda"
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16} | ({} if INTERPRETED else {"bf16": torch.bfloat16})
+
+few_heads = st.sampled_from([1, 2])
+kernel_head_dims = st.sampled_from([16, 24, 32, 40, 64, 80, 104, 128])
+long_lengths = st.sampled_from([1, 7, 33, 64, 65, 129])
+row_lengths = st.sampled_from([1, 2, 3, 17, 64, 255, 257, 1000, 2049])
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One kernel as the suite sees it; sizes are in the order of minisam_kernels.cases.SIZES.
+
+    A small case has few numbers, a long one more scores than its inputs and output have numbers.
+    """
+
+    name: str
+    batched: tuple[str, ...]
+    small: tuple[int, ...]
+    long: tuple[int, ...]
+    sizes: st.SearchStrategy[tuple[int, ...]]
+
+    @property
+    def function(self) -> Callable[..., Tensor]:
+        return getattr(importlib.import_module(f"minisam_kernels.{self.name}"), self.name)
+
+    @property
+    def launches(self) -> Mapping[str, Launch]:
+        return importlib.import_module(f"minisam_kernels.{self.name}").LAUNCHES
+
+    def with_launch(self, launch: str) -> Callable[..., Tensor]:
+        return partial(self.function, launch=launch)
+
+    def case(self, size: tuple[int, ...]) -> Case:
+        return make_case(self.name, f"{size}", size)
+
+    def telling_cases(self) -> list[Case]:
+        """Few cases that see most faults: sizes that no block divides, and a head dim of two tiles."""
+        ordinary = [case for case in cases(self.name) if "score" not in case.name]
+        return [case for case in ordinary if any(word in case.name for word in ("prime", "many", "80"))]
+
+
+OPERATIONS = {
+    operation.name: operation
+    for operation in (
+        Operation("softmax", ("x",), (3, 5), (5, 67), st.tuples(lengths, row_lengths)),
+        Operation(
+            "attention",
+            ("q", "k", "v"),
+            (1, 1, 3, 5, 16),
+            (1, 1, 131, 131, 16),
+            st.tuples(batches, few_heads, long_lengths, long_lengths, kernel_head_dims),
+        ),
+        Operation(
+            "cross_attention",
+            ("q", "k", "v"),
+            (1, 2, 3, 5, 16),
+            (1, 1, 40, 300, 16),
+            st.tuples(
+                batches, few_heads, long_lengths, st.sampled_from([1, 7, 65, 257, 513]), kernel_head_dims
+            ),
+        ),
+    )
+}
+
+
+def tensors(case: Case, dtype: torch.dtype) -> dict[str, Tensor]:
+    """A case's inputs on the device of this run, as leaves that want a gradient."""
+    arrays = case.inputs.items()
+    return {name: torch.tensor(array, dtype=dtype, device=DEVICE).requires_grad_() for name, array in arrays}
+
+
+def run(
+    function: Callable[..., Tensor], inputs: Mapping[str, Tensor], case: Case, grad_out: Tensor | None = None
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The output and every input's gradient; the output's is seeded, or the one given."""
+    out = function(**inputs, **case.constants)
+    if grad_out is None:
+        generator = torch.Generator().manual_seed(0)
+        grad_out = torch.randn(out.shape, generator=generator).to(out)
+    grads = torch.autograd.grad(out, list(inputs.values()), grad_out)
+    return out.detach(), dict(zip(inputs, grads, strict=True))
+
+
+def assert_same_bits(got: tuple[Tensor, dict[str, Tensor]], wanted: tuple[Tensor, dict[str, Tensor]]) -> None:
+    assert torch.equal(got[0], wanted[0]), "outputs differ"
+    for name, grad in wanted[1].items():
+        assert torch.equal(got[1][name], grad), f"gradients of {name} differ"

@@ -1,0 +1,263 @@
+"""What every kernel has to pass: one suite for all of them, in the interpreter or, with -m gpu, on a CUDA device.
+
+Values and gradients are within the error rule, between guard bands and with every lane checked; results are the
+same bits in every run, for an image alone or in a batch, for every memory layout, eager or compiled.
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kernel_operations import DEVICE, DTYPES, OPERATIONS, assert_same_bits, run, tensors
+from strategies import lay_out
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from minisam_kernels.cases import cases
+from minisam_kernels.lab.check import check_case
+from minisam_kernels.launch import INTERPRETED
+
+pytestmark = [] if INTERPRETED else [pytest.mark.gpu]
+needs_interpreter = pytest.mark.skipif(not INTERPRETED, reason="float64 runs without a CUDA device alone")
+needs_gpu = pytest.mark.skipif(INTERPRETED, reason="needs a CUDA device")
+EXAMPLES, SLOW_EXAMPLES = (6, 300) if INTERPRETED else (10, 60)
+
+every_operation = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=list(OPERATIONS))
+every_dtype = pytest.mark.parametrize("dtype", DTYPES.values(), ids=list(DTYPES))
+every_case = pytest.mark.parametrize(
+    ("operation", "case"),
+    [(operation, case) for operation in OPERATIONS.values() for case in cases(operation.name)],
+    ids=[f"{name}-{case.name}" for name in OPERATIONS for case in cases(name)],
+)
+every_launch = pytest.mark.parametrize(
+    ("operation", "launch"),
+    [(operation, launch) for operation in OPERATIONS.values() for launch in operation.launches],
+    ids=[f"{name}-{launch}" for name, operation in OPERATIONS.items() for launch in operation.launches],
+)
+
+
+@every_dtype
+@every_case
+def test_values_and_gradients(operation, case, dtype):
+    assert check_case(operation.function, case, dtype)
+
+
+@every_dtype
+@every_launch
+def test_every_launch_on_telling_cases(operation, launch, dtype):
+    for case in operation.telling_cases():
+        check_case(operation.with_launch(launch), case, dtype)
+
+
+@pytest.mark.slow
+@every_dtype
+@every_launch
+def test_every_launch_on_every_case(operation, launch, dtype):
+    for case in cases(operation.name):
+        check_case(operation.with_launch(launch), case, dtype)
+
+
+def check_drawn(operation, data):
+    case = operation.case(data.draw(operation.sizes, label="size"))
+    dtype = data.draw(st.sampled_from(list(DTYPES.values())), label="dtype")
+    launch = data.draw(st.sampled_from(list(operation.launches)), label="launch")
+    check_case(operation.with_launch(launch), case, dtype)
+
+
+@every_operation
+@given(data=st.data())
+@settings(max_examples=EXAMPLES, deadline=None, derandomize=True)
+def test_drawn_sizes(operation, data):
+    check_drawn(operation, data)
+
+
+@pytest.mark.slow
+@every_operation
+@given(data=st.data())
+@settings(max_examples=SLOW_EXAMPLES, deadline=None, print_blob=True)
+def test_many_drawn_sizes(operation, data):
+    check_drawn(operation, data)
+
+
+@needs_interpreter
+@every_operation
+def test_float64_in_the_interpreter(operation):
+    for case in operation.telling_cases():
+        check_case(operation.function, case, torch.float64)
+
+
+@needs_interpreter
+@every_operation
+def test_gradcheck(operation):
+    case = operation.case(operation.small)
+    inputs = tensors(case, torch.float64)
+
+    def function(*values):
+        return operation.function(*values, **case.constants)
+
+    assert torch.autograd.gradcheck(function, tuple(inputs.values()), fast_mode=True)
+
+
+@every_dtype
+@every_operation
+def test_every_run_gives_the_same_bits(operation, dtype):
+    case = operation.telling_cases()[0]
+    first = run(operation.function, tensors(case, dtype), case)
+    for _ in range(1 if INTERPRETED else 100):
+        assert_same_bits(run(operation.function, tensors(case, dtype), case), first)
+
+
+@every_dtype
+@every_operation
+def test_a_batch_does_not_change_the_bits_of_its_members(operation, dtype):
+    case = operation.telling_cases()[0]
+    batch = case.inputs[operation.batched[0]].shape[0]
+    alone = tensors(case, dtype)
+    twins = {name: -x.detach().flip(-1) if name in operation.batched else x for name, x in alone.items()}
+    together = {
+        name: torch.cat([twins[name].detach(), x.detach()]).requires_grad_()
+        if name in operation.batched
+        else x
+        for name, x in alone.items()
+    }
+    out, grads = run(operation.function, alone, case)
+    grad_out = torch.randn(out.shape, generator=torch.Generator().manual_seed(0)).to(out)
+    both, both_grads = run(operation.function, together, case, torch.cat([grad_out, grad_out]))
+    assert torch.equal(both[batch:], out)
+    for name in operation.batched:
+        assert torch.equal(both_grads[name][batch:], grads[name]), name
+
+
+@pytest.mark.parametrize("layout", ["permuted", "strided", "offset", "expanded"])
+@every_operation
+def test_memory_layout_does_not_change_the_bits(operation, layout):
+    case = operation.telling_cases()[0]
+    inputs = {name: x.detach() for name, x in tensors(case, torch.float32).items()}
+    if layout == "expanded":
+        laid_out = {
+            n: x[:1].expand(3, *x.shape[1:]) if n in operation.batched else x for n, x in inputs.items()
+        }
+        inputs = {name: x.contiguous() for name, x in laid_out.items()}
+    else:
+        laid_out = {name: lay_out(x, layout) for name, x in inputs.items()}
+    for both in (inputs, laid_out):
+        for x in both.values():
+            x.requires_grad_()
+    out, grads = run(operation.function, inputs, case)
+    grad_out = torch.randn(out.shape, generator=torch.Generator().manual_seed(0)).to(out)
+    other = run(operation.function, laid_out, case, grad_out.mT.contiguous().mT)
+    assert_same_bits(other, (out, grads))
+
+
+@every_operation
+def test_a_gradient_that_is_one_number_expanded(operation):
+    case = operation.telling_cases()[0]
+    inputs = tensors(case, torch.float32)
+    shape = operation.function(**inputs, **case.constants).shape
+    one = torch.ones((), device=DEVICE)
+    wanted = run(operation.function, inputs, case, one.expand(shape).contiguous())
+    assert_same_bits(run(operation.function, inputs, case, one.expand(shape)), wanted)
+
+
+@every_operation
+def test_a_batch_of_none(operation):
+    case = operation.case(operation.small)
+    inputs = tensors(case, torch.float32)
+    empty = {
+        name: x.detach()[:0].requires_grad_() if name in operation.batched else x
+        for name, x in inputs.items()
+    }
+    out, grads = run(operation.function, empty, case)
+    full = operation.function(**inputs, **case.constants)
+    assert out.shape == (0, *full.shape[1:])
+    for name, grad in grads.items():
+        assert grad.shape == empty[name].shape and not grad.any()
+
+
+class RecordedCalls(TorchDispatchMode):
+    """The calls of the kernels' own operators, those of backward too."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = {}
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func.namespace == "minisam":
+            self.calls[func] = args
+        return func(*args, **(kwargs or {}))
+
+
+@every_operation
+def test_opcheck_of_every_operator(operation):
+    case = operation.case(operation.small)
+    with RecordedCalls() as recorded:
+        run(operation.function, tensors(case, torch.float32), case)
+    assert len(recorded.calls) >= 2
+    for operator, args in recorded.calls.items():
+        backward = "backward" in operator.name()
+        fresh = [
+            x.detach().clone().requires_grad_(not backward) if isinstance(x, torch.Tensor) else x
+            for x in args
+        ]
+        torch.library.opcheck(operator, tuple(fresh))
+
+
+@every_operation
+def test_compiles_into_one_graph(operation):
+    case = operation.case(operation.small)
+    compiled = torch.compile(operation.function, fullgraph=True, backend="aot_eager")
+    wanted = run(operation.function, tensors(case, torch.float32), case)
+    assert_same_bits(run(compiled, tensors(case, torch.float32), case), wanted)
+    torch.compiler.reset()
+
+
+@every_operation
+def test_nothing_larger_than_inputs_and_output_is_kept_for_backward(operation):
+    case = operation.case(operation.long)
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x.numel()) or x, lambda x: x):
+        inputs = tensors(case, torch.float32)
+        out = operation.function(**inputs, **case.constants)
+    assert out.requires_grad and kept
+    assert max(kept) <= max(x.numel() for x in (*inputs.values(), out))
+
+
+@every_operation
+def test_an_unknown_launch_is_refused_by_name(operation):
+    case = operation.case(operation.small)
+    with pytest.raises(ValueError, match=f"no launch 'fastest'; use one of {next(iter(operation.launches))}"):
+        operation.with_launch("fastest")(**tensors(case, torch.float32), **case.constants)
+
+
+@needs_interpreter
+@every_operation
+def test_bfloat16_is_refused_in_the_interpreter(operation):
+    case = operation.case(operation.small)
+    with pytest.raises(ValueError, match=f"{operation.name}: Triton's interpreter computes bfloat16 wrongly"):
+        operation.function(**tensors(case, torch.bfloat16), **case.constants)
+
+
+@needs_gpu
+@every_operation
+def test_the_cpu_and_float64_are_refused_on_a_gpu(operation):
+    case = operation.case(operation.small)
+    with pytest.raises(ValueError, match="float64 runs in Triton's interpreter alone"):
+        operation.function(**tensors(case, torch.float64), **case.constants)
+    on_cpu = {name: x.cpu() for name, x in tensors(case, torch.float32).items()}
+    with pytest.raises(ValueError, match="move them to a CUDA device"):
+        operation.function(**on_cpu, **case.constants)
+
+
+@every_operation
+def test_types_without_a_kernel_are_refused(operation):
+    case = operation.case(operation.small)
+    integers = {name: x.detach().long() for name, x in tensors(case, torch.float32).items()}
+    with pytest.raises(ValueError, match=r"torch.int64 has no kernel; use float32"):
+        operation.function(**integers, **case.constants)
+    mixed = tensors(case, torch.float32)
+    last = list(mixed)[-1]
+    if len(mixed) > 1:
+        mixed[last] = mixed[last].half()
+        with pytest.raises(ValueError, match=f"{last} is torch.float16 on {DEVICE}.*bring them to one type"):
+            operation.function(**mixed, **case.constants)
