@@ -13,6 +13,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from minisam.model.kernel_choice import kernel_for
+
 
 class Attention(nn.Module):
     """q [B, L, E], k and v [B, S, E] -> [B, L, E]."""
@@ -39,7 +41,11 @@ class Attention(nn.Module):
         k_bnsd = self.separate_heads(self.k_proj(k))
         v_bnsd = self.separate_heads(self.v_proj(v))
         dropout = self.dropout if self.training else 0.0
-        out_bnld = F.scaled_dot_product_attention(q_bnld, k_bnsd, v_bnsd, dropout_p=dropout)
+        kernel = kernel_for("cross_attention", q_bnld, q_bnld.shape[-1]) if dropout == 0 else None
+        if kernel is not None:
+            out_bnld = kernel(q_bnld, k_bnsd, v_bnsd, q_bnld.shape[-1] ** -0.5)
+        else:
+            out_bnld = F.scaled_dot_product_attention(q_bnld, k_bnsd, v_bnsd, dropout_p=dropout)
         return self.out_proj(out_bnld.transpose(1, 2).flatten(2))
 
     def separate_heads(self, x: Tensor) -> Tensor:

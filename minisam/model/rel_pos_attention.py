@@ -19,6 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from minisam.model.kernel_choice import kernel_for
+
 BIAS_ENTRIES_PER_BLOCK = 2**22  # 16 MB; 1024 queries of one head on a 1024-pixel image
 
 
@@ -66,6 +68,10 @@ def rel_pos_attention(q: Tensor, k: Tensor, v: Tensor, rel_h: Tensor, rel_w: Ten
     q, k, v [B, N, L, D]; rel_h [B, N, L, H] and rel_w [B, N, L, W], the unscaled q·R; returns [B, N, L, D].
     Where gradients are needed and there is more than one block, the bias is built again on the way back.
     """
+    kernel = kernel_for("rel_pos_attention", q, q.shape[-1])
+    if kernel is not None:
+        return kernel(q, k, v, rel_h, rel_w, scale)
+
     B, N, L, _ = q.shape
     heads = max(1, BIAS_ENTRIES_PER_BLOCK // (B * L * L))
     rows = max(1, BIAS_ENTRIES_PER_BLOCK // (B * L))

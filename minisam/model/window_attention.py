@@ -13,6 +13,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from minisam.model.kernel_choice import kernel_for
 from minisam.model.rel_pos_attention import RelPosAttention, decomposed_rel_pos
 
 
@@ -51,6 +52,11 @@ def window_attention(
     """
     H, W = qkv.shape[1:3]
     S = window_size
+    if rel_pos_h is not None and rel_pos_w is not None and len(rel_pos_h) == len(rel_pos_w) == 2 * S - 1:
+        kernel = kernel_for("window_attention", qkv, rel_pos_h.shape[1])
+        if kernel is not None:
+            return kernel(qkv, qkv_bias, rel_pos_h, rel_pos_w, num_heads, S)
+
     q, k, v = split_into_windows(pad_with(qkv, qkv_bias, S), num_heads, S)
     bias = None
     if rel_pos_h is not None and rel_pos_w is not None:

@@ -1,0 +1,125 @@
+"""Which code computes the attentions: PyTorch's, or the Triton kernels of minisam_kernels.
+
+    minisam.use_backend("triton")           from here on
+    with minisam.use_backend("torch"): …    here alone
+
+"auto", the start, takes Triton for tensors on a CUDA device and PyTorch for all others. Both compute the same
+functions with the same arguments; this is the only place where network and kernels meet.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import partial
+from types import TracebackType
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from minisam.errors import MinisamError
+from minisam.model.kernel_choice import Kernel, choose_kernels_by, torch_alone
+
+BACKENDS = ("auto", "torch", "triton")
+WIDEST_HEAD = 128
+KERNEL_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+
+
+class use_backend:
+    """Choose the backend, for the rest of the process or, as a context manager, until its end.
+
+    What has no kernel is computed by PyTorch under every backend: heads wider than 128, dropout, windows whose
+    heads are not 16, 24, 32, … 128 wide, float64 on a GPU under "auto". Other heads narrower than 128 are padded.
+
+    Raises MinisamError for an unknown name, and for "triton" where Triton or a device for it is missing.
+    """
+
+    def __init__(self, name: str) -> None:
+        if name not in BACKENDS:
+            raise MinisamError(f"no backend {name!r}; use {', '.join(BACKENDS)}")
+        if name == "triton":
+            check_triton_runs()
+        choices = {
+            "auto": kernel_on_cuda if has_triton() else torch_alone,
+            "torch": torch_alone,
+            "triton": kernel,
+        }
+        self.before = choose_kernels_by(choices[name])
+
+    def __enter__(self) -> use_backend:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        choose_kernels_by(self.before)
+
+
+def has_triton() -> bool:
+    return importlib.util.find_spec("triton") is not None
+
+
+def check_triton_runs() -> None:
+    """Raises MinisamError where no kernel could run, with what to do about it."""
+    if not has_triton():
+        raise MinisamError("the triton backend needs the package triton (Linux): install it, or use 'torch'")
+    from minisam_kernels.launch import INTERPRETED
+
+    if not INTERPRETED and not torch.cuda.is_available():
+        raise MinisamError(
+            "the triton backend needs a CUDA device; use 'torch', or set TRITON_INTERPRET=1 before Python starts "
+            "to try the kernels slowly on the CPU"
+        )
+
+
+def kernel_on_cuda(operation: str, tensor: Tensor, head_dim: int) -> Kernel | None:
+    """The kernel for tensors on a CUDA device, of a type that has one."""
+    if tensor.device.type != "cuda" or tensor.dtype not in KERNEL_DTYPES:
+        return None
+    return kernel(operation, tensor, head_dim)
+
+
+def kernel(operation: str, tensor: Tensor, head_dim: int) -> Kernel | None:
+    """The kernel of an operation, as a function with the torch code's arguments, or None if it has none."""
+    if head_dim > WIDEST_HEAD:
+        return None
+    if operation == "window_attention":
+        return windowed if head_dim % 8 == 0 and head_dim >= 16 else None
+    attend = {"rel_pos_attention": rel_pos, "cross_attention": cross}[operation]
+    return partial(attend, padding=max(16, -(-head_dim // 8) * 8) - head_dim)
+
+
+def cross(q: Tensor, k: Tensor, v: Tensor, scale: float, padding: int) -> Tensor:
+    """Channels of zeros change no score, and give channels of zeros."""
+    from minisam_kernels.cross_attention import cross_attention
+
+    if padding == 0:
+        return cross_attention(q, k, v, scale)
+    q, k, v = (F.pad(x, (0, padding)) for x in (q, k, v))
+    return cross_attention(q, k, v, scale)[..., :-padding]
+
+
+def rel_pos(
+    q: Tensor, k: Tensor, v: Tensor, rel_h: Tensor, rel_w: Tensor, scale: float, padding: int
+) -> Tensor:
+    """The bias is in the type of the scores where autocast has made them different."""
+    from minisam_kernels.rel_pos_attention import rel_pos_attention
+
+    rel_h, rel_w = rel_h.to(q.dtype), rel_w.to(q.dtype)
+    if padding == 0:
+        return rel_pos_attention(q, k, v, rel_h, rel_w, scale)
+    q, k, v = (F.pad(x, (0, padding)) for x in (q, k, v))
+    return rel_pos_attention(q, k, v, rel_h, rel_w, scale)[..., :-padding]
+
+
+def windowed(
+    qkv: Tensor, qkv_bias: Tensor, rel_pos_h: Tensor, rel_pos_w: Tensor, num_heads: int, window_size: int
+) -> Tensor:
+    """Autocast projects in half precision but leaves parameters as they are: the kernel takes one type."""
+    from minisam_kernels.window_attention import window_attention
+
+    qkv_bias, rel_pos_h, rel_pos_w = (x.to(qkv.dtype) for x in (qkv_bias, rel_pos_h, rel_pos_w))
+    return window_attention(qkv, qkv_bias, rel_pos_h, rel_pos_w, num_heads, window_size)
+
+
+use_backend("auto")
