@@ -26,3 +26,9 @@ class CheckpointError(MinisamError, ValueError):
     """A checkpoint file is damaged, is not a checkpoint, or holds another network."""
 
     exit_code = 3
+
+
+class KernelFileError(MinisamError, ValueError):
+    """The file that should hold somebody's kernel cannot be loaded."""
+
+    exit_code = 3

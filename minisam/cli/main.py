@@ -20,6 +20,7 @@ COMMANDS = {
     "eval": "measure a checkpoint on the held-out worlds",
     "data": "look at PartWorld",
     "bench": "measure speed and memory, side by side with the original",
+    "kernel": "check, inspect, time and draw GPU kernels, with or without a GPU",
     "doctor": "say what this machine has and what is missing",
 }
 

@@ -2,7 +2,7 @@
 
     softmax              a head's 4096 x 4096 scores, or rows as wide as a launch takes
     attention            4096 tokens over 4096
-    cross_attention      64 prompts of 7 tokens over 4096 image positions, 8 heads of 16
+    cross_attention      64 prompts of 7 tokens over 4096 image positions; the other way round for a "many" launch
     rel_pos_attention    the encoder's global layers: a 64 x 64 grid, q, k, v as the projection lays them out
     window_attention     its other layers: 14 x 14 windows of that grid
 
@@ -43,10 +43,15 @@ def launches_by_name(operation: str) -> Mapping[str, Launch]:
 
 
 def call_in_sam(
-    operation: str, dtype: torch.dtype, head_dim: int, batch: int = 2, launch: str | None = None
+    operation: str,
+    dtype: torch.dtype,
+    head_dim: int,
+    batch: int = 2,
+    heads: int | None = None,
+    launch: str | None = None,
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors, as shapes, and the numbers of the call."""
-    heads, tokens = HEADS.get(head_dim, 8), GRID * GRID
+    heads, tokens = heads or HEADS.get(head_dim, 8), GRID * GRID
 
     def empty(*shape: int) -> Tensor:
         return torch.empty(shape, dtype=dtype, device="meta")
@@ -60,8 +65,9 @@ def call_in_sam(
         tensors |= {name: empty(2 * WINDOW - 1, head_dim) for name in ("rel_pos_h", "rel_pos_w")}
         return tensors, {"num_heads": heads, "window_size": WINDOW}
     if operation == "cross_attention":
-        q = empty(PROMPTS, TOKENS, 8, head_dim).transpose(1, 2)
-        k, v = (empty(PROMPTS, tokens, 8, head_dim).transpose(1, 2) for _ in range(2))
+        queries, keys = (tokens, TOKENS) if launch and launch.startswith("many") else (TOKENS, tokens)
+        q = empty(PROMPTS, queries, 8, head_dim).transpose(1, 2)
+        k, v = (empty(PROMPTS, keys, 8, head_dim).transpose(1, 2) for _ in range(2))
         return {"q": q, "k": k, "v": v}, {"scale": head_dim**-0.5}
     q, k, v = empty(batch, tokens, 3, heads, head_dim).permute(2, 0, 3, 1, 4).unbind(0)
     tensors = {"q": q, "k": k, "v": v}

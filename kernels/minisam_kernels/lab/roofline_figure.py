@@ -14,7 +14,8 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from minisam_kernels.lab.gpus import Gpu
+from minisam_kernels.lab.gpus import Gpu, gpu_of_device
+from minisam_kernels.lab.results import OURS, committed_results
 from minisam_kernels.lab.roofline import floor_on, rate
 from minisam_kernels.lab.work import Work
 
@@ -65,3 +66,14 @@ def save_roofline_figure(file: BinaryIO, gpu: Gpu, points: Sequence[Point]) -> N
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="lower right", fontsize=8, frameon=False)
     figure.savefig(file, format="png", dpi=120)
+
+
+def measured_points(gpu: Gpu, model: str, batch: int, dtype: str) -> dict[tuple[str, str], float]:
+    """Our committed times in seconds on such a GPU, by kernel and direction."""
+    return {
+        (item.kernel, item.direction): item.milliseconds[OURS] / 1e3
+        for results in committed_results()
+        if gpu_of_device(results.device) is gpu
+        for item in results.kernels
+        if (item.model, item.batch, item.dtype) == (model, batch, dtype) and OURS in item.milliseconds
+    }

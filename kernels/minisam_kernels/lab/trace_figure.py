@@ -1,8 +1,8 @@
 """A launch as a picture: every tensor as a grid of cells, coloured by the program that touches them.
 
 A tensor [..., D] is drawn as rows of D cells.  Where each cell belongs to one program, colours are programs, and
-their numbers stand in the middle of what they own; where programs share cells, the colour says how many do.  Cells
-that nobody touches stay white.
+their numbers stand in the middle of what they own; where programs share cells, the darker the grey, the more do.
+Cells that nobody touches stay white.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from minisam_kernels.lab.trace import Touched, TracedLaunch
 
@@ -50,12 +51,14 @@ def draw_tensor(axes: Axes, tensor: Touched, kind: str) -> None:
         who = "one program a cell"
     else:
         shown = np.ma.masked_equal(counts, 0)
-        axes.imshow(shown, cmap=matplotlib.colormaps["viridis"], vmin=0, vmax=most, aspect="auto")
+        axes.imshow(shown, cmap=matplotlib.colormaps["Greys"], vmin=0, vmax=2 * most, aspect="auto")
         least = int(counts[counts > 0].min())
         who = f"{most} programs a cell" if least == most else f"{least} to {most} programs a cell"
     shape = " × ".join(map(str, tensor.shape))
     axes.set_title(f"{tensor.name} [{shape}]\n{kind}, {who}", fontsize=8)
     axes.tick_params(labelsize=7)
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(5, integer=True) if len(counts) > 1 else FixedLocator([0]))
 
 
 def owners(tensor: Touched, kind: str, width: int) -> np.ma.MaskedArray:

@@ -1,0 +1,202 @@
+"""Ours beside every peer in one run on one GPU: median times, ratios, and whether the results are right.
+
+    for each kernel and shape   inputs as the encoder lays them out; a float64 reference of the last image's last head
+      for each contestant       time it (triton.testing.do_bench, the median), then run it again and compare what
+                                comes out with the reference
+
+A contestant that fails is written down with its error and does not stop the rest.  Nothing new is started when the
+time is up.  The times are of the operation alone, with cold caches; forward runs without gradients, backward is
+what autograd does after it.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from minisam_kernels import dense
+from minisam_kernels.lab.catalog import call_in_sam, function_of
+from minisam_kernels.lab.check import one_line
+from minisam_kernels.lab.error_rule import FACTOR, GRADIENT_FACTOR, compare
+from minisam_kernels.lab.gpus import gpu_of_device
+from minisam_kernels.lab.peers import COMPILED, NO_BIAS, Function, peers
+from minisam_kernels.lab.results import OURS, KernelResult, Results
+from minisam_kernels.lab.roofline import floor_on
+from minisam_kernels.lab.work import MODELS, work_of
+
+DTYPE, DTYPE_NAME = torch.bfloat16, "bf16"
+DIRECTIONS = ("forward", "backward")
+# The most telling first: the time may run out.
+PLAN = (
+    *((kernel, "vit_b", batch) for batch in (8, 1) for kernel in ("rel_pos_attention", "window_attention")),
+    ("cross_attention", "vit_b", 1),
+    ("attention", "vit_b", 8),
+    ("softmax", "vit_b", 1),
+    *(
+        (kernel, model, batch)
+        for model in ("vit_h", "vit_l")
+        for batch in (8, 1)
+        for kernel in ("rel_pos_attention", "window_attention")
+    ),
+)
+QUICK_PLAN = PLAN[:2]
+Timer = Callable[[Callable[[], object]], float]
+
+
+class Deadline:
+    """When to start nothing new."""
+
+    def __init__(self, minutes: float) -> None:
+        self.at = time.monotonic() + 60 * minutes
+
+    @property
+    def passed(self) -> bool:
+        return time.monotonic() >= self.at
+
+
+def median_milliseconds(call: Callable[[], object]) -> float:
+    from triton.testing import do_bench
+
+    return float(do_bench(call, return_mode="median"))  # pyright: ignore[reportArgumentType]
+
+
+@dataclass(frozen=True)
+class Call:
+    """An operation's arguments, the gradient for its output, and the float64 results for a part of them."""
+
+    operation: str
+    inputs: dict[str, Tensor]
+    constants: dict[str, float | int]
+    grad_out: Tensor
+    reference: dict[str, Tensor]
+    same_precision: dict[str, Tensor]
+
+    def run(self, function: Function, direction: str) -> dict[str, Tensor]:
+        """The checked part of the output, or of every gradient."""
+        out = function(**self.inputs, **self.constants)
+        if direction == "forward":
+            return {"output": part(self.operation, out.detach())}
+        grads = torch.autograd.grad(out, list(self.inputs.values()), self.grad_out, allow_unused=True)
+        found = zip(self.inputs, grads, strict=True)
+        return {name: part(self.operation, grad) for name, grad in found if grad is not None}
+
+
+def part(operation: str, tensor: Tensor) -> Tensor:
+    """What is compared: one head of the last image, or all of a window attention, whose gradients are sums."""
+    if operation == "window_attention":
+        return tensor
+    return tensor[-1:] if operation == "softmax" else tensor[-1:, -1:]
+
+
+def make_call(
+    operation: str, shapes: Mapping[str, Tensor], constants: dict, device: str, dtype: torch.dtype
+) -> Call:
+    """Random inputs in the layout of the shapes, and what is right for the part that is compared."""
+    generator = torch.Generator(device).manual_seed(0)
+
+    def draw(shape: torch.Size, stride: tuple[int, ...]) -> Tensor:
+        return torch.empty_strided(shape, stride, dtype=dtype, device=device).normal_(generator=generator)
+
+    inputs = {name: draw(x.shape, x.stride()).requires_grad_() for name, x in shapes.items()}
+    out_shape = dense.OPERATIONS[operation](**shapes, **constants)
+    grad_out = draw(out_shape.shape, out_shape.contiguous().stride())
+    results = []
+    for precision in (torch.float64, dtype):
+        leaves = {
+            name: part(operation, x.detach()).to(precision).requires_grad_() for name, x in inputs.items()
+        }
+        out = dense.OPERATIONS[operation](**leaves, **constants)
+        grads = torch.autograd.grad(out, list(leaves.values()), part(operation, grad_out).to(precision))
+        results.append({"output": out.detach(), **dict(zip(leaves, grads, strict=True))})
+    return Call(operation, inputs, constants, grad_out, *results)
+
+
+def relative_error(found: Mapping[str, Tensor], reference: Mapping[str, Tensor]) -> float:
+    """The largest of ‖Δ‖/‖ref‖ over the tensors."""
+    errors = [(found[name].double() - reference[name]).norm() / reference[name].norm() for name in found]
+    return float(torch.stack(errors).max())
+
+
+def wrong(call: Call, found: Mapping[str, Tensor], direction: str) -> str:
+    """What the error rule finds wrong with our own results; "" if nothing."""
+    factor = FACTOR if direction == "forward" else GRADIENT_FACTOR
+    magnitude = max(float(call.reference[name].abs().max()) for name in found)
+    for name, tensor in found.items():
+        reference = call.reference[name].cpu().numpy()
+        verdict = compare(name, tensor, reference, call.same_precision[name], factor, magnitude)
+        if not verdict.ok:
+            return verdict.explain()
+    return ""
+
+
+def time_direction(call: Call, function: Function, direction: str, timer: Timer) -> float:
+    """Median milliseconds of the forward, or of what autograd does after it."""
+    if direction == "forward":
+        with torch.no_grad():
+            return timer(lambda: function(**call.inputs, **call.constants))
+    out, leaves = function(**call.inputs, **call.constants), list(call.inputs.values())
+    return timer(
+        lambda: torch.autograd.grad(out, leaves, call.grad_out, retain_graph=True, allow_unused=True)
+    )
+
+
+def measure(call: Call, name: str, function: Function, result: KernelResult, timer: Timer) -> None:
+    """Time one contestant in one direction, then look at what it computes; add both to the result."""
+    try:
+        milliseconds = time_direction(call, function, result.direction, timer)
+        if NO_BIAS not in name:
+            found = call.run(function, result.direction)
+            result.relative_error[name] = relative_error(found, call.reference)
+            if name == OURS and (complaint := wrong(call, found, result.direction)):
+                raise ArithmeticError(complaint)
+        result.milliseconds[name] = milliseconds
+    except Exception as error:
+        result.failed[name] = one_line(error)
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def measure_kernels(
+    results: Results,
+    plan: Sequence[tuple[str, str, int]],
+    compiled: bool,
+    deadline: Deadline,
+    save: Callable[[], None],
+    device: str = "cuda",
+    timer: Timer = median_milliseconds,
+) -> None:
+    """Every shape of the plan, with the compiled peers alone or without them; saves after each shape."""
+    gpu = gpu_of_device(results.device)
+    for operation, model, batch in plan:
+        contestants = peers(operation) if compiled else {OURS: function_of(operation), **peers(operation)}
+        contestants = {name: f for name, f in contestants.items() if (COMPILED in name) == compiled}
+        if not contestants or deadline.passed:
+            continue
+        heads, head_dim = MODELS[model]
+        head_dim = 16 if operation == "cross_attention" else head_dim
+        shapes, constants = call_in_sam(operation, DTYPE, head_dim, batch, heads)
+        call = make_call(operation, shapes, constants, device, DTYPE)
+        for direction in DIRECTIONS:
+            result = result_for(results, operation, model, batch, direction)
+            if gpu is not None:
+                work = work_of(operation, model, batch, DTYPE_NAME, direction == "backward")
+                result.floor_milliseconds = floor_on(gpu, work).floor * 1e3
+            for name, function in contestants.items():
+                if not deadline.passed:
+                    measure(call, name, function, result, timer)
+        save()
+
+
+def result_for(results: Results, kernel: str, model: str, batch: int, direction: str) -> KernelResult:
+    """The entry for this shape and direction, made if it is not there yet."""
+    for item in results.kernels:
+        if (item.kernel, item.model, item.batch, item.direction) == (kernel, model, batch, direction):
+            return item
+    results.kernels.append(KernelResult(kernel, model, batch, DTYPE_NAME, direction))
+    return results.kernels[-1]

@@ -1,0 +1,92 @@
+"""`minisam kernel bench`: every kernel and the whole encoder beside every peer, in one run on one GPU.
+
+The order is that of interest: kernels beside the peers that are there at once, layers and encoders beside
+transformers', then what has to be compiled first.  The record is written after every part, and when the time is
+up nothing new is started: a run that is cut short is a smaller record, not a lost one.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+
+import torch
+
+from minisam.bench.kernel_encoder import Encoders, measure_encoder, measure_layers
+from minisam.bench.measure import versions
+from minisam.build import CONFIGS
+from minisam.files import write_atomically
+from minisam_kernels.lab.bench import (
+    DTYPE,
+    DTYPE_NAME,
+    PLAN,
+    QUICK_PLAN,
+    Deadline,
+    measure_kernels,
+    median_milliseconds,
+)
+from minisam_kernels.lab.bench_report import report, save_bench_figure
+from minisam_kernels.lab.results import OURS, EncoderResult, Results, path_for
+
+WRONG = 4
+PROJECT = Path(__file__).parents[2]
+
+
+def bench(out: Path | None, quick: bool, minutes: float, as_json: bool) -> int:
+    """Measure, write the record and a figure beside it, and print a report; 4 if a result of ours was wrong."""
+    device = torch.cuda.get_device_name()
+    found = versions("triton", "transformers") | {"cuda": str(torch.version.cuda)}
+    results = Results(device, found, commit(), datetime.now(timezone.utc).isoformat(timespec="seconds"))
+    path = out or path_for(device)
+    run(results, lambda: results.save(path), quick, Deadline(minutes))
+    print(results.to_json() if as_json else "\n".join(report(results)))
+    if any(item.ratios for item in results.kernels):
+        write_atomically(path.with_suffix(".png"), lambda file: save_bench_figure(file, results))
+    print(path, file=sys.stderr)
+    return WRONG if any(OURS in item.failed for item in (*results.kernels, *results.encoder)) else 0
+
+
+def run(results: Results, save: Callable[[], None], quick: bool, deadline: Deadline) -> None:
+    """Fill the results, the most telling first."""
+    plan, models = (QUICK_PLAN, ("vit_b",)) if quick else (PLAN, ("vit_b", "vit_h", "vit_l"))
+    timer = median_milliseconds
+    measure_kernels(results, plan, False, deadline, save, timer=timer)
+    for model in models:
+        for batch in (8,) if quick else (8, 1):
+            if deadline.passed:
+                return
+            encoders = Encoders(CONFIGS[model], "cuda", DTYPE)
+            result = EncoderResult(model, batch, DTYPE_NAME)
+            results.encoder.append(result)
+            measure_encoder(encoders, result, False, deadline, timer)
+            if model == "vit_b":
+                measure_layers(encoders, results, model, batch, timer)
+            save()
+            del encoders
+    if quick:
+        return
+    measure_kernels(results, plan, True, deadline, save, timer=timer)
+    for result in [item for item in results.encoder if item.batch == 8]:
+        if not deadline.passed:
+            measure_encoder(Encoders(CONFIGS[result.model], "cuda", DTYPE), result, True, deadline, timer)
+            save()
+
+
+def commit() -> str:
+    """The commit that is measured, with a plus sign if files differ from it; "unknown" outside a repository."""
+    found = _git("rev-parse", "HEAD")
+    return (
+        found + ("+" if found and _git("status", "--porcelain", "--untracked-files=no") else "") or "unknown"
+    )
+
+
+def _git(*words: str) -> str:
+    try:
+        return subprocess.run(
+            ["git", "-C", str(PROJECT), *words], capture_output=True, text=True, check=True
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""

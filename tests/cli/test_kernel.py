@@ -1,0 +1,126 @@
+"""`minisam kernel`: each tool's output and exit codes, and one-line errors."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from PIL import Image
+
+from minisam.cli import kernel
+from minisam.cli.main import main
+from minisam_kernels.lab.catalog import OPERATIONS
+from minisam_kernels.lab.gpus import GPUS
+from minisam_kernels.lab.machine_code import TARGETS
+from minisam_kernels.lab.work import BYTES, MODELS
+
+RIGHT = "import torch\ndef mine(x, scale):\n    return torch.softmax(scale * x, -1)\n"
+WRONG = "import torch\ndef mine(x, scale):\n    return torch.softmax(x, -1)\n"
+
+
+def test_the_choices_are_those_of_the_lab():
+    assert kernel.KERNELS == OPERATIONS
+    assert tuple(TARGETS) == kernel.ARCHS
+    assert set(kernel.DTYPES) == set(BYTES)
+    assert tuple(MODELS) == kernel.MODELS
+    assert tuple(GPUS) == kernel.GPUS
+
+
+def test_a_right_function_exits_0(tmp_path, capsys):
+    (tmp_path / "mine.py").write_text(RIGHT)
+    words = ["kernel", "check", f"{tmp_path}/mine.py:mine", "--like", "softmax", "--case", "wider"]
+    assert main(words) == 0
+    assert capsys.readouterr().out.startswith("right: 2 checks of softmax in fp32, fp16")
+
+
+def test_a_wrong_function_exits_4_and_says_where(tmp_path, capsys):
+    (tmp_path / "mine.py").write_text(WRONG)
+    words = ["kernel", "check", f"{tmp_path}/mine.py:mine", "--like", "softmax", "--dtype", "fp32"]
+    assert main(words) == 4
+    printed = capsys.readouterr().out
+    assert printed.startswith("wrong: case 'prime' in fp32: output: wrong, the worst at [")
+    assert main([*words, "--json"]) == 4
+    report = json.loads(capsys.readouterr().out)
+    assert report["failure"]["case"] == "prime" and report["right"] == 2
+
+
+def test_a_file_that_cannot_be_loaded_exits_3(tmp_path, capsys):
+    assert main(["kernel", "check", f"{tmp_path}/none.py:mine", "--like", "softmax"]) == 3
+    assert capsys.readouterr().err == f"minisam: there is no file {tmp_path}/none.py\n"
+
+
+def test_inspect_prints_a_row_for_each_kernel_of_each_launch(capsys):
+    words = [
+        "kernel",
+        "inspect",
+        "softmax",
+        "--launch",
+        "narrow",
+        "--launch",
+        "medium",
+        "--arch",
+        "sm_80",
+        "--dtype",
+        "fp16",
+    ]
+    assert main(words) == 0
+    title, head, *rows = capsys.readouterr().out.strip().splitlines()
+    assert "softmax, fp16" in title and "registers" in head and "stack B" in head
+    assert [row.split()[:2] for row in rows] == [
+        [launch, kernel]
+        for launch in ("narrow", "medium")
+        for kernel in ("softmax_kernel", "softmax_backward_kernel")
+    ]
+    assert main([*words, "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert len(record) == 4 and record[0]["code"]["stack_bytes"] == 0
+
+
+def test_inspect_names_a_launch_that_is_not_there(capsys):
+    assert main(["kernel", "inspect", "softmax", "--launch", "fastest"]) == 1
+    error = capsys.readouterr().err
+    assert "no launch 'fastest'; use one of narrow" in error or "KeyError" in error
+    assert len(error.strip().splitlines()) == 1
+
+
+def test_roofline_shows_its_working_and_draws(tmp_path, capsys):
+    out = tmp_path / "roof.png"
+    assert main(f"kernel roofline rel_pos_attention --gpu H200 --batch 1 -o {out}".split()) == 0
+    printed = capsys.readouterr().out
+    assert "2 · 2 · 1 · 12 · 4096 · 4096 · 64 = 51.54 GFLOP" in printed and str(out) in printed
+    assert Image.open(out).size[0] > 800
+    assert main(["kernel", "roofline", "--gpu", "A100", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["gpu"] == "A100" and len(record["floors"]) == 2 * len(OPERATIONS)
+    assert main(["kernel", "roofline"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2 * len(OPERATIONS) + 2
+
+
+@pytest.mark.parametrize("backward", [[], ["--backward"]])
+def test_trace_draws_a_picture(backward, tmp_path, capsys):
+    out = tmp_path / "trace.png"
+    assert main(["kernel", "trace", "softmax", "-o", str(out), *backward]) == 0
+    assert capsys.readouterr().out.strip() == str(out)
+    assert Image.open(out).size[0] > 300
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="what is said where there is no CUDA device")
+def test_bench_without_a_gpu_says_so_in_one_line(capsys):
+    assert main(["kernel", "bench"]) == 1
+    assert (
+        capsys.readouterr().err == "minisam: the benchmark needs a CUDA device, and this machine has none\n"
+    )
+
+
+def test_without_triton_the_lab_says_what_to_install(monkeypatch, capsys):
+    monkeypatch.setattr(kernel.importlib.util, "find_spec", lambda name: None)
+    assert main(["kernel", "roofline"]) == 1
+    assert "pip install triton" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", ["kernel", "kernel inspect flash", "kernel check a.py:f"])
+def test_usage_errors_exit_2(words):
+    with pytest.raises(SystemExit) as stopped:
+        main(words.split())
+    assert stopped.value.code == 2

@@ -1,0 +1,69 @@
+"""The benchmark's contestants compute what they claim to: run where there is no GPU, on tiny shapes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn.attention.flex_attention import flex_attention
+
+from minisam_kernels import dense
+from minisam_kernels.cases import cases, make_case
+from minisam_kernels.lab import peers
+from minisam_kernels.lab.catalog import OPERATIONS
+from minisam_kernels.lab.check import check_case
+
+TINY = {
+    "softmax": (3, 7),
+    "attention": (1, 2, 9, 9, 16),
+    "cross_attention": (2, 1, 3, 10, 16),
+    "rel_pos_attention": (2, 2, 3, 5, 16),
+    "window_attention": (2, 5, 7, 2, 16, 3),
+}
+EVERYWHERE = [  # the same formulas with the backend left to torch, and FlexAttention not compiled
+    ("attention", peers.sdpa(None)),
+    ("attention", peers.sdpa("math")),
+    ("cross_attention", peers.sdpa(None)),
+    ("rel_pos_attention", peers.sdpa_with_bias(None)),
+    ("rel_pos_attention", peers.sdpa_with_bias("math")),
+    ("rel_pos_attention", peers.one_hot_concatenation(None)),
+    ("window_attention", peers.partitioned(None)),
+    ("window_attention", peers.partitioned("math")),
+    ("softmax", peers.peers("softmax")["torch"]),
+]
+
+
+@pytest.mark.parametrize(("operation", "function"), EVERYWHERE)
+def test_the_formula_is_right_with_gradients(operation, function):
+    assert check_case(function, make_case(operation, "tiny", TINY[operation]), torch.float32)
+
+
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+def test_flex_attention_without_its_compiler():
+    case = make_case("rel_pos_attention", "tiny", TINY["rel_pos_attention"])
+    q, k, v, rel_h, rel_w = (torch.tensor(array) for array in case.inputs.values())
+    out = peers.flex(flex_attention)(q, k, v, rel_h, rel_w, **case.constants)
+    torch.testing.assert_close(out, dense.rel_pos_attention(q, k, v, rel_h, rel_w, **case.constants))
+
+
+def test_without_bias_is_plain_attention():
+    (case,) = (case for case in cases("rel_pos_attention") if case.name == "head dim 80")
+    tensors = [torch.tensor(array) for array in case.inputs.values()]
+    out = peers.without_bias(None)(*tensors, **case.constants)
+    torch.testing.assert_close(out, dense.attention(*tensors[:3], **case.constants))
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_every_operation_has_peers_that_say_what_they_are(operation):
+    names = list(peers.peers(operation))
+    assert names and "minisam" not in names
+    if operation == "rel_pos_attention":
+        text = " ".join(names)
+        for wanted in ("memory-efficient", "cuDNN", "math", "one-hot", "FlexAttention", peers.NO_BIAS):
+            assert wanted in text
+    with pytest.raises(ValueError, match="no peers"):
+        peers.peers("convolution")
+
+
+def test_the_bias_has_rows_of_eight_in_memory():
+    bias = peers.dense_bias(torch.ones(1, 1, 9, 3), torch.ones(1, 1, 9, 3))
+    assert bias.shape[-1] == 9 and bias.stride(-2) == 16 and bool((bias == 2).all())
