@@ -80,7 +80,7 @@ def test_inspect_prints_a_row_for_each_kernel_of_each_launch(capsys):
 def test_inspect_names_a_launch_that_is_not_there(capsys):
     assert main(["kernel", "inspect", "softmax", "--launch", "fastest"]) == 1
     error = capsys.readouterr().err
-    assert "no launch 'fastest'; use one of narrow" in error or "KeyError" in error
+    assert "no launch 'fastest'; use one of narrow" in error
     assert len(error.strip().splitlines()) == 1
 
 
@@ -89,7 +89,7 @@ def test_roofline_shows_its_working_and_draws(tmp_path, capsys):
     assert main(f"kernel roofline rel_pos_attention --gpu H200 --batch 1 -o {out}".split()) == 0
     printed = capsys.readouterr().out
     assert "2 · 2 · 1 · 12 · 4096 · 4096 · 64 = 51.54 GFLOP" in printed and str(out) in printed
-    assert Image.open(out).size[0] > 800
+    assert width_of(out) > 800
     assert main(["kernel", "roofline", "--gpu", "A100", "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
     assert record["gpu"] == "A100" and len(record["floors"]) == 2 * len(OPERATIONS)
@@ -97,12 +97,17 @@ def test_roofline_shows_its_working_and_draws(tmp_path, capsys):
     assert len(capsys.readouterr().out.splitlines()) == 2 * len(OPERATIONS) + 2
 
 
+def width_of(picture) -> int:
+    with Image.open(picture) as image:
+        return image.size[0]
+
+
 @pytest.mark.parametrize("backward", [[], ["--backward"]])
 def test_trace_draws_a_picture(backward, tmp_path, capsys):
     out = tmp_path / "trace.png"
     assert main(["kernel", "trace", "softmax", "-o", str(out), *backward]) == 0
     assert capsys.readouterr().out.strip() == str(out)
-    assert Image.open(out).size[0] > 300
+    assert width_of(out) > 300
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="what is said where there is no CUDA device")

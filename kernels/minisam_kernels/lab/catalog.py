@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from minisam_kernels.launch import Launch
+from minisam_kernels.launch import Launch, chosen
 
 OPERATIONS = ("softmax", "attention", "cross_attention", "rel_pos_attention", "window_attention")
 HEADS = {64: 12, 80: 16}  # ViT-B's and ViT-H's
@@ -57,7 +57,7 @@ def call_in_sam(
         return torch.empty(shape, dtype=dtype, device="meta")
 
     if operation == "softmax":
-        widest = launches_by_name(operation)[launch].block_k if launch else tokens
+        widest = chosen(launches_by_name(operation), launch).block_k if launch else tokens
         return {"x": empty(batch * heads, tokens, min(widest, tokens))}, {"scale": 1.0}
     if operation == "window_attention":
         channels = heads * head_dim
