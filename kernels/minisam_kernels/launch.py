@@ -47,6 +47,22 @@ def chosen(launches: Mapping[str, Launch], name: str) -> Launch:
     return launches[name]
 
 
+def launch_on(tensor: Tensor) -> str:
+    """Which of "half", "hopper" and "single" suits a tensor's type and device."""
+    capability = torch.cuda.get_device_capability(tensor.device)[0] if tensor.is_cuda else 8
+    return launch_for(tensor.dtype, capability)
+
+
+def launch_for(dtype: torch.dtype, capability: int) -> str:
+    """By type, as tensor cores multiply 16-bit numbers, and by generation: 9 is Hopper, 8 is Ampere.
+
+    Hopper's tensor cores take their operands from shared memory and leave more registers for larger blocks.
+    """
+    if dtype.itemsize > 2:
+        return "single"
+    return "hopper" if capability >= 9 else "half"
+
+
 def check_tensors(operation: str, **tensors: Tensor) -> None:
     """Raises ValueError unless all tensors are of one device and one type that the kernels compute right."""
     first_name, first = next(iter(tensors.items()))

@@ -12,7 +12,8 @@ one multiply-add and one subtraction a score, which a softmax needs without any 
 grid's edge have rel_w = −inf: the mask is part of the bias as well, and costs nothing.
 
 Bytes     In a 64 x 64 grid the bias has 4096² entries a head: 403 MB in bfloat16 for the 12 heads of ViT-B, to be
-          written and read again. rel_h and rel_w are 12.6 MB. Saved for backward: the log-sum-exp, 4 bytes a query.
+          written and read again. rel_h and rel_w are 12.6 MB. Backward needs the log-sum-exp, 4 bytes a query;
+          it is kept in base 2, as the kernels' exponents are.
 Symbols   B batch   N heads   H, W grid   L = H·W tokens   D head dim   M queries and K keys of one tile
 Ladder    reference/rel_pos_attention.py -> minisam/model/rel_pos_attention.py -> attention.py -> here
           -> rel_pos_attention_backward.py
@@ -39,16 +40,15 @@ from minisam_kernels.head_tiles import (
     store_rows,
     zero_rows,
 )
-from minisam_kernels.launch import Launch, check_head_dim, check_shape, check_tensors, chosen
+from minisam_kernels.launch import Launch, check_head_dim, check_shape, check_tensors, chosen, launch_on
 from minisam_kernels.rel_pos_attention_backward import key_block, rel_pos_attention_backward
 
 LOG2E = tl.constexpr(1.4426950408889634)
-LN2 = tl.constexpr(0.6931471805599453)
 
 LAUNCHES = {
     "half": Launch(block_m=128, block_k=64, num_warps=8, num_stages=2),
     "hopper": Launch(block_m=64, block_k=64, num_warps=4, num_stages=2),
-    "single": Launch(block_m=16, block_k=32, num_warps=4, num_stages=2),
+    "single": Launch(block_m=16, block_k=32, num_warps=4, num_stages=1),
 }
 
 
@@ -98,7 +98,7 @@ def _rel_pos_attention_kernel(
 
     out = out_ptr + ((batch * L + tokens) * num_heads + head) * D
     store_rows(out, token_ok, acc / row_sum[:, None], acc_tail / row_sum[:, None], D, BLOCK_D, TAIL_D)
-    tl.store(lse_ptr + rows, (row_max + tl.log2(row_sum)) * LN2, mask=token_ok)
+    tl.store(lse_ptr + rows, row_max + tl.log2(row_sum), mask=token_ok)
 
 
 def rel_pos_attention(
@@ -127,14 +127,7 @@ def rel_pos_attention(
     check_shape("rel_pos_attention", "v", v, (B, N, L, D))
     check_shape("rel_pos_attention", "rel_h", rel_h, (B, N, L, H))
     check_shape("rel_pos_attention", "rel_w", rel_w, (B, N, L, W))
-    return _rel_pos_attention(q, k, v, rel_h, rel_w, float(scale), launch or launch_for(q))[0]
-
-
-def launch_for(q: Tensor) -> str:
-    """By type, and by generation: Hopper's tensor cores read their operands from shared memory."""
-    if q.dtype.itemsize > 2:
-        return "single"
-    return "hopper" if q.is_cuda and torch.cuda.get_device_capability(q.device)[0] >= 9 else "half"
+    return _rel_pos_attention(q, k, v, rel_h, rel_w, float(scale), launch or launch_on(q))[0]
 
 
 @torch.library.custom_op(

@@ -77,7 +77,7 @@ def _query_gradient_kernel(
     if TAIL_D > 0:
         delta += tl.sum(grad_out_tail.to(ACC) * out_tail.to(ACC), axis=1)
     tl.store(delta_ptr + rows, delta, mask=token_ok)
-    lse = tl.load(lse_ptr + rows, mask=token_ok, other=0.0) * LOG2E  # [M]
+    lse = tl.load(lse_ptr + rows, mask=token_ok, other=0.0)  # [M]
     grad_q, grad_q_tail = zero_rows(BLOCK_M, BLOCK_D, TAIL_D, ACC)  # [M, D]
 
     for first in range(0, W, BLOCK_K):
@@ -94,9 +94,8 @@ def _query_gradient_kernel(
             v, v_tail = load_rows(v_ptr + keys, column_ok, D, BLOCK_D, TAIL_D)  # [K, D]
             scores = dot_rows(q, q_tail, k, k_tail, TAIL_D) * (scale * LOG2E) + rel_w  # [M, K]
             weights = tl.exp2(scores - (lse - rel_h)[:, None])
-            grad_scores = weights * (
-                dot_rows(grad_out, grad_out_tail, v, v_tail, TAIL_D) - delta[:, None]
-            )  # [M, K]
+            grad_weights = dot_rows(grad_out, grad_out_tail, v, v_tail, TAIL_D)  # [M, K]
+            grad_scores = weights * (grad_weights - delta[:, None])
 
             tl.store(grad_rel_h_ptr + rows * H + i, tl.sum(grad_scores, axis=1), mask=token_ok)
             grad_rel_w += grad_scores
@@ -141,16 +140,15 @@ def _key_gradient_kernel(
             q_ptr + head_start + tokens * stride_token, token_ok, D, BLOCK_D, TAIL_D
         )  # [M, D]
         grad_out, grad_out_tail = load_rows(grad_out_ptr + merged, token_ok, D, BLOCK_D, TAIL_D)  # [M, D]
-        rel_w = tl.load(rel_w_ptr + rows[None, :] * W + columns[:, None], mask=inside, other=0.0)  # [K, M]
-        rel_h = tl.load(rel_h_ptr + rows * H + i, mask=token_ok, other=0.0).to(ACC)  # [M]
+        rel_w = tl.load(rel_w_ptr + rows[None, :] * W + columns[:, None], mask=inside, other=float("-inf"))
+        rel_h = tl.load(rel_h_ptr + rows * H + i, mask=token_ok, other=0.0).to(ACC) * LOG2E  # [M]
         lse = tl.load(lse_ptr + rows, mask=token_ok, other=float("inf"))  # no query there: its weights are 0
         delta = tl.load(delta_ptr + rows, mask=token_ok, other=0.0)  # [M]
 
-        scores = dot_rows(k, k_tail, q, q_tail, TAIL_D) * scale + rel_w.to(ACC)  # [K, M]
-        weights = tl.exp2(scores * LOG2E - ((lse - rel_h) * LOG2E)[None, :])
-        grad_scores = weights * (
-            dot_rows(v, v_tail, grad_out, grad_out_tail, TAIL_D) - delta[None, :]
-        )  # [K, M]
+        scores = dot_rows(k, k_tail, q, q_tail, TAIL_D) * (scale * LOG2E) + rel_w.to(ACC) * LOG2E  # [K, M]
+        weights = tl.exp2(scores - (lse - rel_h)[None, :])
+        grad_weights = dot_rows(v, v_tail, grad_out, grad_out_tail, TAIL_D)  # [K, M]
+        grad_scores = weights * (grad_weights - delta[None, :])
         grad_v, grad_v_tail = add_weighted_rows(grad_v, grad_v_tail, weights, grad_out, grad_out_tail, TAIL_D)
         grad_k, grad_k_tail = add_weighted_rows(grad_k, grad_k_tail, grad_scores, q, q_tail, TAIL_D)
 
