@@ -36,11 +36,11 @@ from minisam_kernels.launch import Launch, chosen
 # Queries a program owns and keys it takes at a time; in the second kernel the other way round.
 QUERY_LAUNCHES = {
     "half": Launch(block_m=64, block_k=32, num_warps=4, num_stages=2),
-    "single": Launch(block_m=16, block_k=32, num_warps=4, num_stages=1),
+    "single": Launch(block_m=16, block_k=32, num_warps=8, num_stages=1),
 }
 KEY_LAUNCHES = {
     "half": Launch(block_m=32, block_k=64, num_warps=4, num_stages=2),
-    "single": Launch(block_m=32, block_k=16, num_warps=4, num_stages=1),
+    "single": Launch(block_m=32, block_k=16, num_warps=8, num_stages=1),
 }
 
 

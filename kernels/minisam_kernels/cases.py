@@ -129,7 +129,7 @@ def adversarial_cases(operation: str) -> list[Case]:
         if operation == "softmax":
             _change_row(kind, case.inputs["x"])
         else:
-            _change_scores(kind, *queries_and_keys(case))
+            _change_scores(kind, case)
         adversarial.append(case)
     return adversarial
 
@@ -145,23 +145,31 @@ def _change_row(kind: str, x: np.ndarray) -> None:
         x[:, 2] += 200
 
 
-def _change_scores(kind: str, q: np.ndarray, k: np.ndarray) -> None:
+def _change_scores(kind: str, case: Case) -> None:
+    inputs, (q, keys) = case.inputs, queries_and_keys(case)
     if kind == "huge scores":
         q *= 10
-    elif kind == "scores far below zero":
-        q[...], k[...] = -80 * np.abs(q), np.abs(k)
     elif kind == "equal scores":
         q *= 0
+    elif kind == "one score above all":
+        keys[0][..., 2, :] *= 60
     else:
-        k[..., 2, :] *= 60
+        # Tables whose rows sum to zero take no part in what all channels of a query share.
+        for name in {"rel_pos_h", "rel_pos_w"} & set(inputs):
+            inputs[name] -= inputs[name].mean(axis=-1, keepdims=True)
+        head_dim = inputs["rel_pos_h" if "rel_pos_h" in inputs else "q"].shape[-1]
+        q[...] = 0.1 * q - 150 * head_dim**-0.5
+        for k in keys:
+            k[...] = 0.1 * k + 1
 
 
-def queries_and_keys(case: Case) -> tuple[np.ndarray, np.ndarray]:
-    """The queries [..., tokens, D] and keys among a case's inputs, to be changed in place."""
+def queries_and_keys(case: Case) -> tuple[np.ndarray, list[np.ndarray]]:
+    """The queries and the keys among a case's inputs, to be changed in place; padded tokens' keys are keys too."""
     if case.operation != "window_attention":
-        return case.inputs["q"], case.inputs["k"]
-    C = case.inputs["qkv"].shape[-1] // 3
-    return case.inputs["qkv"][..., :C], case.inputs["qkv"][..., C : 2 * C]
+        return case.inputs["q"], [case.inputs["k"]]
+    qkv, bias = case.inputs["qkv"], case.inputs["qkv_bias"]
+    C = len(bias) // 3
+    return qkv[..., :C], [qkv[..., C : 2 * C], bias[C : 2 * C]]
 
 
 def reference(operation: str) -> Callable[..., np.ndarray]:

@@ -37,15 +37,15 @@ ADDED_PER_PROGRAM = 1024
 # Queries a program owns and keys it takes at a time; in the second kernel the other way round.
 QUERY_LAUNCHES = {
     "few, half": Launch(block_m=16, block_k=64, num_warps=4, num_stages=2),
-    "few, single": Launch(block_m=16, block_k=32, num_warps=4, num_stages=1),
+    "few, single": Launch(block_m=16, block_k=32, num_warps=8, num_stages=1),
     "many, half": Launch(block_m=64, block_k=16, num_warps=4, num_stages=2),
-    "many, single": Launch(block_m=32, block_k=16, num_warps=4, num_stages=1),
+    "many, single": Launch(block_m=16, block_k=32, num_warps=8, num_stages=1),
 }
 KEY_LAUNCHES = {
     "few, half": Launch(block_m=16, block_k=64, num_warps=4, num_stages=2),
-    "few, single": Launch(block_m=16, block_k=32, num_warps=4, num_stages=1),
-    "many, half": Launch(block_m=64, block_k=16, num_warps=4, num_stages=2),
-    "many, single": Launch(block_m=32, block_k=16, num_warps=4, num_stages=1),
+    "few, single": Launch(block_m=16, block_k=32, num_warps=8, num_stages=1),
+    "many, half": Launch(block_m=32, block_k=16, num_warps=4, num_stages=2),
+    "many, single": Launch(block_m=32, block_k=16, num_warps=8, num_stages=1),
 }
 
 

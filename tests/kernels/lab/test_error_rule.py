@@ -81,3 +81,10 @@ def test_what_underflows_in_the_type_may_be_zero():
     zeros = torch.zeros(2, 3, dtype=torch.float16)
     assert compare("dx", zeros, tiny, zeros).ok
     assert not compare("dx", zeros.float(), tiny, zeros.float()).ok
+
+
+def test_where_everything_cancels_torchs_error_alone_counts():
+    nothing, torchs = np.full((2, 3), 1e-9), torch.full((2, 3), 1e-3)
+    assert compare("drel_w", 1.5 * torchs, nothing, torchs, magnitude=100.0).ok
+    assert not compare("drel_w", 2.5 * torchs, nothing, torchs, magnitude=100.0).ok
+    assert not compare("drel_w", 1.5 * torchs, nothing, torchs, magnitude=1e-3).ok
