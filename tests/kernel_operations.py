@@ -13,7 +13,7 @@ from functools import partial
 
 import torch
 from hypothesis import strategies as st
-from strategies import batches, lengths
+from strategies import batches, grids, lengths, windows
 from torch import Tensor
 
 from minisam_kernels.cases import Case, cases, make_case
@@ -55,10 +55,16 @@ class Operation:
     def case(self, size: tuple[int, ...]) -> Case:
         return make_case(self.name, f"{size}", size)
 
+    def case_for_bits(self) -> Case:
+        """A small case in the interpreter, whose programs run one after the other; on a GPU one of many programs."""
+        return self.case(self.small) if INTERPRETED else self.telling_cases()[0]
+
     def telling_cases(self) -> list[Case]:
         """Few cases that see most faults: sizes that no block divides, and a head dim of two tiles."""
         ordinary = [case for case in cases(self.name) if "score" not in case.name]
-        return [case for case in ordinary if any(word in case.name for word in ("prime", "many", "80"))]
+        return [
+            case for case in ordinary if any(word in case.name for word in ("prime", "many", "padded", "80"))
+        ]
 
 
 OPERATIONS = {
@@ -68,17 +74,33 @@ OPERATIONS = {
         Operation(
             "attention",
             ("q", "k", "v"),
-            (1, 1, 3, 5, 16),
+            (1, 2, 3, 5, 24),
             (1, 1, 131, 131, 16),
             st.tuples(batches, few_heads, long_lengths, long_lengths, kernel_head_dims),
         ),
         Operation(
             "cross_attention",
             ("q", "k", "v"),
-            (1, 2, 3, 5, 16),
+            (1, 2, 3, 5, 24),
             (1, 1, 40, 300, 16),
             st.tuples(
                 batches, few_heads, long_lengths, st.sampled_from([1, 7, 65, 257, 513]), kernel_head_dims
+            ),
+        ),
+        Operation(
+            "rel_pos_attention",
+            ("q", "k", "v", "rel_h", "rel_w"),
+            (1, 2, 2, 3, 24),
+            (1, 1, 13, 11, 16),
+            st.tuples(batches, few_heads, grids, kernel_head_dims).map(lambda x: (*x[:2], *x[2], x[3])),
+        ),
+        Operation(
+            "window_attention",
+            ("qkv",),
+            (1, 3, 2, 2, 24, 2),
+            (1, 14, 14, 1, 16, 14),
+            st.tuples(batches, grids, few_heads, kernel_head_dims, windows).map(
+                lambda x: (x[0], *x[1], *x[2:])
             ),
         ),
     )

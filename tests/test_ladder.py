@@ -8,10 +8,17 @@ import sys
 from pathlib import Path
 
 import pytest
+from kernel_operations import OPERATIONS as TESTED
+
+from minisam_kernels.cases import SIZES
+from minisam_kernels.dense import OPERATIONS as FORMULAS
 
 ROOT = Path(__file__).parent.parent
-REFERENCE = ROOT / "kernels" / "minisam_kernels" / "reference"
+KERNELS = ROOT / "kernels" / "minisam_kernels"
+REFERENCE = KERNELS / "reference"
 COMPONENTS = sorted(path.stem for path in REFERENCE.glob("[!_]*.py"))
+# The Triton kernels: a component's file beside reference/ has a function of its name.
+OPERATIONS = sorted(name for name in COMPONENTS if (KERNELS / f"{name}.py").is_file())
 # Components that PyTorch brings along or that are a step of a larger box: their file in minisam/model/.
 PART_OF = {
     "cross_attention": "attention",
@@ -69,6 +76,28 @@ def test_reference_is_numpy_alone_defines_its_name_and_is_in_the_index(component
     index = (ROOT / "kernels" / "README.md").read_text(encoding="utf-8")
     assert f"minisam_kernels/reference/{component}.py" in index
     assert f"tests/kernels/test_{component}.py" in index
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_kernel_has_its_function_its_ladder_its_cases_its_tests_and_its_mutants(operation):
+    tree = ast.parse((KERNELS / f"{operation}.py").read_text(encoding="utf-8"))
+    assert operation in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    docstring = ast.get_docstring(tree) or ""
+    assert all(word in docstring for word in ("Bytes", "Symbols", "Ladder"))
+    assert operation in SIZES and operation in FORMULAS and operation in TESTED
+    assert (ROOT / "tests" / "kernels" / "triton" / "mutants" / f"{operation}.py").is_file()
+
+
+def test_every_kernel_says_first_what_one_program_owns():
+    for path in sorted(KERNELS.glob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef) and node.name.endswith("_kernel"):
+                assert (ast.get_docstring(node) or "").startswith("One program owns"), node.name
+
+
+def test_the_kernels_are_all_found():
+    assert {"softmax", "attention", "cross_attention", "rel_pos_attention"} <= set(OPERATIONS)
+    assert set(TESTED) == set(OPERATIONS)
 
 
 def test_dependencies_point_one_way():
