@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
         check_device(args.device),
         args.precision,
         save_every=args.save_every,
+        draw_ahead=args.device == "cpu" and (os.cpu_count() or 1) > 1,
     )
     sam = training.run()
     path = folder / "model.safetensors"

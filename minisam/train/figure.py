@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 from matplotlib.figure import Figure
+from numpy.lib.stride_tricks import sliding_window_view
 
 from minisam.files import write_atomically
 
@@ -32,11 +34,6 @@ def save_progress_figure(path: Path, rows: list[dict[str, float]], title: str) -
     write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=100))
 
 
-def running_mean(values: list[float], window: int) -> list[float]:
-    """Means of `window` neighbours, len(values) − window + 1 of them."""
-    sums, total = [], 0.0
-    for index, value in enumerate(values):
-        total += value - (values[index - window] if index >= window else 0.0)
-        if index >= window - 1:
-            sums.append(total / window)
-    return sums
+def running_mean(values: list[float], window: int) -> np.ndarray:
+    """Means of `window` neighbours, len(values) − window + 1 of them; nan where one of them is."""
+    return sliding_window_view(np.array(values), window).mean(axis=1)

@@ -3,23 +3,31 @@
 linear layers       Xavier, biases zero (as MAE does); absolute positions N(0, 0.02²)
 patch embedding     a cosine basis, low frequencies first, each scaled up by what natural images lack of it, so
                     that tokens start as a whitened small copy of their patch
-decoder attention   queries and keys projected alike: points and image tokens share one position encoding, whose
-                    inner product falls off with distance, so a click attends around itself from the first step;
-                    output = transpose of an orthogonal value projection: what is attended to is copied
+decoder attention   "where" and "what" apart: the position encodings of a grid lie mostly in half of the channels'
+                    directions.  Prompt tokens look for the image tokens at their own place (queries and keys read
+                    that half) and copy what is there (values read the other half); image tokens then look for the
+                    prompt tokens with contents like their own.  So a click picks what looks like the clicked token
+                    from the first step on, where random projections only ever draw a disc around it for long
+prompt embeddings   N(0, 0.3²): weaker than the position that they are added to
 upscaling           one kernel for all four positions of a transposed convolution (Aitken et al. 2017): the sixteen
                     pixels of a token start alike and learn their differences
 
-Relative positions stay zero, prompt embeddings and output tokens N(0, 1), as segment-anything builds them.
+Relative positions stay zero and output tokens N(0, 1), as segment-anything builds them.
 """
 
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from minisam.model import Attention, Sam
+
+PROMPT_STD = 0.3
+SAME_PLACE_LOGIT = 10.0
+SAME_CONTENT_LOGIT = 7.0
 
 
 @torch.no_grad()
@@ -34,13 +42,44 @@ def initialise_(sam: Sam) -> None:
         nn.init.trunc_normal_(sam.image_encoder.pos_embed, std=0.02)
     projection = sam.image_encoder.patch_embed.proj
     projection.weight.copy_(whitening_patches(projection.out_channels, sam.image_encoder.patch_size))
-    for module in sam.mask_decoder.modules():
+    for embedding in (*sam.prompt_encoder.point_embeddings, sam.prompt_encoder.not_a_point_embed):
+        nn.init.normal_(cast(nn.Embedding, embedding).weight, std=PROMPT_STD)
+    nn.init.normal_(sam.prompt_encoder.no_mask_embed.weight, std=PROMPT_STD)
+
+    where, what = position_and_content_directions(sam)
+    for name, module in sam.mask_decoder.named_modules():
         if isinstance(module, Attention):
-            module.k_proj.weight.copy_(module.q_proj.weight)
             nn.init.orthogonal_(module.v_proj.weight)
+            if "token_to_image" in name:
+                align_(module, where, logit=SAME_PLACE_LOGIT)
+                module.v_proj.weight.copy_(rotated(what, module.internal_dim))
+            elif "image_to_token" in name:
+                align_(module, what, logit=SAME_CONTENT_LOGIT)
+            else:
+                module.k_proj.weight.copy_(module.q_proj.weight)
             module.out_proj.weight.copy_(module.v_proj.weight.T)
         if isinstance(module, nn.ConvTranspose2d):
             module.weight.copy_(module.weight[..., :1, :1].expand_as(module.weight))
+
+
+def position_and_content_directions(sam: Sam) -> tuple[Tensor, Tensor]:
+    """Two orthonormal bases [E / 2, E]: the directions in which positions vary most, and all others."""
+    encodings = sam.prompt_encoder.get_dense_pe()[0].flatten(1).T
+    directions = torch.linalg.svd(encodings)[2]
+    return directions.split(directions.shape[0] // 2)
+
+
+def align_(attention: Attention, directions: Tensor, logit: float) -> None:
+    """Queries and keys read `directions`, alike: two vectors that agree there, with variance 1, get `logit`."""
+    head_dim = attention.internal_dim // attention.num_heads
+    gain = (logit / math.sqrt(head_dim)) ** 0.5
+    attention.q_proj.weight.copy_(gain * rotated(directions, attention.internal_dim))
+    attention.k_proj.weight.copy_(attention.q_proj.weight)
+
+
+def rotated(directions: Tensor, rows: int) -> Tensor:
+    """`rows` random orthonormal combinations of `directions`, so that every head reads a bit of all of them."""
+    return nn.init.orthogonal_(torch.empty(rows, len(directions), device=directions.device)) @ directions
 
 
 def whitening_patches(count: int, patch_size: int, largest_gain: float = 6.0) -> Tensor:

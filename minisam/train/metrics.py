@@ -2,15 +2,17 @@
 
 A row: step, seconds and images so far, learning rate, loss; of the first round its focal, dice and IoU losses,
 the IoU of the best of three masks (oracle) and of the one ranked first (top1); the IoU after the last round
-(last), and the number of rounds.
+(last), and the number of rounds.  Where a step gave no prompts, 0 rounds and nan for what belongs to them.
 """
 
 from __future__ import annotations
 
 import csv
+import math
 from pathlib import Path
 
 from minisam.files import write_atomically
+from minisam.train.losses import SegmentationLoss
 
 METRICS = (
     "step",
@@ -26,6 +28,24 @@ METRICS = (
     "last",
     "rounds",
 )
+
+
+def describe_rounds(rounds: list[SegmentationLoss]) -> dict[str, float]:
+    """The part of a row that the rounds of a step decide."""
+    if not rounds:
+        return dict.fromkeys(("focal", "dice", "iou_loss", "oracle", "top1", "last"), math.nan) | {
+            "rounds": 0.0
+        }
+    first, last = rounds[0], rounds[-1]
+    return {
+        "focal": first.focal.item(),
+        "dice": first.dice.item(),
+        "iou_loss": first.iou.item(),
+        "oracle": first.true_iou.amax(dim=1).mean().item(),
+        "top1": first.shown_iou.mean().item(),
+        "last": last.shown_iou.mean().item(),
+        "rounds": float(len(rounds)),
+    }
 
 
 def read_rows(path: Path, steps: int) -> list[dict[str, float]]:

@@ -1,41 +1,58 @@
-"""AdamW with layer-wise learning-rate decay, linear warm-up and step decay (SAM section A; ViTDet).
+"""The optimiser: layer-wise learning-rate decay, linear warm-up and step decay (SAM section A; ViTDet).
 
     lr(parameter, step) = base · decay^(depth + 1 − layer) · warm-up(step) · 0.1^(milestones passed)
 
 Layer 0 is the patch embedding with the absolute positions, i + 1 is block i, and depth + 1 is everything else.
+
+The paper trains all parameters by AdamW.  From random weights the matrices of the linear layers learn faster by
+Muon (Jordan et al. 2024), whose step is the momentum made orthogonal, so that no direction of a matrix waits for
+another; it comes with torch.  Everything that is no such matrix stays with AdamW.
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 
 from torch import nn, optim
 
 
-def build_optimizer(
-    model: nn.Module, lr: float, weight_decay: float, layer_decay: float, depth: int
-) -> optim.AdamW:
-    """AdamW over a Sam; biases, norms, embeddings and position tables have no weight decay.
+def build_optimizers(
+    model: nn.Module,
+    lr: float,
+    weight_decay: float,
+    layer_decay: float,
+    depth: int,
+    muon_lr: float | None = None,
+) -> list[optim.Optimizer]:
+    """AdamW over a Sam and, where there is a `muon_lr`, Muon for the matrices of its linear layers.
 
-    Each group keeps its own undecayed rate as `base_lr`, which `set_learning_rate` reads.
+    Biases, norms, embeddings and position tables have no weight decay.  Each group keeps its own undecayed rate
+    as `base_lr`, which `set_learning_rate` reads.
     """
-    groups: dict[tuple[int, bool], list[nn.Parameter]] = defaultdict(list)
+    matrices = {id(m.weight) for m in model.modules() if isinstance(m, nn.Linear)} if muon_lr else set()
+    groups: dict[tuple[bool, int, bool], list[nn.Parameter]] = defaultdict(list)
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            groups[layer_of(name, depth), has_weight_decay(name, parameter)].append(parameter)
-    return optim.AdamW(
-        [
+            place = id(parameter) in matrices, layer_of(name, depth), has_weight_decay(name, parameter)
+            groups[place].append(parameter)
+
+    def of(by_muon: bool, base_lr: float) -> list[dict[str, object]]:
+        return [
             {
                 "params": parameters,
-                "base_lr": lr * layer_decay ** (depth + 1 - layer),
+                "base_lr": base_lr * layer_decay ** (depth + 1 - layer),
                 "weight_decay": weight_decay if decayed else 0.0,
             }
-            for (layer, decayed), parameters in groups.items()
-        ],
-        lr=lr,
-        betas=(0.9, 0.999),
-    )
+            for (is_matrix, layer, decayed), parameters in groups.items()
+            if is_matrix == by_muon
+        ]
+
+    optimizers: list[optim.Optimizer] = [optim.AdamW(of(False, lr), lr=lr, betas=(0.9, 0.999))]
+    if muon_lr:
+        optimizers.append(optim.Muon(of(True, muon_lr), lr=muon_lr, adjust_lr_fn="match_rms_adamw"))
+    return optimizers
 
 
 def layer_of(name: str, depth: int) -> int:
@@ -55,13 +72,14 @@ def has_weight_decay(name: str, parameter: nn.Parameter) -> bool:
 
 
 def set_learning_rate(
-    optimizer: optim.Optimizer, step: int, steps: int, warmup: int, milestones: tuple[float, ...]
+    optimizers: Iterable[optim.Optimizer], step: int, steps: int, warmup: int, milestones: tuple[float, ...]
 ) -> float:
     """Set every group's rate for `step` of `steps`; returns the factor.  Milestones are shares of `steps`."""
     factor = min(1.0, (step + 1) / max(1, warmup))
     for milestone in milestones:
         if step >= milestone * steps:
             factor *= 0.1
-    for group in optimizer.param_groups:
-        group["lr"] = group["base_lr"] * factor
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = group["base_lr"] * factor
     return factor

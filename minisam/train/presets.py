@@ -26,6 +26,7 @@ class Phase:
     image_size: int
     batch_size: int
     prompts_per_image: int
+    """0 trains the encoder alone, by its affinity loss."""
     rounds: Rounds = FIRST_PROMPT_ONLY
     single_round_share: float = 0.0
     """The share of steps that stop after the first prompt."""
@@ -44,6 +45,8 @@ class Recipe:
     steps: int
     phases: tuple[Phase, ...]
     lr: float = 1e-3
+    muon_lr: float | None = 3e-3
+    """Rate of Muon for the matrices of linear layers; None leaves them to AdamW, as in the paper."""
     weight_decay: float = 0.05
     layer_decay: float = 1.0
     warmup: int = 100
@@ -75,13 +78,12 @@ RECIPES: dict[str, Recipe] = {
         milestones=(0.85, 0.96),
     ),
     "tiny": Recipe(
-        steps=6500,
+        steps=12500,
         phases=(
-            Phase(0.0, 128, 8, 8, object_scale=2.0, min_area=0.04, richness=0.0, affinity=1.0),
-            Phase(0.3, 128, 8, 8, object_scale=1.5, min_area=1 / 64, affinity=0.5),
-            Phase(0.6, 128, 8, 8, Rounds(3, 1), single_round_share=0.75, object_scale=1.5, min_area=1 / 64),
-            Phase(0.9, 256, 8, 8, Rounds(3, 1), single_round_share=0.75, object_scale=1.25),
+            Phase(0.0, 128, 16, 0, object_scale=1.5, affinity=1.0),
+            Phase(0.36, 128, 16, 8, object_scale=1.5, min_area=1 / 64, affinity=1.0),
+            Phase(0.72, 256, 8, 8, Rounds(3, 1), single_round_share=0.75, object_scale=1.25),
         ),
-        milestones=(0.94, 0.985),
+        milestones=(0.92, 0.98),
     ),
 }

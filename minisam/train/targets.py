@@ -46,7 +46,7 @@ def node_masks(scenes: SceneBatch, nodes: Tensor) -> Tensor:
     """The visible masks of `nodes` [B, M] -> [B, M, S, S] bool."""
     levels = scenes.level.gather(1, nodes).long()
     images = torch.arange(nodes.shape[0], device=nodes.device)[:, None]
-    return scenes.labels[images, levels] == nodes[..., None, None]
+    return scenes.labels[images, levels] == nodes.to(scenes.labels.dtype)[..., None, None]
 
 
 def low_resolution_targets(masks: Tensor, size: tuple[int, int]) -> Tensor:

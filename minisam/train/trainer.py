@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from tqdm import tqdm
 
 from minisam.build import CONFIGS, build_from_config
-from minisam.data.partworld import render_scenes
+from minisam.data.partworld import SceneBatch
 from minisam.errors import CheckpointError
 from minisam.files import write_atomically
 from minisam.model import Sam
@@ -24,9 +27,11 @@ from minisam.train.affinity import AffinityHead, affinity_loss
 from minisam.train.figure import save_progress_figure
 from minisam.train.initialise import initialise_
 from minisam.train.interactive import interactive_rounds
-from minisam.train.metrics import mean_of, read_rows, write_rows
-from minisam.train.optimizer import build_optimizer, set_learning_rate
-from minisam.train.presets import Recipe
+from minisam.train.losses import SegmentationLoss
+from minisam.train.metrics import describe_rounds, mean_of, read_rows, write_rows
+from minisam.train.optimizer import build_optimizers, set_learning_rate
+from minisam.train.presets import Phase, Recipe
+from minisam.train.scenes import SceneSource
 from minisam.train.targets import node_masks, sample_nodes
 
 AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -43,6 +48,8 @@ class TrainingRun:
     device: str = "cpu"
     precision: str = "fp32"
     save_every: int = 200
+    draw_ahead: bool = False
+    """Draw scenes in a second process; worth it on a CPU with two cores or more."""
 
     def __post_init__(self) -> None:
         torch.manual_seed(self.seed)
@@ -51,12 +58,18 @@ class TrainingRun:
         initialise_(self.sam)
         self.sam.to(self.device).train()
         self.affinity = AffinityHead(config.prompt_dim).to(self.device)
-        self.optimizer = build_optimizer(
-            self.sam, self.recipe.lr, self.recipe.weight_decay, self.recipe.layer_decay, config.encoder_depth
+        self.optimizers = build_optimizers(
+            self.sam,
+            self.recipe.lr,
+            self.recipe.weight_decay,
+            self.recipe.layer_decay,
+            config.encoder_depth,
+            self.recipe.muon_lr,
         )
         head = {"params": list(self.affinity.parameters()), "base_lr": self.recipe.lr, "weight_decay": 0.0}
-        self.optimizer.add_param_group(head)
+        self.optimizers[0].add_param_group(head)
         self.scaler = torch.amp.GradScaler(torch.device(self.device).type, enabled=self.precision == "fp16")  # pyright: ignore
+        self.scenes = SceneSource(self.scene_arguments, self.draw_ahead)
         self.step = 0
         self.seconds = 0.0
         self.images = 0
@@ -86,6 +99,7 @@ class TrainingRun:
             if self.step % self.save_every == 0 or self.step == self.recipe.steps:
                 self.save(rows)
         bar.close()
+        self.scenes.close()
         self.sam.set_image_size(CONFIGS[self.preset].image_size)
         return self.sam.eval()
 
@@ -96,41 +110,29 @@ class TrainingRun:
         generator = torch.Generator(self.device).manual_seed(hash_seed(self.seed, step))
         torch.manual_seed(hash_seed(self.seed, step) + 1)
         factor = set_learning_rate(
-            self.optimizer, step, self.recipe.steps, self.recipe.warmup, self.recipe.milestones
+            self.optimizers, step, self.recipe.steps, self.recipe.warmup, self.recipe.milestones
         )
         self.sam.set_image_size(phase.image_size)
-
-        scenes = render_scenes(
-            hash_seed(self.seed, step),
-            phase.batch_size,
-            phase.image_size,
-            device=self.device,
-            object_scale=phase.object_scale,
-            richness=phase.richness,
-        )
-        nodes = sample_nodes(scenes, phase.prompts_per_image, generator, phase.min_area)
-        masks = node_masks(scenes, nodes).flatten(0, 1)
-        image_index = torch.arange(phase.batch_size, device=self.device).repeat_interleave(
-            phase.prompts_per_image
-        )
-        single = torch.rand((), device=self.device, generator=generator).item() < phase.single_round_share
-        schedule = (
-            [] if single else phase.rounds.schedule(torch.Generator().manual_seed(hash_seed(self.seed, step)))
-        )
+        scenes = self.scenes[step]
 
         dtype = AUTOCAST[self.precision]
         autocast = torch.autocast(torch.device(self.device).type, dtype) if dtype else nullcontext()
-        with autocast:
+        loss, rounds = torch.zeros((), device=self.device), []
+        with autocast, attention_backend(self.device, dtype):
             embeddings = self.sam.image_encoder(self.sam.preprocess(scenes.images))
-            losses = interactive_rounds(self.sam, embeddings, image_index, masks, schedule, generator)
-        loss = torch.stack([round.total for round in losses]).mean()
-        if phase.affinity:
-            loss = loss + phase.affinity * affinity_loss(self.affinity(embeddings), scenes.labels)
-        self.optimizer.zero_grad(set_to_none=True)
+            if phase.prompts_per_image:
+                rounds = self.prompt(scenes, embeddings, phase, generator)
+                loss = loss + torch.stack([round.total for round in rounds]).mean()
+            if phase.affinity:
+                loss = loss + phase.affinity * affinity_loss(self.affinity(embeddings), scenes.labels)
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
-        self.scaler.unscale_(self.optimizer)
+        for optimizer in self.optimizers:
+            self.scaler.unscale_(optimizer)
         torch.nn.utils.clip_grad_norm_(self.sam.parameters(), self.recipe.clip_norm)
-        self.scaler.step(self.optimizer)
+        for optimizer in self.optimizers:
+            self.scaler.step(optimizer)
         self.scaler.update()
 
         self.step += 1
@@ -140,16 +142,35 @@ class TrainingRun:
             "images": float(self.images),
             "lr": self.recipe.lr * factor,
             "loss": loss.item(),
-            "focal": losses[0].focal.item(),
-            "dice": losses[0].dice.item(),
-            "iou_loss": losses[0].iou.item(),
-            "oracle": losses[0].true_iou.amax(dim=1).mean().item(),
-            "top1": losses[0].shown_iou.mean().item(),
-            "last": losses[-1].shown_iou.mean().item(),
-            "rounds": float(len(losses)),
+            **describe_rounds(rounds),
         }
         self.seconds += time.perf_counter() - started
         return {"seconds": self.seconds, **row}
+
+    def scene_arguments(self, step: int) -> dict[str, Any]:
+        """What `render_scenes` is asked for at a step."""
+        phase = self.recipe.phase_at(step)
+        return {
+            "seed": hash_seed(self.seed, step),
+            "batch_size": phase.batch_size,
+            "image_size": phase.image_size,
+            "device": self.device,
+            "object_scale": phase.object_scale,
+            "richness": phase.richness,
+        }
+
+    def prompt(
+        self, scenes: SceneBatch, embeddings: Tensor, phase: Phase, generator: torch.Generator
+    ) -> list[SegmentationLoss]:
+        """Choose targets in every scene and train the rounds of this step on them."""
+        nodes = sample_nodes(scenes, phase.prompts_per_image, generator, phase.min_area)
+        masks = node_masks(scenes, nodes).flatten(0, 1)
+        images = torch.arange(phase.batch_size, device=self.device)
+        image_index = images.repeat_interleave(phase.prompts_per_image)
+        single = torch.rand((), device=self.device, generator=generator).item() < phase.single_round_share
+        order = torch.Generator().manual_seed(hash_seed(self.seed, self.step))
+        schedule = [] if single else phase.rounds.schedule(order)
+        return interactive_rounds(self.sam, embeddings, image_index, masks, schedule, generator)
 
     def save(self, rows: list[dict[str, float]]) -> None:
         """Write metrics, figure and state, each atomically; the state last, for it says which rows count."""
@@ -162,7 +183,7 @@ class TrainingRun:
             "images": self.images,
             "model": self.sam.state_dict(),
             "affinity": self.affinity.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "scaler": self.scaler.state_dict(),
         }
         write_atomically(self.folder / "state.pt", lambda file: torch.save(state, file))
@@ -186,7 +207,8 @@ class TrainingRun:
             )
         self.sam.load_state_dict(state["model"])
         self.affinity.load_state_dict(state["affinity"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
         self.scaler.load_state_dict(state["scaler"])
         self.step, self.seconds, self.images = state["step"], state["seconds"], state["images"]
 
@@ -199,6 +221,11 @@ class TrainingRun:
             "recipe": asdict(self.recipe),
             "network": asdict(CONFIGS[self.preset]),
         }
+
+
+def attention_backend(device: str, dtype: torch.dtype | None) -> AbstractContextManager[None]:
+    """On a CPU in half precision: plain matrix products.  torch's fused backward takes five times as long there."""
+    return sdpa_kernel(SDPBackend.MATH) if device == "cpu" and dtype is not None else nullcontext()
 
 
 def hash_seed(seed: int, step: int) -> int:

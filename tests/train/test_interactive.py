@@ -5,6 +5,8 @@ from minisam.build import CONFIGS, build_from_config
 from minisam.train.initialise import initialise_
 from minisam.train.interactive import Rounds, interactive_rounds
 
+E = CONFIGS["nano"].prompt_dim
+
 
 @pytest.fixture(scope="module")
 def nano():
@@ -35,7 +37,7 @@ def test_no_rounds_means_the_first_prompt_only():
 
 
 def test_first_round_trains_three_masks_and_later_rounds_one(nano):
-    embeddings = torch.randn(2, 64, 8, 8)
+    embeddings = torch.randn(2, E, 8, 8)
     index = torch.tensor([0, 0, 1, 1])
     losses = interactive_rounds(
         nano, embeddings, index, some_masks(), [True, False], torch.Generator().manual_seed(0)
@@ -49,7 +51,7 @@ def gradient_norm(module):
 
 def test_which_heads_a_single_round_trains(nano):
     nano.zero_grad(set_to_none=True)
-    embeddings = torch.randn(1, 64, 8, 8, requires_grad=True)
+    embeddings = torch.randn(1, E, 8, 8, requires_grad=True)
     losses = interactive_rounds(nano, embeddings, torch.zeros(4, dtype=torch.long), some_masks(), [])
     losses[0].total.backward()
     heads = nano.mask_decoder.output_hypernetworks_mlps
@@ -61,7 +63,7 @@ def test_which_heads_a_single_round_trains(nano):
 
 def test_feedback_carries_no_gradient_but_trains_the_mask_network(nano):
     nano.zero_grad(set_to_none=True)
-    embeddings = torch.randn(1, 64, 8, 8)
+    embeddings = torch.randn(1, E, 8, 8)
     losses = interactive_rounds(nano, embeddings, torch.zeros(4, dtype=torch.long), some_masks(), [True])
     losses[1].total.backward()
     assert gradient_norm(nano.prompt_encoder.mask_downscaling) > 0

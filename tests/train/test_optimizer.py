@@ -1,7 +1,7 @@
 import pytest
 
 from minisam.build import CONFIGS, build_from_config
-from minisam.train.optimizer import build_optimizer, has_weight_decay, layer_of, set_learning_rate
+from minisam.train.optimizer import build_optimizers, has_weight_decay, layer_of, set_learning_rate
 
 
 @pytest.fixture(scope="module")
@@ -9,26 +9,49 @@ def nano():
     return build_from_config(CONFIGS["nano"])
 
 
-def test_every_parameter_is_in_one_group(nano):
-    optimizer = build_optimizer(nano, 1e-3, 0.1, 0.8, depth=4)
-    grouped = [id(p) for group in optimizer.param_groups for p in group["params"]]
+def rates(optimizers):
+    return {
+        id(p): group["base_lr"]
+        for optimizer in optimizers
+        for group in optimizer.param_groups
+        for p in group["params"]
+    }
+
+
+@pytest.mark.parametrize("muon_lr", [None, 3e-3])
+def test_every_parameter_is_in_one_group(nano, muon_lr):
+    optimizers = build_optimizers(nano, 1e-3, 0.1, 0.8, depth=4, muon_lr=muon_lr)
+    grouped = [id(p) for optimizer in optimizers for g in optimizer.param_groups for p in g["params"]]
     assert sorted(grouped) == sorted(id(p) for p in nano.parameters())
 
 
-def test_layer_decay_follows_the_formula(nano):
-    optimizer = build_optimizer(nano, 1e-3, 0.1, 0.8, depth=4)
-    rate = {id(p): group["base_lr"] for group in optimizer.param_groups for p in group["params"]}
-    expected = {
-        "image_encoder.patch_embed.proj.weight": 0.8**5,
-        "image_encoder.pos_embed": 0.8**5,
-        "image_encoder.blocks.0.attn.qkv.weight": 0.8**4,
-        "image_encoder.blocks.3.mlp.lin1.weight": 0.8,
-        "image_encoder.neck.0.weight": 1.0,
-        "mask_decoder.iou_token.weight": 1.0,
-    }
+def test_muon_trains_the_matrices_of_linear_layers_and_nothing_else(nano):
+    _, muon = build_optimizers(nano, 1e-3, 0.1, 1.0, depth=4, muon_lr=3e-3)
+    trained = {id(p) for group in muon.param_groups for p in group["params"]}
+    names = {name for name, p in nano.named_parameters() if id(p) in trained}
+    assert {
+        "image_encoder.blocks.0.attn.qkv.weight",
+        "mask_decoder.iou_prediction_head.layers.0.weight",
+    } <= names
+    assert all(name.endswith("weight") for name in names)
+    for kept_apart in ("patch_embed", "neck", "upscaling", "tokens", "norm", "embeddings", "rel_pos"):
+        assert not any(kept_apart in name for name in names), kept_apart
+    assert all(group["base_lr"] == 3e-3 for group in muon.param_groups)
+
+
+@pytest.mark.parametrize("muon_lr", [None, 3e-3])
+def test_layer_decay_follows_the_formula(nano, muon_lr):
+    rate = rates(build_optimizers(nano, 1e-3, 0.1, 0.8, depth=4, muon_lr=muon_lr))
     parameters = dict(nano.named_parameters())
-    for name, factor in expected.items():
-        assert rate[id(parameters[name])] == pytest.approx(1e-3 * factor)
+    for name, base, factor in (
+        ("image_encoder.patch_embed.proj.weight", 1e-3, 0.8**5),
+        ("image_encoder.pos_embed", 1e-3, 0.8**5),
+        ("image_encoder.blocks.0.attn.qkv.weight", muon_lr or 1e-3, 0.8**4),
+        ("image_encoder.blocks.3.mlp.lin1.weight", muon_lr or 1e-3, 0.8),
+        ("image_encoder.neck.0.weight", 1e-3, 1.0),
+        ("mask_decoder.iou_token.weight", 1e-3, 1.0),
+    ):
+        assert rate[id(parameters[name])] == pytest.approx(base * factor), name
 
 
 def test_what_decays(nano):
@@ -53,9 +76,11 @@ def test_layer_of_reads_block_numbers_with_two_digits():
 
 
 def test_learning_rate_warms_up_and_steps_down(nano):
-    optimizer = build_optimizer(nano, 1e-3, 0.1, 1.0, depth=4)
+    optimizers = build_optimizers(nano, 1e-3, 0.1, 1.0, depth=4, muon_lr=3e-3)
     factors = [
-        set_learning_rate(optimizer, step, 90, 10, (2 / 3, 0.96)) for step in (0, 4, 9, 59, 60, 86, 87)
+        set_learning_rate(optimizers, step, 90, 10, (2 / 3, 0.96)) for step in (0, 4, 9, 59, 60, 86, 87)
     ]
     assert factors == pytest.approx([0.1, 0.5, 1, 1, 0.1, 0.1, 0.01])
-    assert optimizer.param_groups[0]["lr"] == pytest.approx(1e-5)
+    adamw, muon = optimizers
+    assert adamw.param_groups[0]["lr"] == pytest.approx(1e-5)
+    assert muon.param_groups[0]["lr"] == pytest.approx(3e-5)

@@ -17,8 +17,9 @@ from minisam.train.trainer import TrainingRun
 SHORT = Recipe(
     steps=6,
     phases=(
-        Phase(0.0, 64, 2, 2, object_scale=2.0),
-        Phase(0.5, 64, 2, 2, Rounds(1, 1), single_round_share=0.5),
+        Phase(0.0, 64, 2, 0, object_scale=2.0, affinity=1.0),
+        Phase(0.3, 64, 2, 2, object_scale=2.0, affinity=1.0),
+        Phase(0.6, 64, 2, 2, Rounds(1, 1), single_round_share=0.5),
     ),
     warmup=2,
     drop_path=0.2,
@@ -52,6 +53,25 @@ def test_a_resumed_run_is_bit_equal(tmp_path, stop_at):
         assert value.equal(resumed.sam.state_dict()[name]), name
     assert losses(tmp_path / "whole") == losses(tmp_path / "parts")
     assert len(losses(tmp_path / "whole")) == SHORT.steps
+
+
+def test_scenes_drawn_ahead_are_the_same_scenes(tmp_path):
+    here = train(tmp_path / "here")
+    ahead = train(tmp_path / "ahead", draw_ahead=True)
+    for name, value in here.sam.state_dict().items():
+        assert value.equal(ahead.sam.state_dict()[name]), name
+    assert ahead.scenes.pool is None
+
+
+def test_a_phase_without_prompts_trains_the_encoder_alone(tmp_path):
+    recipe = Recipe(steps=1, phases=(Phase(0.0, 64, 2, 0, affinity=1.0),))
+    run = TrainingRun("nano", tmp_path, recipe)
+    before = {name: value.clone() for name, value in run.sam.state_dict().items()}
+    row = run.train_step()
+    changed = {name for name, value in run.sam.state_dict().items() if not value.equal(before[name])}
+    assert any(name.startswith("image_encoder.blocks") for name in changed)
+    assert not any(name.startswith(("mask_decoder", "prompt_encoder")) for name in changed)
+    assert row["rounds"] == 0 and row["oracle"] != row["oracle"]
 
 
 def test_seeds_differ(tmp_path):
@@ -92,7 +112,7 @@ def test_every_shipped_recipe_starts_at_zero_and_goes_on_in_order():
 
 def test_other_rounds_only_replace_rounds_that_there_are():
     recipe = SHORT.with_rounds(Rounds(8, 2))
-    assert [phase.rounds for phase in recipe.phases] == [Rounds(0, 0), Rounds(8, 2)]
+    assert [phase.rounds for phase in recipe.phases] == [Rounds(0, 0), Rounds(0, 0), Rounds(8, 2)]
 
 
 def test_mixed_precision_trains_in_float32_weights(tmp_path):
@@ -106,10 +126,10 @@ def test_mixed_precision_trains_in_float32_weights(tmp_path):
 
 
 def test_training_overfits_one_batch(tmp_path, monkeypatch):
-    import minisam.train.trainer as trainer
+    import minisam.train.scenes as scenes
 
-    render = trainer.render_scenes
-    monkeypatch.setattr(trainer, "render_scenes", lambda seed, *args, **knobs: render(5, *args, **knobs))
+    render = scenes.render_scenes
+    monkeypatch.setattr(scenes, "render_scenes", lambda **arguments: render(**arguments | {"seed": 5}))
     recipe = Recipe(steps=60, phases=(Phase(0.0, 64, 2, 4, object_scale=2.0, min_area=0.05),), warmup=5)
     run = TrainingRun("nano", tmp_path, recipe)
     first = [run.train_step()["loss"] for _ in range(5)]
