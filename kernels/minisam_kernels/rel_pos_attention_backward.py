@@ -136,13 +136,12 @@ def _key_gradient_kernel(
         rows = (batch * num_heads + head) * L + tokens
         merged = ((batch * L + tokens) * num_heads + head) * D
         inside = token_ok[None, :] & column_ok[:, None]
-        q, q_tail = load_rows(
-            q_ptr + head_start + tokens * stride_token, token_ok, D, BLOCK_D, TAIL_D
-        )  # [M, D]
+        q_rows = q_ptr + head_start + tokens * stride_token
+        q, q_tail = load_rows(q_rows, token_ok, D, BLOCK_D, TAIL_D)  # [M, D]
         grad_out, grad_out_tail = load_rows(grad_out_ptr + merged, token_ok, D, BLOCK_D, TAIL_D)  # [M, D]
         rel_w = tl.load(rel_w_ptr + rows[None, :] * W + columns[:, None], mask=inside, other=float("-inf"))
         rel_h = tl.load(rel_h_ptr + rows * H + i, mask=token_ok, other=0.0).to(ACC) * LOG2E  # [M]
-        lse = tl.load(lse_ptr + rows, mask=token_ok, other=float("inf"))  # no query there: its weights are 0
+        lse = tl.load(lse_ptr + rows, mask=token_ok, other=0.0)  # [M]
         delta = tl.load(delta_ptr + rows, mask=token_ok, other=0.0)  # [M]
 
         scores = dot_rows(k, k_tail, q, q_tail, TAIL_D) * (scale * LOG2E) + rel_w.to(ACC) * LOG2E  # [K, M]

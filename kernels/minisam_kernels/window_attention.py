@@ -41,7 +41,7 @@ from minisam_kernels.window_tiles import (
     locate_queries,
     locate_window,
     one_hot,
-    relative_scores,
+    relative_bias,
     window_tiles,
 )
 
@@ -73,9 +73,9 @@ def _window_attention_kernel(
     query_ok = m < height * width
 
     q, q_tail = load_rows(qkv_ptr + token * 3 * C + head * D, query_ok, D, BLOCK_D, TAIL_D)  # [M, D]
-    rel_h = relative_scores(q, q_tail, i, rel_pos_h_ptr, D, BLOCK_D, TAIL_D, S, BLOCK_T, BLOCK_R)  # [M, T]
-    rel_w = relative_scores(q, q_tail, j, rel_pos_w_ptr, D, BLOCK_D, TAIL_D, S, BLOCK_T, BLOCK_R)  # [M, T]
-    rel_h, rel_w = (rel_h * LOG2E).to(q.dtype), (rel_w * LOG2E).to(q.dtype)
+    rel_h, rel_w = relative_bias(
+        q, q_tail, i, j, rel_pos_h_ptr, rel_pos_w_ptr, D, BLOCK_D, TAIL_D, S, BLOCK_T, BLOCK_R
+    )  # [M, T]
     row_max = tl.full([BLOCK_M], float("-inf"), ACC)
     row_sum = tl.zeros([BLOCK_M], ACC)
     acc, acc_tail = zero_rows(BLOCK_M, BLOCK_D, TAIL_D, ACC)  # [M, D]

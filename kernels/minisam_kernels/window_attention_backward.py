@@ -41,7 +41,7 @@ from minisam_kernels.window_tiles import (
     locate_queries,
     locate_window,
     one_hot,
-    relative_scores,
+    relative_bias,
     relative_scores_by_offset,
     window_tiles,
 )
@@ -97,9 +97,9 @@ def _query_gradients(
     own_head = token * C + head * D
 
     q, q_tail = load_rows(qkv_ptr + token * 3 * C + head * D, query_ok, D, BLOCK_D, TAIL_D)  # [M, D]
-    rel_h = relative_scores(q, q_tail, i, rel_pos_h_ptr, D, BLOCK_D, TAIL_D, S, BLOCK_T, BLOCK_R)  # [M, T]
-    rel_w = relative_scores(q, q_tail, j, rel_pos_w_ptr, D, BLOCK_D, TAIL_D, S, BLOCK_T, BLOCK_R)  # [M, T]
-    rel_h, rel_w = (rel_h * LOG2E).to(q.dtype), (rel_w * LOG2E).to(q.dtype)
+    rel_h, rel_w = relative_bias(
+        q, q_tail, i, j, rel_pos_h_ptr, rel_pos_w_ptr, D, BLOCK_D, TAIL_D, S, BLOCK_T, BLOCK_R
+    )  # [M, T]
     grad_out, grad_out_tail = load_rows(grad_out_ptr + own_head, query_ok, D, BLOCK_D, TAIL_D)  # [M, D]
     out, out_tail = load_rows(out_ptr + own_head, query_ok, D, BLOCK_D, TAIL_D)  # [M, D]
     delta = row_products(grad_out, grad_out_tail, out, out_tail, TAIL_D, ACC)  # [M]
@@ -196,14 +196,10 @@ def _key_gradients(
         grad_out, grad_out_tail = load_rows(grad_out_ptr + own_head, query_ok, D, BLOCK_D, TAIL_D)  # [M, D]
         out, out_tail = load_rows(out_ptr + own_head, query_ok, D, BLOCK_D, TAIL_D)  # [M, D]
         delta = row_products(grad_out, grad_out_tail, out, out_tail, TAIL_D, ACC)  # [M]
-        lse = tl.load(lse_ptr + token * num_heads + head, mask=query_ok, other=float("inf"))  # [M]
-        rel_h = relative_scores(
-            q, q_tail, i, rel_pos_h_ptr, D, BLOCK_D, TAIL_D, S, BLOCK_T, BLOCK_R
+        lse = tl.load(lse_ptr + token * num_heads + head, mask=query_ok, other=0.0)  # [M]
+        rel_h, rel_w = relative_bias(
+            q, q_tail, i, j, rel_pos_h_ptr, rel_pos_w_ptr, D, BLOCK_D, TAIL_D, S, BLOCK_T, BLOCK_R
         )  # [M, T]
-        rel_w = relative_scores(
-            q, q_tail, j, rel_pos_w_ptr, D, BLOCK_D, TAIL_D, S, BLOCK_T, BLOCK_R
-        )  # [M, T]
-        rel_h, rel_w = (rel_h * LOG2E).to(q.dtype), (rel_w * LOG2E).to(q.dtype)
 
         bias = tl.dot(in_row, tl.trans(rel_h), input_precision="ieee")  # [K, M]
         bias = tl.dot(in_column, tl.trans(rel_w), bias, input_precision="ieee")

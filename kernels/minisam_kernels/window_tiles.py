@@ -24,6 +24,8 @@ import triton.language as tl
 
 from minisam_kernels.head_tiles import SMALLEST_TILE, dot_rows, load_rows
 
+LOG2E = tl.constexpr(1.4426950408889634)
+
 
 def window_tiles(window_size: int) -> dict[str, int]:
     """The side and the two powers of two, as keyword arguments of a kernel."""
@@ -69,6 +71,17 @@ def load_keys(
         tail_ptrs = tl.where(own_row, row_ptrs[:, None] + tail_dims, bias_ptr + tail_dims)
         tail = tl.load(tail_ptrs, mask=key_ok[:, None] & (tail_dims < D), other=0.0)
     return main, tail
+
+
+@triton.jit
+def relative_bias(
+    q, q_tail, i, j, rel_pos_h_ptr, rel_pos_w_ptr, D: tl.constexpr, BLOCK_D: tl.constexpr, TAIL_D: tl.constexpr,
+    S: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_R: tl.constexpr,
+):  # fmt: skip
+    """rel_h and rel_w [M, T] of queries in the window's rows i and columns j, in base 2 and in q's type."""
+    rel_h = relative_scores(q, q_tail, i, rel_pos_h_ptr, D, BLOCK_D, TAIL_D, S, BLOCK_T, BLOCK_R)
+    rel_w = relative_scores(q, q_tail, j, rel_pos_w_ptr, D, BLOCK_D, TAIL_D, S, BLOCK_T, BLOCK_R)
+    return (rel_h * LOG2E).to(q.dtype), (rel_w * LOG2E).to(q.dtype)
 
 
 @triton.jit

@@ -46,7 +46,6 @@ MUTANTS = [
         "tl.exp2(scores - (new_max - rel_h)[:, None])",
         "tl.exp2(scores + rel_h[:, None])",
     ),
-    forward("maximum without the row bias", "tl.max(scores, axis=1) + rel_h)", "tl.max(scores, axis=1))"),
     forward("sum not rescaled", "row_sum = row_sum * rescale +", "row_sum = row_sum +"),
     forward("values not rescaled", "            acc = acc * rescale[:, None]\n", ""),
     forward(
@@ -108,9 +107,6 @@ MUTANTS = [
         "column bias transposed",
         "rel_w_ptr + rows[None, :] * W + columns[:, None]",
         "rel_w_ptr + rows[None, :] + columns[:, None] * W",
-    ),
-    backward(
-        "queries beyond the last weigh 1", 'mask=token_ok, other=float("inf"))', "mask=token_ok, other=0.0)"
     ),
     backward(
         "grad_v from the scores' gradient",

@@ -48,9 +48,9 @@ MUTANTS = [
     ),
     tiles("last offset of the table lost", "offsets < 2 * S - 1, D", "offsets < 2 * S - 2, D"),
     tiles(
-        "windows counted down the grid first",
+        "windows counted down the grid",
         "window // across % down * S, window % across * S",
-        "window % down * S, window // down % across * S",
+        "window // across % down * S, window % down * S",
     ),
     tiles("images taken as one window each", "window // (down * across)", "window // across"),
     tiles(
@@ -66,7 +66,7 @@ MUTANTS = [
         "(batch * H + top + i) * W + left + j, i, j",
         "(batch * H + top + i) * W + left + j, i, left + j",
     ),
-    forward(
+    tiles(
         "row and column of a query swapped",
         "relative_scores(q, q_tail, i, rel_pos_h_ptr",
         "relative_scores(q, q_tail, j, rel_pos_h_ptr",
@@ -81,7 +81,7 @@ MUTANTS = [
     ),
     forward("scale applied to the bias", "(scale * LOG2E) + bias", "(scale * LOG2E) + bias * scale"),
     forward("scale dropped", "TAIL_D) * (scale * LOG2E) + bias", "TAIL_D) * LOG2E + bias"),
-    forward("bias not in base 2", "(rel_h * LOG2E).to(q.dtype)", "rel_h.to(q.dtype)"),
+    tiles("bias not in base 2", "(rel_h * LOG2E).to(q.dtype)", "rel_h.to(q.dtype)"),
     forward(
         "keys beyond the window not masked", 'tl.where(key_ok[None, :], scores, float("-inf"))', "scores"
     ),
@@ -144,11 +144,6 @@ MUTANTS = [
         "row bias dropped from grad_k",
         "tl.dot(in_row, tl.trans(rel_h),",
         "tl.dot(in_row, tl.trans(rel_h * 0),",
-    ),
-    backward(
-        "queries that are not there weigh 1",
-        'mask=query_ok, other=float("inf"))',
-        "mask=query_ok, other=0.0)",
     ),
     backward(
         "first block of queries alone", "range(0, height * width, BLOCK_M)", "range(0, BLOCK_M, BLOCK_M)"
