@@ -1,7 +1,7 @@
 """When is a kernel's result right? When it errs no more than twice as much as torch in the same type.
 
     max|out - ref|  <=  factor * max|torch - ref|  +  floor          factor 2, for gradients 3
-    ‖out - ref‖ / ‖ref‖  <=  0.005                                   or, where torch misses this, factor * torch's
+    ‖out - ref‖ / ‖ref‖  <=  0.005                                   or factor times torch's, if that is more
 
 ref is the float64 reference on the inputs as the type holds them. No tolerance is chosen by hand: the first rule
 compares with what the type allows, and finds single wrong values; the second finds small errors everywhere, which
@@ -83,7 +83,7 @@ def compare(
     norm = float(np.linalg.norm(reference64))
     rms_ratio = float(np.linalg.norm(difference)) / norm if norm > 0 else np.inf
     torchs_ratio = float(np.linalg.norm(torchs - reference64)) / norm if norm > 0 else np.inf
-    rms_allowed = RMS_LIMIT if torchs_ratio <= RMS_LIMIT else factor * torchs_ratio
+    rms_allowed = max(RMS_LIMIT, factor * torchs_ratio)
     relative_tells = not cancels(reference64, got.dtype, magnitude) and error > floor
     close = error <= allowed and (rms_ratio <= rms_allowed or not relative_tells)
     return Verdict(
