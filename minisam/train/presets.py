@@ -1,9 +1,8 @@
 """What each preset trains, for how long, and in which phases.
 
-From scratch a network first settles on empty masks, and stays there while masks are small and rounds are many
-(the paper starts from MAE weights instead).  So training comes in phases: larger objects, one prompt and few
-pixels first; then the world as it is, corrections, and the full size.  The network is the same in all of them:
-its positions are interpolated to each size.
+The paper starts from MAE weights.  From random ones training comes in phases: the encoder alone, by its affinity
+loss; then masks of one prompt; then corrections and the full size.  The network is the same in all of them: its
+positions are interpolated to each size.  CONTRIBUTING.md, "Training from scratch", says what goes wrong without.
 """
 
 from __future__ import annotations
@@ -71,11 +70,11 @@ RECIPES: dict[str, Recipe] = {
     "nano": Recipe(
         steps=5000,
         phases=(
-            Phase(0.0, 64, 8, 8, object_scale=2.0, min_area=0.04, richness=0.0, affinity=1.0),
-            Phase(0.3, 64, 8, 8, object_scale=1.5, min_area=1 / 64, affinity=0.5),
-            Phase(0.5, 64, 8, 8, Rounds(2, 1), single_round_share=0.8, object_scale=1.5, min_area=1 / 64),
+            Phase(0.0, 64, 16, 0, object_scale=1.5, affinity=1.0),
+            Phase(0.4, 64, 16, 8, object_scale=1.5, min_area=1 / 64, affinity=1.0),
+            Phase(0.8, 64, 16, 8, Rounds(2, 1), single_round_share=0.7, object_scale=1.25, min_area=1 / 64),
         ),
-        milestones=(0.85, 0.96),
+        milestones=(0.88, 0.97),
     ),
     "tiny": Recipe(
         steps=12500,

@@ -223,7 +223,7 @@ class TrainingRun:
         }
 
 
-def attention_backend(device: str, dtype: torch.dtype | None) -> AbstractContextManager[None]:
+def attention_backend(device: str, dtype: torch.dtype | None) -> AbstractContextManager[object]:
     """On a CPU in half precision: plain matrix products.  torch's fused backward takes five times as long there."""
     return sdpa_kernel(SDPBackend.MATH) if device == "cpu" and dtype is not None else nullcontext()
 
