@@ -9,7 +9,9 @@ over key rows reads one column of rel_h and nothing else of the bias, and its ar
     weights = exp2(q kᵀ · c + rel_w − (row_max − rel_h[:, i])),        c = scale · log2 e
 
 one multiply-add and one subtraction a score, which a softmax needs without any bias too. Columns beyond the
-grid's edge have rel_w = −inf: the mask is part of the bias as well, and costs nothing.
+grid's edge have rel_w = −inf: the mask is part of the bias as well, and costs nothing. A row wider than a tile is
+cut into blocks of columns, each with its own rel_w; one narrower than the power of two above it, or than 16, wastes
+the rest of its tile: a fifth for 26 columns, half for 8, nothing for SAM's 64.
 
 Bytes     In a 64 x 64 grid the bias has 4096² entries a head: 403 MB in bfloat16 for the 12 heads of ViT-B, to be
           written and read again. rel_h and rel_w are 12.6 MB. Backward needs the log-sum-exp, 4 bytes a query;

@@ -141,12 +141,12 @@ MUTANTS = [
         "slots beyond the window take part", "tl.where((slot >= 0) & (slot < S), gathered, 0.0)", "gathered"
     ),
     backward(
+        "first block of queries alone", "range(0, height * width, BLOCK_M)", "range(0, BLOCK_M, BLOCK_M)"
+    ),
+    backward(
         "row bias dropped from grad_k",
         "tl.dot(in_row, tl.trans(rel_h),",
         "tl.dot(in_row, tl.trans(rel_h * 0),",
-    ),
-    backward(
-        "first block of queries alone", "range(0, height * width, BLOCK_M)", "range(0, BLOCK_M, BLOCK_M)"
     ),
     backward(
         "partial sums of one block written over another's",
