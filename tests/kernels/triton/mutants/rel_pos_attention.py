@@ -98,9 +98,9 @@ MUTANTS = [
         "tl.exp2(scores - lse[:, None])",
     ),
     backward(
-        "position of a key flipped",
+        "column block of a key taken for its grid row",
         "i = tl.program_id(0) // column_blocks",
-        "i = H - 1 - tl.program_id(0) // column_blocks",
+        "i = tl.program_id(0) % column_blocks",
     ),
     backward("bias of the wrong grid row", "keys = (i * W + columns)", "keys = ((H - 1 - i) * W + columns)"),
     backward(
