@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from minisam_kernels.launch import Launch, chosen
+from minisam_kernels.launch import Launch, chosen, launch_for
 
 OPERATIONS = ("softmax", "attention", "cross_attention", "rel_pos_attention", "window_attention")
 HEADS = {64: 12, 80: 16}  # ViT-B's and ViT-H's
@@ -40,6 +40,12 @@ def function_of(operation: str) -> Callable[..., Tensor]:
 def launches_by_name(operation: str) -> Mapping[str, Launch]:
     """What can be chosen as `launch`."""
     return module_of(operation).LAUNCHES
+
+
+def default_launch(operation: str, dtype: torch.dtype, capability: int) -> str | None:
+    """What the operation chooses on a GPU of that generation (9: Hopper); None where the shapes decide as well."""
+    by_generation = launch_for(dtype, capability)
+    return by_generation if by_generation in launches_by_name(operation) else None
 
 
 def call_in_sam(

@@ -87,10 +87,9 @@ class Compiler:
                 grid=tuple(kernel["grid"]),
                 constants=kernel["constants"],
                 num_stages=kernel["num_stages"],
-                code=MachineCode.from_json(kernel["code"][arch]),
+                code=MachineCode.from_json(kernel["code"]),
             )
             for kernel in answer["kernels"]
-            for arch in request.archs
         ]
 
 

@@ -23,7 +23,7 @@ DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 def answer(request: dict) -> dict:
     """The kernels that a call of the operation launches, forward and backward, compiled for every arch."""
-    from minisam_kernels.lab.catalog import call_in_sam, function_of, module_of
+    from minisam_kernels.lab.catalog import call_in_sam, default_launch, function_of, module_of
     from minisam_kernels.lab.launches import launches_of, take_shapes_for_real
     from minisam_kernels.lab.machine_code import compile_for
 
@@ -31,26 +31,29 @@ def answer(request: dict) -> dict:
     for module in [m for key, m in sys.modules.items() if key.startswith("minisam_kernels.")]:
         take_shapes_for_real(module)
     take_shapes_for_real(module_of(operation))
-    tensors, constants = call_in_sam(operation, DTYPES[request["dtype"]], request["head_dim"], launch=name)
-    launches = launches_of(function_of(operation), tensors, **constants, launch=name)
-    kernels = []
-    for launch in launches:
-        codes = {}
-        for arch in request["archs"]:
+    dtype, kernels = DTYPES[request["dtype"]], []
+    for arch in request["archs"]:
+        chosen = name or default_launch(operation, dtype, generation(arch))
+        tensors, constants = call_in_sam(operation, dtype, request["head_dim"], launch=chosen)
+        for launch in launches_of(function_of(operation), tensors, **constants, launch=chosen):
             code = compile_for(
                 arch, launch.function, launch.signature, launch.constants, launch.divisible, **launch.options
             )
-            codes[arch] = asdict(code)
-        kernels.append(
-            {
-                "kernel": launch.name,
-                "grid": launch.grid,
-                "constants": launch.constants,
-                "num_stages": launch.options["num_stages"],
-                "code": codes,
-            }
-        )
+            kernels.append(
+                {
+                    "kernel": launch.name,
+                    "grid": launch.grid,
+                    "constants": launch.constants,
+                    "num_stages": launch.options["num_stages"],
+                    "code": asdict(code),
+                }
+            )
     return {"kernels": kernels}
+
+
+def generation(arch: str) -> int:
+    """8 for sm_80 and sm_89, 9 for sm_90; AMD's GPUs are launched like Ampere's."""
+    return int(arch.removeprefix("sm_")) // 10 if arch.startswith("sm_") else 8
 
 
 def main() -> None:

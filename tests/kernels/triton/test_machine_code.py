@@ -1,0 +1,93 @@
+"""The code-generation gate: what the compiler makes of every kernel, on GPUs that need not be there.
+
+A commit compiles each operation's default launch in bfloat16 at head dim 64, for Ampere and Hopper; the slow part
+every launch in every type, and the defaults at head dim 80.
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from minisam_kernels.lab.catalog import OPERATIONS, launches_by_name
+from minisam_kernels.lab.inspection import Compiled, Compiler, Request, compiler
+
+SHARED_LIMIT = {"sm_80": 163 * 1024, "sm_90": 227 * 1024}
+TENSOR_CORE = {"sm_80": "mma.sync", "sm_90": "wgmma"}
+SMALLEST_WGMMA_BLOCK = 64
+DTYPES = ("bf16", "fp16", "fp32")
+ARCHS = tuple(SHARED_LIMIT)
+MULTIPLYING = [operation for operation in OPERATIONS if operation != "softmax"]
+
+
+@pytest.fixture(scope="module")
+def worker():
+    with compiler() as process:
+        yield process
+
+
+def compile_all(
+    worker: Compiler, operation: str, dtype: str, head_dim: int, launch: str | None
+) -> list[Compiled]:
+    compiled = worker.compile(Request(operation, dtype, head_dim, launch, ARCHS))
+    assert {item.code.arch for item in compiled} == set(ARCHS)
+    return compiled
+
+
+def what(item: Compiled) -> str:
+    return f"{item.kernel}, {item.request.dtype}, {item.request.launch or 'default'}, {item.code.arch}"
+
+
+def check_default(compiled: list[Compiled]) -> None:
+    """A default launch does not spill, fits, and 16-bit types are multiplied by the tensor cores."""
+    for item in compiled:
+        code = item.code
+        assert code.stack_bytes == 0, f"{what(item)} spills {code.stack_bytes} bytes a thread"
+        assert code.shared_bytes <= SHARED_LIMIT[code.arch], what(item)
+        assert code.programs_per_sm >= 1, what(item)
+    if compiled[0].request.operation not in MULTIPLYING or compiled[0].request.dtype == "fp32":
+        return
+    for item in compiled:
+        if {"BLOCK_M", "BLOCK_K"} <= item.constants.keys():  # the others add up partial results
+            assert item.code.tensor_core, f"{what(item)} does not use the tensor cores"
+    forward = {item.code.arch: item for item in compiled[::-1]}
+    for arch, unit in TENSOR_CORE.items():
+        block = forward[arch].constants["BLOCK_M"]
+        expected = unit if arch == "sm_80" or block >= SMALLEST_WGMMA_BLOCK else "mma.sync"
+        assert expected in forward[arch].code.tensor_core, (
+            f"{what(forward[arch])}: {forward[arch].code.tensor_core}"
+        )
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_defaults_do_not_spill_and_use_the_tensor_cores(worker, operation):
+    check_default(compile_all(worker, operation, "bf16", 64, None))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("head_dim", [64, 80])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_defaults_in_every_type_and_at_the_head_dim_of_vit_h(worker, operation, dtype, head_dim):
+    check_default(compile_all(worker, operation, dtype, head_dim, None))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("operation", "launch"), [(name, launch) for name in OPERATIONS for launch in launches_by_name(name)]
+)
+def test_every_launch_compiles_and_fits_where_its_type_belongs(worker, operation, launch, dtype):
+    """ "hopper" launches are for sm_90 alone, and a launch made for 16-bit types may outgrow memory with wider ones."""
+    made_for_this_type = dtype != "fp32" or not launch.endswith(("half", "hopper"))
+    for item in compile_all(worker, operation, dtype, 64, launch):
+        assert item.code.registers > 0
+        if made_for_this_type and (item.code.arch == "sm_90" or launch != "hopper"):
+            assert item.code.shared_bytes <= SHARED_LIMIT[item.code.arch], what(item)
+
+
+def test_the_types_the_gate_compiles_are_those_that_kernels_take():
+    from minisam_kernels.launch import DTYPES as TAKEN
+
+    assert {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}.keys() == set(DTYPES)
+    assert len(TAKEN) == len(DTYPES)
