@@ -52,7 +52,7 @@ def test_several_images_with_different_numbers_of_prompts(nano):
 
 
 def test_prompts_of_many_images_in_one_decoder_call(nano):
-    embeddings = torch.randn(3, 64, 8, 8)
+    embeddings = torch.randn(3, nano.prompt_encoder.embed_dim, 8, 8)
     index = torch.tensor([2, 0, 2, 1])
     coords, labels = torch.rand(4, 1, 2) * 64, torch.ones(4, 1)
     sparse, dense = nano.prompt_encoder((coords, labels), None, None)
@@ -86,7 +86,7 @@ def test_decoder_dropout_only_acts_in_training():
     torch.manual_seed(0)
     sam = build_from_config(CONFIGS["nano"], dropout=0.5)
     sparse, dense = sam.prompt_encoder((torch.rand(1, 1, 2), torch.ones(1, 1)), None, None)
-    arguments = torch.randn(1, 64, 8, 8), sam.prompt_encoder.get_dense_pe(), sparse, dense, True
+    arguments = torch.randn(1, sam.prompt_encoder.embed_dim, 8, 8), sam.prompt_encoder.get_dense_pe(), sparse, dense, True
     assert sam.mask_decoder(*arguments)[0].equal(sam.mask_decoder(*arguments)[0])
     sam.train()
     assert not sam.mask_decoder(*arguments)[0].equal(sam.mask_decoder(*arguments)[0])

@@ -1,0 +1,92 @@
+"""The generated part of kernels/README.md: what each kernel saves, its floors, and what was measured.
+
+    bytes    of ViT-B's call for one image in bfloat16: every input read once and every output written once, beside
+             what separate operations move as well (`intermediates`)
+    floors   forward and backward, batch 8, by roofline.py
+    measured from kernels/benchmarks/*.json; "unmeasured" where there is no such file
+
+Run `python -m minisam_kernels.lab.index` to print it; tests/kernels/lab/test_index.py holds the page to it.
+"""
+
+from __future__ import annotations
+
+from minisam_kernels.lab.gpus import GPUS
+from minisam_kernels.lab.results import OURS, committed_results
+from minisam_kernels.lab.roofline import floor_on
+from minisam_kernels.lab.work import BYTES, GRID, KERNELS, MODELS, WINDOW, Term, work_of
+
+MODEL, DTYPE = "vit_b", "bf16"
+HEAD = (
+    "kernel",
+    "bytes, separate operations",
+    "bytes, fused",
+    "floor on an H100 / H200, forward",
+    "backward",
+    "measured",
+)
+
+
+def intermediates(kernel: str) -> tuple[Term, ...]:
+    """What separate operations write and read again, beside inputs and outputs; forward, one image."""
+    (heads, head_dim), tokens, size = MODELS[MODEL], GRID * GRID, BYTES[DTYPE]
+    if kernel == "softmax":
+        return (Term("x, x − max, exp, its sum: six more passes", (6, heads * tokens, tokens, size)),)
+    if kernel == "attention":
+        return (Term("scores and weights, written and read", (4, heads, tokens, tokens, size)),)
+    if kernel == "cross_attention":
+        return (Term("scores and weights, written and read", (4, 64, 8, 7, tokens, size)),)
+    if kernel == "rel_pos_attention":
+        return (Term("the dense bias, written and read", (2, heads, tokens, tokens, size)),)
+    if kernel == "window_attention":
+        across = -(-GRID // WINDOW)
+        padded = (across * WINDOW) ** 2
+        return (
+            Term("pad, partition, unpartition, crop", (4, 2, padded, heads * head_dim, size)),
+            Term("the dense bias, written and read", (2, across**2, heads, WINDOW**4, size)),
+        )
+    raise ValueError(f"no kernel {kernel!r}; there are {', '.join(KERNELS)}")
+
+
+def row(kernel: str) -> tuple[str, ...]:
+    one_image = work_of(kernel, MODEL, 1, DTYPE).total("bytes")
+    separate = one_image + sum(term.amount for term in intermediates(kernel))
+    floors = [
+        " / ".join(
+            f"{floor_on(GPUS[gpu], work_of(kernel, MODEL, 8, DTYPE, backward)).floor * 1e6:.0f}"
+            for gpu in ("H100", "H200")
+        )
+        for backward in (False, True)
+    ]
+    return (
+        kernel,
+        megabytes(separate),
+        megabytes(one_image),
+        f"{floors[0]} µs",
+        f"{floors[1]} µs",
+        measured(kernel),
+    )
+
+
+def megabytes(amount: float) -> str:
+    return f"{amount / 1e6:.0f} MB" if amount < 1e9 else f"{amount / 1e9:.1f} GB"
+
+
+def measured(kernel: str) -> str:
+    """The medians of every device that has a file, batch 8."""
+    found = [
+        f"{results.device}: {item.direction} {item.milliseconds[OURS] * 1e3:.0f} µs"
+        for results in committed_results()
+        for item in results.kernels
+        if (item.kernel, item.model, item.batch, item.dtype) == (kernel, MODEL, 8, DTYPE)
+        and OURS in item.milliseconds
+    ]
+    return "; ".join(found) or "unmeasured"
+
+
+def table() -> str:
+    lines = [HEAD, ("---",) * len(HEAD), *(row(kernel) for kernel in KERNELS)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+if __name__ == "__main__":
+    print(table())
