@@ -69,7 +69,9 @@ def table(found: list[Stop]) -> str:
     for stop in found:
         if stop.folder:
             needs = ", ".join(map(str, stop.builds_on)) or "nothing"
-            rows.append(f"| [{stop.number} · {stop.title}]({stop.folder}/README.md) | {stop.minutes} | {needs} |")
+            rows.append(
+                f"| [{stop.number} · {stop.title}]({stop.folder}/README.md) | {stop.minutes} | {needs} |"
+            )
     return "\n".join(rows) + "\n"
 
 
