@@ -138,7 +138,7 @@ with torch.no_grad():
     grid = embed(pixels[None])[0].numpy()
 unit = grid / np.linalg.norm(grid, axis=-1, keepdims=True)
 similarity = unit @ unit[5, 6]
-assert grid.shape == (16, 16, 192) and abs(similarity[5, 6] - 1) < 1e-5
+assert grid.shape == (16, 16, len(filters)) and abs(similarity[5, 6] - 1) < 1e-5
 
 fig, (left, middle, right) = plt.subplots(
     1, 3, figsize=(10, 3.7), width_ratios=[1.9, 1, 1], layout="constrained"
@@ -149,7 +149,7 @@ for n, d in enumerate(strongest):
     y, x = divmod(n, 8)
     tiles[18 * y + 1 : 18 * y + 17, 18 * x + 1 : 18 * x + 17] = 0.5 + picture / (2 * abs(picture).max())
 left.imshow(tiles)
-left.set_title("32 of the 192 rows of W, as pictures")
+left.set_title(f"32 of the {len(filters)} rows of W, as pictures")
 middle.imshow(photo)
 middle.add_patch(plt.Rectangle((6 * P, 5 * P), P, P, fill=False, color="red", linewidth=2))
 middle.set_title("this patch …")

@@ -146,13 +146,12 @@ hook.remove()
 q, k, v = qkv.permute(1, 2, 0, 3).numpy()  # each [heads, tokens, D]
 row, column = 5, 8
 maps = reference(np.einsum("nd,nsd->ns", q[:, row * 16 + column], k) * q.shape[-1] ** -0.5)
-print(maps.shape, abs(maps.sum(axis=-1) - 1).max())
-assert maps.shape == (3, 256) and abs(maps.sum(axis=-1) - 1).max() < 1e-5
+assert maps.shape == (block.num_heads, 256) and abs(maps.sum(axis=-1) - 1).max() < 1e-5
 
 fig, panels = plt.subplots(1, 4, figsize=(11, 3.1), layout="constrained")
 panels[0].imshow(photo)
 panels[0].set_title("the token that asks")
-for axes, head in zip(panels[1:], maps, strict=True):
+for axes, head in zip(panels[1:], maps[:3], strict=True):
     axes.imshow(photo, alpha=0.35)
     axes.imshow(
         head.reshape(16, 16), extent=(0, 256, 256, 0), cmap="magma", alpha=0.75, interpolation="nearest"

@@ -91,7 +91,8 @@ def _torch(
     launches: list[int] = []
 
     def call() -> Any:
-        with torch.no_grad(), counted_launches(launches, framework == "triton" and INTERPRETED):
+        watched = framework == "triton" and INTERPRETED
+        with torch.no_grad(), np.errstate(all="ignore"), counted_launches(launches, watched):
             return function(*given.values(), *case.constants.values())
 
     try:

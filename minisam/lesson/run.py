@@ -43,6 +43,16 @@ def _run(cell: Cell, module: ModuleType, path: Path) -> Ran:
     return Ran(cell, printed.getvalue(), tuple(_figures()))
 
 
+def _small(png: bytes) -> bytes:
+    """The picture in 128 colours: photos would fill a notebook that has to stay small enough to be shown."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    picture = Image.open(io.BytesIO(png)).convert("RGB")
+    picture.quantize(128, dither=Image.Dither.NONE).save(file, format="png", optimize=True)
+    return file.getvalue()
+
+
 def _figures() -> list[bytes]:
     """The open figures, which are closed."""
     import matplotlib.pyplot as plt
@@ -50,7 +60,7 @@ def _figures() -> list[bytes]:
     drawn = []
     for number in plt.get_fignums():
         file = io.BytesIO()
-        plt.figure(number).savefig(file, format="png", dpi=110, metadata={"Software": None})
-        drawn.append(file.getvalue())
+        plt.figure(number).savefig(file, format="png", dpi=96)
+        drawn.append(_small(file.getvalue()))
     plt.close("all")
     return drawn
