@@ -58,7 +58,7 @@ gap[:, 1:-1, :, 1:-1] = patches.swapaxes(1, 2)
 middle.imshow(gap.reshape(16 * 18, 16 * 18, 3))
 middle.set_title("… are 16 × 16 patches …")
 right.imshow(patches[5, 6])
-right.set_title("… of 16 × 16 × 3\n= 768 numbers: patch (5, 6)")
+right.set_title("… of 768 numbers:\npatch (5, 6)")
 middle.add_patch(plt.Rectangle((6 * 18 - 1, 5 * 18 - 1), 18, 18, fill=False, color="red", linewidth=2))
 for axes in (left, middle, right):
     axes.set_axis_off()

@@ -71,7 +71,7 @@ broken16 = moves[np.isnan(errors(plain, np.float16))]
 for broken, color in ((broken32, "tab:blue"), (broken16, "tab:orange")):
     for side in (broken[broken < 0], broken[broken > 0]):
         axes.axvspan(side.min(), side.max(), color=color, alpha=0.12)
-axes.set(xlabel="c: all three scores are moved by it", ylabel="error of the weights", ylim=(5e-10, 2))
+axes.set(xlabel="c: all three scores are moved by it", ylabel="error of the weights", ylim=(5e-10, 2e3))
 axes.set_title("shaded: the plain formula gives NaN")
 axes.legend(loc="upper center", ncols=2, fontsize=8)
 

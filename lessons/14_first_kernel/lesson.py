@@ -113,7 +113,7 @@ if not torch.cuda.is_available():
     for program, middle_row in enumerate((7.5, 23.5, 35.5)):
         right.text(11.5, middle_row, f"program {program}", ha="center", va="center")
     assert launch.grid == (3,) and not np.isnan(owner).any()
-right.set(title="the library's, on 40 × 24 numbers", xlabel="column", ylabel="row")
+right.set(title="the library's, 40 × 24", xlabel="column", ylabel="row")
 
 # %% [markdown]
 # ## Your turn: softmax

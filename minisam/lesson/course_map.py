@@ -11,13 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from minisam.files import write_atomically
 from minisam.lesson.find import FOLDER, lessons
 
 PARTS = {1: "I  The network", 2: "II  Training", 3: "III  Kernels"}
 COLORS = {1: "#1e90ff", 2: "#2e8b57", 3: "#d2691e"}
+STEP, WIDTH, HEIGHT = 2.8, 2.2, 0.62
 START, END = "<!-- lessons -->\n", "<!-- /lessons -->"
 
 
@@ -90,7 +93,7 @@ def save_map(file: BinaryIO, found: list[Stop]) -> None:
         taken: dict[int, int] = {}
         for stop in (stop for stop in found if stop.part == part):
             column = depth[stop.number]
-            places[stop.number] = (2.6 * column, lowest - taken.get(column, 0))
+            places[stop.number] = (STEP * column, lowest - taken.get(column, 0))
             taken[column] = taken.get(column, 0) + 1
         rows[part] = lowest
         lowest -= max(taken.values(), default=1) + 0.6
@@ -98,30 +101,31 @@ def save_map(file: BinaryIO, found: list[Stop]) -> None:
     axes = figure.add_axes((0.01, 0.01, 0.98, 0.98))
     for stop in found:
         x, y = places[stop.number]
-        color = COLORS[stop.part]
-        axes.text(
-            x,
-            y,
-            f"{stop.number}  {stop.title}" + ("" if stop.folder else "\n(planned)"),
-            ha="center",
-            va="center",
-            fontsize=9.5,
-            color="white" if stop.folder else "#777777",
-            weight="bold" if stop.folder else "normal",
-            zorder=3,
-            bbox={
-                "boxstyle": "round,pad=0.45",
-                "facecolor": color if stop.folder else "white",
-                "edgecolor": color,
-                "linestyle": "-" if stop.folder else "--",
-            },
-        )
+        draw_stop(axes, stop, x, y)
         for number in stop.builds_on:
-            arrow = {"arrowstyle": "-|>", "color": "#999999", "shrinkA": 38, "shrinkB": 42, "lw": 1.0}
-            axes.annotate("", (x, y), places[number], arrowprops=arrow, zorder=1)
+            start = (places[number][0] + WIDTH / 2, places[number][1])
+            arrow = {"arrowstyle": "-|>", "color": "#999999", "shrinkA": 0, "shrinkB": 0, "lw": 1.0}
+            axes.annotate("", (x - WIDTH / 2, y), start, arrowprops=arrow, zorder=1)
     for part, y in rows.items():
-        axes.text(-1.3, y + 0.5, PARTS[part], fontsize=12, weight="bold", color=COLORS[part])
-    axes.set_xlim(-1.4, 2.6 * max(depth.values()) + 1.4)
+        axes.text(-1.1, y + 0.5, PARTS[part], fontsize=12, weight="bold", color=COLORS[part])
+    axes.set_xlim(-1.4, STEP * max(depth.values()) + 1.4)
     axes.set_ylim(lowest + 0.9, 0.8)
     axes.set_axis_off()
     figure.savefig(file, format="png", dpi=100, metadata={"Software": None})
+
+
+def draw_stop(axes: Axes, stop: Stop, x: float, y: float) -> None:
+    color, written = COLORS[stop.part], bool(stop.folder)
+    box = Rectangle(
+        (x - WIDTH / 2, y - HEIGHT / 2),
+        WIDTH,
+        HEIGHT,
+        facecolor=color if written else "white",
+        edgecolor=color,
+        linestyle="-" if written else "--",
+        zorder=2,
+    )
+    axes.add_patch(box)
+    label = f"{stop.number}  {stop.title}" + ("" if written else "\n(planned)")
+    style = {"color": "white", "weight": "bold"} if written else {"color": "#777777"}
+    axes.text(x, y, label, ha="center", va="center", fontsize=9.5, zorder=3, **style)
