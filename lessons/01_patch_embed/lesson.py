@@ -27,15 +27,15 @@ print(f"{tokens} tokens, {fewer:,.0f} times fewer comparisons than between pixel
 # %% [markdown]
 # ## The equation
 #
-# A patch is P × P pixels of C colours: C·P² numbers. Laid out in a row they are a vector, and one matrix W with a bias
-# b makes D numbers of it:
+# A patch is P × P pixels of C colours: C·P² numbers. Laid out in a row they are a vector, and one matrix W with a
+# bias b makes D numbers of it:
 #
 # $$\text{token}_{ij} = W\,\text{patch}_{ij} + b, \qquad
 # \text{token}_{ijd} = b_d + \sum_{c,y,x} W_{dcyx}\; \text{image}_{c,\; iP+y,\; jP+x}$$
 #
-# Every patch meets the same W: what it finds, it finds anywhere. i counts patches downwards and j to the right, so the
-# tokens are still a grid; SAM keeps them as one, [B, H/P, W/P, D], because its windows and relative positions need to
-# know who is whose neighbour.
+# Every patch meets the same W: what it finds, it finds anywhere. i counts patches downwards and j to the right, so
+# the tokens are still a grid; SAM keeps them as one, [B, H/P, W/P, D], because its windows and relative positions
+# need to know who is whose neighbour.
 
 # %%
 from pathlib import Path
@@ -66,8 +66,9 @@ for axes in (left, middle, right):
 # %% [markdown]
 # ## Your turn: NumPy
 #
-# Write it the way you would say it: for every row i and column j of patches, cut the patch out, multiply, sum, add the
-# bias. Pixels at the right and the bottom that fill no whole patch are left out. Stuck? `minisam lesson hint 1`.
+# Write it the way you would say it: for every row i and column j of patches, cut the patch out, multiply, sum, add
+# the bias. Pixels at the right and the bottom that fill no whole patch are left out. Stuck? `minisam lesson hint
+# 1`.
 
 
 # %%
@@ -117,16 +118,16 @@ assert abs(ours - defined).max() < 1e-5
 print("convolution and definition agree, tokens", list(ours.shape))
 
 # %% [markdown]
-# > **What the paper says, what the code does.** ViT writes a linear map of flattened patches and puts a class token in
-# > front. SAM's encoder (ViTDet's) uses a convolution, which is that linear map, and has no class token: it wants a
-# > grid, and nothing else. ViT-H's weights were made for patches of 14 pixels and had to be resized to 16.
+# > **What the paper says, what the code does.** ViT writes a linear map of flattened patches and puts a class token
+# > in front. SAM's encoder (ViTDet's) uses a convolution, which is that linear map, and has no class token: it wants
+# > a grid, and nothing else. ViT-H's weights were made for patches of 14 pixels and had to be resized to 16.
 #
 # ## What a trained matrix looks for
 #
-# Each of the D rows of W is itself a little picture of P × P × C numbers: a token's number d is large where the patch
-# looks like picture d. Below are the strongest of `tiny`, the network that ships here, and on the right how similar each
-# token of the photo is to one of them (the cosine of the angle between the two vectors). One matrix sees colour and
-# light, hardly form: that is what the layers after it are for.
+# Each of the D rows of W is itself a little picture of P × P × C numbers: a token's number d is large where the
+# patch looks like picture d. Below are the strongest of `tiny`, the network that ships here, and on the right how
+# similar each token of the photo is to one of them (the cosine of the angle between the two vectors). One matrix
+# sees colour and light, hardly form: that is what the layers after it are for.
 
 # %%
 tiny = build_sam("tiny")
@@ -162,10 +163,10 @@ for axes in (left, middle, right):
 # %% [markdown]
 # ## Find the bug
 #
-# Before the patches are cut, an image is made ready: normalised by the mean and standard deviation of each colour, and
-# padded to a square, for the network takes squares. This function has the right shape, no error, and nearly the right
-# numbers; it stands in more than one reimplementation of SAM. Mend it. (Ask: which colour does the network see in the
-# padding?)
+# Before the patches are cut, an image is made ready: normalised by the mean and standard deviation of each colour,
+# and padded to a square, for the network takes squares. This function has the right shape, no error, and nearly the
+# right numbers; it stands in more than one reimplementation of SAM. Mend it. (Ask: which colour does the network
+# see in the padding?)
 
 
 # %%
@@ -183,5 +184,5 @@ check(1, prepare)
 #
 # Where a patch *is*: the sum above does not contain i and j, so a transformer could not tell the sky from a blue
 # floor. SAM adds a learned vector for every place of the grid, and later, in its attention, relative positions
-# (lesson 4). Patches of 16 pixels also lose everything finer than a patch that D numbers cannot hold; the mask decoder
-# has to win back the outlines. Next: lesson 2, how tokens look at each other.
+# (lesson 4). Patches of 16 pixels also lose everything finer than a patch that D numbers cannot hold; the mask
+# decoder has to win back the outlines. Next: lesson 2, how tokens look at each other.

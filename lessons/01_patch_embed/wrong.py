@@ -8,7 +8,8 @@ ONE_PATCH_EINSUM = 'np.einsum("bcyx,dcyx->bd", patch, weight) + bias'
 WRONG = {
     "patch_embed": [
         Mistake(
-            "The patches overlap: patch (i, j) starts at pixel (i, j). The next one starts where the last ends, at i * P.",
+            "The patches overlap: patch (i, j) starts at pixel (i, j). The next one starts where the last ends, "
+            "at i * P.",
             {LOOP_PATCH: "image[:, :, i : i + P, j : j + P]"},
         ),
         Mistake(
@@ -51,9 +52,7 @@ WRONG = {
         ),
         Mistake(
             "The channels come first here; the encoder keeps tokens as [B, rows, columns, D], channels last.",
-            {
-                "return tokens\n\n\ndef patch_embed_torch": "return tokens.transpose(0, 3, 1, 2)\n\n\ndef patch_embed_torch"
-            },
+            {"    return tokens\n": "    return tokens.transpose(0, 3, 1, 2)\n"},
         ),
     ],
     "patch_embed_torch": [
@@ -80,12 +79,14 @@ WRONG = {
             {"permute(0, 2, 4, 1, 3, 5)": "permute(0, 4, 2, 1, 3, 5)"},
         ),
         Mistake(
-            "Which patch and which pixel are exchanged: unflatten(3, (-1, P)) gives the patch first, the pixel second.",
+            "Which patch and which pixel are exchanged: unflatten(3, (-1, P)) gives the patch first, the pixel "
+            "second.",
             {"permute(0, 2, 4, 1, 3, 5)": "permute(0, 3, 5, 1, 2, 4)"},
         ),
         Mistake("The bias is missing.", {"weight.flatten(1).T + bias": "weight.flatten(1).T"}),
         Mistake(
-            "Pixels that fill no whole patch must be cut off at the right and at the bottom, not at the left and the top.",
+            "Pixels that fill no whole patch must be cut off at the right and at the bottom, not at the left and "
+            "the top.",
             {
                 "image[:, :, :height, :width]": (
                     "image[:, :, image.shape[2] - height :, image.shape[3] - width :]"

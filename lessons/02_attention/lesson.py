@@ -12,15 +12,14 @@ from minisam.lesson.page import check, np, plt, torch
 # %% [markdown]
 # ## From scores to weights
 #
-# A token wants to gather what the others know, more from those that fit it. How well each fits is a number, a *score*,
-# positive or negative. To average with them we need *weights*: positive, of sum one, larger where the score is larger.
-# The exponential makes every score positive, and the division makes the sum one. That is softmax:
+# A token wants to gather what the others know, more from those that fit it. How well each fits is a number, a
+# *score*, positive or negative. To average with them we need *weights*: positive, of sum one, larger where the
+# score is larger. The exponential makes every score positive, and the division makes the sum one. That is softmax:
 #
 # $$\text{softmax}(x)_i = \frac{e^{x_i}}{\sum_j e^{x_j}}$$
 #
 # Only differences count: two scores apart by 1 have weights apart by a factor e, wherever they lie. So a constant may
 # be added to all of a row without changing anything. Remember that for the next section.
-
 # %%
 from minisam_kernels.reference.softmax import softmax as reference
 
@@ -33,17 +32,18 @@ print("weights", weights.round(3), "- the same for scores 100 higher")
 # %% [markdown]
 # ## Why subtract the maximum
 #
-# Numbers in a computer end somewhere. In float32, exp(x) is infinity from x = 88.73 on, in float16 from 11.1 on, and
-# infinity / infinity is not a number. A network's scores do get that large. Subtracting the largest score m of the row
-# first,
+# Numbers in a computer end somewhere. In float32, exp(x) is infinity from x = 88.73 on, in float16 from 11.1 on,
+# and infinity / infinity is not a number. A network's scores do get that large. Subtracting the largest score m of
+# the row first,
 #
 # $$\text{softmax}(x)_i = \frac{e^{x_i-m}}{\sum_j e^{x_j-m}}, \qquad m = \max_j x_j,$$
 #
-# changes nothing in mathematics (the constant cancels) and everything on a computer: every exponential is at most 1, and
-# the largest one *is* 1, so the sum lies between 1 and the number of scores. It can neither overflow nor be zero.
+# changes nothing in mathematics (the constant cancels) and everything on a computer: every exponential is at most
+# 1, and the largest one *is* 1, so the sum lies between 1 and the number of scores. It can neither overflow nor be
+# zero.
 #
-# Below, a row (0, 1, 2) is moved upwards by c. Its softmax should not depend on c. What is the error of the formula as
-# it stands, and with the maximum taken off?
+# Below, a row (0, 1, 2) is moved upwards by c. Its softmax should not depend on c. What is the error of the formula
+# as it stands, and with the maximum taken off?
 
 # %%
 moves = np.linspace(-130, 130, 521)
@@ -100,9 +100,9 @@ check(2, softmax)
 # %% [markdown]
 # ## Attention
 #
-# Where do the scores come from? Each token makes three vectors by three matrices: a *query* q (what I look for), a *key*
-# k (what I am), and a *value* v (what I have to tell). The score of a pair is the dot product of one's query and the
-# other's key; the answer is the average of the values with the softmax of the scores as weights:
+# Where do the scores come from? Each token makes three vectors by three matrices: a *query* q (what I look for), a
+# *key* k (what I am), and a *value* v (what I have to tell). The score of a pair is the dot product of one's query
+# and the other's key; the answer is the average of the values with the softmax of the scores as weights:
 #
 # $$\text{attention}(q, k, v) = \text{softmax}\!\left(\frac{q\,k^{\mathsf T}}{\sqrt{D}}\right) v$$
 #
@@ -122,9 +122,10 @@ for D, (without, divided) in zip(sizes, largest, strict=True):
 assert largest[-1][0] > 0.8 and max(divided for _, divided in largest) < 0.2
 
 # %% [markdown]
-# On a photo: queries and keys of `tiny`'s last layer, one query token marked. The scores of one query with all keys,
-# laid out as the image, are a map, and its softmax is what that token attends to. Each *head* has a part of the channels
-# and asks a question of its own. (The layer's relative positions, lesson 4, are left out of these scores.)
+# On a photo: queries and keys of `tiny`'s last layer, one query token marked. The scores of one query with all
+# keys, laid out as the image, are a map, and its softmax is what that token attends to. Each *head* has a part of
+# the channels and asks a question of its own. (The layer's relative positions, lesson 4, are left out of these
+# scores.)
 
 # %%
 from pathlib import Path
@@ -181,8 +182,8 @@ check(2, attention)
 # %% [markdown]
 # ## The library's
 #
-# The reference is these two lines in NumPy ([attention.py](../../kernels/minisam_kernels/reference/attention.py)); the
-# network calls torch's fused version, which never keeps the L × S scores as a whole
+# The reference is these two lines in NumPy ([attention.py](../../kernels/minisam_kernels/reference/attention.py));
+# the network calls torch's fused version, which never keeps the L × S scores as a whole
 # ([attention.py](../../minisam/model/attention.py)). They agree.
 
 # %%
@@ -197,14 +198,14 @@ print("the fused version and the definition agree")
 # %% [markdown]
 # > **What the paper says, what the code does.** In the paper each of the decoder's self-attentions has a residual
 # > connection around it. In the released code the first one has none: its output *replaces* the tokens. Weights that
-# > were trained so only work so, and minisam does the same. The paper also has dropout of 0.1 in these attentions; the
-# > released code has none.
+# > were trained so only work so, and minisam does the same. The paper also has dropout of 0.1 in these attentions;
+# > the released code has none.
 #
 # ## Find the bug
 #
-# SAM encodes an image once and then answers many prompts. With several images in a batch, every prompt has to meet its
-# own image's tokens, so those are repeated, once for each prompt. A well-known library did it like this, and all its
-# tests passed. Mend it.
+# SAM encodes an image once and then answers many prompts. With several images in a batch, every prompt has to meet
+# its own image's tokens, so those are repeated, once for each prompt. A well-known library did it like this, and
+# all its tests passed. Mend it.
 
 
 # %%

@@ -37,7 +37,8 @@ WRONG = {
             {"return exponentials / row_sum": "return exponentials"},
         ),
         Mistake(
-            "The mean is subtracted. Any constant cancels, but only the maximum makes sure that no exponential exceeds 1.",
+            "The mean is subtracted. Any constant cancels, but only the maximum makes sure that no exponential "
+            "exceeds 1.",
             {ROW_MAX: "row_max = x.mean(axis=-1, keepdims=True)"},
         ),
         Mistake(

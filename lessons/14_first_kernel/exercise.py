@@ -9,8 +9,6 @@ from torch import Tensor
 @triton.jit
 def softmax_kernel(x_ptr, y_ptr, scale, N, BLOCK: tl.constexpr):
     """One program owns one row of N numbers; BLOCK is a power of two and at least N."""
-    row = tl.program_id(0)
-    columns = tl.arange(0, BLOCK)
 
 
 def softmax_rows(x: Tensor, scale: float) -> Tensor:

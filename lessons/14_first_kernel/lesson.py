@@ -3,8 +3,9 @@
 #
 # Minutes: 50. Builds on: 2. Runs on a CPU in Triton's interpreter, or on a GPU if there is one.
 #
-# You know softmax. You will write it for a GPU: see why one kernel beats five array operations, what a program, a block
-# and a mask are, look at which program touches which cell of memory, and mend an address that stood in a published kernel.
+# You know softmax. You will write it for a GPU: see why one kernel beats five array operations, what a program, a
+# block and a mask are, look at which program touches which cell of memory, and mend an address that stood in a
+# published kernel.
 
 # %%
 import triton
@@ -20,10 +21,10 @@ from minisam.lesson.page import check, np, plt, torch
 # that time can do some hundred operations on every number that arrives. Softmax does about five. So its time is the
 # number of bytes that move, and nothing else.
 #
-# Written as five array operations, every one reads its input from memory and writes its output back: the maximum (reads
-# N numbers of a row), the subtraction (N in, N out), the exponential (N in, N out), the sum (N in), the division (N in,
-# N out). That is 8 N numbers. Done in one kernel, a row is read once, all five happen on the chip, and it is written
-# once: 2 N. The arithmetic is the same, and the time a quarter.
+# Written as five array operations, every one reads its input from memory and writes its output back: the maximum
+# (reads N numbers of a row), the subtraction (N in, N out), the exponential (N in, N out), the sum (N in), the
+# division (N in, N out). That is 8 N numbers. Done in one kernel, a row is read once, all five happen on the chip,
+# and it is written once: 2 N. The arithmetic is the same, and the time a quarter.
 
 # %%
 steps = {"maximum": (1, 0), "subtract": (1, 1), "exp": (1, 1), "sum": (1, 0), "divide": (1, 1)}
@@ -46,9 +47,10 @@ print(
 # A *kernel* is a function that is started many times at once. Each start is a *program*; it asks for its number, and
 # from the number it knows which part of the work is its own. Programs cannot see each other, and run in any order.
 #
-# A program does not work number by number but on *blocks*: `tl.arange(0, BLOCK)` is a whole vector, and BLOCK has to be
-# a power of two, known when the kernel is compiled. Rows seldom have such a length, so the block is a little longer than
-# the row, and a *mask* says which of its lanes are real. A masked lane reads nothing and gets the value `other`.
+# A program does not work number by number but on *blocks*: `tl.arange(0, BLOCK)` is a whole vector, and BLOCK has
+# to be a power of two, known when the kernel is compiled. Rows seldom have such a length, so the block is a little
+# longer than the row, and a *mask* says which of its lanes are real. A masked lane reads nothing and gets the value
+# `other`.
 #
 # A pointer is an address; pointer plus vector is a vector of addresses. Memory has no rows: row r of an array of N
 # columns starts r·N numbers after the beginning. As a warm-up, a kernel that doubles each row:
@@ -74,10 +76,10 @@ print(y.cpu().numpy())
 # %% [markdown]
 # ## Which program touches which cell
 #
-# Left: the three programs and their lanes; the last three of each have no cell and are masked. Middle: what becomes of
-# that in memory, which is one long row. Without the mask program 0 would read into row 1, and the last one past the end,
-# where anything may lie. On the right, watched while they run in the interpreter, the programs of the library's softmax,
-# whose programs own sixteen rows each.
+# Left: the three programs and their lanes; the last three of each have no cell and are masked. Middle: what becomes
+# of that in memory, which is one long row. Without the mask program 0 would read into row 1, and the last one past
+# the end, where anything may lie. On the right, watched while they run in the interpreter, the programs of the
+# library's softmax, whose programs own sixteen rows each.
 
 # %%
 from minisam_kernels.lab.trace import trace_call
@@ -118,17 +120,15 @@ right.set(title="the library's, 40 × 24", xlabel="column", ylabel="row")
 # %% [markdown]
 # ## Your turn: softmax
 #
-# The kernel and its launch. Two questions to answer before you write: what should a masked lane hold so that it neither
-# wins the maximum nor adds to the sum? And how many programs are there? The check runs the cases of the library's own
-# kernel, between guard bands, and looks at the address of every lane that is not masked.
+# The kernel and its launch. Two questions to answer before you write: what should a masked lane hold so that it
+# neither wins the maximum nor adds to the sum? And how many programs are there? The check runs the cases of the
+# library's own kernel, between guard bands, and looks at the address of every lane that is not masked.
 
 
 # %%
 @triton.jit
 def softmax_kernel(x_ptr, y_ptr, scale, N, BLOCK: tl.constexpr):
     """One program owns one row of N numbers; BLOCK is a power of two and at least N."""
-    row = tl.program_id(0)
-    columns = tl.arange(0, BLOCK)
 
 
 def softmax_rows(x: Tensor, scale: float) -> Tensor:
@@ -139,14 +139,14 @@ def softmax_rows(x: Tensor, scale: float) -> Tensor:
 check(14, softmax_rows)
 
 # %% [markdown]
-# In a terminal, `minisam lesson check 14`; and `minisam kernel check lesson_14.py:softmax_rows --like softmax` holds it to
-# all that the library's kernels are held to, in float16 too.
+# In a terminal, `minisam lesson check 14`; and `minisam kernel check lesson_14.py:softmax_rows --like softmax`
+# holds it to all that the library's kernels are held to, in float16 too.
 #
 # ## The library's
 #
 # [softmax.py](../../kernels/minisam_kernels/softmax.py) gives a program several rows where rows are short, because
-# starting a program costs something too; it computes in float32 whatever the type of the numbers; and it has a kernel for
-# the gradient.
+# starting a program costs something too; it computes in float32 whatever the type of the numbers; and it has a
+# kernel for the gradient.
 
 # %%
 x = torch.randn(5, 300, generator=torch.Generator().manual_seed(0)).to(x.device)
@@ -155,13 +155,13 @@ print("the library's kernel and torch agree")
 
 # %% [markdown]
 # > **What the paper says, what the code does.** The paper's encoder adds to the scores a bias that depends on how far
-# > apart two tokens are, and leaves its memory traffic to the framework. A well-known fast version of SAM fused it into
-# > attention with a kernel that takes one block of keys for one row of the image: the next exercise.
+# > apart two tokens are, and leaves its memory traffic to the framework. A well-known fast version of SAM fused it
+# > into attention with a kernel that takes one block of keys for one row of the image: the next exercise.
 #
 # ## Find the bug
 #
-# Key token j of a grid W wide sits in row j // W and column j % W. This kernel adds `rel_h` of the row and `rel_w` of the
-# column to every score. It passes every test on 16 columns. Mend it.
+# Key token j of a grid W wide sits in row j // W and column j % W. This kernel adds `rel_h` of the row and `rel_w`
+# of the column to every score. It passes every test on 16 columns. Mend it.
 
 
 # %%
@@ -192,7 +192,8 @@ check(14, add_bias)
 # %% [markdown]
 # ## What was left out
 #
-# What happens when a row does not fit into a block: lesson 15, where the maximum and the sum are kept up to date piece by
-# piece, and softmax and the product with v become one kernel. Warps, registers and the compiler, which turn a program
-# into 32 threads at a time: lesson 19. And the interpreter is not a GPU: it runs programs one after the other, so it never
-# shows that two of them write one cell, and it computes bfloat16 wrongly, which is why it is refused there.
+# What happens when a row does not fit into a block: lesson 15, where the maximum and the sum are kept up to date
+# piece by piece, and softmax and the product with v become one kernel. Warps, registers and the compiler, which
+# turn a program into 32 threads at a time: lesson 19. And the interpreter is not a GPU: it runs programs one after
+# the other, so it never shows that two of them write one cell, and it computes bfloat16 wrongly, which is why it is
+# refused there.

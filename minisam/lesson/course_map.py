@@ -20,7 +20,7 @@ from minisam.lesson.find import FOLDER, lessons
 
 PARTS = {1: "I  The network", 2: "II  Training", 3: "III  Kernels"}
 COLORS = {1: "#1e90ff", 2: "#2e8b57", 3: "#d2691e"}
-STEP, WIDTH, HEIGHT = 2.8, 2.2, 0.62
+STEP, WIDTH, HEIGHT = 3.1, 2.6, 0.66
 START, END = "<!-- lessons -->\n", "<!-- /lessons -->"
 
 
@@ -97,7 +97,7 @@ def save_map(file: BinaryIO, found: list[Stop]) -> None:
             taken[column] = taken.get(column, 0) + 1
         rows[part] = lowest
         lowest -= max(taken.values(), default=1) + 0.6
-    figure = Figure(figsize=(15, 0.72 * -lowest + 0.5))
+    figure = Figure(figsize=(15.5, 0.72 * -lowest + 0.5))
     axes = figure.add_axes((0.01, 0.01, 0.98, 0.98))
     for stop in found:
         x, y = places[stop.number]
@@ -107,7 +107,7 @@ def save_map(file: BinaryIO, found: list[Stop]) -> None:
             arrow = {"arrowstyle": "-|>", "color": "#999999", "shrinkA": 0, "shrinkB": 0, "lw": 1.0}
             axes.annotate("", (x - WIDTH / 2, y), start, arrowprops=arrow, zorder=1)
     for part, y in rows.items():
-        axes.text(-1.1, y + 0.5, PARTS[part], fontsize=12, weight="bold", color=COLORS[part])
+        axes.text(-1.3, y + 0.5, PARTS[part], fontsize=12, weight="bold", color=COLORS[part])
     axes.set_xlim(-1.4, STEP * max(depth.values()) + 1.4)
     axes.set_ylim(lowest + 0.9, 0.8)
     axes.set_axis_off()
@@ -128,4 +128,4 @@ def draw_stop(axes: Axes, stop: Stop, x: float, y: float) -> None:
     axes.add_patch(box)
     label = f"{stop.number}  {stop.title}" + ("" if written else "\n(planned)")
     style = {"color": "white", "weight": "bold"} if written else {"color": "#777777"}
-    axes.text(x, y, label, ha="center", va="center", fontsize=9.5, zorder=3, **style)
+    axes.text(x, y, label, ha="center", va="center", fontsize=9, zorder=3, **style)
