@@ -60,8 +60,8 @@ WRONG = {
     ],
     "add_bias": [
         Mistake(
-            "The bug is still there: token // BLOCK is the number of the block. It is the grid's row only if the grid is "
-            "as wide as a block; the row of a token is token // W.",
+            "The bug is still there: token // BLOCK is the number of the block. It is the grid's row only if the "
+            "grid is as wide as a block; the row of a token is token // W.",
             {"key_row = token // W": "key_row = token // BLOCK"},
         ),
         Mistake(
