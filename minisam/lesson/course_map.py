@@ -128,4 +128,4 @@ def draw_stop(axes: Axes, stop: Stop, x: float, y: float) -> None:
     axes.add_patch(box)
     label = f"{stop.number}  {stop.title}" + ("" if written else "\n(planned)")
     color, weight = ("white", "bold") if written else ("#777777", "normal")
-    axes.text(x, y, label, ha="center", va="center", fontsize=9, zorder=3, color=color, weight=weight)
+    axes.text(x, y, label, ha="center", va="center", fontsize=8.5, zorder=3, color=color, weight=weight)

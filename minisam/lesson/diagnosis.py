@@ -1,7 +1,7 @@
 """From a wrong result to words that help.
 
 First the catalogue: a function that does on every case what a catalogued wrong answer does stands for the same
-misunderstanding.  Then the marks that every such result bears: one number everywhere, an input handed back, axes
+misunderstanding; failing that, one that does the same up to the first failure.  Then the marks that every such result bears: one number everywhere, an input handed back, axes
 exchanged, a factor, the right numbers in wrong places, infinity.  At last the exercise's own first hint.
 """
 
@@ -29,10 +29,12 @@ def diagnose(
     solution: str,
 ) -> str:
     """One or two sentences."""
+    until_now = cases[: cases.index(case)]
     return (
         catalogued(exercise, function, answer, case, cases, mistakes, solution)
+        or catalogued(exercise, function, answer, case, until_now, mistakes, solution)
         or symptom(answer, wanted, case)
-        or exercise.hints[0]
+        or f"Nothing that is seen often. {exercise.hints[0]}"
     )
 
 
@@ -45,7 +47,7 @@ def catalogued(
     mistakes: Sequence[Mistake],
     solution: str,
 ) -> str:
-    """What the catalogue says of the wrong answer that agrees on every case, the failed one first."""
+    """What the catalogue says of a wrong answer that agrees on the failed case and on all `cases`."""
     learners: dict[str, Attempt] = {case.name: answer}
     order = [case, *(other for other in cases if other is not case)]
     for mistake in mistakes:
@@ -67,7 +69,7 @@ def symptom(answer: Attempt, wanted: np.ndarray, case: Case) -> str:
     """What can be told from one result without knowing the exercise; empty if nothing can."""
     got = answer.value
     if got is None:
-        return ""
+        return _why_it_stops(answer.error)
     for name, array in case.inputs.items():
         if got.size == array.size and np.array_equal(got.ravel(), array.astype(np.float32).ravel()):
             return f"The input {name} comes back unchanged."
@@ -95,6 +97,19 @@ def symptom(answer: Attempt, wanted: np.ndarray, case: Case) -> str:
     if _close(np.sort(got, axis=None), np.sort(wanted, axis=None)):
         return (
             "The right numbers are all there, in wrong places: look at the order of axes and of flattening."
+        )
+    return ""
+
+
+def _why_it_stops(error: str) -> str:
+    if "outside its tensors" in error:
+        return (
+            "Some lane points beyond your tensors: look at the address and the mask of each load and store."
+        )
+    if any(words in error for words in ("broadcast", "size of tensor", "matmul", "mat1 and mat2", "reshape")):
+        return (
+            "Two shapes do not fit together: print them just before the line that stops. An axis of size 1, as "
+            "[:, None] gives, stretches to any size."
         )
     return ""
 

@@ -40,6 +40,7 @@ OUTER = Exercise("outer", "an outer product", outer_cases, outer, ("Give a and b
         (lambda a, b: np.full((len(a), len(b)), 7, np.float32), "Every value is 7"),
         (lambda a, b: outer(a, b) / 0 * 0, "not finite"),
         (lambda a, b: outer(a, b) ** 2, "Give a and b an axis each."),
+        (lambda a, b: outer(a, b) + np.zeros((7, 7, 7)), "Two shapes do not fit together"),
         (lambda a, b: outer(a, b)[None], "has 3 axes and should have 2"),
     ],
 )
@@ -81,6 +82,25 @@ def test_the_first_failure_is_the_first_wrong_value_of_the_first_wrong_case():
     assert failure.got == pytest.approx(failure.expected + 1)
     printed = "\n".join(explain(report))
     assert "right   small, wide" in printed and "[1, 2]: expected" in printed and "2 of 12 values" in printed
+
+
+def test_of_two_mistakes_at_once_the_one_that_shows_first_is_told():
+    chapter = lesson(2)
+    exercise, mistakes = chapter.exercises["softmax"], chapter.mistakes["softmax"]
+
+    def function(x):  # no maximum, and no sum
+        return np.exp(x)
+
+    report = check_answer(exercise, function, mistakes, chapter.solution)
+    assert report.failure is not None and report.failure.index == (0, 0)
+
+    def also_wrong_in_wide_rows(x):
+        y = np.exp(x - x.max(axis=0, keepdims=True))
+        y = y / y.sum(axis=0, keepdims=True)
+        return y if x.shape[1] < 1000 else 2 * y
+
+    report = check_answer(exercise, also_wrong_in_wide_rows, mistakes, chapter.solution)
+    assert report.failure is not None and "down the columns" in report.failure.hint
 
 
 def test_nothing_is_made_up_about_a_result_without_marks():
