@@ -165,7 +165,7 @@ for axes in (left, middle, right):
 #
 # Before the patches are cut, an image is made ready: normalised by the mean and standard deviation of each colour,
 # and padded to a square, for the network takes squares. This function has the right shape, no error, and nearly the
-# right numbers; it stands in more than one reimplementation of SAM. Mend it. (Ask: which colour does the network
+# right numbers, which is why it is easy to write and hard to see. Mend it. (Ask: which colour does the network
 # see in the padding?)
 
 

@@ -86,7 +86,7 @@ assert not np.isnan(errors(reference, np.float16)).any()
 #
 # ## Your turn: softmax
 #
-# For every row of x. The cases have scores around +300 and −300, rows of equal scores, and rows that one score rules.
+# For every row of x. The cases have scores around +200 and −200, rows of equal scores, and rows that one score rules.
 
 
 # %%
@@ -204,8 +204,8 @@ print("the fused version and the definition agree")
 # ## Find the bug
 #
 # SAM encodes an image once and then answers many prompts. With several images in a batch, every prompt has to meet
-# its own image's tokens, so those are repeated, once for each prompt. A well-known library did it like this, and
-# all its tests passed. Mend it.
+# its own image's tokens, so those are repeated, once for each prompt. A well-known library once
+# repeated them like this; with one image, or one prompt, there is nothing to notice. Mend it.
 
 
 # %%

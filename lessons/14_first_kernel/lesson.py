@@ -29,12 +29,8 @@ from minisam.lesson.page import check, np, plt, torch
 # %%
 steps = {"maximum": (1, 0), "subtract": (1, 1), "exp": (1, 1), "sum": (1, 0), "divide": (1, 1)}
 apart, fused = sum(read + write for read, write in steps.values()), 2
-rows, N, width, rate = (
-    12 * 4096,
-    4096,
-    2,
-    3.35e12,
-)  # a layer of ViT-B's global attention, in float16, on an H100
+rows, N, width = 12 * 4096, 4096, 2  # one of ViT-B's global attentions, in float16
+rate = 3.35e12  # bytes a second, an H100
 milliseconds = [1e3 * count * rows * N * width / rate for count in (apart, fused)]
 assert apart == 8 and 0.9 < milliseconds[0] < 1.0 and 0.2 < milliseconds[1] < 0.3
 print(

@@ -1,8 +1,9 @@
 """From a wrong result to words that help.
 
 First the catalogue: a function that does on every case what a catalogued wrong answer does stands for the same
-misunderstanding; failing that, one that does the same up to the first failure.  Then the marks that every such result bears: one number everywhere, an input handed back, axes
-exchanged, a factor, the right numbers in wrong places, infinity.  At last the exercise's own first hint.
+misunderstanding; failing that, one that does the same up to the first failure.  Then the marks that every such result
+bears: one number everywhere, an input handed back, axes exchanged, a factor, the right numbers in wrong places,
+infinity.  At last the exercise's own first hint.
 """
 
 from __future__ import annotations
