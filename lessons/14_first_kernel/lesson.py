@@ -102,15 +102,15 @@ middle.axvline(15, color="black", linewidth=1.5)
 middle.text(15.2, 0.45, "not\nyours", va="center", fontsize=8)
 middle.set(xlim=(-0.4, 18.4), ylim=(2.7, -0.3), xlabel="number in memory", yticks=[])
 middle.set_title("memory; hatched: where masked lanes point")
-if not torch.cuda.is_available():
+owner = np.repeat(np.arange(40)[:, None] // 16, 24, axis=1)  # what is expected
+if not torch.cuda.is_available():  # what is seen: a GPU's programs cannot be watched
     (launch,) = trace_call(library, {"x": np.zeros((40, 24))}, backward=False, scale=1.0)
-    owner = np.full(40 * 24, np.nan)
-    for (program, _, _), cells in launch.tensors[0].reads.items():
-        owner[cells] = program
-    right.imshow(owner.reshape(40, 24), cmap="tab10", vmin=0, vmax=9, aspect="auto", alpha=0.75)
-    for program, middle_row in enumerate((7.5, 23.5, 35.5)):
-        right.text(11.5, middle_row, f"program {program}", ha="center", va="center")
-    assert launch.grid == (3,) and not np.isnan(owner).any()
+    for (program, _, _), seen in launch.tensors[0].reads.items():
+        assert (seen.reshape(40, 24) == (owner == program)).all()
+    assert launch.grid == (3,)
+right.imshow(owner, cmap="tab10", vmin=0, vmax=9, aspect="auto", alpha=0.75)
+for program, middle_row in enumerate((7.5, 23.5, 35.5)):
+    right.text(11.5, middle_row, f"program {program}", ha="center", va="center")
 right.set(title="the library's, 40 × 24", xlabel="column", ylabel="row")
 
 # %% [markdown]
