@@ -32,3 +32,9 @@ class KernelFileError(MinisamError, ValueError):
     """The file that should hold somebody's kernel cannot be loaded."""
 
     exit_code = 3
+
+
+class AnswerError(MinisamError, ValueError):
+    """The file that should hold the answers to a lesson's exercises cannot be run."""
+
+    exit_code = 3

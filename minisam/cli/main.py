@@ -21,6 +21,7 @@ COMMANDS = {
     "data": "look at PartWorld",
     "bench": "measure speed and memory, side by side with the original",
     "kernel": "check, inspect, time and draw GPU kernels, with or without a GPU",
+    "lesson": "the course: read, do the exercises, have them checked",
     "doctor": "say what this machine has and what is missing",
 }
 

@@ -1,0 +1,147 @@
+"""`minisam lesson`: the course.
+
+list                    the lessons there are
+open N                  where to read it, and a file of your own for its exercises: lesson_NN.py
+check N [FILE]          your answers: what is right, and for the first that is wrong, where and why
+hint N [EXERCISE]       a hint; --number 2 for the next one
+solution N              the solutions
+build [N]               notebook, page and figures from lesson.py, for those who write lessons
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+from minisam.errors import AnswerError, MinisamError
+
+WRONG = 4
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions.add_parser("list", help="the lessons there are")
+    opened = actions.add_parser("open", help="where to read it, and a file of your own for its exercises")
+    check = actions.add_parser("check", help="your answers: what is right, what is wrong, and why")
+    hint = actions.add_parser("hint", help="a hint for an exercise")
+    solution = actions.add_parser("solution", help="print the solutions")
+    build = actions.add_parser("build", help="make notebook, page and figures from lesson.py")
+    for action in (opened, check, hint, solution):
+        action.add_argument("lesson", type=int, metavar="N")
+    build.add_argument("lesson", type=int, metavar="N", nargs="?", help="default: all of them, and the map")
+    opened.add_argument("-o", "--out", type=Path, metavar="FILE", help="default: lesson_NN.py")
+    check.add_argument("file", type=Path, metavar="FILE", nargs="?", help="default: lesson_NN.py")
+    check.add_argument("--exercise", metavar="NAME", help="only this one")
+    check.add_argument("--json", action="store_true", help="print JSON")
+    hint.add_argument("exercise", nargs="?", metavar="EXERCISE", help="default: the first")
+    hint.add_argument("--number", type=int, default=1, metavar="K", help="the K-th hint (default: 1)")
+    for action in actions.choices.values():
+        action.add_argument("--debug", action="store_true", help="show the full trace of an error")
+
+
+def run(args: argparse.Namespace) -> int:
+    from minisam.lesson.settle import settle_where_kernels_run
+
+    settle_where_kernels_run(os.environ)
+    return {
+        "list": run_list,
+        "open": run_open,
+        "check": run_check,
+        "hint": run_hint,
+        "solution": run_solution,
+        "build": run_build,
+    }[args.action](args)
+
+
+def run_list(args: argparse.Namespace) -> int:
+    from minisam.lesson.find import lessons
+
+    for lesson in lessons():
+        print(f"{lesson.number:2}  {lesson.title}, {lesson.minutes} minutes")
+    return 0
+
+
+def run_open(args: argparse.Namespace) -> int:
+    from minisam.lesson.find import lesson
+
+    chosen, out = lesson(args.lesson), args.out or answers_file(args.lesson)
+    print(f"read  {chosen.folder / 'README.md'}")
+    print(f"  or  {chosen.folder / 'lesson.ipynb'}")
+    if out.exists():
+        print(f"your answers are in {out}; it is left as it is")
+    else:
+        shutil.copyfile(chosen.folder / "exercise.py", out)
+        print(f"write {out}, then: minisam lesson check {chosen.number}" + (f" {out}" if args.out else ""))
+    return 0
+
+
+def run_check(args: argparse.Namespace) -> int:
+    from minisam.lesson.check import check_answer, explain
+    from minisam.lesson.find import lesson
+    from minisam.lesson.source import function_in, run_file
+
+    chosen = lesson(args.lesson)
+    file = args.file or answers_file(args.lesson)
+    if not file.is_file():
+        raise AnswerError(f"there is no file {file}; `minisam lesson open {chosen.number}` makes one")
+    names = [args.exercise] if args.exercise else list(chosen.exercises)
+    for name in names:
+        exercise_named(chosen, name)
+    module = run_file(file)
+    reports = []
+    for name in names:
+        exercise, mistakes = chosen.exercises[name], chosen.mistakes[name]
+        reports.append(check_answer(exercise, function_in(module, name), mistakes, chosen.solution))
+    right = sum(report.ok for report in reports)
+    if args.json:
+        print(json.dumps([{**asdict(report), "ok": report.ok} for report in reports], indent=1))
+    else:
+        for report in reports:
+            print("\n".join(explain(report)))
+        print(f"{right} of {len(reports)} exercises are right")
+    return 0 if right == len(reports) else WRONG
+
+
+def run_hint(args: argparse.Namespace) -> int:
+    from minisam.lesson.find import lesson
+
+    chosen = lesson(args.lesson)
+    exercise = exercise_named(chosen, args.exercise or next(iter(chosen.exercises)))
+    number = min(max(args.number, 1), len(exercise.hints))
+    print(f"{exercise.name}, hint {number} of {len(exercise.hints)}: {exercise.hints[number - 1]}")
+    return 0
+
+
+def run_solution(args: argparse.Namespace) -> int:
+    from minisam.lesson.find import lesson
+
+    print(lesson(args.lesson).solution, end="")
+    return 0
+
+
+def run_build(args: argparse.Namespace) -> int:
+    from minisam.lesson.build import build
+    from minisam.lesson.course_map import build_map
+    from minisam.lesson.find import lesson, lessons
+
+    for chosen in [lesson(args.lesson)] if args.lesson is not None else lessons():
+        print("\n".join(str(path) for path in build(chosen)))
+    if args.lesson is None:
+        print("\n".join(str(path) for path in build_map()))
+    return 0
+
+
+def answers_file(number: int) -> Path:
+    return Path(f"lesson_{number:02}.py")
+
+
+def exercise_named(lesson, name: str):
+    """Raises MinisamError with the names that there are."""
+    if name not in lesson.exercises:
+        have = ", ".join(lesson.exercises)
+        raise MinisamError(f"lesson {lesson.number} has no exercise {name!r}; it has {have}")
+    return lesson.exercises[name]

@@ -1,0 +1,103 @@
+"""From one run of lesson.py: lesson.ipynb, with outputs, and README.md, with figures as files.
+
+No Jupyter is needed: a notebook is JSON.  It carries the SHA-256 of the lesson.py that it was made of, and the same
+run gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from minisam.files import write_atomically
+from minisam.lesson.find import Lesson
+from minisam.lesson.run import Ran, run_lesson
+
+LARGEST_NOTEBOOK = 300_000
+
+
+def build(lesson: Lesson) -> list[Path]:
+    """Write what is generated of a lesson; the files that were written."""
+    ran = run_lesson(lesson.folder / "lesson.py")
+    written = {lesson.folder / name: data for name, data in generated(lesson, ran).items()}
+    (lesson.folder / "figures").mkdir(exist_ok=True)
+    for old in (lesson.folder / "figures").glob("*.png"):
+        if old not in written:
+            old.unlink()
+    for path, data in written.items():
+        write_atomically(path, lambda file, data=data: file.write(data))
+    return list(written)
+
+
+def generated(lesson: Lesson, ran: list[Ran]) -> dict[str, bytes]:
+    """The content of every generated file, by its path in the lesson's folder."""
+    figures = [figure for item in ran for figure in item.figures]
+    files = {figure_name(number): figure for number, figure in enumerate(figures, 1)}
+    files["README.md"] = readme(lesson, ran).encode()
+    files["lesson.ipynb"] = notebook(lesson, ran).encode()
+    return files
+
+
+def figure_name(number: int) -> str:
+    return f"figures/{number}.png"
+
+
+def fingerprint(lesson: Lesson) -> str:
+    return hashlib.sha256(lesson.text.encode()).hexdigest()
+
+
+def readme(lesson: Lesson, ran: list[Ran]) -> str:
+    """The lesson as a page: text, code, what it printed, figures; the solutions folded away at the end."""
+    parts = [f"<!-- Made of lesson.py by `minisam lesson build {lesson.number}`; edit that file. -->"]
+    number = 0
+    for item in ran:
+        parts.append(item.cell.source if item.cell.kind == "markdown" else fence(item.cell.source, "python"))
+        if item.printed:
+            parts.append(fence(item.printed.rstrip("\n"), "text"))
+        for _ in item.figures:
+            number += 1
+            parts.append(f"![Figure {number}]({figure_name(number)})")
+    solutions = fence(lesson.solution.rstrip("\n"), "python")
+    parts.append(f"<details><summary>Solutions</summary>\n\n{solutions}\n\n</details>")
+    return "\n\n".join(parts) + "\n"
+
+
+def fence(text: str, language: str) -> str:
+    return f"```{language}\n{text}\n```"
+
+
+def notebook(lesson: Lesson, ran: list[Ran]) -> str:
+    """The lesson as a notebook, format 4.5."""
+    content = {
+        "cells": [notebook_cell(number, item) for number, item in enumerate(ran)],
+        "metadata": {
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"},
+            "minisam": {"source": "lesson.py", "sha256": fingerprint(lesson)},
+        },
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def notebook_cell(number: int, item: Ran) -> dict[str, Any]:
+    cell: dict[str, Any] = {
+        "id": f"cell-{number}",
+        "cell_type": item.cell.kind,
+        "metadata": {},
+        "source": item.cell.source.splitlines(keepends=True),
+    }
+    if item.cell.kind == "markdown":
+        return cell
+    outputs: list[dict[str, Any]] = []
+    if item.printed:
+        text = item.printed.splitlines(keepends=True)
+        outputs.append({"output_type": "stream", "name": "stdout", "text": text})
+    for figure in item.figures:
+        data = {"image/png": base64.b64encode(figure).decode(), "text/plain": ["<Figure>"]}
+        outputs.append({"output_type": "display_data", "data": data, "metadata": {}})
+    return {**cell, "execution_count": None, "outputs": outputs}

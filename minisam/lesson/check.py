@@ -1,0 +1,116 @@
+"""Is an answer right?  It is held to the project's reference on the project's cases; the first failure is explained.
+
+What counts as right is the kernels' error rule: at most twice the error that the reference itself makes in float32,
+measured against float64 (minisam_kernels/lab/error_rule.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from minisam.lesson.diagnosis import diagnose
+from minisam.lesson.exercise import Attempt, Exercise, NotWrittenError, attempt
+from minisam.lesson.mistakes import Mistake
+from minisam_kernels.cases import Case
+from minisam_kernels.lab.error_rule import compare
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The first case that went wrong, what is wrong there, and what may be behind it."""
+
+    case: str
+    inputs: str
+    what: str
+    hint: str
+    shape: tuple[int, ...] = ()
+    index: tuple[int, ...] | None = None
+    expected: float | None = None
+    got: float | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """How far an answer came."""
+
+    exercise: str
+    written: bool
+    passed: tuple[str, ...]
+    total: int
+    failure: Failure | None = None
+
+    @property
+    def ok(self) -> bool:
+        return self.written and self.failure is None
+
+
+def check_answer(
+    exercise: Exercise,
+    function: Callable[..., Any],
+    mistakes: Sequence[Mistake] = (),
+    solution: str = "",
+) -> Report:
+    """Run a function on the exercise's cases, up to the first that it gets wrong."""
+    cases = [case.rounded(torch.float32) for case in exercise.cases()]
+    passed: list[str] = []
+    for case in cases:
+        try:
+            answer = attempt(exercise, function, case)
+        except NotWrittenError:
+            return Report(exercise.name, False, tuple(passed), len(cases))
+        wanted = exercise.reference(**case.inputs, **case.constants)
+        what, place = fault(exercise, answer, wanted, case)
+        if what:
+            hint = diagnose(exercise, function, answer, wanted, case, cases, mistakes, solution)
+            inputs = ", ".join(f"{name} {list(array.shape)}" for name, array in case.inputs.items())
+            failure = Failure(case.name, inputs, what, hint, wanted.shape, **place)
+            return Report(exercise.name, True, tuple(passed), len(cases), failure)
+        passed.append(case.name)
+    return Report(exercise.name, True, tuple(passed), len(cases))
+
+
+def fault(exercise: Exercise, answer: Attempt, wanted: np.ndarray, case: Case) -> tuple[str, dict[str, Any]]:
+    """What is wrong with an answer, in words, and where; empty if nothing is."""
+    if answer.value is None:
+        return answer.error, {}
+    got = answer.value
+    if got.shape != wanted.shape:
+        return f"the shape is {list(got.shape)}, expected {list(wanted.shape)}", {}
+    if got.dtype != np.float32:
+        return f"it returns {got.dtype} for float32 inputs", {}
+    small = {name: array.astype(np.float32) for name, array in case.inputs.items()}
+    with np.errstate(all="ignore"):
+        same_precision = torch.from_numpy(np.asarray(exercise.reference(**small, **case.constants)))
+    verdict = compare("output", torch.from_numpy(np.array(got)), wanted, same_precision)
+    if verdict.ok:
+        return "", {}
+    off = np.where(np.isfinite(got), np.abs(got - wanted), np.inf)
+    bad = off > verdict.allowed
+    index = tuple(int(i) for i in np.argwhere(bad)[0]) if bad.any() else verdict.where
+    place = {"index": index, "expected": float(wanted[index]), "got": float(got[index])}
+    what = (
+        f"output {list(wanted.shape)}: {int(bad.sum())} of {wanted.size} values are wrong, the first at "
+        f"{list(index)}: expected {place['expected']:.6g}, got {place['got']:.6g}"
+    )
+    return what, place
+
+
+def explain(report: Report) -> Iterator[str]:
+    """The report for people."""
+    name = report.exercise
+    if not report.written:
+        yield f"{name}: not written yet (it raises NotImplementedError)"
+    elif report.failure is None:
+        yield f"{name}: right, {report.total} of {report.total} cases: {', '.join(report.passed)}"
+    else:
+        failure = report.failure
+        yield f"{name}: wrong"
+        yield f"  right   {', '.join(report.passed) or 'no case before it'}"
+        yield f"  case    {failure.case!r}, with {failure.inputs}"
+        yield f"  found   {failure.what}"
+        yield f"  hint    {failure.hint}"

@@ -1,0 +1,131 @@
+"""The map of the course: what builds on what, as a graph and as a table.
+
+lessons/planned.json has the whole course.  A lesson is drawn as written when its folder is there; what it builds on
+then comes from the lesson itself.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from minisam.files import write_atomically
+from minisam.lesson.find import FOLDER, lessons
+
+PARTS = {1: "I  The network", 2: "II  Training", 3: "III  Kernels"}
+COLORS = {1: "#1e90ff", 2: "#2e8b57", 3: "#d2691e"}
+STEP, WIDTH, HEIGHT = 3.1, 2.6, 0.66
+START, END = "<!-- lessons -->\n", "<!-- /lessons -->"
+
+
+@dataclass(frozen=True)
+class Stop:
+    """One lesson on the map; `folder` is empty while it is only planned."""
+
+    number: int
+    part: int
+    title: str
+    builds_on: tuple[int, ...]
+    folder: str = ""
+    minutes: int = 0
+
+
+def stops(folder: Path = FOLDER) -> list[Stop]:
+    """Every lesson of the course, by number."""
+    written = {lesson.number: lesson for lesson in lessons(folder)}
+    found = []
+    for entry in json.loads((folder / "planned.json").read_text(encoding="utf-8")):
+        number, part, title = entry["number"], entry["part"], entry["title"]
+        lesson = written.pop(number, None)
+        if lesson is None:
+            found.append(Stop(number, part, title, tuple(entry["builds_on"])))
+        else:
+            found.append(Stop(number, part, title, lesson.builds_on, lesson.folder.name, lesson.minutes))
+    found += [Stop(n, 3, x.title, x.builds_on, x.folder.name, x.minutes) for n, x in written.items()]
+    return sorted(found, key=lambda stop: stop.number)
+
+
+def build_map(folder: Path = FOLDER) -> list[Path]:
+    """Write lessons/map.png and the table in lessons/README.md."""
+    found = stops(folder)
+    readme, picture = folder / "README.md", folder / "map.png"
+    text = with_table(readme.read_text(encoding="utf-8"), found)
+    write_atomically(readme, lambda file: file.write(text.encode()))
+    write_atomically(picture, lambda file: save_map(file, found))
+    return [readme, picture]
+
+
+def with_table(text: str, found: list[Stop]) -> str:
+    """The page with the table of written lessons between its marks."""
+    before, rest = text.split(START)
+    return before + START + table(found) + END + rest.split(END)[1]
+
+
+def table(found: list[Stop]) -> str:
+    rows = ["| lesson | minutes | builds on |", "|---|---|---|"]
+    for stop in found:
+        if stop.folder:
+            needs = ", ".join(map(str, stop.builds_on)) or "nothing"
+            rows.append(
+                f"| [{stop.number} · {stop.title}]({stop.folder}/README.md) | {stop.minutes} | {needs} |"
+            )
+    return "\n".join(rows) + "\n"
+
+
+def columns(found: list[Stop]) -> dict[int, int]:
+    """How many lessons lie between a lesson and the start, on the longest way."""
+    depth: dict[int, int] = {}
+    for stop in found:
+        depth[stop.number] = max((depth.get(number, 0) + 1 for number in stop.builds_on), default=0)
+    return depth
+
+
+def save_map(file: BinaryIO, found: list[Stop]) -> None:
+    """A box for each lesson, filled if it is written, and an arrow from what it builds on."""
+    depth, places, lowest, rows = columns(found), {}, 0.0, {}
+    for part in PARTS:
+        taken: dict[int, int] = {}
+        for stop in (stop for stop in found if stop.part == part):
+            column = depth[stop.number]
+            places[stop.number] = (STEP * column, lowest - taken.get(column, 0))
+            taken[column] = taken.get(column, 0) + 1
+        rows[part] = lowest
+        lowest -= max(taken.values(), default=1) + 0.6
+    figure = Figure(figsize=(15.5, 0.72 * -lowest + 0.5))
+    axes = figure.add_axes((0.01, 0.01, 0.98, 0.98))
+    for stop in found:
+        x, y = places[stop.number]
+        draw_stop(axes, stop, x, y)
+        for number in stop.builds_on:
+            start = (places[number][0] + WIDTH / 2, places[number][1])
+            arrow = {"arrowstyle": "-|>", "color": "#999999", "shrinkA": 0, "shrinkB": 0, "lw": 1.0}
+            axes.annotate("", (x - WIDTH / 2, y), start, arrowprops=arrow, zorder=1)
+    for part, y in rows.items():
+        axes.text(-1.3, y + 0.5, PARTS[part], fontsize=12, weight="bold", color=COLORS[part])
+    axes.set_xlim(-1.4, STEP * max(depth.values()) + 1.4)
+    axes.set_ylim(lowest + 0.9, 0.8)
+    axes.set_axis_off()
+    figure.savefig(file, format="png", dpi=100, metadata={"Software": None})
+
+
+def draw_stop(axes: Axes, stop: Stop, x: float, y: float) -> None:
+    color, written = COLORS[stop.part], bool(stop.folder)
+    box = Rectangle(
+        (x - WIDTH / 2, y - HEIGHT / 2),
+        WIDTH,
+        HEIGHT,
+        facecolor=color if written else "white",
+        edgecolor=color,
+        linestyle="-" if written else "--",
+        zorder=2,
+    )
+    axes.add_patch(box)
+    label = f"{stop.number}  {stop.title}" + ("" if written else "\n(planned)")
+    color, weight = ("white", "bold") if written else ("#777777", "normal")
+    axes.text(x, y, label, ha="center", va="center", fontsize=8.5, zorder=3, color=color, weight=weight)

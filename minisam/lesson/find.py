@@ -1,0 +1,86 @@
+"""A lesson is a folder lessons/NN_<name> with lesson.py, exercise.py, solution.py, wrong.py and checks.py.
+
+Whatever has these files is a lesson: there is no list to add it to.  Its first cell holds what the map needs,
+"# Lesson 1 · title", "Minutes: 45." and "Builds on: 01, 02." or "Builds on: nothing."
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from minisam.errors import MinisamError
+from minisam.lesson.exercise import Exercise
+from minisam.lesson.mistakes import Mistake
+from minisam.lesson.source import run_file
+
+FOLDER = Path(__file__).resolve().parents[2] / "lessons"
+FILES = ("lesson.py", "exercise.py", "solution.py", "wrong.py", "checks.py")
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One folder."""
+
+    folder: Path
+
+    @property
+    def number(self) -> int:
+        return int(self.folder.name[:2])
+
+    @property
+    def name(self) -> str:
+        return self.folder.name[3:]
+
+    @cached_property
+    def text(self) -> str:
+        return (self.folder / "lesson.py").read_text(encoding="utf-8")
+
+    @property
+    def title(self) -> str:
+        return self._fact(r"# Lesson \d+ · (.+)")
+
+    @property
+    def minutes(self) -> int:
+        return int(self._fact(r"Minutes: (\d+)"))
+
+    @property
+    def builds_on(self) -> tuple[int, ...]:
+        return tuple(int(number) for number in re.findall(r"\d+", self._fact(r"Builds on: ([^.]*)\.")))
+
+    def _fact(self, pattern: str) -> str:
+        found = re.search(pattern, self.text)
+        if found is None:
+            raise MinisamError(f"{self.folder / 'lesson.py'}: no line that matches {pattern!r}")
+        return found[1]
+
+    @cached_property
+    def exercises(self) -> dict[str, Exercise]:
+        """By name, in the order in which the lesson comes to them."""
+        return {exercise.name: exercise for exercise in run_file(self.folder / "checks.py").EXERCISES}
+
+    @cached_property
+    def solution(self) -> str:
+        return (self.folder / "solution.py").read_text(encoding="utf-8")
+
+    @cached_property
+    def mistakes(self) -> dict[str, list[Mistake]]:
+        """Catalogued wrong answers, by exercise."""
+        return run_file(self.folder / "wrong.py").WRONG
+
+
+def lessons(folder: Path = FOLDER) -> list[Lesson]:
+    """Every lesson there is, by number."""
+    found = sorted(folder.glob("[0-9][0-9]_*"))
+    return [Lesson(path) for path in found if all((path / file).is_file() for file in FILES)]
+
+
+def lesson(number: int, folder: Path = FOLDER) -> Lesson:
+    """The lesson of that number. Raises MinisamError if it is not written."""
+    found = {item.number: item for item in lessons(folder)}
+    if number not in found:
+        have = ", ".join(map(str, found)) or f"none: {folder} is part of the repository, not of the package"
+        raise MinisamError(f"there is no lesson {number}; there are {have}")
+    return found[number]

@@ -1,0 +1,66 @@
+"""Running a lesson cell by cell, and keeping what each one prints and draws.
+
+The cells share one namespace, as in a notebook.  Their code is compiled with lesson.py's name and line numbers, so
+that errors point there and Triton finds the source of a kernel.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from minisam.lesson.cells import Cell, cells
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A cell, what it printed, and the figures that it drew, as PNG."""
+
+    cell: Cell
+    printed: str = ""
+    figures: tuple[bytes, ...] = ()
+
+
+def run_lesson(path: Path) -> list[Ran]:
+    """Run lesson.py. What a cell raises is raised here."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    module = ModuleType(path.parent.name)
+    module.__file__ = str(path)
+    return [_run(cell, module, path) for cell in cells(path.read_text(encoding="utf-8"))]
+
+
+def _run(cell: Cell, module: ModuleType, path: Path) -> Ran:
+    if cell.kind == "markdown":
+        return Ran(cell)
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile("\n" * cell.line + cell.source, str(path), "exec"), module.__dict__)
+    return Ran(cell, printed.getvalue(), tuple(_figures()))
+
+
+def _small(png: bytes) -> bytes:
+    """The picture in 128 colours: photos would fill a notebook that has to stay small enough to be shown."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    picture = Image.open(io.BytesIO(png)).convert("RGB")
+    picture.quantize(128, dither=Image.Dither.NONE).save(file, format="png", optimize=True)
+    return file.getvalue()
+
+
+def _figures() -> list[bytes]:
+    """The open figures, which are closed."""
+    import matplotlib.pyplot as plt
+
+    drawn = []
+    for number in plt.get_fignums():
+        file = io.BytesIO()
+        plt.figure(number).savefig(file, format="png", dpi=96)
+        drawn.append(_small(file.getvalue()))
+    plt.close("all")
+    return drawn

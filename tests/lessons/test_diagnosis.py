@@ -1,0 +1,117 @@
+"""What a learner is told: about the first failure, in words that fit the mistake."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from minisam.lesson.check import check_answer, explain
+from minisam.lesson.diagnosis import symptom
+from minisam.lesson.exercise import Attempt, Exercise
+from minisam.lesson.find import lesson
+from minisam_kernels.cases import Case
+
+
+def outer(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return a[:, None] * b[None, :]
+
+
+def outer_cases() -> list[Case]:
+    rng = np.random.default_rng(0)
+    sizes = {"small": (2, 2), "wide": (2, 5), "tall": (4, 3), "one": (1, 1)}
+    return [
+        Case("outer", name, {"a": rng.standard_normal(n), "b": rng.standard_normal(m)})
+        for name, (n, m) in sizes.items()
+    ]
+
+
+OUTER = Exercise("outer", "an outer product", outer_cases, outer, ("Give a and b an axis each.",))
+
+
+@pytest.mark.parametrize(
+    ("function", "says"),
+    [
+        (lambda a, b: a, "The input a comes back unchanged"),
+        (lambda a, b: outer(a, b).T, "axes are exchanged"),
+        (lambda a, b: 3 * outer(a, b), "Every value is 3 times"),
+        (lambda a, b: outer(a, b) + 2, "off by 2"),
+        (lambda a, b: outer(a, b)[:, ::-1], "in wrong places"),
+        (lambda a, b: np.full((len(a), len(b)), 7, np.float32), "Every value is 7"),
+        (lambda a, b: outer(a, b) / 0 * 0, "not finite"),
+        (lambda a, b: outer(a, b) ** 2, "Give a and b an axis each."),
+        (lambda a, b: outer(a, b) + np.zeros((7, 7, 7)), "Two shapes do not fit together"),
+        (lambda a, b: outer(a, b)[None], "has 3 axes and should have 2"),
+    ],
+)
+def test_marks_that_every_result_bears(function, says):
+    report = check_answer(OUTER, function)
+    assert report.failure is not None and says in report.failure.hint
+
+
+@pytest.mark.parametrize(
+    ("function", "says"),
+    [
+        (lambda a, b: None, "it returns nothing"),
+        (lambda a, b: outer(a, b).tolist(), "it returns a list, not a NumPy array"),
+        (lambda a, b: outer(a, b).astype(np.float64), "float64 for float32"),
+        (lambda a, b: a @ b, "it returns a float32"),
+        (lambda a: a, "it stops with TypeError"),
+        (lambda a, b: outer(a, np.multiply(b, 2, out=b) / 2), "it changes its input b"),
+        (lambda a, b: outer(a, b)[:1], "the shape is [1, 2], expected [2, 2]"),
+    ],
+)
+def test_results_that_are_none(function, says):
+    report = check_answer(OUTER, function)
+    assert report.failure is not None and says in report.failure.what
+
+
+def test_the_first_failure_is_the_first_wrong_value_of_the_first_wrong_case():
+    def function(a, b):
+        right = outer(a, b)
+        if right.shape == (4, 3):
+            right[1, 2] += 1
+            right[3, 0] += 5
+        return right
+
+    report = check_answer(OUTER, function)
+    assert report.passed == ("small", "wide") and report.total == 4
+    failure = report.failure
+    assert failure is not None and failure.case == "tall"
+    assert failure.index == (1, 2) and failure.shape == (4, 3)
+    assert failure.got == pytest.approx(failure.expected + 1)
+    printed = "\n".join(explain(report))
+    assert "right   small, wide" in printed and "[1, 2]: expected" in printed and "2 of 12 values" in printed
+
+
+def test_of_two_mistakes_at_once_the_one_that_shows_first_is_told():
+    chapter = lesson(2)
+    exercise, mistakes = chapter.exercises["softmax"], chapter.mistakes["softmax"]
+
+    def function(x):  # no maximum, and no sum
+        return np.exp(x)
+
+    report = check_answer(exercise, function, mistakes, chapter.solution)
+    assert report.failure is not None and report.failure.index == (0, 0)
+
+    def also_wrong_in_wide_rows(x):
+        y = np.exp(x - x.max(axis=0, keepdims=True))
+        y = y / y.sum(axis=0, keepdims=True)
+        return y if x.shape[1] < 1000 else 2 * y
+
+    report = check_answer(exercise, also_wrong_in_wide_rows, mistakes, chapter.solution)
+    assert report.failure is not None and "down the columns" in report.failure.hint
+
+
+def test_nothing_is_made_up_about_a_result_without_marks():
+    case = outer_cases()[2]
+    noise = np.random.default_rng(1).standard_normal((4, 3))
+    assert symptom(Attempt(noise), outer(*case.inputs.values()), case) == ""
+
+
+def test_a_kernel_has_to_be_launched():
+    exercise = lesson(14).exercises["softmax_rows"]
+    report = check_answer(exercise, lambda x, scale: torch.softmax(scale * x, -1))
+    if torch.cuda.is_available():
+        pytest.skip("launches are counted in the interpreter alone; a machine without a GPU un-skips this")
+    assert report.failure is not None and "launches no kernel" in report.failure.what

@@ -1,0 +1,99 @@
+"""Cells, sources, mistakes, finding, and the map."""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from minisam.errors import AnswerError, MinisamError
+from minisam.lesson.cells import Cell, cells
+from minisam.lesson.course_map import columns, save_map, stops, with_table
+from minisam.lesson.find import FOLDER, lesson, lessons
+from minisam.lesson.mistakes import Mistake
+from minisam.lesson.run import run_lesson
+from minisam.lesson.source import function_in, run_file, run_text
+
+TEXT = '"""not a cell"""\n\n# %% [markdown]\n# # Title\n#\n# text\n\n# %%\nx = 1\n\nprint(x)\n\n# %%\n1 / 0\n'
+
+
+def test_cells_and_where_they_stand():
+    assert cells(TEXT) == [
+        Cell("markdown", "# Title\n\ntext", 3),
+        Cell("code", "x = 1\n\nprint(x)", 8),
+        Cell("code", "1 / 0", 13),
+    ]
+
+
+def test_an_error_in_a_cell_points_at_the_line_of_the_file(tmp_path):
+    (tmp_path / "lesson.py").write_text(TEXT)
+    with pytest.raises(ZeroDivisionError) as raised:
+        run_lesson(tmp_path / "lesson.py")
+    assert raised.traceback[-1].lineno + 1 == 14
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("def f(:\n", "line 1"), ("1 / 0\n", "ZeroDivisionError"), ("raise SystemExit(3)\n", "SystemExit: 3")],
+)
+def test_a_file_that_cannot_be_run_is_one_line(text, says, tmp_path):
+    path = tmp_path / "answers.py"
+    path.write_text(text)
+    with pytest.raises(AnswerError, match=says) as raised:
+        run_file(path)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_missing_function_is_named():
+    with pytest.raises(AnswerError, match="no function softmax"):
+        function_in(run_text("x = 1", "answers"), "softmax")
+
+
+def test_a_mistake_must_find_its_place_once():
+    assert Mistake("m", {"+ 1": "- 1"}).function("def f(x):\n    return x + 1\n", "f")(3) == 2
+    for text in ("x", "+ 1 + 1"):
+        with pytest.raises(ValueError, match="times in the solution"):
+            Mistake("m", {"+ 1": "- 1"}).source(text)
+
+
+def test_a_folder_is_all_that_a_lesson_needs(tmp_path):
+    shutil.copy(FOLDER / "planned.json", tmp_path)
+    shutil.copytree(FOLDER / "01_patch_embed", tmp_path / "03_windows")
+    assert [item.number for item in lessons(tmp_path)] == [3]
+    written = [stop for stop in stops(tmp_path) if stop.folder]
+    assert [(stop.number, stop.folder) for stop in written] == [(3, "03_windows")]
+    (tmp_path / "03_windows" / "wrong.py").unlink()
+    assert lessons(tmp_path) == []
+
+
+def test_a_lesson_that_is_not_there_is_told_with_those_that_are():
+    with pytest.raises(MinisamError, match=r"there is no lesson 99; there are 1, 2"):
+        lesson(99)
+
+
+def test_the_map_has_every_lesson_once_and_arrows_to_the_right():
+    found = stops()
+    assert [stop.number for stop in found] == list(range(21))
+    depth = columns(found)
+    assert all(depth[before] < depth[stop.number] for stop in found for before in stop.builds_on)
+    assert {stop.number for stop in found if stop.folder} == {item.number for item in lessons()}
+    file = io.BytesIO()
+    save_map(file, found)
+    with Image.open(file) as fresh, Image.open(FOLDER / "map.png") as stored:
+        assert fresh.size == stored.size
+
+
+def test_the_table_is_the_lessons():
+    page = (FOLDER / "README.md").read_text(encoding="utf-8")
+    assert with_table(page, stops()) == page, "run `minisam lesson build`"
+
+
+def test_links_in_lessons_lead_somewhere():
+    for page in (FOLDER / "README.md", *(item.folder / "README.md" for item in lessons())):
+        text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+        for target in re.findall(r"\]\(([^)#]+)\)", text):
+            assert "://" in target or (page.parent / Path(target)).exists(), (page, target)
