@@ -122,9 +122,9 @@ for D, (without, divided) in zip(sizes, largest, strict=True):
 assert largest[-1][0] > 0.8 and max(divided for _, divided in largest) < 0.2
 
 # %% [markdown]
-# On a photo: queries and keys of `tiny`'s last layer, one query token marked. The scores of one query with all
-# keys, laid out as the image, are a map, and its softmax is what that token attends to. Each *head* has a part of
-# the channels and asks a question of its own. (The layer's relative positions, lesson 4, are left out of these
+# On a photo: queries and keys of the first layer of `tiny` that sees the whole image, one query token marked. The
+# scores of one query with all keys, laid out as the image, are a map, and its softmax is what that token attends to.
+# Each *head* has a part of the channels and asks a question of its own. (The layer's relative positions, lesson 4, are left out of these
 # scores.)
 
 # %%
@@ -138,7 +138,7 @@ from minisam.data.images import load_image
 photo = load_image(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg")[40:296, 130:386]
 tiny = build_sam("tiny")
 encoder, kept = tiny.image_encoder, {}
-block = encoder.blocks[-1].attn
+block = encoder.blocks[1].attn
 hook = block.register_forward_pre_hook(lambda module, inputs: kept.update(x=inputs[0]))
 with torch.no_grad():
     encoder(tiny.preprocess(torch.tensor(photo).permute(2, 0, 1).float())[None])
