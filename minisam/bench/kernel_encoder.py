@@ -52,11 +52,15 @@ class Encoders:
         return torch.randn((batch, 3, side, side), generator=generator, device=self.device).to(self.dtype)
 
     def reference(self, images: Tensor) -> Tensor:
-        """The embeddings by our torch modules in float32, from the weights before they were rounded."""
+        """The embeddings by our torch modules in float32, from the weights before they were rounded.
+
+        cuDNN would otherwise round the patch embedding's inputs to TF32.
+        """
         with torch.device(self.device):
             precise = build_from_config(self.config).image_encoder.eval()
         precise.load_state_dict(self.precise_weights)
-        with torch.no_grad(), use_backend("torch"):
+        exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+        with torch.no_grad(), use_backend("torch"), exact:
             return precise(images.float())
 
     def contestants(self, compiled: bool) -> dict[str, Contestant]:

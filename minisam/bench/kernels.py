@@ -41,11 +41,13 @@ def bench(out: Path | None, quick: bool, minutes: float, as_json: bool) -> int:
     found = versions("triton", "transformers") | {"cuda": str(torch.version.cuda)}
     results = Results(device, found, commit(), datetime.now(timezone.utc).isoformat(timespec="seconds"))
     path = out or path_for(device)
-    run(results, lambda: results.save(path), quick, Deadline(minutes))
-    print(results.to_json() if as_json else "\n".join(report(results)))
-    if any(item.ratios for item in results.kernels):
-        write_atomically(path.with_suffix(".png"), lambda file: save_bench_figure(file, results))
-    print(path, file=sys.stderr)
+    try:
+        run(results, lambda: results.save(path), quick, Deadline(minutes))
+    finally:  # what there is, even where the GPU gave up
+        print(results.to_json() if as_json else "\n".join(report(results)))
+        if any(item.ratios for item in results.kernels):
+            write_atomically(path.with_suffix(".png"), lambda file: save_bench_figure(file, results))
+        print(path, file=sys.stderr)
     return WRONG if any(OURS in item.failed for item in (*results.kernels, *results.encoder)) else 0
 
 

@@ -58,7 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     bench = tools.add_parser("bench", help="ours beside every peer, on this machine's GPU")
     bench.add_argument("--quick", action="store_true", help="ViT-B alone, batch 8, no compiled peers")
-    bench.add_argument("--minutes", type=float, default=9.0, help="start nothing new after that (default: 9)")
+    bench.add_argument(
+        "--minutes", type=float, default=7.5, help="start nothing new after that (default: 7.5)"
+    )
     bench.add_argument(
         "-o", "--out", type=Path, metavar="FILE", help="default: kernels/benchmarks/DEVICE.json"
     )

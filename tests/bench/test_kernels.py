@@ -11,7 +11,7 @@ from minisam.bench import kernel_encoder, kernels
 from minisam.bench.kernel_encoder import TORCH, Encoders, measure_encoder, measure_layers
 from minisam.build import CONFIGS
 from minisam_kernels.lab.bench import Deadline
-from minisam_kernels.lab.results import OURS, EncoderResult, Results
+from minisam_kernels.lab.results import OURS, EncoderResult, KernelResult, Results
 
 pytest.importorskip("transformers", reason="pip install -e '.[test]' brings transformers")
 
@@ -87,3 +87,36 @@ def test_nothing_is_started_when_the_time_is_up(encoders, monkeypatch):
 
 def test_the_commit_is_named():
     assert kernels.commit() == "unknown" or len(kernels.commit().rstrip("+")) == 40
+
+
+def fill_with(monkeypatch, tmp_path, failed: dict[str, str], error: type[Exception] | None = None):
+    """`bench` on a device that is not there, whose run measures one kernel and then, perhaps, breaks."""
+
+    def run(results, save, quick, deadline):
+        item = KernelResult("attention", "vit_b", 8, "bf16", "forward", {OURS: 1.0, "torch": 2.0}, {}, failed)
+        results.kernels.append(item)
+        save()
+        if error is not None:
+            raise error("the GPU is gone")
+
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Some GPU")
+    monkeypatch.setattr(kernels, "run", run)
+    return kernels.bench(tmp_path / "some-gpu.json", False, 1.0, False)
+
+
+def test_a_run_leaves_its_record_its_figure_and_a_report(monkeypatch, tmp_path, capsys):
+    assert fill_with(monkeypatch, tmp_path, {}) == 0
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["some-gpu.json", "some-gpu.png"]
+    printed = capsys.readouterr().out
+    assert "Some GPU" in printed and "2.00 ×" in printed and "1000.0 µs" in printed
+
+
+def test_a_run_that_breaks_leaves_what_it_had(monkeypatch, tmp_path, capsys):
+    with pytest.raises(RuntimeError, match="the GPU is gone"):
+        fill_with(monkeypatch, tmp_path, {}, RuntimeError)
+    assert (tmp_path / "some-gpu.json").exists() and "2.00 ×" in capsys.readouterr().out
+
+
+def test_a_wrong_result_of_ours_is_exit_code_4(monkeypatch, tmp_path, capsys):
+    assert fill_with(monkeypatch, tmp_path, {OURS: "ArithmeticError: wrong"}) == kernels.WRONG
+    assert "failed: ArithmeticError: wrong" in capsys.readouterr().out

@@ -56,7 +56,7 @@ def save_bench_figure(file: BinaryIO, results: Results) -> None:
         raise ValueError("there is nothing to draw: no kernel was timed beside a peer")
     rows = -(-len(panels) // 3)
     figure = Figure(figsize=(16, 2.5 * rows + 0.6), layout="constrained")
-    figure.suptitle(f"{results.device}: median times beside ours (shorter than the dashed line is faster)")
+    figure.suptitle(f"{results.device}: median times as multiples of ours (dashed); green: the floor")
     for axes, item in zip(figure.subplots(rows, 3, squeeze=False).flat, panels, strict=False):
         bars = dict(item.images_per_second) if isinstance(item, EncoderResult) else {OURS: 1.0, **item.ratios}
         names = sorted(bars, key=lambda name: bars[name], reverse=True)

@@ -2,7 +2,7 @@
 
     softmax              a head's 4096 x 4096 scores, or rows as wide as a launch takes
     attention            4096 tokens over 4096
-    cross_attention      64 prompts of 7 tokens over 4096 image positions; the other way round for a "many" launch
+    cross_attention      64 prompts of 7 tokens an image over 4096 positions; the other way round for "many"
     rel_pos_attention    the encoder's global layers: a 64 x 64 grid, q, k, v as the projection lays them out
     window_attention     its other layers: 14 x 14 windows of that grid
 
@@ -72,8 +72,8 @@ def call_in_sam(
         return tensors, {"num_heads": heads, "window_size": WINDOW}
     if operation == "cross_attention":
         queries, keys = (tokens, TOKENS) if launch and launch.startswith("many") else (TOKENS, tokens)
-        q = empty(PROMPTS, queries, 8, head_dim).transpose(1, 2)
-        k, v = (empty(PROMPTS, keys, 8, head_dim).transpose(1, 2) for _ in range(2))
+        q = empty(batch * PROMPTS, queries, 8, head_dim).transpose(1, 2)
+        k, v = (empty(batch * PROMPTS, keys, 8, head_dim).transpose(1, 2) for _ in range(2))
         return {"q": q, "k": k, "v": v}, {"scale": head_dim**-0.5}
     q, k, v = empty(batch, tokens, 3, heads, head_dim).permute(2, 0, 3, 1, 4).unbind(0)
     tensors = {"q": q, "k": k, "v": v}
