@@ -74,7 +74,7 @@ RECIPES: dict[str, Recipe] = {
             Phase(0.4, 64, 16, 8, object_scale=1.5, min_area=1 / 64, affinity=1.0),
             Phase(0.8, 64, 16, 8, Rounds(2, 1), single_round_share=0.7, object_scale=1.25, min_area=1 / 64),
         ),
-        milestones=(0.7, 0.92),
+        milestones=(0.88, 0.97),
     ),
     "tiny": Recipe(
         steps=12500,
