@@ -40,7 +40,7 @@ QUERY_LAUNCHES = {
 }
 KEY_LAUNCHES = {
     "half": Launch(block_m=32, block_k=64, num_warps=4, num_stages=2),
-    "single": Launch(block_m=32, block_k=16, num_warps=8, num_stages=1),
+    "single": Launch(block_m=16, block_k=32, num_warps=4, num_stages=1),
 }
 
 

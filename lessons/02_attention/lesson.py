@@ -124,8 +124,8 @@ assert largest[-1][0] > 0.8 and max(divided for _, divided in largest) < 0.2
 # %% [markdown]
 # On a photo: queries and keys of the first layer of `tiny` that sees the whole image, one query token marked. The
 # scores of one query with all keys, laid out as the image, are a map, and its softmax is what that token attends to.
-# Each *head* has a part of the channels and asks a question of its own. (The layer's relative positions, lesson 4, are left out of these
-# scores.)
+# Each *head* has a part of the channels and asks a question of its own. (The layer's relative positions, lesson 4, are
+# left out of these scores.)
 
 # %%
 from pathlib import Path

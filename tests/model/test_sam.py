@@ -86,7 +86,13 @@ def test_decoder_dropout_only_acts_in_training():
     torch.manual_seed(0)
     sam = build_from_config(CONFIGS["nano"], dropout=0.5)
     sparse, dense = sam.prompt_encoder((torch.rand(1, 1, 2), torch.ones(1, 1)), None, None)
-    arguments = torch.randn(1, sam.prompt_encoder.embed_dim, 8, 8), sam.prompt_encoder.get_dense_pe(), sparse, dense, True
+    arguments = (
+        torch.randn(1, sam.prompt_encoder.embed_dim, 8, 8),
+        sam.prompt_encoder.get_dense_pe(),
+        sparse,
+        dense,
+        True,
+    )
     assert sam.mask_decoder(*arguments)[0].equal(sam.mask_decoder(*arguments)[0])
     sam.train()
     assert not sam.mask_decoder(*arguments)[0].equal(sam.mask_decoder(*arguments)[0])
