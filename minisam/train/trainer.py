@@ -87,19 +87,21 @@ class TrainingRun:
             initial=self.step,
             disable=None if progress_bar is None else not progress_bar,
         )
-        while self.step < self.recipe.steps:
-            rows.append(self.train_step())
-            bar.update()
-            if self.step % 20 == 0:
-                recent = rows[-20:]
-                bar.set_postfix_str(
-                    f"loss {mean_of(recent, 'loss'):.3f} IoU {mean_of(recent, 'oracle'):.3f} "
-                    f"{self.images / self.seconds:.1f} img/s"
-                )
-            if self.step % self.save_every == 0 or self.step == self.recipe.steps:
-                self.save(rows)
-        bar.close()
-        self.scenes.close()
+        try:
+            while self.step < self.recipe.steps:
+                rows.append(self.train_step())
+                bar.update()
+                if self.step % 20 == 0:
+                    recent = rows[-20:]
+                    bar.set_postfix_str(
+                        f"loss {mean_of(recent, 'loss'):.3f} IoU {mean_of(recent, 'oracle'):.3f} "
+                        f"{self.images / self.seconds:.1f} img/s"
+                    )
+                if self.step % self.save_every == 0 or self.step == self.recipe.steps:
+                    self.save(rows)
+        finally:
+            bar.close()
+            self.scenes.close()
         self.sam.set_image_size(CONFIGS[self.preset].image_size)
         return self.sam.eval()
 
@@ -224,7 +226,7 @@ class TrainingRun:
 
 
 def attention_backend(device: str, dtype: torch.dtype | None) -> AbstractContextManager[object]:
-    """On a CPU in half precision: plain matrix products.  torch's fused backward takes five times as long there."""
+    """On a CPU in half precision: plain matrix products, since torch's fused backward is slow for few tokens there."""
     return sdpa_kernel(SDPBackend.MATH) if device == "cpu" and dtype is not None else nullcontext()
 
 

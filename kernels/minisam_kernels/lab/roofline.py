@@ -4,7 +4,7 @@
     serial = products and exponentials one after the other: as fast as it gets without overlapping the two
 
 A measured time divided into the floor says how much there is left to gain; which of the three terms is the
-largest says where.  `python -m minisam.cli.main kernel roofline` prints the working.
+largest says where.  `minisam kernel roofline` prints the working.
 """
 
 from __future__ import annotations
