@@ -11,6 +11,13 @@ from pathlib import Path
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", choices=("nano", "tiny"), default="nano")
     parser.add_argument("-o", "--out", type=Path, help="folder of the run (default: runs/PRESET)")
+    parser.add_argument(
+        "--from",
+        dest="start_from",
+        type=Path,
+        metavar="FILE",
+        help="go on from trained weights of the same network, at a lower rate and without the curriculum",
+    )
     parser.add_argument("--steps", type=int, help="optimiser steps (default: the preset's)")
     parser.add_argument(
         "--rounds",
@@ -31,13 +38,17 @@ def run(args: argparse.Namespace) -> int:
 
     from minisam.checkpoint import save_checkpoint
     from minisam.device import check_device
+    from minisam.errors import MinisamError
     from minisam.train.interactive import Rounds
-    from minisam.train.presets import RECIPES
+    from minisam.train.presets import RECIPES, RECIPES_FROM_WEIGHTS
     from minisam.train.trainer import TrainingRun
 
     if args.threads:
         torch.set_num_threads(args.threads)
-    recipe = RECIPES[args.preset]
+    recipes = RECIPES_FROM_WEIGHTS if args.start_from else RECIPES
+    if args.preset not in recipes:
+        raise MinisamError(f"there is no recipe for {args.preset} --from weights, only for {', '.join(recipes)}")
+    recipe = recipes[args.preset]
     if args.steps:
         recipe = replace(recipe, steps=args.steps)
     if args.rounds:
@@ -51,11 +62,13 @@ def run(args: argparse.Namespace) -> int:
         check_device(args.device),
         args.precision,
         save_every=args.save_every,
+        start_from=args.start_from,
         draw_ahead=args.device == "cpu" and (os.cpu_count() or 1) > 1,
     )
     sam = training.run()
     path = folder / "model.safetensors"
-    about = {"preset": args.preset, "steps": recipe.steps, "seed": args.seed}
+    about = training.about()
+    about = {"preset": args.preset, "steps": recipe.steps, "seed": args.seed, "from": about["start_from"]}
     save_checkpoint(sam.cpu(), path, metadata=about, dtype="float16")
     print(f"trained {recipe.steps} steps on {training.images} images in {training.seconds:.0f} s: {path}")
     return 0

@@ -2,6 +2,8 @@
 
     lr(parameter, step) = base · decay^(depth + 1 − layer) · warm-up(step) · 0.1^(milestones passed)
 
+or with 1 − step / steps in place of the last factor.
+
 Layer 0 is the patch embedding with the absolute positions, i + 1 is block i, and depth + 1 is everything else.
 
 The paper trains all parameters by AdamW.  From random weights the matrices of the linear layers learn faster by
@@ -72,10 +74,17 @@ def has_weight_decay(name: str, parameter: nn.Parameter) -> bool:
 
 
 def set_learning_rate(
-    optimizers: Iterable[optim.Optimizer], step: int, steps: int, warmup: int, milestones: tuple[float, ...]
+    optimizers: Iterable[optim.Optimizer],
+    step: int,
+    steps: int,
+    warmup: int,
+    milestones: tuple[float, ...] = (),
+    linear_decay: bool = False,
 ) -> float:
     """Set every group's rate for `step` of `steps`; returns the factor.  Milestones are shares of `steps`."""
     factor = min(1.0, (step + 1) / max(1, warmup))
+    if linear_decay:
+        factor *= 1 - step / steps
     for milestone in milestones:
         if step >= milestone * steps:
             factor *= 0.1

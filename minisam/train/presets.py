@@ -50,6 +50,9 @@ class Recipe:
     layer_decay: float = 1.0
     warmup: int = 100
     milestones: tuple[float, ...] = (2 / 3, 0.96)
+    """Shares of all steps after which the rate is a tenth (the paper's schedule)."""
+    linear_decay: bool = False
+    """Lower the rate evenly to 0 at the last step, instead of at milestones."""
     drop_path: float = 0.0
     dropout: float = 0.0
     clip_norm: float = 1.0
@@ -86,3 +89,15 @@ RECIPES: dict[str, Recipe] = {
         milestones=(0.92, 0.98),
     ),
 }
+
+RECIPES_FROM_WEIGHTS: dict[str, Recipe] = {
+    "tiny": Recipe(
+        steps=12000,
+        phases=(Phase(0.0, 256, 8, 8, Rounds(3, 1), single_round_share=0.7),),
+        lr=5e-4,
+        muon_lr=1e-3,
+        milestones=(),
+        linear_decay=True,
+    ),
+}
+"""For weights that are trained already (`--from`): no curriculum, a third of the rate, and that falling to 0."""

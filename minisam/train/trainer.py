@@ -6,6 +6,7 @@ optimiser and t.  They are written together, atomically, every `save_every` step
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from contextlib import AbstractContextManager, nullcontext
@@ -19,6 +20,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from tqdm import tqdm
 
 from minisam.build import CONFIGS, build_from_config
+from minisam.checkpoint import load_state_dict_into
 from minisam.data.partworld import SceneBatch
 from minisam.errors import CheckpointError
 from minisam.files import write_atomically
@@ -50,12 +52,17 @@ class TrainingRun:
     save_every: int = 200
     draw_ahead: bool = False
     """Draw scenes in a second process; worth it on a CPU with two cores or more."""
+    start_from: Path | None = None
+    """A checkpoint of the same network to start from, in place of random weights."""
 
     def __post_init__(self) -> None:
         torch.manual_seed(self.seed)
         config = CONFIGS[self.preset]
         self.sam = build_from_config(config, self.recipe.drop_path, self.recipe.dropout)
-        initialise_(self.sam)
+        if self.start_from is None:
+            initialise_(self.sam)
+        else:
+            load_state_dict_into(self.sam, self.start_from)
         self.sam.to(self.device).train()
         self.affinity = AffinityHead(config.prompt_dim).to(self.device)
         self.optimizers = build_optimizers(
@@ -112,7 +119,12 @@ class TrainingRun:
         generator = torch.Generator(self.device).manual_seed(hash_seed(self.seed, step))
         torch.manual_seed(hash_seed(self.seed, step) + 1)
         factor = set_learning_rate(
-            self.optimizers, step, self.recipe.steps, self.recipe.warmup, self.recipe.milestones
+            self.optimizers,
+            step,
+            self.recipe.steps,
+            self.recipe.warmup,
+            self.recipe.milestones,
+            self.recipe.linear_decay,
         )
         self.sam.set_image_size(phase.image_size)
         scenes = self.scenes[step]
@@ -220,6 +232,7 @@ class TrainingRun:
             "preset": self.preset,
             "seed": self.seed,
             "precision": self.precision,
+            "start_from": self.start_from and sha256(self.start_from),
             "recipe": asdict(self.recipe),
             "network": asdict(CONFIGS[self.preset]),
         }
@@ -228,6 +241,11 @@ class TrainingRun:
 def attention_backend(device: str, dtype: torch.dtype | None) -> AbstractContextManager[object]:
     """On a CPU in half precision: plain matrix products, since torch's fused backward is slow for few tokens there."""
     return sdpa_kernel(SDPBackend.MATH) if device == "cpu" and dtype is not None else nullcontext()
+
+
+def sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def hash_seed(seed: int, step: int) -> int:
