@@ -92,7 +92,7 @@ RECIPES: dict[str, Recipe] = {
 
 RECIPES_FROM_WEIGHTS: dict[str, Recipe] = {
     "tiny": Recipe(
-        steps=12000,
+        steps=10000,
         phases=(Phase(0.0, 256, 8, 8, Rounds(3, 1), single_round_share=0.7),),
         lr=5e-4,
         muon_lr=1e-3,

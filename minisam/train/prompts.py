@@ -57,14 +57,16 @@ def corrective_points(
 
 def sample_pixels(region: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """A uniform pixel of each region [P, h, w] (bool) -> [P, 2] int64 as (x, y); (0, 0) where it is empty."""
-    flat = region.flatten(1)
-    running_count = flat.cumsum(dim=1, dtype=torch.int32)
-    count = running_count[:, -1:]
+    in_row = region.sum(dim=2, dtype=torch.int32)
+    up_to_row = in_row.cumsum(dim=1, dtype=torch.int32)
+    count = up_to_row[:, -1:]
     draw = torch.rand(count.shape, device=region.device, generator=generator)
     rank = (draw * count).to(torch.int32).clamp(max=(count - 1).clamp(min=0))
-    index = torch.searchsorted(running_count, rank + 1).squeeze(1).clamp(max=flat.shape[1] - 1)
-    index = torch.where(count.squeeze(1) > 0, index, 0)
-    return torch.stack([index % region.shape[-1], index // region.shape[-1]], dim=1)
+    y = torch.searchsorted(up_to_row, rank + 1).clamp(max=region.shape[1] - 1)
+    rank_in_row = rank - (up_to_row - in_row).gather(1, y)
+    row = region.gather(1, y[..., None].expand(-1, 1, region.shape[2])).squeeze(1)
+    x = torch.searchsorted(row.cumsum(dim=1, dtype=torch.int32), rank_in_row + 1)
+    return torch.where(count > 0, torch.cat([x, y], dim=1), 0)
 
 
 def tight_boxes(masks: Tensor) -> Tensor:
