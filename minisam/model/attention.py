@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minisam.model.kernel_choice import kernel_for
+from minisam.model.token_linear import TokenLinear
 
 
 class Attention(nn.Module):
@@ -31,10 +32,10 @@ class Attention(nn.Module):
             raise ValueError(
                 f"num_heads must divide the inner width: {num_heads} does not divide {self.internal_dim}"
             )
-        self.q_proj = nn.Linear(embedding_dim, self.internal_dim)
-        self.k_proj = nn.Linear(embedding_dim, self.internal_dim)
-        self.v_proj = nn.Linear(embedding_dim, self.internal_dim)
-        self.out_proj = nn.Linear(self.internal_dim, embedding_dim)
+        self.q_proj = TokenLinear(embedding_dim, self.internal_dim)
+        self.k_proj = TokenLinear(embedding_dim, self.internal_dim)
+        self.v_proj = TokenLinear(embedding_dim, self.internal_dim)
+        self.out_proj = TokenLinear(self.internal_dim, embedding_dim)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         q_bnld = self.separate_heads(self.q_proj(q))

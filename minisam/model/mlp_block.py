@@ -1,8 +1,10 @@
-"""The two-layer perceptron inside every transformer block: Linear, activation, Linear."""
+"""The two-layer perceptron inside every transformer block: linear, activation, linear."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
+
+from minisam.model.token_linear import TokenLinear
 
 
 class MLPBlock(nn.Module):
@@ -13,8 +15,8 @@ class MLPBlock(nn.Module):
 
     def __init__(self, embedding_dim: int, mlp_dim: int, act: type[nn.Module] = nn.GELU) -> None:
         super().__init__()
-        self.lin1 = nn.Linear(embedding_dim, mlp_dim)
-        self.lin2 = nn.Linear(mlp_dim, embedding_dim)
+        self.lin1 = TokenLinear(embedding_dim, mlp_dim)
+        self.lin2 = TokenLinear(mlp_dim, embedding_dim)
         self.act = act()
 
     def forward(self, x: Tensor) -> Tensor:
