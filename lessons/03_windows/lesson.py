@@ -13,8 +13,7 @@ from minisam.lesson.page import check, np, plt, torch
 # ## What attention costs
 #
 # SAM's image has 64 × 64 = 4096 tokens. Every token asks every token: 4096² = 16.8 million scores, for each of
-# ViT-B's
-# 12 heads, in each of its 12 layers. That number grows with the fourth power of the image's side.
+# ViT-B's 12 heads, in each of its 12 layers. That number grows with the fourth power of the image's side.
 #
 # Most of what a token needs is near. So most layers cut the grid into *windows* of 14 × 14 tokens, and a token asks
 # only the 196 of its own window. 25 windows of 196² scores are 17 times fewer. Four layers of twelve stay *global*
@@ -66,7 +65,7 @@ def dimmed(picture: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
 
 
 fig, (left, middle, right) = plt.subplots(
-    1, 3, figsize=(11, 4.1), width_ratios=[64, 64, 70], layout="constrained"
+    1, 3, figsize=(11, 4.5), width_ratios=[64, 64, 70], layout="constrained"
 )
 left.imshow(pixels)
 left.set_title("global: sees 4096 tokens")
@@ -128,10 +127,9 @@ check(3, window_partition)
 # window of SAM's grid would give 132 of 196 parts to the padding: 67 %.
 #
 # How much is it in a trained network? `tiny` has a grid of 16 × 16 and windows of 8, so nothing is padded. On an
-# image of
-# 320 pixels its grid is 20 × 20, padded to 24, and the same happens as in SAM. To measure a share without taking the
-# function apart, hand it other values: 0 for every real token, 1 for the padding. What comes out is the weight that
-# went to the padding.
+# image of 320 pixels its grid is 20 × 20, padded to 24, and the same happens as in SAM. To measure a share without
+# taking the function apart, hand it other values: 0 for every real token, 1 for the padding. What comes out is the
+# weight that went to the padding.
 
 # %%
 from minisam.build import build_sam
@@ -183,12 +181,13 @@ assert change[0, 16:, 16:].mean() > 0.02
 
 # %% [markdown]
 # *20 × 20 tokens in windows of 8. In the four full windows there is no padding. In the others it takes part of every
-# token's attention, and a mask over it would change the answer of each of them.*
+# token's attention. Right: how far a mask over it would move the answer of each token, as a part of the answer's
+# length.*
 #
-# Is it a mistake? It wastes 16 % of the tokens and pulls the tokens at the edge towards one constant vector. But SAM
-# was trained with it: its weights know how much of b_v comes in and make up for it. Take the padding away and the
-# first layer answers something else, and every later layer builds on that. A network is its weights *and* the code
-# that they were trained in.
+# Is it a mistake? It wastes 16 % of the tokens, and mixes one constant vector into the answers at the edge. But SAM
+# was trained so, and its weights are fitted to answers that have b_v in them. Take the padding away and the first
+# layer answers something else, and every later layer builds on that. A network is its weights *and* the code that
+# they were trained in.
 #
 # ## Your turn: attention in windows
 #
