@@ -1,0 +1,62 @@
+"""Scenes drawn ahead are the scenes drawn in place, and the process that draws them never outlives the run."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from minisam.data.partworld import render_scenes
+from minisam.train.scenes import SceneSource
+
+
+def arguments(step: int) -> dict[str, int]:
+    return {"seed": step, "batch_size": 1, "image_size": 32}
+
+
+RUN_THAT_WAITS = """
+import sys, time
+sys.path.insert(0, {folder!r})
+from test_scenes import SceneSource, arguments
+if __name__ == "__main__":
+    source = SceneSource(arguments, in_background=True)
+    source[0]
+    print(*source.pool._processes, flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL and ps: run it on Linux or macOS")
+def test_the_drawing_process_is_gone_after_its_run_was_killed(tmp_path):
+    script = tmp_path / "run.py"
+    script.write_text(RUN_THAT_WAITS.format(folder=os.path.dirname(__file__)))
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        drawing = int(run.stdout.readline())
+        assert is_running(drawing)
+        run.send_signal(signal.SIGKILL)
+    patience = time.monotonic() + 60
+    while is_running(drawing):
+        assert time.monotonic() < patience, "the drawing process goes on without its run"
+        time.sleep(0.1)
+
+
+def is_running(process: int) -> bool:
+    """A dead process that nobody has waited for yet (state Z) does not run."""
+    state = subprocess.run(["ps", "-o", "state=", "-p", str(process)], capture_output=True, text=True).stdout
+    return bool(state.strip()) and not state.startswith("Z")
+
+
+def test_scenes_drawn_ahead_are_those_drawn_in_place():
+    source = SceneSource(arguments, in_background=True)
+    try:
+        for step in (0, 1, 5):
+            expected = render_scenes(**arguments(step))
+            assert torch.equal(source[step].images, expected.images)
+            assert torch.equal(source[step].labels, expected.labels)
+    finally:
+        source.close()
+    assert source.pool is None
