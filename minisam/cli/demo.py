@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from minisam.data.partworld import SceneBatch
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,10 +26,11 @@ def run(args: argparse.Namespace) -> int:
     from minisam.show import prompt_figure, save_figure
 
     photo = load_image(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg")
-    scene = render_scenes(seed=DEMO_SCENE, batch_size=1, object_scale=1.5).images[0].permute(1, 2, 0).numpy()
+    scenes = render_scenes(seed=DEMO_SCENE, batch_size=1, object_scale=1.5)
+    scene = scenes.images[0].permute(1, 2, 0).numpy()
     predictor = SamPredictor(build_sam("tiny"))
     results = []
-    for image, prompts in ((photo, PHOTO_PROMPTS), (scene, SCENE_PROMPTS)):
+    for image, prompts in ((photo, PHOTO_PROMPTS), (scene, prompts_for(scenes))):
         predictor.set_image(image)
         results += [segment(predictor, image, title, **prompt) for title, prompt in prompts.items()]
         results.append(refine(predictor, image, prompts["a point"]))
@@ -34,17 +39,49 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-DEMO_SCENE = 5
+DEMO_SCENE = 14  # a fish
+LARGEST = 0.3  # of the scene; what fills it makes a dull picture
 PHOTO_PROMPTS = {
     "a point": {"points": [[130, 480]], "labels": [1]},
     "two points": {"points": [[130, 480], [255, 220]], "labels": [1, 0]},
     "a box": {"boxes": [[140, 30, 380, 310]]},
 }
-SCENE_PROMPTS = {
-    "a point": {"points": [[210, 90]], "labels": [1]},
-    "two points": {"points": [[210, 90], [90, 200]], "labels": [1, 0]},
-    "a box": {"boxes": [[46, 2, 243, 152]]},
-}
+
+
+def prompts_for(scene: SceneBatch) -> dict[str, dict[str, list]]:
+    """Prompts for the largest part of the largest thing in a scene, made as the evaluation makes them.
+
+    A click in the middle of the part; that and one on another part that is not meant; the box of the whole.
+    """
+    import torch
+
+    from minisam.evaluate.distance import interior_points
+    from minisam.train.prompts import tight_boxes
+    from minisam.train.targets import eligible_nodes, node_masks
+
+    eligible, level, area, parent = (
+        t[0] for t in (eligible_nodes(scene), scene.level, scene.area, scene.parent)
+    )
+    parts = (parent[None] == torch.arange(len(parent))[:, None]) & (area > 0)
+    whole = int(
+        (
+            area
+            * (
+                eligible
+                & (level == 0)
+                & (parts.sum(dim=1) >= 2)
+                & (area < LARGEST * scene.images[0, 0].numel())
+            )
+        ).argmax()
+    )
+    part, other = (area * (parent == whole)).topk(2).indices.tolist()
+    masks = node_masks(scene, torch.tensor([[whole, part, other]]))[0]
+    meant, not_meant = interior_points(masks)[0][1:].tolist()
+    return {
+        "a point": {"points": [meant], "labels": [1]},
+        "two points": {"points": [meant, not_meant], "labels": [1, 0]},
+        "a box": {"boxes": tight_boxes(masks[:1]).tolist()},
+    }
 
 
 def segment(predictor, image, title: str, points=None, labels=None, boxes=None):
