@@ -1,0 +1,249 @@
+"""Wrong answers to lesson 7, and what each of them misunderstands."""
+
+from minisam.lesson.mistakes import Mistake
+
+UNIT = "unit = (points + 0.5) / np.array([width, height], points.dtype)"
+TOKENS = "tokens = fourier_encoding(unit, gaussian) + kinds[np.maximum(label, 0)]"
+POINTS_OUT = "return np.where((label == -1)[..., None], not_a_point, tokens)"
+CORNERS = "corners = boxes.reshape(len(boxes), -1, 2)"
+CORNER_LABELS = "corner_labels = labels.new_tensor([2, 3]).repeat(len(boxes), boxes.shape[1])"
+PADS = "pads = 1 if boxes.shape[1] == 0 else 0"
+ALL_POINTS = "all_points = torch.cat([points, padding, corners], dim=1)"
+ALL_LABELS = "all_labels = torch.cat([labels, padding_labels, corner_labels], dim=1).long()"
+POSITIONS = "positions = encode((all_points + 0.5) / size, gaussian)"
+TOKENS_OUT = "return torch.where(all_labels[..., None] == -1, not_a_point, known)"
+CONVOLVED = "convolved = F.conv2d(x, weight, bias, stride=2)"
+DEVIATION = "deviation = convolved - convolved.mean(dim=1, keepdim=True)"
+VARIANCE = "variance = (deviation**2).mean(dim=1, keepdim=True)"
+SCALED = "scaled = normed * norm_weight[:, None, None] + norm_bias[:, None, None]"
+GELU = "return F.gelu(scaled)"
+SHARE = "share = cells.mean(axis=(1, 3))"
+LOGITS = "return 20 * share[None] - 10"
+
+WRONG = {
+    "embed_points": [
+        Mistake(
+            "The half pixel is missing: a click on pixel 0 is in its middle, at 0.5.",
+            {UNIT: UNIT.replace("(points + 0.5)", "points")},
+        ),
+        Mistake(
+            "The half pixel is subtracted; the middle of pixel 0 is at 0.5, not at −0.5.",
+            {UNIT: UNIT.replace("points + 0.5", "points - 0.5")},
+        ),
+        Mistake(
+            "Height and width are exchanged: x is divided by the width, y by the height.",
+            {UNIT: UNIT.replace("[width, height]", "[height, width]")},
+        ),
+        Mistake(
+            "Divided by the number of pixels less one. Pixels are stretches: W of them reach from 0 to W.",
+            {UNIT: UNIT.replace("[width, height]", "[width - 1, height - 1]")},
+        ),
+        Mistake(
+            "np.array([width, height]) holds 64-bit integers, and float32 divided by those is float64. Give it the "
+            "points' type: np.array([width, height], points.dtype).",
+            {UNIT: UNIT.replace(", points.dtype", "")},
+        ),
+        Mistake(
+            "The labels are floats, and an index has to be a whole number: labels.astype(int).",
+            {"label = labels.astype(int)": "label = labels"},
+        ),
+        Mistake(
+            "Padding got kinds[-1], which Python takes for the last one: a bottom-right corner. Label −1 needs "
+            "not_a_point instead.",
+            {TOKENS: TOKENS.replace("np.maximum(label, 0)", "label"), POINTS_OUT: "return tokens"},
+        ),
+        Mistake(
+            "Padding got kinds[0]: it is a click on the background at (0, 0) now. Its token is not_a_point.",
+            {POINTS_OUT: "return tokens"},
+        ),
+        Mistake(
+            "Padding keeps its position. It is no point, so its token is not_a_point alone, without a where.",
+            {
+                POINTS_OUT: (
+                    "return np.where((label == -1)[..., None], fourier_encoding(unit, gaussian) + not_a_point, tokens)"
+                )
+            },
+        ),
+        Mistake(
+            "Padding is zero here. The network was trained with a learned vector in its place, not_a_point.",
+            {POINTS_OUT: "return np.where((label == -1)[..., None], np.zeros_like(not_a_point), tokens)"},
+        ),
+        Mistake(
+            "The kind is missing: all clicks say where, none says what.",
+            {TOKENS: "tokens = fourier_encoding(unit, gaussian) + 0 * kinds[np.maximum(label, 0)]"},
+        ),
+        Mistake(
+            "The position is missing: a token is where plus what.",
+            {TOKENS: "tokens = 0 * fourier_encoding(unit, gaussian) + kinds[np.maximum(label, 0)]"},
+        ),
+        Mistake(
+            "Where and what are multiplied; they are added.",
+            {TOKENS: TOKENS.replace("gaussian) + kinds", "gaussian) * kinds")},
+        ),
+        Mistake(
+            "Foreground and background are exchanged: label 1 is a click on the object, kinds[1].",
+            {
+                TOKENS: TOKENS.replace(
+                    "np.maximum(label, 0)", "np.where(label < 2, 1 - np.maximum(label, 0), label)"
+                )
+            },
+        ),
+    ],
+    "sparse_tokens": [
+        Mistake("The padding point is missing where there is no box.", {PADS: "pads = 0"}),
+        Mistake("There is a padding point although there is a box.", {PADS: "pads = 1"}),
+        Mistake(
+            "Padding is there where there is a box, and missing where there is none.",
+            {PADS: "pads = 0 if boxes.shape[1] == 0 else 1"},
+        ),
+        Mistake(
+            "The padding comes first; it belongs behind the points.",
+            {
+                ALL_POINTS: ALL_POINTS.replace("points, padding,", "padding, points,"),
+                ALL_LABELS: ALL_LABELS.replace("labels, padding_labels,", "padding_labels, labels,"),
+            },
+        ),
+        Mistake(
+            "The padding point has label 0: that is a click on the background at (0, 0).",
+            {"labels.new_full((len(points), pads), -1)": "labels.new_full((len(points), pads), 0)"},
+        ),
+        Mistake(
+            "The boxes come before the points.",
+            {
+                ALL_POINTS: ALL_POINTS.replace("points, padding, corners", "corners, points, padding"),
+                ALL_LABELS: ALL_LABELS.replace(
+                    "labels, padding_labels, corner_labels", "corner_labels, labels, padding_labels"
+                ),
+            },
+        ),
+        Mistake(
+            "The corners' kinds are exchanged: top left is 2, bottom right is 3.",
+            {CORNER_LABELS: CORNER_LABELS.replace("[2, 3]", "[3, 2]")},
+        ),
+        Mistake(
+            "Both corners have one kind, so nobody knows which is which.",
+            {CORNER_LABELS: CORNER_LABELS.replace("[2, 3]", "[2, 2]")},
+        ),
+        Mistake(
+            "The corners are taken for clicks on the object: their kinds are 2 and 3.",
+            {CORNER_LABELS: CORNER_LABELS.replace("[2, 3]", "[1, 1]")},
+        ),
+        Mistake(
+            "The box is read as (x0, x1, y0, y1); it is (x0, y0, x1, y1), two corners one after the other.",
+            {CORNERS: "corners = boxes[..., [0, 2, 1, 3]].reshape(len(boxes), -1, 2)"},
+        ),
+        Mistake(
+            "All top-left corners come first, then all bottom-right ones. The two corners of a box stand together.",
+            {
+                CORNERS: "corners = torch.cat([boxes[..., :2], boxes[..., 2:]], dim=1)",
+                CORNER_LABELS: (
+                    "corner_labels = labels.new_tensor([2, 3]).repeat_interleave(boxes.shape[1])"
+                    ".expand(len(boxes), -1)"
+                ),
+            },
+        ),
+        Mistake(
+            "The half pixel is missing.", {POSITIONS: POSITIONS.replace("(all_points + 0.5)", "all_points")}
+        ),
+        Mistake(
+            "Padding keeps its position: its token is not_a_point alone.",
+            {TOKENS_OUT: TOKENS_OUT.replace("not_a_point,", "positions + not_a_point,")},
+        ),
+    ],
+    "shrink": [
+        Mistake("The norm is missing.", {"normed = deviation /": "normed = convolved + 0 * deviation /"}),
+        Mistake("The GELU is missing.", {GELU: "return scaled"}),
+        Mistake("This is a ReLU. GELU is smooth: x·Φ(x).", {GELU: "return F.relu(scaled)"}),
+        Mistake(
+            "This is the tanh approximation of GELU; SAM has the exact one.",
+            {GELU: 'return F.gelu(scaled, approximate="tanh")'},
+        ),
+        Mistake(
+            "Normalised over the pixels of each channel. Here each pixel is normalised over its channels, axis 1.",
+            {
+                DEVIATION: DEVIATION.replace("dim=1", "dim=(2, 3)"),
+                VARIANCE: VARIANCE.replace("dim=1", "dim=(2, 3)"),
+            },
+        ),
+        Mistake(
+            "Normalised over channels and pixels together: one pixel must not depend on another.",
+            {
+                DEVIATION: DEVIATION.replace("dim=1", "dim=(1, 2, 3)"),
+                VARIANCE: VARIANCE.replace("dim=1", "dim=(1, 2, 3)"),
+            },
+        ),
+        Mistake(
+            "Divided by the number of channels less one. The variance here is the plain mean of the squares.",
+            {VARIANCE: "variance = convolved.var(dim=1, keepdim=True)"},
+        ),
+        Mistake(
+            "Divided by the variance, not by its root.",
+            {"(variance + 1e-6).sqrt()": "(variance + 1e-6)"},
+        ),
+        Mistake(
+            "The mean is not taken off before the division.", {"normed = deviation /": "normed = convolved /"}
+        ),
+        Mistake(
+            "The norm's scale and shift are missing.",
+            {SCALED: "scaled = normed + 0 * norm_weight[:, None, None] + 0 * norm_bias[:, None, None]"},
+        ),
+        Mistake(
+            "GELU comes before the norm; it is convolution, norm, GELU.",
+            {
+                CONVOLVED: "convolved = F.gelu(F.conv2d(x, weight, bias, stride=2))",
+                GELU: "return scaled",
+            },
+        ),
+        Mistake(
+            "The window moves on by one pixel, so the picture stays as large. The stride is 2.",
+            {CONVOLVED: "convolved = F.conv2d(x, weight, bias)"},
+        ),
+        Mistake(
+            "The convolution's bias is missing.", {CONVOLVED: "convolved = F.conv2d(x, weight, stride=2)"}
+        ),
+    ],
+    "mask_to_logits": [
+        Mistake(
+            "The bug is still there: 0 to 1 as logits is 'undecided' outside and 'a little more yes than no' inside. "
+            "From −10 to 10 is 20 · share − 10.",
+            {LOGITS: "return share[None]"},
+        ),
+        Mistake(
+            "From 0 to 10: outside is still undecided. It has to be −10.",
+            {LOGITS: "return 10 * share[None]"},
+        ),
+        Mistake(
+            "From 0 to 20: outside is still undecided. It has to be −10.",
+            {LOGITS: "return 20 * share[None]"},
+        ),
+        Mistake(
+            "From −1 to 1: the sign is right, but that is a hesitant answer. Certain is ±10.",
+            {LOGITS: "return 2 * share[None] - 1"},
+        ),
+        Mistake(
+            "From −10 to 0: inside is undecided now.",
+            {LOGITS: "return 10 * share[None] - 10"},
+        ),
+        Mistake("The sign is turned: inside is positive.", {LOGITS: "return 10 - 20 * share[None]"}),
+        Mistake(
+            "Cells that the mask covers in part are rounded to all or nothing; the outline is lost.",
+            {LOGITS: "return 20 * (share[None] > 0.5).astype(mask.dtype) - 10"},
+        ),
+        Mistake(
+            "One pixel in sixteen is looked at, and the others are skipped: take the share of the whole cell.",
+            {SHARE: "share = cells[:, 0, :, 0]"},
+        ),
+        Mistake(
+            "A single pixel of the mask is enough for a whole cell: that is the maximum, and it should be the share.",
+            {SHARE: "share = cells.max(axis=(1, 3))"},
+        ),
+        Mistake(
+            "This is the sum over the cell, 16 times its share.",
+            {SHARE: "share = cells.sum(axis=(1, 3))"},
+        ),
+        Mistake(
+            "The axis of channels is gone: a mask prompt is [1, h, w].",
+            {LOGITS: "return 20 * share - 10"},
+        ),
+    ],
+}
