@@ -121,10 +121,14 @@ def make_case(operation: str, name: str, size: tuple[int, ...]) -> Case:
 
 
 def adversarial_cases(operation: str) -> list[Case]:
-    """One size with scores that overflow an exponential, that underflow it, are all equal, or are ruled by one."""
+    """One size with scores that overflow an exponential, that underflow it, are all equal, or are ruled by one.
+
+    Softmax also has rows that lie far apart, which one maximum for all of them would flatten to 0 / 0.
+    """
     size = ADVERSARIAL_SIZE[operation]
     adversarial = []
-    for kind in ("huge scores", "scores far below zero", "equal scores", "one score above all"):
+    kinds = ["huge scores", "scores far below zero", "equal scores", "one score above all"]
+    for kind in [*kinds, "rows far apart"] if operation == "softmax" else kinds:
         case = make_case(operation, f"{kind}, {size}", SIZES[operation][size])
         if operation == "softmax":
             _change_row(kind, case.inputs["x"])
@@ -141,6 +145,8 @@ def _change_row(kind: str, x: np.ndarray) -> None:
         x -= 300
     elif kind == "equal scores":
         x *= 0
+    elif kind == "rows far apart":
+        x += 200.0 * np.arange(len(x))[:, None]
     else:
         x[:, 2] += 200
 

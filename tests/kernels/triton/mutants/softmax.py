@@ -16,6 +16,11 @@ MUTANTS = [
         "tl.exp(scale * (scores - row_max[:, None]))",
     ),
     mutant("maximum not subtracted", "tl.exp(scores - row_max[:, None])", "tl.exp(scores)"),
+    mutant(
+        "one maximum for all rows",
+        "row_max = tl.max(scores, axis=1)",
+        "row_max = tl.max(tl.max(scores, axis=1), axis=0) + tl.zeros_like(tl.max(scores, axis=1))",
+    ),
     mutant("past the end counts as a score of zero", 'x * scale, float("-inf")', "x * scale, 0.0"),
     mutant(
         "last column masked away", "scores = tl.where((columns < N)", "scores = tl.where((columns < N - 1)"
