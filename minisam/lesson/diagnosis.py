@@ -107,6 +107,8 @@ def _why_it_stops(error: str) -> str:
         return (
             "Some lane points beyond your tensors: look at the address and the mask of each load and store."
         )
+    if "saw no access" in error:
+        return "The kernel that is launched reads and writes nothing: its body is still to be written."
     if any(words in error for words in ("broadcast", "size of tensor", "matmul", "mat1 and mat2", "reshape")):
         return (
             "Two shapes do not fit together: print them just before the line that stops. An axis of size 1, as "

@@ -10,6 +10,7 @@ from minisam.lesson.check import check_answer, explain
 from minisam.lesson.diagnosis import symptom
 from minisam.lesson.exercise import Attempt, Exercise
 from minisam.lesson.find import lesson
+from minisam.lesson.source import run_file
 from minisam_kernels.cases import Case
 
 
@@ -115,3 +116,17 @@ def test_a_kernel_has_to_be_launched():
     if torch.cuda.is_available():
         pytest.skip("launches are counted in the interpreter alone; a machine without a GPU un-skips this")
     assert report.failure is not None and "launches no kernel" in report.failure.what
+
+
+def test_a_launched_kernel_needs_a_body():
+    chapter = lesson(14)
+    kernel = run_file(chapter.folder / "exercise.py").softmax_kernel
+
+    def function(x, scale):
+        kernel[(len(x),)](x, x, scale, x.shape[1], BLOCK=1)
+        return torch.empty_like(x)
+
+    if torch.cuda.is_available():
+        pytest.skip("accesses are watched in the interpreter alone; a machine without a GPU un-skips this")
+    report = check_answer(chapter.exercises["softmax_rows"], function)
+    assert report.failure is not None and "body is still to be written" in report.failure.hint

@@ -196,4 +196,6 @@ def watched_interpreter(
             stack.enter_context(mock.patch.object(owner, name, wrap(getattr(owner, name))))
         yield
     if counts["launches"] and not counts["accesses"]:
-        raise RuntimeError("kernels ran, but the lane check saw no access: Triton's interpreter has changed")
+        raise RuntimeError(
+            "kernels ran, but the lane check saw no access: their bodies are empty, or Triton's interpreter has changed"
+        )

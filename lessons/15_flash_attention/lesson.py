@@ -1,0 +1,305 @@
+# %% [markdown]
+# # Lesson 15 · Online softmax: flash attention
+#
+# Minutes: 55. Builds on: 14. Runs on a CPU in Triton's interpreter, or on a GPU if there is one.
+#
+# You have written softmax as a kernel that holds a whole row. Attention has rows of 4096 scores, millions of them, and
+# the time goes into moving them. You will learn to take a softmax piece by piece, write attention as one kernel in
+# which no score ever leaves the chip, and mend a softmax that is right in mathematics and wrong on a computer.
+
+# %%
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from minisam.lesson.page import check, np, plt, torch
+
+# %% [markdown]
+# ## What the scores cost
+#
+# One of ViT-B's global layers has 12 heads and 64 × 64 = 4096 tokens. The scores q kᵀ of one image are 12 · 4096²
+# numbers, 403 MB in a 16-bit type. Done by three kernels, the first product writes them, softmax reads them and writes
+# weights, and the second product reads the weights: four passes, 1.6 GB. All that goes in and comes out, q, k, v and
+# the result, is 25 MB.
+#
+# Can the arithmetic hide that? The two products are 51.5 GFLOP. An H100 has been measured to do 780 TFLOP and to move
+# 3.0 TB a second (its data sheet promises 3.35). So the products take 66 µs and the four passes 537 µs. What counts is
+# the number of operations for each byte that moves. With fewer than 780 / 3.0 = 260 of them, a kernel waits for memory.
+
+# %%
+heads, tokens, head_dim = 12, 4096, 64
+
+from minisam_kernels.lab.gpus import GPUS
+from minisam_kernels.lab.work import attention_work
+
+gpu, work = GPUS["H100"], attention_work("attention", 1, heads, tokens, tokens, head_dim)
+flop, fused = work.total("products"), work.total("bytes")
+scores = heads * tokens**2 * 2
+three_kernels = fused + 4 * scores
+assert 402e6 < scores < 403e6 and 1.6e9 < three_kernels < 1.65e9 and 25e6 < fused < 26e6
+assert 51e9 < flop < 52e9 and 65e-6 < flop / gpu.products < 67e-6 and 530e-6 < 4 * scores / gpu.bytes < 540e-6
+assert gpu.products / gpu.bytes == 260
+
+fig, axes = plt.subplots(figsize=(9, 3.9), layout="constrained")
+intensity = np.logspace(0.5, 4.2, 100)
+axes.loglog(intensity, np.minimum(gpu.products, gpu.bytes * intensity) / 1e12, color="black", linewidth=1.5)
+axes.axvline(260, color="black", linewidth=0.8, linestyle=":")
+axes.text(250, 7, "memory is the limit", ha="right", fontsize=9)
+axes.text(275, 7, "the tensor cores are", fontsize=9)
+for name, moved, color in (("three kernels", three_kernels, "tab:orange"), ("one kernel", fused, "tab:blue")):
+    x, seconds = flop / moved, max(flop / gpu.products, moved / gpu.bytes)
+    axes.plot(x, flop / seconds / 1e12, "o", markersize=11, color=color)
+    label = f"{name}\n{moved / 1e6:.0f} MB, {x:.0f} FLOP a byte\n{1e6 * seconds:.0f} µs at least"
+    below = {"xytext": (-2, -50), "textcoords": "offset points", "fontsize": 10}
+    axes.annotate(label, (x, flop / seconds / 1e12), color=color, **below)
+axes.set(xlabel="FLOP for every byte that moves", ylabel="TFLOP/s, at best", xlim=(4, 12000), ylim=(5, 1500))
+axes.set_title("Attention of one ViT-B layer, one image, on an H100")
+axes.grid(which="both", alpha=0.2)
+
+# %% [markdown]
+# So the scores must not be written. A program would have to take a block of queries, compute their scores, their
+# softmax and the average of the values, and write that alone.
+#
+# ## What stands in the way
+#
+# A softmax needs its row's maximum before the first exponential, and the row's sum before the first weight. A
+# program that holds 128 queries cannot hold their 128 × 4096 scores: in float32 they are 2 MB, and all that an H100
+# keeps close to one program is 227 KB of shared memory and 256 KB of registers. It can hold the scores of some 64 keys.
+#
+# ## Correcting afterwards
+#
+# Take the keys in *tiles*. For those seen so far keep three things: the largest score m, the sum of exponentials l,
+# and the weighted sum of values a (a vector of D numbers),
+#
+# $$m = \max_j s_j, \qquad l = \sum_j e^{s_j - m}, \qquad a = \sum_j e^{s_j - m}\, v_j .$$
+#
+# After the last key the answer is a / l. Now a tile comes with a larger score. All exponentials so far were made with
+# a maximum that is out of date. But they are all wrong by the same factor:
+#
+# $$e^{s_j - m_\text{new}} = e^{s_j - m}\cdot e^{m - m_\text{new}} .$$
+#
+# So one multiplication brings both sums up to date, and no old score is needed again:
+#
+# $$l_\text{new} = e^{m - m_\text{new}}\, l + \sum_{j\,\in\,\text{tile}} e^{s_j - m_\text{new}}, \qquad
+# a_\text{new} = e^{m - m_\text{new}}\, a + \sum_{j\,\in\,\text{tile}} e^{s_j - m_\text{new}}\, v_j .$$
+#
+# Where the maximum stays, the factor is 1. At the first tile m is −∞ and the factor is 0. The result is exact: nothing
+# is approximated, softmax is only added up in another order.
+#
+# Below, one query meets 96 keys in six tiles. Its largest score comes third. At the top are its scores and the
+# running maximum. In the middle is the running sum: grey is what was there, after its correction. At the bottom is
+# a / l for one channel of the values, which is attention over the keys seen so far.
+
+# %%
+rng = np.random.default_rng(3)
+tile, tiles, D = 16, 6, 1
+height = np.repeat([0.0, 1.2, 3.2, 0.5, 2.6, -0.5], tile)
+s, values = height + 0.8 * rng.standard_normal(tile * tiles), rng.standard_normal(tile * tiles)
+values += np.repeat([1.0, -1.0, 2.0, 0.0, 1.0, -2.0], tile)
+ends = tile * np.arange(1, tiles + 1)
+maxima = np.array([s[:end].max() for end in ends])
+sums = np.array([np.exp(s[:end] - m).sum() for end, m in zip(ends, maxima, strict=True)])
+averages = np.array(
+    [np.exp(s[:end] - m) @ values[:end] / l for end, m, l in zip(ends, maxima, sums, strict=True)]
+)
+factors = np.exp(np.concatenate([[-np.inf], maxima[:-1]]) - maxima)
+kept = factors * np.concatenate([[0.0], sums[:-1]])
+weights = np.exp(s - s.max())
+assert abs(averages[-1] - weights @ values / weights.sum()) < 1e-12 and maxima.argmax() == 2
+
+fig, (top, middle, bottom) = plt.subplots(
+    3, 1, figsize=(9.5, 6.2), sharex=True, height_ratios=[1.3, 1, 1], layout="constrained"
+)
+colors = [plt.get_cmap("tab10")(number) for number in range(tiles)]
+where = np.arange(tile * tiles)
+top.bar(where, s, width=0.8, color=np.repeat(colors, tile, axis=0))
+middle.bar(ends - tile / 2, kept, width=10, color="lightgrey")
+middle.bar(ends - tile / 2, sums - kept, bottom=kept, width=10, color=colors)
+for number, (end, m, factor) in enumerate(zip(ends, maxima, factors, strict=True)):
+    top.plot([end - tile - 0.5, end - 0.5], [m, m], color="black", linewidth=2)
+    text = "first tile" if number == 0 else f"old sum × {factor:.2f}"
+    middle.text(end - tile / 2, sums[number] + 0.5, text, ha="center", fontsize=9)
+bottom.plot(ends - tile / 2, averages, "o-", color="black")
+bottom.axhline(averages[-1], color="black", linestyle=":", linewidth=1)
+bottom.text(0, averages[-1] + 0.12, "attention over all 96 keys", fontsize=9)
+for axes in (top, middle, bottom):
+    for end in ends[:-1]:
+        axes.axvline(end - 0.5, color="grey", linewidth=0.5)
+top.set(ylabel="score", title="one query, six tiles of keys; black: the running maximum m", xlim=(-1, 96))
+middle.set(ylabel="sum l", ylim=(0, 1.25 * sums.max()))
+bottom.set(ylabel="a / l", xlabel="key")
+
+# %% [markdown]
+# ## Your turn: one step
+#
+# In NumPy, for M queries at once: their state and one tile's scores and values in, their new state out. The state is
+# one array, so that it can be handed on: column 0 is m, column 1 is l, the other D columns are a.
+
+
+# %%
+def add_tile(state: np.ndarray, scores: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """What M queries know so far, and one more tile of K keys -> what they know then.
+
+    state [M, 2 + D]: column 0 the maximum m of the scores so far, column 1 the sum l of exp(score - m), and the
+    other D the sum of exp(score - m) · value. scores [M, K] and v [K, D] belong to the new tile.
+    """
+    raise NotImplementedError
+
+
+check(15, add_tile)
+
+# %% [markdown]
+# With a right step, this loop is attention, whatever the size of a tile. Try `attend(add_tile, q, k, v, 0.25, 7)`
+# beside the definition, [attention.py](../../kernels/minisam_kernels/reference/attention.py).
+
+
+# %%
+def attend(step, q: np.ndarray, k: np.ndarray, v: np.ndarray, scale: float, tile: int) -> np.ndarray:
+    """q [L, D], k and v [S, D] -> [L, D], with no more than [L, tile] scores at a time."""
+    state = np.zeros((len(q), 2 + v.shape[1]))
+    state[:, 0] = -np.inf
+    for start in range(0, len(k), tile):
+        keys, values = k[start : start + tile], v[start : start + tile]
+        state = step(state, scale * q @ keys.T, values)
+    return state[:, 2:] / state[:, 1:2]
+
+
+# %% [markdown]
+# ## Tiles in Triton
+#
+# In the kernel, a program owns a block of queries of one head and runs that loop. Two things are new since lesson 14.
+#
+# **A tile has two axes.** A vector of rows and a vector of channels, one stretched down and one across, make a table
+# of addresses: `rows[:, None] * D + dims[None, :]`. Its mask is made the same way. Both sides of a tile are powers of
+# two, so a head of D = 80 channels sits in a tile of 128 with 48 of them masked.
+#
+# **`tl.dot` multiplies two tiles** on the tensor cores; each side of them is 16 or more. With
+# `input_precision="ieee"` float32 stays float32. By default it is cut to 10 bits of mantissa on a GPU, and the
+# interpreter does not show that.
+#
+# Here is one tile of scores, scale · q kᵀ, for the first 16 queries and 16 keys of one head:
+
+
+# %%
+@triton.jit
+def scores_kernel(q_ptr, k_ptr, scores_ptr, scale, S, D, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr):
+    """One program owns the scores of the first BLOCK queries with the first BLOCK keys."""
+    rows = tl.arange(0, BLOCK)
+    dims = tl.arange(0, BLOCK_D)
+    offsets = rows[:, None] * D + dims[None, :]
+    inside = (rows < S)[:, None] & (dims < D)[None, :]
+    q = tl.load(q_ptr + offsets, mask=inside, other=0.0)  # [BLOCK, BLOCK_D]
+    k = tl.load(k_ptr + offsets, mask=inside, other=0.0)
+    scores = tl.dot(q, tl.trans(k), input_precision="ieee") * scale  # [BLOCK, BLOCK]
+    square = rows[:, None] * S + rows[None, :]
+    tl.store(scores_ptr + square, scores, mask=(rows < S)[:, None] & (rows < S)[None, :])
+
+
+device = "cuda" if torch.cuda.is_available() else "cpu"
+q, k = torch.randn(2, 11, 24, generator=torch.Generator().manual_seed(0)).to(device)
+found = q.new_empty(11, 11)
+scores_kernel[(1,)](q, k, found, 0.2, 11, 24, BLOCK=16, BLOCK_D=32)
+assert (found - 0.2 * q @ k.T).abs().max() < 1e-5
+print("scores of 11 queries and keys in one tile of 16 × 16: right")
+
+# %% [markdown]
+# What do the masked lanes hold? Zeros for q and k are harmless: a channel beyond D adds 0 to every product. But a
+# *key* beyond S then has the score 0, and 0 is a score like any other. Before the softmax it has to become −∞.
+#
+# ## Your turn: the kernel
+#
+# One program for each block of queries and each head of each image: `tl.program_id(0)` is the block and
+# `tl.program_id(1)` the head, counted through all images. Head h of q starts h · L · D numbers after the beginning,
+# head h of k and v h · S · D numbers. Multiply in int64, `tl.program_id(1).to(tl.int64)`, because such a product
+# outgrows 32 bits in large batches. S need not be L: in SAM's decoder 7 tokens ask 4096. The cases are those of the
+# library's kernel. BLOCK_M and BLOCK_K are yours to choose; 32 is a good start.
+
+
+# %%
+@triton.jit
+def attention_kernel(
+    q_ptr, k_ptr, v_ptr, out_ptr, scale, L, S, D,
+    BLOCK_M: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_D: tl.constexpr,
+):  # fmt: skip
+    """One program owns BLOCK_M queries of one head and meets its S keys, BLOCK_K at a time."""
+
+
+def flash_attention(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
+    """softmax(scale · q kᵀ) v for contiguous q [B, N, L, D] and k, v [B, N, S, D]; returns [B, N, L, D]."""
+    raise NotImplementedError
+
+
+check(15, flash_attention)
+
+# %% [markdown]
+# In a terminal, `minisam kernel check lesson_15.py:flash_attention --like attention` runs it in float16 too. For that
+# the weights have to take v's type before the second `tl.dot`, while m, l and a stay in float32.
+#
+# ## The library's
+#
+# [attention.py](../../kernels/minisam_kernels/attention.py) is the same loop with two more ideas. A head of 80
+# channels is two tiles, 64 and 16 wide, instead of one of 128, which saves three eighths of the products. And besides
+# its result it writes one number for each query, the log-sum-exp m + log l: with that, any weight can be computed
+# again from its score, e^(s − lse), so that the gradient needs no stored weights either (lesson 18).
+
+# %%
+from minisam_kernels.attention import attention as library
+from minisam_kernels.reference.attention import attention as defined
+
+q, k, v = torch.randn(3, 1, 2, 50, 80, generator=torch.Generator().manual_seed(1)).to(device)
+difference = abs(library(q, k, v, 0.1).cpu().numpy() - defined(*(x.cpu().numpy() for x in (q, k, v)), 0.1))
+assert difference.max() < 1e-5
+assert (128 - 80) / 128 == 3 / 8
+print("the library's kernel and the definition agree")
+
+# %% [markdown]
+# > **What the paper says, what the code does.** The first arXiv version of FlashAttention-2 (2307.08691, algorithm 1,
+# > line 10) rescales the weighted sum by the *inverse* of e^(m − m_new); issue 991 of its repository reports the slip,
+# > and its code multiplies by the factor itself. SAM's paper says nothing of all this: its code writes every score to
+# > memory, and the bias with them, which is lesson 16.
+#
+# ## Find the bug
+#
+# Softmax for rows of any length: one walk along the row for the maximum and the sum, a second one to write. A widely
+# used library of kernels has such a branch for long rows, and the line that updates the running maximum is wrong in
+# it. Its launcher always chooses blocks as long as the row, so that branch has never run, not even in the test that is
+# named after it. The kernel below does run, on rows of any length, and gives the right weights for ordinary numbers.
+# It fails on some rows all the same. On which? Mend it.
+
+
+# %%
+@triton.jit
+def wide_softmax_kernel(x_ptr, y_ptr, N, BLOCK: tl.constexpr):
+    """One program owns one row of N numbers and walks along it twice. There is a bug in it."""
+    row = tl.program_id(0).to(tl.int64)
+    row_max = float("-inf")
+    row_sum = 0.0
+    for start in range(0, N, BLOCK):
+        columns = start + tl.arange(0, BLOCK)
+        x = tl.load(x_ptr + row * N + columns, mask=columns < N, other=float("-inf"))
+        new_max = tl.max(x, axis=0)
+        row_sum = row_sum * tl.exp(row_max - new_max) + tl.sum(tl.exp(x - new_max), axis=0)
+        row_max = new_max
+    for start in range(0, N, BLOCK):
+        columns = start + tl.arange(0, BLOCK)
+        x = tl.load(x_ptr + row * N + columns, mask=columns < N, other=0.0)
+        tl.store(y_ptr + row * N + columns, tl.exp(x - row_max) / row_sum, mask=columns < N)
+
+
+def wide_softmax(x: Tensor) -> Tensor:
+    """softmax of every row of x [R, N], for rows of any length."""
+    y = torch.empty_like(x)
+    wide_softmax_kernel[(len(x),)](x, y, x.shape[1], BLOCK=64)
+    return y
+
+
+check(15, wide_softmax)
+
+# %% [markdown]
+# ## What was left out
+#
+# The bias on the scores, without which SAM's encoder is not SAM's: lesson 16. The gradient: lesson 18. How large a
+# block should be, and how loads are made to arrive before they are needed: lesson 19. Two states can be merged just
+# as a tile is added, so the keys of a few queries may be shared out among programs, and SAM's decoder needs that,
+# with 7 queries on 4096 keys: lesson 20. And exponentials are not free: the 201 million of this layer take an H100
+# 52 µs beside the 66 µs of its products, and only a kernel that does both at once gets near either.

@@ -1,0 +1,95 @@
+"""Solutions of lesson 15."""
+
+import numpy as np
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+
+def add_tile(state: np.ndarray, scores: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """What M queries know so far, and one more tile of K keys -> what they know then.
+
+    state [M, 2 + D]: column 0 the maximum m of the scores so far, column 1 the sum l of exp(score - m), and the
+    other D the sum of exp(score - m) · value. scores [M, K] and v [K, D] belong to the new tile.
+    """
+    row_max, row_sum, acc = state[:, :1], state[:, 1:2], state[:, 2:]
+    new_max = np.maximum(row_max, scores.max(axis=1, keepdims=True))
+    rescale = np.exp(row_max - new_max)
+    weights = np.exp(scores - new_max)
+    new_sum = row_sum * rescale + weights.sum(axis=1, keepdims=True)
+    new_acc = acc * rescale + weights @ v
+    return np.concatenate([new_max, new_sum, new_acc], axis=1)
+
+
+@triton.jit
+def attention_kernel(
+    q_ptr, k_ptr, v_ptr, out_ptr, scale, L, S, D,
+    BLOCK_M: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_D: tl.constexpr,
+):  # fmt: skip
+    """One program owns BLOCK_M queries of one head and meets its S keys, BLOCK_K at a time."""
+    head = tl.program_id(1).to(tl.int64)
+    rows = tl.program_id(0) * BLOCK_M + tl.arange(0, BLOCK_M)
+    dims = tl.arange(0, BLOCK_D)
+    own = (head * L + rows)[:, None] * D + dims[None, :]
+    own_ok = (rows < L)[:, None] & (dims < D)[None, :]
+    q = tl.load(q_ptr + own, mask=own_ok, other=0.0)  # [M, D]
+
+    row_max = tl.full([BLOCK_M], float("-inf"), tl.float32)
+    row_sum = tl.zeros([BLOCK_M], tl.float32)
+    acc = tl.zeros([BLOCK_M, BLOCK_D], tl.float32)
+
+    for start in range(0, S, BLOCK_K):
+        columns = start + tl.arange(0, BLOCK_K)
+        tile = (head * S + columns)[:, None] * D + dims[None, :]
+        tile_ok = (columns < S)[:, None] & (dims < D)[None, :]
+        k = tl.load(k_ptr + tile, mask=tile_ok, other=0.0)  # [K, D]
+        v = tl.load(v_ptr + tile, mask=tile_ok, other=0.0)  # [K, D]
+        scores = tl.dot(q, tl.trans(k), input_precision="ieee") * scale  # [M, K]
+        scores = tl.where((columns < S)[None, :], scores, float("-inf"))
+
+        new_max = tl.maximum(row_max, tl.max(scores, axis=1))
+        rescale = tl.exp(row_max - new_max)
+        weights = tl.exp(scores - new_max[:, None])
+        row_sum = row_sum * rescale + tl.sum(weights, axis=1)
+        acc = acc * rescale[:, None] + tl.dot(weights.to(v.dtype), v, input_precision="ieee")
+        row_max = new_max
+
+    tl.store(out_ptr + own, acc / row_sum[:, None], mask=own_ok)
+
+
+def flash_attention(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
+    """softmax(scale · q kᵀ) v for contiguous q [B, N, L, D] and k, v [B, N, S, D]; returns [B, N, L, D]."""
+    B, N, L, D = q.shape
+    out = torch.empty_like(q)
+    block_d = max(16, triton.next_power_of_2(D))
+    grid = (triton.cdiv(L, 64), B * N)
+    attention_kernel[grid](
+        q, k, v, out, scale, L, k.shape[2], D, BLOCK_M=64, BLOCK_K=32, BLOCK_D=block_d
+    )  # fmt: skip
+    return out
+
+
+@triton.jit
+def wide_softmax_kernel(x_ptr, y_ptr, N, BLOCK: tl.constexpr):
+    """One program owns one row of N numbers and walks along it twice, BLOCK numbers at a time."""
+    row = tl.program_id(0).to(tl.int64)
+    row_max = float("-inf")
+    row_sum = 0.0
+    for start in range(0, N, BLOCK):
+        columns = start + tl.arange(0, BLOCK)
+        x = tl.load(x_ptr + row * N + columns, mask=columns < N, other=float("-inf"))
+        new_max = tl.maximum(row_max, tl.max(x, axis=0))
+        row_sum = row_sum * tl.exp(row_max - new_max) + tl.sum(tl.exp(x - new_max), axis=0)
+        row_max = new_max
+    for start in range(0, N, BLOCK):
+        columns = start + tl.arange(0, BLOCK)
+        x = tl.load(x_ptr + row * N + columns, mask=columns < N, other=0.0)
+        tl.store(y_ptr + row * N + columns, tl.exp(x - row_max) / row_sum, mask=columns < N)
+
+
+def wide_softmax(x: Tensor) -> Tensor:
+    """softmax of every row of x [R, N], for rows of any length."""
+    y = torch.empty_like(x)
+    wide_softmax_kernel[(len(x),)](x, y, x.shape[1], BLOCK=64)
+    return y
