@@ -6,7 +6,7 @@ measured against float64 (minisam_kernels/lab/error_rule.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from minisam.lesson.diagnosis import diagnose
-from minisam.lesson.exercise import Attempt, Exercise, NotWrittenError, attempt
+from minisam.lesson.exercise import Attempt, Exercise, NotWrittenError, arguments, attempt
 from minisam.lesson.mistakes import Mistake
 from minisam_kernels.cases import Case
 from minisam_kernels.lab.error_rule import compare
@@ -63,15 +63,24 @@ def check_answer(
             answer = attempt(exercise, function, case)
         except NotWrittenError:
             return Report(exercise.name, False, tuple(passed), len(cases))
-        wanted = exercise.reference(**case.inputs, **case.constants)
+        wanted = exercise.expected(case.inputs, case.constants)
         what, place = fault(exercise, answer, wanted, case)
         if what:
             hint = diagnose(exercise, function, answer, wanted, case, cases, mistakes, solution)
-            inputs = ", ".join(f"{name} {list(array.shape)}" for name, array in case.inputs.items())
-            failure = Failure(case.name, inputs, what, hint, wanted.shape, **place)
+            failure = Failure(case.name, sizes(case.inputs), what, hint, wanted.shape, **place)
             return Report(exercise.name, True, tuple(passed), len(cases), failure)
         passed.append(case.name)
     return Report(exercise.name, True, tuple(passed), len(cases))
+
+
+def sizes(inputs: Mapping[str, np.ndarray]) -> str:
+    """The arguments' names and shapes; of several arrays in one argument their number."""
+    parts = []
+    for name, value in arguments(inputs).items():
+        parts.append(
+            f"{name} of {len(value)} arrays" if isinstance(value, dict) else f"{name} {list(value.shape)}"
+        )
+    return ", ".join(parts)
 
 
 def fault(exercise: Exercise, answer: Attempt, wanted: np.ndarray, case: Case) -> tuple[str, dict[str, Any]]:
@@ -85,7 +94,7 @@ def fault(exercise: Exercise, answer: Attempt, wanted: np.ndarray, case: Case) -
         return f"it returns {got.dtype} for float32 inputs", {}
     small = {name: array.astype(np.float32) for name, array in case.inputs.items()}
     with np.errstate(all="ignore"):
-        same_precision = torch.from_numpy(np.asarray(exercise.reference(**small, **case.constants)))
+        same_precision = torch.from_numpy(np.asarray(exercise.expected(small, case.constants)))
     verdict = compare("output", torch.from_numpy(np.array(got)), wanted, same_precision)
     if verdict.ok:
         return "", {}

@@ -1,13 +1,14 @@
 """An exercise, and what somebody's function gives for one of its cases.
 
 A case is the project's own (minisam_kernels.cases.Case): arrays in the order of the signature, then numbers.  The
-function gets copies in float32, as NumPy arrays or torch tensors.  Triton kernels run between guard bands, and in
-the interpreter with the address of every active lane checked.
+function gets copies in float32, as NumPy arrays or torch tensors.  Arrays named "weights.norm.bias" and the like are
+handed over together, as one argument `weights`: a dict with the key "norm.bias".  Triton kernels run between guard
+bands, and in the interpreter with the address of every active lane checked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,10 @@ class Exercise:
     framework: str = "numpy"  # or "torch" or "triton"
     find_the_bug: bool = False
 
+    def expected(self, inputs: Mapping[str, np.ndarray], constants: Mapping[str, Any]) -> np.ndarray:
+        """What the reference gives for a case's arrays and numbers."""
+        return self.reference(**arguments(inputs), **constants)
+
 
 @dataclass(frozen=True)
 class Attempt:
@@ -45,6 +50,18 @@ class Attempt:
         if self.value.shape != other.value.shape:
             return False
         return np.allclose(self.value, other.value, rtol=1e-3, atol=1e-5, equal_nan=True)
+
+
+def arguments(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """Arrays by name -> arguments by name: {"x": x, "weights.a": a, "weights.b": b} -> x and weights."""
+    found: dict[str, Any] = {}
+    for name, array in arrays.items():
+        group, _, key = name.partition(".")
+        if key:
+            found.setdefault(group, {})[key] = array
+        else:
+            found[name] = array
+    return found
 
 
 class NotWrittenError(Exception):
@@ -66,7 +83,7 @@ def _numpy(function: Callable[..., Any], arrays: dict[str, np.ndarray], case: Ca
     given = {name: array.copy() for name, array in arrays.items()}
     try:
         with np.errstate(all="ignore"):
-            value = function(*given.values(), *case.constants.values())
+            value = function(*arguments(given).values(), *case.constants.values())
     except NotImplementedError:
         raise
     except Exception as error:
@@ -93,7 +110,7 @@ def _torch(
     def call() -> Any:
         watched = framework == "triton" and INTERPRETED
         with torch.no_grad(), np.errstate(all="ignore"), counted_launches(launches, watched):
-            return function(*given.values(), *case.constants.values())
+            return function(*arguments(given).values(), *case.constants.values())
 
     try:
         value = guarded(call)

@@ -7,16 +7,20 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from minisam.errors import AnswerError, MinisamError
 from minisam.lesson.cells import Cell, cells
+from minisam.lesson.check import check_answer
 from minisam.lesson.course_map import columns, save_map, stops, with_table
+from minisam.lesson.exercise import Exercise
 from minisam.lesson.find import FOLDER, lesson, lessons
 from minisam.lesson.mistakes import Mistake
 from minisam.lesson.run import run_lesson
 from minisam.lesson.source import function_in, run_file, run_text
+from minisam_kernels.cases import Case
 
 TEXT = '"""not a cell"""\n\n# %% [markdown]\n# # Title\n#\n# text\n\n# %%\nx = 1\n\nprint(x)\n\n# %%\n1 / 0\n'
 
@@ -97,3 +101,32 @@ def test_links_in_lessons_lead_somewhere():
         text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
         for target in re.findall(r"\]\(([^)#]+)\)", text):
             assert "://" in target or (page.parent / Path(target)).exists(), (page, target)
+
+
+def linear(x, weights, times):
+    return times * (x @ weights["a"]) + weights["b.c"]
+
+
+def linear_cases() -> list[Case]:
+    normal = np.random.default_rng(0).standard_normal
+    inputs = {"x": normal((3, 2)), "weights.a": normal((2, 4)), "weights.b.c": normal(4)}
+    return [Case("linear", "one", inputs, {"times": 2})]
+
+
+@pytest.mark.parametrize("framework", ["numpy", "torch"])
+def test_arrays_of_one_group_are_one_argument(framework):
+    exercise = Exercise("linear", "a linear layer", linear_cases, linear, ("Add b.c.",), framework)
+    assert check_answer(exercise, linear).ok
+
+    def without_bias(x, weights, times):
+        return times * (x @ weights["a"])
+
+    failure = check_answer(exercise, without_bias).failure
+    assert failure is not None and failure.inputs == "x [3, 2], weights of 2 arrays"
+
+    def changes(x, weights, times):
+        weights["a"] *= 2
+        return x @ weights["a"] + weights["b.c"]
+
+    failure = check_answer(exercise, changes).failure
+    assert failure is not None and "changes its input weights.a" in failure.what
