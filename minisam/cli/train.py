@@ -18,6 +18,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="go on from trained weights of the same network, at a lower rate and without the curriculum",
     )
+    parser.add_argument(
+        "--from-mae",
+        dest="start_from_mae",
+        type=Path,
+        metavar="FILE",
+        help="start with the image encoder of a masked autoencoder, which `minisam pretrain` writes",
+    )
     parser.add_argument("--steps", type=int, help="optimiser steps (default: the preset's)")
     parser.add_argument(
         "--rounds",
@@ -47,7 +54,9 @@ def run(args: argparse.Namespace) -> int:
         torch.set_num_threads(args.threads)
     recipes = RECIPES_FROM_WEIGHTS if args.start_from else RECIPES
     if args.preset not in recipes:
-        raise MinisamError(f"there is no recipe for {args.preset} --from weights, only for {', '.join(recipes)}")
+        raise MinisamError(
+            f"there is no recipe for {args.preset} --from weights, only for {', '.join(recipes)}"
+        )
     recipe = recipes[args.preset]
     if args.steps:
         recipe = replace(recipe, steps=args.steps)
@@ -63,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
         args.precision,
         save_every=args.save_every,
         start_from=args.start_from,
+        start_from_mae=args.start_from_mae,
         draw_ahead=args.device == "cpu" and (os.cpu_count() or 1) > 1,
     )
     sam = training.run()

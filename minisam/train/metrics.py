@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from minisam.files import write_atomically
@@ -56,9 +57,9 @@ def read_rows(path: Path, steps: int) -> list[dict[str, float]]:
         return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)][:steps]
 
 
-def write_rows(path: Path, rows: list[dict[str, float]]) -> None:
-    """Write all rows, whole or not at all, with six digits."""
-    lines = [",".join(METRICS)] + [",".join(f"{row[name]:.6g}" for name in METRICS) for row in rows]
+def write_rows(path: Path, rows: list[dict[str, float]], columns: Sequence[str] = METRICS) -> None:
+    """Write these columns of all rows, whole or not at all, with six digits."""
+    lines = [",".join(columns)] + [",".join(f"{row[name]:.6g}" for name in columns) for row in rows]
     write_atomically(path, lambda file: file.write(("\n".join(lines) + "\n").encode()))
 
 

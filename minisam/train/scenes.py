@@ -1,7 +1,7 @@
-"""The scenes of a training run, drawn in a second process while the first one trains.
+"""The scenes or pictures of a training run, drawn in a second process while the first one trains.
 
-What step t sees follows from its arguments alone, so it does not matter which process draws it, nor whether a
-scene that was drawn ahead is ever used: a run with or without a helper process is the same, bit for bit.
+What step t sees follows from its arguments alone, so it does not matter which process draws it, nor whether
+what was drawn ahead is ever used: a run with or without a helper process is the same, bit for bit.
 """
 
 from __future__ import annotations
@@ -11,38 +11,49 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing import get_context, parent_process
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from minisam.data.partworld import SceneBatch, render_scenes
 
 AHEAD = 3
+T = TypeVar("T")
 
 
-class SceneSource:
-    """`source[step]` is `render_scenes(**arguments(step))`; `in_background` draws the next steps' ahead of time."""
+class DrawnAhead(Generic[T]):
+    """`drawn[step]` is `draw(**arguments(step))`; `in_background` draws the next steps' ahead of time."""
 
-    def __init__(self, arguments: Callable[[int], dict[str, Any]], in_background: bool) -> None:
+    def __init__(
+        self, draw: Callable[..., T], arguments: Callable[[int], dict[str, Any]], in_background: bool
+    ) -> None:
+        self.draw = draw
         self.arguments = arguments
         self.pool: ProcessPoolExecutor | None = None
-        self.coming: dict[int, Future[SceneBatch]] = {}
+        self.coming: dict[int, Future[T]] = {}
         if in_background:
             self.pool = ProcessPoolExecutor(
                 1, mp_context=get_context("spawn"), initializer=become_helper_process
             )
 
-    def __getitem__(self, step: int) -> SceneBatch:
+    def __getitem__(self, step: int) -> T:
         if self.pool is None:
-            return render_scenes(**self.arguments(step))
+            return self.draw(**self.arguments(step))
         for later in range(step, step + AHEAD):
             if later not in self.coming:
-                self.coming[later] = self.pool.submit(render_scenes, **self.arguments(later))
+                self.coming[later] = self.pool.submit(self.draw, **self.arguments(later))
         return self.coming.pop(step).result()
 
     def close(self) -> None:
-        """End the second process; scenes drawn ahead are thrown away."""
+        """End the second process; what was drawn ahead is thrown away."""
         if self.pool is not None:
             self.pool.shutdown(cancel_futures=True)
             self.pool = None
+
+
+class SceneSource(DrawnAhead[SceneBatch]):
+    """`source[step]` is `render_scenes(**arguments(step))`."""
+
+    def __init__(self, arguments: Callable[[int], dict[str, Any]], in_background: bool) -> None:
+        super().__init__(render_scenes, arguments, in_background)
 
 
 def become_helper_process() -> None:
@@ -58,3 +69,8 @@ def become_helper_process() -> None:
         os._exit(0)
 
     threading.Thread(target=leave_with_parent, daemon=True).start()
+
+
+def hash_seed(seed: int, step: int) -> int:
+    """One number for (seed, step), far from those of other seeds."""
+    return (seed * 1_000_003 + step * 7919 + 1) % (2**31 - 1)

@@ -1,4 +1,4 @@
-"""The training loop: render scenes, simulate prompts, step; killed at any moment, it goes on bit for bit.
+"""The training loop: draw a batch, simulate prompts, step; killed at any moment, it goes on bit for bit.
 
 Everything random in step t comes from (seed, t) alone, so a run that resumes needs only the weights, the
 optimiser and t.  They are written together, atomically, every `save_every` steps.
@@ -7,12 +7,11 @@ optimiser and t.  They are written together, atomically, every `save_every` step
 from __future__ import annotations
 
 import hashlib
-import json
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,10 +20,8 @@ from tqdm import tqdm
 
 from minisam.build import CONFIGS, build_from_config
 from minisam.checkpoint import load_state_dict_into
-from minisam.data.partworld import SceneBatch
-from minisam.errors import CheckpointError
-from minisam.files import write_atomically
 from minisam.model import Sam
+from minisam.pretrain.transfer import load_trunk
 from minisam.train.affinity import AffinityHead, affinity_loss
 from minisam.train.figure import save_progress_figure
 from minisam.train.initialise import initialise_
@@ -33,15 +30,19 @@ from minisam.train.losses import SegmentationLoss
 from minisam.train.metrics import describe_rounds, mean_of, read_rows, write_rows
 from minisam.train.optimizer import build_optimizers, set_learning_rate
 from minisam.train.presets import Phase, Recipe
-from minisam.train.scenes import SceneSource
-from minisam.train.targets import node_masks, sample_nodes
+from minisam.train.scenes import hash_seed
+from minisam.train.sources import BatchSource, PartWorldSource, PictureSource
+from minisam.train.state import read_state, write_state
 
 AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass
 class TrainingRun:
-    """One run in a folder: metrics.csv, progress.png, state.pt to resume from, and model.safetensors at the end."""
+    """One run in a folder: metrics.csv, progress.png, state.pt to resume from, and model.safetensors at the end.
+
+    With `validate` there is a validation.csv as well.
+    """
 
     preset: str
     folder: Path
@@ -54,6 +55,15 @@ class TrainingRun:
     """Draw scenes in a second process; worth it on a CPU with two cores or more."""
     start_from: Path | None = None
     """A checkpoint of the same network to start from, in place of random weights."""
+    start_from_mae: Path | None = None
+    """A masked autoencoder of the same preset, whose encoder the image encoder starts as."""
+    data: Path | None = None
+    """A folder of pictures with masks to train on, in place of PartWorld; minisam/data/segmentation_folder.py."""
+    validation: float = 0.0
+    """The share of those pictures that is held out."""
+    validate: Callable[[Sam], dict[str, float]] | None = None
+    """Measures the network, at the preset's image size, whenever the run is saved."""
+    validation_rows: list[dict[str, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         torch.manual_seed(self.seed)
@@ -63,6 +73,8 @@ class TrainingRun:
             initialise_(self.sam)
         else:
             load_state_dict_into(self.sam, self.start_from)
+        if self.start_from_mae is not None:
+            load_trunk(self.sam.image_encoder, self.start_from_mae)
         self.sam.to(self.device).train()
         self.affinity = AffinityHead(config.prompt_dim).to(self.device)
         self.optimizers = build_optimizers(
@@ -76,7 +88,7 @@ class TrainingRun:
         head = {"params": list(self.affinity.parameters()), "base_lr": self.recipe.lr, "weight_decay": 0.0}
         self.optimizers[0].add_param_group(head)
         self.scaler = torch.amp.GradScaler(torch.device(self.device).type, enabled=self.precision == "fp16")  # pyright: ignore
-        self.scenes = SceneSource(self.scene_arguments, self.draw_ahead)
+        self.source = self.open_source()
         self.step = 0
         self.seconds = 0.0
         self.images = 0
@@ -108,9 +120,15 @@ class TrainingRun:
                     self.save(rows)
         finally:
             bar.close()
-            self.scenes.close()
+            self.source.close()
         self.sam.set_image_size(CONFIGS[self.preset].image_size)
         return self.sam.eval()
+
+    def open_source(self) -> BatchSource:
+        """What `data` says, opened; raises DatasetError where that is nothing to train on."""
+        if self.data is None:
+            return PartWorldSource(self.recipe, self.seed, self.device, self.draw_ahead)
+        return PictureSource(self.data, self.validation, self.recipe, self.seed, self.device, self.draw_ahead)
 
     def train_step(self) -> dict[str, float]:
         """One optimiser step; returns its row of the metrics."""
@@ -127,18 +145,19 @@ class TrainingRun:
             self.recipe.linear_decay,
         )
         self.sam.set_image_size(phase.image_size)
-        scenes = self.scenes[step]
+        batch = self.source.batch(step, phase, generator)
 
         dtype = AUTOCAST[self.precision]
         autocast = torch.autocast(torch.device(self.device).type, dtype) if dtype else nullcontext()
         loss, rounds = torch.zeros((), device=self.device), []
         with autocast, attention_backend(self.device, dtype):
-            embeddings = self.sam.image_encoder(self.sam.preprocess(scenes.images))
+            images = torch.stack([self.sam.preprocess(image) for image in batch.images])
+            embeddings = self.sam.image_encoder(images)
             if phase.prompts_per_image:
-                rounds = self.prompt(scenes, embeddings, phase, generator)
+                rounds = self.prompt(batch.masks, embeddings, phase, generator)
                 loss = loss + torch.stack([round.total for round in rounds]).mean()
             if phase.affinity:
-                loss = loss + phase.affinity * affinity_loss(self.affinity(embeddings), scenes.labels)
+                loss = loss + phase.affinity * affinity_loss(self.affinity(embeddings), batch.labels)
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
@@ -161,37 +180,26 @@ class TrainingRun:
         self.seconds += time.perf_counter() - started
         return {"seconds": self.seconds, **row}
 
-    def scene_arguments(self, step: int) -> dict[str, Any]:
-        """What `render_scenes` is asked for at a step."""
-        phase = self.recipe.phase_at(step)
-        return {
-            "seed": hash_seed(self.seed, step),
-            "batch_size": phase.batch_size,
-            "image_size": phase.image_size,
-            "device": self.device,
-            "object_scale": phase.object_scale,
-            "richness": phase.richness,
-        }
-
     def prompt(
-        self, scenes: SceneBatch, embeddings: Tensor, phase: Phase, generator: torch.Generator
+        self, masks: Tensor, embeddings: Tensor, phase: Phase, generator: torch.Generator
     ) -> list[SegmentationLoss]:
-        """Choose targets in every scene and train the rounds of this step on them."""
-        nodes = sample_nodes(scenes, phase.prompts_per_image, generator, phase.min_area)
-        masks = node_masks(scenes, nodes).flatten(0, 1)
-        images = torch.arange(phase.batch_size, device=self.device)
-        image_index = images.repeat_interleave(phase.prompts_per_image)
+        """Train the rounds of this step on masks [B, M, S, S], embeddings [B, E, h, w]."""
+        images, per_image = masks.shape[:2]
+        image_index = torch.arange(images, device=self.device).repeat_interleave(per_image)
         single = torch.rand((), device=self.device, generator=generator).item() < phase.single_round_share
         order = torch.Generator().manual_seed(hash_seed(self.seed, self.step))
         schedule = [] if single else phase.rounds.schedule(order)
-        return interactive_rounds(self.sam, embeddings, image_index, masks, schedule, generator)
+        return interactive_rounds(self.sam, embeddings, image_index, masks.flatten(0, 1), schedule, generator)
 
     def save(self, rows: list[dict[str, float]]) -> None:
         """Write metrics, figure and state, each atomically; the state last, for it says which rows count."""
         write_rows(self.folder / "metrics.csv", rows)
         save_progress_figure(self.folder / "progress.png", rows, self.preset)
+        if self.validate is not None:
+            self.sam.set_image_size(CONFIGS[self.preset].image_size)
+            self.validation_rows.append({"step": float(self.step), **self.validate(self.sam)})
+            write_rows(self.folder / "validation.csv", self.validation_rows, list(self.validation_rows[0]))
         state = {
-            "about": json.dumps(self.about()),
             "step": self.step,
             "seconds": self.seconds,
             "images": self.images,
@@ -200,31 +208,25 @@ class TrainingRun:
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "scaler": self.scaler.state_dict(),
         }
-        write_atomically(self.folder / "state.pt", lambda file: torch.save(state, file))
+        write_state(self.folder / "state.pt", self.about(), state)
 
     def resume(self) -> None:
         """Take up the state in the folder, if there is one.
 
         Raises CheckpointError where it is damaged or belongs to a run with other settings.
         """
-        path = self.folder / "state.pt"
-        if not path.exists():
+        state = read_state(self.folder / "state.pt", self.about(), self.device)
+        if state is None:
             return
-        try:
-            state = torch.load(path, map_location=self.device, weights_only=True)
-            about = json.loads(state["about"])
-        except Exception as error:
-            raise CheckpointError(f"{path} cannot be read; delete it to train from the start") from error
-        if about != json.loads(json.dumps(self.about())):
-            raise CheckpointError(
-                f"{path} is from a run with other settings; choose another --out or delete it"
-            )
         self.sam.load_state_dict(state["model"])
         self.affinity.load_state_dict(state["affinity"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         self.scaler.load_state_dict(state["scaler"])
         self.step, self.seconds, self.images = state["step"], state["seconds"], state["images"]
+        if self.validate is not None:
+            rows = read_rows(self.folder / "validation.csv", self.step)
+            self.validation_rows = [row for row in rows if row["step"] <= self.step]
 
     def about(self) -> dict[str, object]:
         """The settings that decide the result."""
@@ -235,6 +237,8 @@ class TrainingRun:
             "start_from": self.start_from and sha256(self.start_from),
             "recipe": asdict(self.recipe),
             "network": asdict(CONFIGS[self.preset]),
+            **({"start_from_mae": sha256(self.start_from_mae)} if self.start_from_mae else {}),
+            **self.source.about(),
         }
 
 
@@ -244,10 +248,4 @@ def attention_backend(device: str, dtype: torch.dtype | None) -> AbstractContext
 
 
 def sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def hash_seed(seed: int, step: int) -> int:
-    """One number for (seed, step), far from those of other seeds."""
-    return (seed * 1_000_003 + step * 7919 + 1) % (2**31 - 1)
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,54 @@
+"""`minisam pretrain`: pre-train a preset's image encoder as a masked autoencoder, without labels."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import replace
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--preset", choices=("nano", "tiny"), default="nano")
+    parser.add_argument("-o", "--out", type=Path, help="folder of the run (default: runs/PRESET-mae)")
+    parser.add_argument("--steps", type=int, help="optimiser steps (default: the preset's)")
+    parser.add_argument("--mask-ratio", type=float, help="share of hidden patches (default: 0.75)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    parser.add_argument("--threads", type=int, help="CPU threads (default: torch's choice)")
+    parser.add_argument("--save-every", type=int, default=200, metavar="STEPS", help="steps between saves")
+
+
+def run(args: argparse.Namespace) -> int:
+    import torch
+
+    from minisam.device import check_device
+    from minisam.errors import MinisamError
+    from minisam.pretrain.recipes import PRETRAINING
+    from minisam.pretrain.run import PretrainingRun
+
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    recipe = PRETRAINING[args.preset]
+    if args.steps:
+        recipe = replace(recipe, steps=args.steps)
+    if args.mask_ratio is not None:
+        if not 0 < args.mask_ratio < 1:
+            raise MinisamError(f"--mask-ratio is a share between 0 and 1, got {args.mask_ratio}")
+        recipe = replace(recipe, mask_ratio=args.mask_ratio)
+    folder = args.out or Path("runs") / f"{args.preset}-mae"
+    training = PretrainingRun(
+        args.preset,
+        folder,
+        recipe,
+        args.seed,
+        check_device(args.device),
+        args.precision,
+        save_every=args.save_every,
+        draw_ahead=args.device == "cpu" and (os.cpu_count() or 1) > 1,
+    )
+    training.run()
+    print(f"pre-trained {recipe.steps} steps in {training.seconds:.0f} s: {folder / 'mae.safetensors'}")
+    print(f"go on with: minisam train --preset {args.preset} --from-mae {folder / 'mae.safetensors'}")
+    return 0

@@ -1,0 +1,52 @@
+"""What a masked autoencoder makes of pictures: the image, what it may see, and what it draws."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from minisam.files import write_atomically
+from minisam.model.sam import IMAGENET_MEAN, IMAGENET_STD
+from minisam.pretrain.masked_autoencoder import MaskedAutoencoder
+from minisam.pretrain.reconstruction_loss import patchify, unpatchify
+
+TITLES = ("image", "what the encoder sees", "what the decoder draws", "both")
+MEAN, STD = (torch.tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+
+
+@torch.no_grad()
+def reconstructions(
+    mae: MaskedAutoencoder, images: Tensor, mask_ratio: float = 0.75, seed: int = 0
+) -> Tensor:
+    """For images [B, 3, S, S], normalised: the pictures of TITLES, [B, 4, 3, S, S] in the same units.
+
+    A prediction has its patch's own scale, so each drawn patch gets the mean and the variance of the true one.
+    """
+    generator = torch.Generator(images.device).manual_seed(seed)
+    prediction, masking = mae(images, mask_ratio, generator)
+    patches = patchify(images, mae.patch_size)
+    mean, std = patches.mean(-1, keepdim=True), (patches.var(-1, keepdim=True) + 1e-6).sqrt()
+    drawn = prediction.float() * std + mean
+    hidden = masking.hidden[..., None]
+    seen = torch.where(hidden, torch.zeros_like(patches), patches)
+    both = torch.where(hidden, drawn, patches)
+    stacked = torch.stack([patches, seen, drawn, both], dim=1)
+    return unpatchify(stacked.flatten(0, 1), mae.patch_size, mae.grid).unflatten(0, (-1, 4))
+
+
+def save_reconstructions(path: Path, pictures: Tensor) -> None:
+    """Write the pictures of `reconstructions` as a PNG, a row for each image."""
+    rows = len(pictures)
+    figure = Figure(figsize=(8.8, 2.3 * rows), layout="constrained")
+    grid = figure.subplots(rows, 4, squeeze=False)
+    for row in range(rows):
+        for column, title in enumerate(TITLES):
+            picture = (pictures[row, column].cpu() * STD + MEAN).clamp(0, 255).byte()
+            grid[row, column].imshow(picture.permute(1, 2, 0).numpy())
+            grid[row, column].set_axis_off()
+            if row == 0:
+                grid[row, column].set_title(title, fontsize=10)
+    write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=100))

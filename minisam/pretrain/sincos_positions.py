@@ -1,0 +1,38 @@
+"""Fixed positions of a grid by sines and cosines in two dimensions (MAE; Vaswani et al. 2017, section 3.5).
+
+    ω_k = 10000^(−k / (D/4))                          k = 0 … D/4 − 1
+    position[i, j] = [sin(j·ω), cos(j·ω), sin(i·ω), cos(i·ω)]
+
+Half of the channels say in which column j a token is, the other half in which row i; the column comes first.
+
+H, W grid   D channels, a multiple of four
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+TEMPERATURE = 10_000.0
+
+
+def sincos_positions(grid: tuple[int, int], dim: int) -> Tensor:
+    """[H, W, dim] in float32, worked out in float64.
+
+    Raises ValueError where `dim` is no multiple of four.
+    """
+    if dim % 4:
+        raise ValueError(
+            f"sine and cosine positions in two dimensions need a multiple of 4 channels, got {dim}"
+        )
+    H, W = grid
+    frequencies = TEMPERATURE ** -(torch.arange(dim // 4, dtype=torch.float64) / (dim // 4))
+    rows, columns = (waves(torch.arange(size), frequencies) for size in grid)
+    positions = torch.cat([columns[None, :].expand(H, W, -1), rows[:, None].expand(H, W, -1)], dim=-1)
+    return positions.float()
+
+
+def waves(places: Tensor, frequencies: Tensor) -> Tensor:
+    """[n] places -> [n, D/2]: the sines of all frequencies, then their cosines."""
+    angles = places[:, None] * frequencies
+    return torch.cat([angles.sin(), angles.cos()], dim=1)

@@ -1,0 +1,76 @@
+"""Moving the encoder of a masked autoencoder into SAM's image encoder (ViTDet, section 3; SAM section A).
+
+    patch embedding, blocks     as they are: windows are a way to run a block, not another block
+    positions                   fixed becomes learned; bicubic to SAM's grid where that differs
+    relative positions          zero, so that each block answers at first as it did
+    neck                        new; class token, last norm and decoder stay behind
+
+Where one window covers the grid, the trunk of SAM so made equals the autoencoder's without masking, but for the
+class token, which SAM does not have.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from minisam.checkpoint.formats import read_tensors
+from minisam.errors import CheckpointError
+from minisam.model import ImageEncoderViT
+from minisam.model.image_encoder import resize_absolute_positions
+
+THEIR_NAMES = {"mlp.fc1": "mlp.lin1", "mlp.fc2": "mlp.lin2"}
+
+
+@torch.no_grad()
+def move_trunk_(encoder: ImageEncoderViT, mae: Mapping[str, Tensor]) -> None:
+    """Copy the trunk from the state dict of an autoencoder, ours or one with the names of MAE's own code.
+
+    Raises CheckpointError where a tensor is missing or of another shape; `encoder` is then untouched.
+    """
+    parameters = dict(encoder.named_parameters())
+    moved = {}
+    for key, tensor in mae.items():
+        name = re.sub(r"mlp\.fc[12]", lambda match: THEIR_NAMES[match.group()], key)
+        if name.startswith(("patch_embed.", "blocks.")):
+            moved[name] = tensor
+    if "pos_embed" in mae and encoder.pos_embed is not None:
+        moved["pos_embed"] = as_grid(mae["pos_embed"], (encoder.pos_embed.shape[1], encoder.pos_embed.shape[2]))
+    trunk = {name for name in parameters if not name.startswith("neck.") and "rel_pos" not in name}
+    for name in sorted(trunk | moved.keys()):
+        found, wanted = (list(t[name].shape) if name in t else None for t in (moved, parameters))
+        if found != wanted:
+            raise CheckpointError(
+                f"this autoencoder does not fit the image encoder: {name} is {found or 'missing'}, "
+                f"expected {wanted or 'no such tensor'}; pre-train with the same preset"
+            )
+    for name, tensor in moved.items():
+        parameters[name].copy_(tensor)
+    for name, parameter in parameters.items():
+        if "rel_pos" in name:
+            parameter.zero_()
+
+
+def as_grid(positions: Tensor, grid: tuple[int, int]) -> Tensor:
+    """[L, D], or [1, 1 + L, D] with a class token's first, of a square grid -> [1, *grid, D]."""
+    if positions.dim() == 3:
+        positions = positions[0, 1:]
+    side = round(len(positions) ** 0.5)
+    if side * side != len(positions):
+        raise CheckpointError(f"the positions are those of {len(positions)} tokens, which is no square grid")
+    return resize_absolute_positions(positions.view(1, side, side, -1), grid)
+
+
+def load_trunk(encoder: ImageEncoderViT, path: str | os.PathLike[str]) -> None:
+    """`move_trunk_` from a file: safetensors, or a .pth of tensors alone.
+
+    Raises CheckpointError for a file that is damaged or fits no better than `move_trunk_` allows.
+    """
+    try:
+        move_trunk_(encoder, read_tensors(path)[0])
+    except CheckpointError as error:
+        raise CheckpointError(f"{os.fspath(path)}: {error}") from None

@@ -1,0 +1,163 @@
+"""Training batches from a folder of pictures with masks, in place of PartWorld's scenes.
+
+    picture [H, W]  ->  longest side to S pixels, as SAM does  ->  padded right and below
+    masks           ->  the same, by the same filter, more than half covered counts as inside
+
+Targets are drawn as from PartWorld: at random, without those over 90 % of the picture or under `min_area` of
+the network's input; a picture that has no others gives its largest mask.  A picture or mask that is damaged,
+missing or empty is named and another one drawn in its place, so that what a step sees follows from its seed and
+the files alone.
+
+B pictures   M masks of a picture   S side of the network's input   h, w of the picture in it
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from minisam.data.segmentation_folder import (
+    Picture,
+    Segment,
+    SegmentationFolder,
+    open_folder,
+    validation_split,
+)
+from minisam.data.skipped import Skipped
+from minisam.errors import MinisamError
+from minisam.predict.resize_longest_side import ResizeLongestSide
+from minisam.train.targets import MAX_AREA
+
+MAX_MASKS = 64
+"""The most masks of a picture that are looked at in a step (the paper: 64 on a GPU)."""
+FAILURES_IN_A_ROW = 200
+
+
+class PictureBatch(NamedTuple):
+    """What a step sees, and what could not be used on the way."""
+
+    images: list[Tensor]
+    """B times uint8 [3, h, w]; max(h, w) = S."""
+    masks: Tensor
+    """[B, M, S, S] bool, none empty."""
+    labels: Tensor
+    """int16 [B, 3, S, S], see `nesting_labels`."""
+    skipped: Skipped
+
+
+def load_batch(
+    path: Path,
+    validation: float,
+    seed: int,
+    batch_size: int,
+    image_size: int,
+    masks_per_image: int,
+    min_area: float,
+    all_masks: bool,
+) -> PictureBatch:
+    """Draw pictures, with replacement, from those not held out, and masks of each.
+
+    `all_masks` reads up to `MAX_MASKS` of each for the labels, instead of only the M that are wanted.
+
+    Raises MinisamError where hardly any picture can be used.
+    """
+    folder, training, _ = open_split(path, validation)
+    generator, skipped = np.random.default_rng(seed), Skipped()
+    images, masks, labels, failures = [], [], [], 0
+    limit = MAX_MASKS if all_masks else masks_per_image
+    while len(images) < batch_size:
+        index = training[generator.integers(len(training))]
+        try:
+            image, found = prepare(folder.read(index), image_size, limit, min_area, generator, skipped)
+        except (MinisamError, OSError) as error:
+            skipped.add(folder.names[index], error)
+            failures += 1
+            if failures == FAILURES_IN_A_ROW:
+                raise MinisamError(f"{path}: hardly any picture can be used; {skipped.summary()}") from None
+            continue
+        failures = 0
+        images.append(image)
+        masks.append(found[torch.arange(masks_per_image) % len(found)])
+        labels.append(nesting_labels(found))
+    return PictureBatch(images, torch.stack(masks), torch.stack(labels), skipped)
+
+
+@lru_cache(maxsize=1)
+def open_split(path: Path, validation: float) -> tuple[SegmentationFolder, list[int], list[int]]:
+    """A folder and the numbers of its pictures to train on and to hold out; opened once in a process."""
+    folder = open_folder(path)
+    return folder, *validation_split(folder.names, validation)
+
+
+def prepare(
+    picture: Picture,
+    image_size: int,
+    limit: int,
+    min_area: float,
+    generator: np.random.Generator,
+    skipped: Skipped,
+) -> tuple[Tensor, Tensor]:
+    """A picture at the network's scale, uint8 [3, h, w], and at most `limit` of its masks, [m, S, S], m >= 1.
+
+    Raises MinisamError where it has no mask that can be used.
+    """
+    image = ResizeLongestSide(image_size).apply_image(picture.image)
+    size = (image.shape[0], image.shape[1])
+    smallest, largest = min_area * image_size**2, MAX_AREA * size[0] * size[1]
+    chosen, fallback, fallback_area = [], None, 0.0
+    for place in generator.permutation(len(picture.segments)).tolist():
+        if len(chosen) == limit:
+            break
+        segment = picture.segments[place]
+        mask = None if segment.crowd else scaled_mask(segment, size, skipped)
+        if mask is None:
+            continue
+        area = np.count_nonzero(mask)
+        if smallest <= area <= largest:
+            chosen.append(mask)
+        elif area > fallback_area:
+            fallback, fallback_area = mask, area
+    if not chosen and fallback is not None:
+        chosen = [fallback]
+    if not chosen:
+        raise MinisamError(f"{picture.name}: no mask that can be used")
+    padding = (0, image_size - size[1], 0, image_size - size[0])
+    masks = F.pad(torch.from_numpy(np.stack(chosen)), padding)
+    return torch.from_numpy(image).permute(2, 0, 1).contiguous(), masks
+
+
+def scaled_mask(segment: Segment, size: tuple[int, int], skipped: Skipped) -> NDArray[np.bool_] | None:
+    """A mask at `size` (h, w), or None, with the reason noted, where it is damaged or empty at that size."""
+    try:
+        mask = Image.fromarray(segment.mask().astype(np.uint8) * 255)
+    except MinisamError as error:
+        skipped.add(segment.name, error)
+        return None
+    scaled = np.asarray(mask.resize((size[1], size[0]), Image.Resampling.BILINEAR)) > 127
+    if not scaled.any():
+        skipped.add(segment.name, f"empty at {size[0]}x{size[1]} pixels")
+        return None
+    return scaled
+
+
+def nesting_labels(masks: Tensor) -> Tensor:
+    """Masks [m, S, S] that may overlap -> int16 [3, S, S], as the label maps of PartWorld.
+
+    Of the masks over a pixel the largest, the second largest and the smallest, by their places in `masks`;
+    -1 where there are not so many.
+    """
+    order = masks.flatten(1).sum(dim=1).argsort(descending=True, stable=True)
+    by_size = masks[order]
+    nested = by_size.cumsum(dim=0, dtype=torch.int16)
+    place = torch.arange(len(masks), dtype=torch.int16)[:, None, None]
+    at_depth = [by_size & (nested == 1), by_size & (nested == 2), by_size & (nested >= 3)]
+    found = torch.stack([torch.where(there, place, -1).amax(dim=0) for there in at_depth])
+    return torch.where(found >= 0, order[found.clamp(min=0).long()], -1).to(torch.int16)
