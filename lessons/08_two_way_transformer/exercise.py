@@ -4,7 +4,7 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
-from minisam_kernels.reference.softmax import softmax  # noqa: F401
+from minisam_kernels.reference.softmax import softmax
 
 
 def multi_head(

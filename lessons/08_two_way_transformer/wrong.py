@@ -150,6 +150,7 @@ WRONG = {
             "The image comes first in the result; it should be the tokens, then the image.",
             {BOTH: "return torch.cat([y, x], dim=1)"},
         ),
+        Mistake("Both results belong in one tensor: torch.cat([x, y], dim=1).", {BOTH: "return x, y"}),
     ],
     "image_asks": [
         Mistake(

@@ -1,9 +1,9 @@
 """From a wrong result to words that help.
 
 First the catalogue: a function that does on every case what a catalogued wrong answer does stands for the same
-misunderstanding; failing that, one that does the same up to the first failure.  Then the marks that every such result
-bears: one number everywhere, an input handed back, axes exchanged, a factor, the right numbers in wrong places,
-infinity.  At last the exercise's own first hint.
+misunderstanding; failing that, one that does the same up to the first failure, unless the numbers are right and only
+their type is not.  Then the marks that every such result bears: one number everywhere, an input handed back, axes
+exchanged, a factor, the right numbers in wrong places, infinity.  At last the exercise's own first hint.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ def diagnose(
     until_now = cases[: cases.index(case)]
     return (
         catalogued(exercise, function, answer, case, cases, mistakes, solution)
+        or wrong_type(answer, wanted)
         or catalogued(exercise, function, answer, case, until_now, mistakes, solution)
         or symptom(answer, wanted, case)
         or f"Nothing that is seen often. {exercise.hints[0]}"
@@ -64,6 +65,17 @@ def catalogued(
         else:
             return mistake.says
     return ""
+
+
+def wrong_type(answer: Attempt, wanted: np.ndarray) -> str:
+    """What to say of right numbers that are not float32; empty for any other result."""
+    got = answer.value
+    if got is None or got.shape != wanted.shape or got.dtype == np.float32 or not _close(got, wanted):
+        return ""
+    return (
+        "The numbers are right, their type is not: float32 together with whole numbers or float64 becomes float64. "
+        "Give back the inputs' type."
+    )
 
 
 def symptom(answer: Attempt, wanted: np.ndarray, case: Case) -> str:

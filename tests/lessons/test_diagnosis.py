@@ -10,6 +10,7 @@ from minisam.lesson.check import check_answer, explain
 from minisam.lesson.diagnosis import symptom
 from minisam.lesson.exercise import Attempt, Exercise
 from minisam.lesson.find import lesson
+from minisam.lesson.mistakes import Mistake
 from minisam.lesson.source import run_file
 from minisam_kernels.cases import Case
 
@@ -102,6 +103,13 @@ def test_of_two_mistakes_at_once_the_one_that_shows_first_is_told():
 
     report = check_answer(exercise, also_wrong_in_wide_rows, mistakes, chapter.solution)
     assert report.failure is not None and "down the columns" in report.failure.hint
+
+
+def test_right_numbers_of_another_type_are_not_taken_for_a_mistake_that_shows_later():
+    solution = "def outer(a, b):\n    return a[:, None] * b[None, :]\n"
+    later = Mistake("wrong where a is long", {"return a": "return a[:, None] if len(a) > 2 else a"})
+    report = check_answer(OUTER, lambda a, b: outer(a, b).astype(np.float64), [later], solution)
+    assert report.failure is not None and "The numbers are right, their type is not" in report.failure.hint
 
 
 def test_nothing_is_made_up_about_a_result_without_marks():

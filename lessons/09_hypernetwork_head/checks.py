@@ -1,0 +1,160 @@
+"""What the answers of lesson 9 are held to: the project's references, torch's transposed convolution, and the rule."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from minisam.lesson.exercise import Exercise
+from minisam_kernels.cases import Case
+from minisam_kernels.reference.hypernetwork_head import hypernetwork_head
+
+HEADS = {  # B, M, D, C, h, w
+    "one mask, one pixel": (1, 1, 3, 2, 1, 1),
+    "four masks": (1, 4, 8, 4, 5, 5),
+    "a wide picture": (1, 2, 6, 3, 2, 9),
+    "two prompts": (2, 4, 5, 6, 3, 4),
+    "three masks of three prompts": (3, 3, 16, 8, 4, 2),
+}
+PICTURES = {  # B, C, D, h, w
+    "one pixel": (1, 3, 2, 1, 1),
+    "a square": (1, 4, 4, 3, 3),
+    "a wide picture": (1, 2, 5, 2, 7),
+    "two pictures": (2, 8, 4, 3, 2),
+    "one channel": (2, 1, 1, 5, 4),
+}
+CHOICES = {  # B, parts, does the clear prompt's mask have the highest prediction?
+    "one click": (1, 1, False),
+    "one click, mask 0 thinks it is best": (3, 1, True),
+    "two clicks": (2, 2, False),
+    "three clicks and a box": (3, 4, True),
+    "five single clicks": (5, 1, False),
+}
+MASKS = {
+    "one mask": (1, 6, 6),
+    "three masks": (3, 5, 7),
+    "a wide mask": (2, 2, 12),
+    "large masks": (2, 16, 16),
+}
+
+
+def head_cases() -> list[Case]:
+    cases = []
+    for seed, (name, (B, M, D, C, h, w)) in enumerate(HEADS.items()):
+        normal = np.random.default_rng(seed).standard_normal
+        inputs = {"tokens": normal((B, M, D)), "features": normal((B, C, h, w))}
+        for layer, outputs in (("1", D), ("2", D), ("3", C)):
+            inputs[f"w_{layer}"] = normal((M, outputs, D)) * D**-0.5
+            inputs[f"b_{layer}"] = 0.5 * normal((M, outputs))
+        cases.append(Case("mask_heads", name, inputs))
+    return cases
+
+
+def picture_cases() -> list[Case]:
+    cases = []
+    for seed, (name, (B, C, D, h, w)) in enumerate(PICTURES.items()):
+        normal = np.random.default_rng(seed).standard_normal
+        inputs = {"x": normal((B, C, h, w)), "weight": normal((C, D, 2, 2)), "bias": normal(D)}
+        cases.append(Case("finer", name, inputs))
+    return cases
+
+
+def choice_cases() -> list[Case]:
+    cases = []
+    for seed, (name, (B, parts, clear_is_best)) in enumerate(CHOICES.items()):
+        rng = np.random.default_rng(seed)
+        iou = rng.uniform(0, 1, (B, 4))
+        iou[:, 0] = 1.1 if clear_is_best else -0.1
+        inputs = {"masks": rng.standard_normal((B, 4, 3, 5)), "iou": iou}
+        cases.append(Case("choose", name, inputs, {"parts": parts}))
+    return cases
+
+
+def mask_cases() -> list[Case]:
+    """Logits around zero, with a truth that agrees with two pixels of three."""
+    cases = []
+    for seed, (name, shape) in enumerate(MASKS.items()):
+        rng = np.random.default_rng(seed)
+        logits = rng.standard_normal(shape)
+        truth = np.where(rng.uniform(size=shape) < 0.67, logits > 0, logits <= 0)
+        cases.append(Case("true_iou", name, {"logits": logits, "truth": truth.astype(float)}))
+    return cases
+
+
+def mask_heads(tokens, features, w_1, b_1, w_2, b_2, w_3, b_3) -> np.ndarray:
+    layers = ((w_1, b_1), (w_2, b_2), (w_3, b_3))
+    weights = {}
+    for m in range(tokens.shape[1]):
+        for number, (w, b) in enumerate(layers):
+            weights |= {f"{m}.layers.{number}.weight": w[m], f"{m}.layers.{number}.bias": b[m]}
+    return hypernetwork_head(tokens, features, weights)
+
+
+def finer(x, weight, bias) -> np.ndarray:
+    """The transposed convolution of minisam.model.mask_decoder."""
+    x, weight, bias = (torch.from_numpy(np.ascontiguousarray(array)) for array in (x, weight, bias))
+    return F.conv_transpose2d(x, weight, bias, stride=2).numpy()
+
+
+def choose(masks, iou, parts: int) -> np.ndarray:
+    """Prompt by prompt."""
+    numbers = [0] * len(masks) if parts > 1 else [max((1, 2, 3), key=lambda m: row[m]) for row in iou]
+    return np.stack([mask[number] for mask, number in zip(masks, numbers, strict=True)])
+
+
+def true_iou(logits, truth) -> np.ndarray:
+    """Pixel by pixel, as sets."""
+    found = []
+    for mask, true in zip(logits, truth, strict=True):
+        a, b = (set(np.flatnonzero(values > 0)) for values in (mask, true))
+        found.append(len(a & b) / len(a | b))
+    return np.array(found, logits.dtype)
+
+
+EXERCISES = [
+    Exercise(
+        name="mask_heads",
+        task="the mask heads in NumPy: a perceptron for each mask token, and a sum over the channels",
+        cases=head_cases,
+        reference=mask_heads,
+        hints=(
+            'A layer for all tokens at once: np.einsum("bmd,med->bme", tokens, w_1) + b_1.',
+            "np.maximum(x, 0) is a ReLU; it stands after the first and the second layer.",
+            'The masks: np.einsum("bmc,bchw->bmhw", weights, features).',
+        ),
+    ),
+    Exercise(
+        name="finer",
+        task="a transposed convolution of kernel 2 and stride 2 in torch, without a convolution",
+        cases=picture_cases,
+        reference=finer,
+        framework="torch",
+        hints=(
+            'torch.einsum("bcyx,cdij->bdyxij", x, weight) has all the numbers: for each token, its square of 2 × 2.',
+            "The axes have to be in the order y, i, x, j before y with i, and x with j, become one axis each.",
+            "flatten(4, 5) joins the last two of six axes; then flatten(2, 3). The bias is added last, bias[:, None, "
+            "None].",
+        ),
+    ),
+    Exercise(
+        name="choose",
+        task="one mask of four, by the number of a prompt's parts and the predicted IoU",
+        cases=choice_cases,
+        reference=choose,
+        hints=(
+            "parts > 1: masks[:, 0].",
+            "iou[:, 1:].argmax(axis=1) counts from mask 1, so add 1.",
+            "masks[np.arange(len(masks)), best] takes another mask for each prompt.",
+        ),
+    ),
+    Exercise(
+        name="true_iou",
+        task="find the bug: the IoU that a predicted mask really has",
+        cases=mask_cases,
+        reference=true_iou,
+        find_the_bug=True,
+        hints=(
+            "The probability that belongs to a logit z is 1 / (1 + e^(−z)).",
+            "Which logit has a probability of one half?",
+        ),
+    ),
+]
