@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from minisam_kernels.reference.fourier_encoding import fourier_encoding  # noqa: F401
+from minisam_kernels.reference.fourier_encoding import fourier_encoding
 
 
 def embed_points(
