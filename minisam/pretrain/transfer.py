@@ -39,7 +39,9 @@ def move_trunk_(encoder: ImageEncoderViT, mae: Mapping[str, Tensor]) -> None:
         if name.startswith(("patch_embed.", "blocks.")):
             moved[name] = tensor
     if "pos_embed" in mae and encoder.pos_embed is not None:
-        moved["pos_embed"] = as_grid(mae["pos_embed"], (encoder.pos_embed.shape[1], encoder.pos_embed.shape[2]))
+        moved["pos_embed"] = as_grid(
+            mae["pos_embed"], (encoder.pos_embed.shape[1], encoder.pos_embed.shape[2])
+        )
     trunk = {name for name in parameters if not name.startswith("neck.") and "rel_pos" not in name}
     for name in sorted(trunk | moved.keys()):
         found, wanted = (list(t[name].shape) if name in t else None for t in (moved, parameters))
