@@ -16,8 +16,20 @@ class PromptError(MinisamError, ValueError):
     exit_code = 2
 
 
+class GeneratorError(MinisamError, ValueError):
+    """The automatic mask generator's arguments contradict each other, or do not fit the image."""
+
+    exit_code = 2
+
+
 class ImageError(MinisamError, ValueError):
     """An image, in a file or in memory, cannot be used as one."""
+
+    exit_code = 3
+
+
+class DatasetError(MinisamError, ValueError):
+    """A data set, one of its files or one of its masks cannot be used."""
 
     exit_code = 3
 

@@ -1,6 +1,8 @@
 """From prompts to masks."""
 
+from minisam.predict.amg_presets import PRESETS
+from minisam.predict.automatic_mask_generator import SamAutomaticMaskGenerator
 from minisam.predict.predictor import SamPredictor
 from minisam.predict.resize_longest_side import ResizeLongestSide
 
-__all__ = ["ResizeLongestSide", "SamPredictor"]
+__all__ = ["PRESETS", "ResizeLongestSide", "SamAutomaticMaskGenerator", "SamPredictor"]

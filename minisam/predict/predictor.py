@@ -116,18 +116,32 @@ class SamPredictor:
         point_coords [B, N, 2], point_labels [B, N], boxes [B, 4] or [B, n, 4], mask_input [B, 1, h, w].
         Returns masks [B, C, H, W], predicted IoU [B, C], low-resolution logits [B, C, h, w].
         """
-        features = self._require_image()
-        points = (
-            (point_coords, point_labels) if point_coords is not None and point_labels is not None else None
-        )
-        sparse, dense = self.model.prompt_encoder(points, boxes, mask_input)
-        low_res_masks, iou_predictions = self.model.mask_decoder(
-            features, self.model.prompt_encoder.get_dense_pe(), sparse, dense, multimask_output
+        low_res_masks, iou_predictions = self.predict_low_res_torch(
+            point_coords, point_labels, boxes, mask_input, multimask_output
         )
         masks = self.model.postprocess_masks(low_res_masks, self.input_size, self.original_size)
         if not return_logits:
             masks = masks > self.model.mask_threshold
         return masks, iou_predictions, low_res_masks
+
+    @torch.no_grad()
+    def predict_low_res_torch(
+        self,
+        point_coords: Tensor | None,
+        point_labels: Tensor | None,
+        boxes: Tensor | None = None,
+        mask_input: Tensor | None = None,
+        multimask_output: bool = True,
+    ) -> tuple[Tensor, Tensor]:
+        """`predict_torch` without the masks in pixels: low-resolution logits [B, C, h, w], predicted IoU [B, C]."""
+        features = self._require_image()
+        points = (
+            (point_coords, point_labels) if point_coords is not None and point_labels is not None else None
+        )
+        sparse, dense = self.model.prompt_encoder(points, boxes, mask_input)
+        return self.model.mask_decoder(
+            features, self.model.prompt_encoder.get_dense_pe(), sparse, dense, multimask_output
+        )
 
     def get_image_embedding(self) -> Tensor:
         """The embedding of the image that is set, [1, E, h, w]."""

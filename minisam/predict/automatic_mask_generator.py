@@ -1,0 +1,225 @@
+"""Segment everything: a grid of clicks, and what is left of their masks after filtering (SAM section B).
+
+    for the image and each of its crops
+        encode; three masks for every click -> filters -> run lengths
+        non-maximum suppression of the boxes, by predicted IoU
+    suppression between crops, smaller crops first -> small holes and islands -> suppression once more
+
+Arguments, the order of the steps and the keys of the records are segment-anything's.  The keyword arguments
+after `output_mode` are what its code lacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from minisam.data.images import check_image_array
+from minisam.data.rle import compress_rle
+from minisam.data.runs import area, borders_to_columns, borders_to_rle
+from minisam.errors import GeneratorError
+from minisam.model import Sam
+from minisam.predict.candidates import Candidates, join, no_candidates
+from minisam.predict.crops import CropBox, generate_crop_boxes
+from minisam.predict.low_resolution_masks import LowResolutionMasks
+from minisam.predict.mask_filters import MaskFilters
+from minisam.predict.nms import box_nms
+from minisam.predict.point_grids import build_all_layer_point_grids, inside_region
+from minisam.predict.predictor import SamPredictor
+from minisam.predict.small_regions import clean_masks
+
+OUTPUT_MODES = ("binary_mask", "uncompressed_rle", "coco_rle")
+
+
+class SamAutomaticMaskGenerator:
+    """`generate(image)` gives one record for every mask that is found."""
+
+    def __init__(
+        self,
+        model: Sam,
+        points_per_side: int | None = 32,
+        points_per_batch: int = 64,
+        pred_iou_thresh: float = 0.88,
+        stability_score_thresh: float = 0.95,
+        stability_score_offset: float = 1.0,
+        box_nms_thresh: float = 0.7,
+        crop_n_layers: int = 0,
+        crop_nms_thresh: float = 0.7,
+        crop_overlap_ratio: float = 512 / 1500,
+        crop_n_points_downscale_factor: int = 1,
+        point_grids: list[NDArray] | None = None,
+        min_mask_region_area: int = 0,
+        output_mode: str = "binary_mask",
+        *,
+        multimask_output: bool = True,
+        max_area_fraction: float | None = None,
+        keep_largest_region: bool = True,
+        progress: bool | None = None,
+    ) -> None:
+        """Either `points_per_side` or `point_grids`, points in 0 … 1 for each layer of crops.
+
+        `multimask_output=False` takes the single mask of a clear prompt for each click.  `max_area_fraction`
+        drops masks that cover that share of the image or more.  `keep_largest_region=False` drops a mask all
+        of whose regions are smaller than `min_mask_region_area`.  `progress` shows a bar (None: in a terminal).
+
+        Raises GeneratorError for arguments that contradict each other.
+        """
+        if (points_per_side is None) == (point_grids is None):
+            raise GeneratorError("give either points_per_side or point_grids, and only one of them")
+        if output_mode not in OUTPUT_MODES:
+            raise GeneratorError(f"output_mode must be one of {', '.join(OUTPUT_MODES)}, got {output_mode!r}")
+        if points_per_batch < 1:
+            raise GeneratorError(f"points_per_batch must be at least 1, got {points_per_batch}")
+        if points_per_side is not None:
+            if points_per_side / crop_n_points_downscale_factor**crop_n_layers < 1:
+                raise GeneratorError(
+                    f"points_per_side={points_per_side} leaves no click on the crops of layer {crop_n_layers}"
+                )
+            point_grids = build_all_layer_point_grids(
+                points_per_side, crop_n_layers, crop_n_points_downscale_factor
+            )
+        if point_grids is None or len(point_grids) <= crop_n_layers:
+            raise GeneratorError(f"crop_n_layers={crop_n_layers} needs {crop_n_layers + 1} point_grids")
+        self.predictor = SamPredictor(model)
+        self.point_grids = point_grids
+        self.points_per_batch = points_per_batch
+        self.pred_iou_thresh = pred_iou_thresh
+        self.stability_score_thresh = stability_score_thresh
+        self.stability_score_offset = stability_score_offset
+        self.box_nms_thresh = box_nms_thresh
+        self.crop_n_layers = crop_n_layers
+        self.crop_nms_thresh = crop_nms_thresh
+        self.crop_overlap_ratio = crop_overlap_ratio
+        self.crop_n_points_downscale_factor = crop_n_points_downscale_factor
+        self.min_mask_region_area = min_mask_region_area
+        self.output_mode = output_mode
+        self.multimask_output = multimask_output
+        self.max_area_fraction = max_area_fraction
+        self.keep_largest_region = keep_largest_region
+        self.progress = progress
+
+    def generate(
+        self, image: NDArray[np.uint8], region: NDArray[np.bool_] | None = None
+    ) -> list[dict[str, Any]]:
+        """The masks of an image [H, W, 3] uint8 RGB; with `region` [H, W] of clicks on its set pixels alone.
+
+        Each record has `segmentation` (a mask [H, W], or a run-length encoding), `area` in pixels, `bbox`
+        (x, y, width, height), `predicted_iou`, `point_coords` [[x, y]], `stability_score`, and `crop_box`, like
+        `bbox`.  A box ends in the last pixel of its mask: its width is one less than COCO's.
+
+        Raises ImageError for what is no image, GeneratorError for a region of another size.
+        """
+        image = check_image_array(image)
+        size = (image.shape[0], image.shape[1])
+        if region is not None and region.shape != size:
+            raise GeneratorError(f"the region must be {list(size)} like the image, got {list(region.shape)}")
+        candidates = self._find(image, size, region)
+        if self.min_mask_region_area > 0:
+            candidates = clean_masks(
+                candidates,
+                size,
+                self.min_mask_region_area,
+                max(self.box_nms_thresh, self.crop_nms_thresh),
+                self.keep_largest_region,
+            )
+        return [self._record(candidates, index, size) for index in range(len(candidates))]
+
+    def generate_batch(self, images: Iterable[NDArray[np.uint8]]) -> Iterator[list[dict[str, Any]]]:
+        """`generate` for several images; the masks of no more than one are held at a time."""
+        for image in images:
+            yield self.generate(image)
+
+    def _find(
+        self, image: NDArray[np.uint8], size: tuple[int, int], region: NDArray[np.bool_] | None
+    ) -> Candidates:
+        """The masks of all crops without duplicates."""
+        crops, layers = generate_crop_boxes(size, self.crop_n_layers, self.crop_overlap_ratio)
+        clicks = [self._clicks(crop, layer, region) for crop, layer in zip(crops, layers, strict=True)]
+        silent = None if self.progress is None else not self.progress
+        with tqdm(total=sum(map(len, clicks)), desc="clicks", delay=2, disable=silent, leave=False) as bar:
+            parts = [
+                self._find_in_crop(image, size, crop, points, bar)
+                for crop, points in zip(crops, clicks, strict=True)
+                if len(points)
+            ]
+        candidates = join(parts) if parts else no_candidates()
+        if len(crops) == 1:
+            return candidates
+        lengths = candidates.crop_boxes[:, 2:] - candidates.crop_boxes[:, :2]
+        smaller_first = 1 / lengths.prod(axis=1).astype(np.float32)
+        return candidates.take(box_nms(candidates.boxes, smaller_first, self.crop_nms_thresh))
+
+    def _clicks(self, crop: CropBox, layer: int, region: NDArray[np.bool_] | None) -> NDArray[np.float64]:
+        """The clicks on a crop, [N, 2] in its pixels."""
+        x0, y0, x1, y1 = crop
+        points = np.asarray(self.point_grids[layer], np.float64) * (x1 - x0, y1 - y0)
+        return points if region is None else points[inside_region(points + np.array([x0, y0]), region)]
+
+    def _find_in_crop(
+        self,
+        image: NDArray[np.uint8],
+        size: tuple[int, int],
+        crop: CropBox,
+        points: NDArray[np.float64],
+        bar: tqdm,
+    ) -> Candidates:
+        """The masks of one crop without duplicates."""
+        x0, y0, x1, y1 = crop
+        filters = MaskFilters(self.pred_iou_thresh, self.stability_score_thresh, self.max_area_fraction)
+        self.predictor.set_image(image[y0:y1, x0:x1])
+        parts = []
+        for start in range(0, len(points), self.points_per_batch):
+            clicks = points[start : start + self.points_per_batch]
+            masks, iou_predictions = self._predict(clicks)
+            parts.append(filters.apply(masks, iou_predictions, clicks, crop, size))
+            bar.update(len(clicks))
+        self.predictor.reset_image()
+        candidates = join(parts)
+        kept = box_nms(candidates.boxes, candidates.iou_predictions, self.box_nms_thresh)
+        return candidates.take(kept)
+
+    def _predict(self, points: NDArray[np.float64]) -> tuple[LowResolutionMasks, torch.Tensor]:
+        """The masks of P clicks [P, 2] on the image that is set, and their predicted IoU [P, C]."""
+        predictor, sam = self.predictor, self.predictor.model
+        coords = torch.from_numpy(predictor.transform.apply_coords(points, predictor.original_size))
+        labels = torch.ones((len(points), 1), dtype=torch.int, device=sam.device)
+        low_res, iou_predictions = predictor.predict_low_res_torch(
+            coords[:, None].to(sam.device), labels, multimask_output=self.multimask_output
+        )
+        lower, upper = (
+            sam.mask_threshold + offset
+            for offset in (-self.stability_score_offset, self.stability_score_offset)
+        )
+        thresholds = (lower, sam.mask_threshold, upper)
+        return LowResolutionMasks(
+            low_res, sam, predictor.input_size, predictor.original_size, thresholds
+        ), iou_predictions
+
+    def _record(self, candidates: Candidates, index: int, size: tuple[int, int]) -> dict[str, Any]:
+        """One mask in segment-anything's form."""
+        borders = candidates.borders[index]
+        segmentation = (
+            borders_to_columns(borders, size).T
+            if self.output_mode == "binary_mask"
+            else borders_to_rle(borders, size)
+        )
+        return {
+            "segmentation": compress_rle(segmentation) if self.output_mode == "coco_rle" else segmentation,
+            "area": area(borders),
+            "bbox": to_xywh(candidates.boxes[index]),
+            "predicted_iou": float(candidates.iou_predictions[index]),
+            "point_coords": [candidates.points[index].tolist()],
+            "stability_score": float(candidates.stability_scores[index]),
+            "crop_box": to_xywh(candidates.crop_boxes[index]),
+        }
+
+
+def to_xywh(corners: NDArray[np.int64]) -> list[int]:
+    """(x0, y0, x1, y1) -> [x, y, width, height]."""
+    x0, y0, x1, y1 = corners.tolist()
+    return [x0, y0, x1 - x0, y1 - y0]
