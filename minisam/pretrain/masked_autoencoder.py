@@ -48,7 +48,7 @@ class MaskedAutoencoder(nn.Module):
         super().__init__()
         self.img_size, self.patch_size = img_size, patch_size
         self.grid = (img_size // patch_size, img_size // patch_size)
-        norm = partial(nn.LayerNorm, eps=1e-6)
+        norm: partial[nn.Module] = partial(nn.LayerNorm, eps=1e-6)
         block = partial(Block, norm_layer=norm, use_rel_pos=False)
 
         self.patch_embed = PatchEmbed((patch_size, patch_size), (patch_size, patch_size), embed_dim=embed_dim)
