@@ -12,11 +12,22 @@ P prompts   I images   E transformer_dim   M masks (4)   h, w grid of the image 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
+from minisam.model.absorbed_two_way_transformer import (
+    PROMPTS_PER_BLOCK,
+    absorbed_two_way_transformer,
+    absorbing_wins,
+    is_as_built,
+)
 from minisam.model.hypernetwork_head import HypernetworkHead, hypernetwork_masks
 from minisam.model.layer_norm_2d import LayerNorm2d
+from minisam.model.token_upscaling import upscaled_masks
+from minisam.model.two_way_transformer import TwoWayTransformer
 
 
 class MaskDecoder(nn.Module):
@@ -73,11 +84,9 @@ class MaskDecoder(nn.Module):
         each prompt.  `multimask_output` chooses masks 1 to 3 over mask 0.  Raises ValueError where it is
         unclear which prompt belongs to which image.
         """
-        masks, iou_predictions = self.predict_masks(
-            image_embeddings, image_pe, sparse_prompt_embeddings, dense_prompt_embeddings, image_index
-        )
         chosen = slice(1, None) if multimask_output else slice(0, 1)
-        return masks[:, chosen], iou_predictions[:, chosen]
+        prompts = image_embeddings, image_pe, sparse_prompt_embeddings, dense_prompt_embeddings
+        return self.predict_chosen(chosen, *prompts, image_index)
 
     def predict_masks(
         self,
@@ -88,21 +97,83 @@ class MaskDecoder(nn.Module):
         image_index: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """All four masks [P, M, 4·h, 4·w] and predicted IoUs [P, M]; arguments as in `forward`."""
-        prompts, images = sparse_prompt_embeddings.shape[0], image_embeddings.shape[0]
-        if image_index is not None:
-            image_embeddings = image_embeddings[image_index]
-        elif images not in (1, prompts):
+        prompts = image_embeddings, image_pe, sparse_prompt_embeddings, dense_prompt_embeddings
+        return self.predict_chosen(slice(None), *prompts, image_index)
+
+    def predict_chosen(
+        self,
+        chosen: slice,
+        image_embeddings: Tensor,
+        image_pe: Tensor,
+        sparse: Tensor,
+        dense: Tensor,
+        image_index: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        """The masks and predicted IoUs of the `chosen` ones among the M mask tokens."""
+        prompts, images = sparse.shape[0], image_embeddings.shape[0]
+        if image_index is None and images not in (1, prompts):
             raise ValueError(
                 f"{prompts} prompts on {images} images: image_index must say which prompt has which image"
             )
-
         output_tokens = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
-        tokens = torch.cat([output_tokens.expand(prompts, -1, -1), sparse_prompt_embeddings], dim=1)
-        src = image_embeddings + dense_prompt_embeddings
-        tokens, src_tokens = self.transformer(src, image_pe, tokens)
-        iou_token, mask_tokens = tokens[:, 0], tokens[:, 1 : 1 + self.num_mask_tokens]
+        tokens = torch.cat([output_tokens.expand(prompts, -1, -1), sparse], dim=1)
+        if absorbing_wins(self.transformer, tokens, image_pe) and is_as_built(self.output_upscaling):
+            if image_index is None:
+                image_index = (
+                    torch.arange(prompts) if images == prompts else torch.zeros(prompts, dtype=torch.long)
+                )
+            return self.predict_by_prompt(chosen, image_embeddings, image_pe, tokens, dense, image_index)
 
+        if image_index is not None:
+            image_embeddings = image_embeddings[image_index]
+        src = image_embeddings + dense
+        tokens, src_tokens = self.transformer(src, image_pe, tokens)
         upscaled = self.output_upscaling(src_tokens.transpose(1, 2).unflatten(2, src.shape[-2:]))
-        weights = [mlp(mask_tokens[:, m]) for m, mlp in enumerate(self.output_hypernetworks_mlps)]
-        masks = hypernetwork_masks(torch.stack(weights, dim=1), upscaled)
-        return masks, self.iou_prediction_head(iou_token)
+        return hypernetwork_masks(self.mask_weights(tokens, chosen), upscaled), self.ious(tokens, chosen)
+
+    def predict_by_prompt(
+        self,
+        chosen: slice,
+        image_embeddings: Tensor,
+        image_pe: Tensor,
+        tokens: Tensor,
+        dense: Tensor,
+        image_index: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """The same as `predict_chosen` for tokens [P, T, E], with no more than a few prompts' images in memory."""
+        transformer, grid = cast(TwoWayTransformer, self.transformer), (image_pe.shape[2], image_pe.shape[3])
+        masks: dict[int, Tensor] = {}
+        ious: dict[int, Tensor] = {}
+        for prompts, src in prompts_by_image(image_embeddings, dense, image_index):
+            remaining = iter(prompts.tolist())
+            for queries, images in absorbed_two_way_transformer(transformer, src, image_pe, tokens[prompts]):
+                weights, predicted = self.mask_weights(queries, chosen), self.ious(queries, chosen)
+                for image, weight, iou in zip(images, weights, predicted, strict=True):
+                    prompt = next(remaining)
+                    masks[prompt] = upscaled_masks(self.output_upscaling, image, weight, grid)
+                    ious[prompt] = iou
+        order = range(len(tokens))
+        return torch.stack([masks[n] for n in order]), torch.stack([ious[n] for n in order])
+
+    def mask_weights(self, tokens: Tensor, chosen: slice) -> Tensor:
+        """What the `chosen` mask tokens among tokens [P, T, E] ask of a pixel: [P, chosen, E / 8]."""
+        mask_tokens = tokens[:, 1 : 1 + self.num_mask_tokens]
+        heads = list(enumerate(self.output_hypernetworks_mlps))[chosen]
+        return torch.stack([mlp(mask_tokens[:, m]) for m, mlp in heads], dim=1)
+
+    def ious(self, tokens: Tensor, chosen: slice) -> Tensor:
+        """The predicted IoUs of the `chosen` masks, [P, chosen], from tokens [P, T, E]."""
+        return self.iou_prediction_head(tokens[:, 0])[:, chosen]
+
+
+def prompts_by_image(
+    image_embeddings: Tensor, dense: Tensor, image_index: Tensor
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Sets of prompts, by number, with what they see: [1, E, h, w] where it is the same for all, else one each."""
+    expanded = dense.stride(0) == 0 and not dense.requires_grad  # a gradient belongs to each of its rows
+    if expanded or len(dense) == 1:  # what the prompt encoder gives without mask prompts
+        for image in image_index.unique():
+            yield (image_index == image).nonzero()[:, 0], image_embeddings[image][None] + dense[:1]
+    else:
+        for prompts in torch.arange(len(dense)).split(PROMPTS_PER_BLOCK):
+            yield prompts, image_embeddings[image_index[prompts]] + dense[prompts]

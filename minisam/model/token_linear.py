@@ -20,15 +20,20 @@ class TokenLinear(nn.Linear):
     """[..., in_features] -> [..., out_features]; parameters and results are those of nn.Linear."""
 
     def forward(self, input: Tensor) -> Tensor:
-        tokens = input.numel() // input.shape[-1]
-        as_convolution = (
-            tokens >= FEWEST_TOKENS
-            and input.device.type == "cpu"
-            and input.dtype == torch.float32
-            and not torch.is_autocast_enabled("cpu")
-        )
-        if not as_convolution:
-            return super().forward(input)
-        columns = input.reshape(1, tokens, 1, -1).permute(0, 3, 1, 2)
-        out = F.conv2d(columns, self.weight[:, :, None, None], self.bias)
-        return out.permute(0, 2, 3, 1).reshape(*input.shape[:-1], -1)
+        return token_linear(input, self.weight, self.bias)
+
+
+def token_linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """F.linear: input [..., in_features], weight [out_features, in_features] -> [..., out_features]."""
+    tokens = input.numel() // input.shape[-1]
+    as_convolution = (
+        tokens >= FEWEST_TOKENS
+        and input.device.type == "cpu"
+        and input.dtype == torch.float32
+        and not torch.is_autocast_enabled("cpu")
+    )
+    if not as_convolution:
+        return F.linear(input, weight, bias)
+    columns = input.reshape(1, tokens, 1, -1).permute(0, 3, 1, 2)
+    out = F.conv2d(columns, weight[:, :, None, None], bias)
+    return out.permute(0, 2, 3, 1).reshape(*input.shape[:-1], -1)
