@@ -1,0 +1,216 @@
+"""Wrong answers to lesson 16, and what each of them misunderstands."""
+
+from minisam.lesson.mistakes import Mistake
+
+STEP_ROW = "row_bias = rel_h[:, None] * LOG2E"
+STEP_SCORES = "scores = (q @ k.T) * (scale * LOG2E) + rel_w * LOG2E"
+STEP_MAX = "new_max = np.maximum(row_max, scores.max(axis=1, keepdims=True) + row_bias)"
+STEP_WEIGHTS = "weights = np.exp2(scores - (new_max - row_bias))"
+STEP_RESCALE = "rescale = np.exp2(row_max - new_max)"
+STEP_ACC = "new_acc = acc * rescale + weights @ v"
+STEP_SUM = "new_sum = row_sum * rescale + weights.sum(axis=1, keepdims=True)"
+COLUMN = 'column_bias = tl.where(column_ok[None, :], rel_w.to(tl.float32) * LOG2E, float("-inf"))'
+ROW = "row_bias = rel_h.to(tl.float32) * LOG2E"
+REL_H = "tl.load(rel_h_ptr + (head * L + rows) * H + i, mask=row_ok, other=0.0)"
+REL_W = "rel_w_tile = (head * L + rows)[:, None] * W + columns[None, :]"
+TILE = "tile = (head * L + i * W + columns)[:, None] * D + dims[None, :]"
+SCORES = 'scores = tl.dot(q, tl.trans(k), input_precision="ieee") * (scale * LOG2E) + column_bias'
+WEIGHTS = "weights = tl.exp2(scores - (new_max - row_bias)[:, None])"
+SUM = "row_sum = row_sum * rescale + tl.sum(weights, axis=1)"
+ACC = 'acc = acc * rescale[:, None] + tl.dot(weights.to(v.dtype), v, input_precision="ieee")'
+GRID = "grid = (triton.cdiv(L, 64), B * N)"
+LAUNCH = "rel_pos_attention_kernel[grid](q, k, v, rel_h, rel_w, out, scale, H, W, D, LOG2E, **blocks)"
+BUG = "score = product * (scale * LOG2E) + (rel_h + rel_w) * LOG2E"
+
+WRONG = {
+    "add_grid_row": [
+        Mistake(
+            "The row's bias is missing in the maximum. A whole score is the tile's score plus rel_h, and so is the "
+            "largest one.",
+            {STEP_MAX: STEP_MAX.replace(" + row_bias", "")},
+        ),
+        Mistake(
+            "The row's bias is missing in the weights: they are exp2(score + rel_h - maximum), that is, the maximum is "
+            "lowered by rel_h.",
+            {STEP_WEIGHTS: "weights = np.exp2(scores - new_max)"},
+        ),
+        Mistake(
+            "The row's bias has the wrong sign in the weights: adding rel_h to every score is taking it off the "
+            "maximum.",
+            {STEP_WEIGHTS: "weights = np.exp2(scores - (new_max + row_bias))"},
+        ),
+        Mistake("rel_h is left out.", {STEP_ROW: "row_bias = 0 * rel_h[:, None]"}),
+        Mistake("rel_w is left out.", {STEP_SCORES: STEP_SCORES.replace(" + rel_w * LOG2E", "")}),
+        Mistake(
+            "rel_h is not brought to base 2: everything in the exponent takes the factor LOG2E, the bias too.",
+            {STEP_ROW: "row_bias = rel_h[:, None]"},
+        ),
+        Mistake(
+            "rel_w is not brought to base 2: everything in the exponent takes the factor LOG2E, the bias too.",
+            {STEP_SCORES: STEP_SCORES.replace("rel_w * LOG2E", "rel_w")},
+        ),
+        Mistake(
+            "Neither part of the bias is brought to base 2: everything in the exponent takes the factor LOG2E.",
+            {
+                STEP_ROW: "row_bias = rel_h[:, None]",
+                STEP_SCORES: STEP_SCORES.replace("rel_w * LOG2E", "rel_w"),
+            },
+        ),
+        Mistake(
+            "q kᵀ is not brought to base 2: its factor is scale · LOG2E.",
+            {STEP_SCORES: STEP_SCORES.replace("(scale * LOG2E)", "scale")},
+        ),
+        Mistake(
+            "The powers are of e. With LOG2E in the exponent they have to be of 2.",
+            {
+                STEP_WEIGHTS: STEP_WEIGHTS.replace("exp2", "exp"),
+                STEP_RESCALE: STEP_RESCALE.replace("exp2", "exp"),
+            },
+        ),
+        Mistake(
+            "Everything is in base e, the state is in base 2: its maximum is that of score · LOG2E.",
+            {
+                STEP_ROW: "row_bias = rel_h[:, None]",
+                STEP_SCORES: "scores = (q @ k.T) * scale + rel_w",
+                STEP_WEIGHTS: STEP_WEIGHTS.replace("exp2", "exp"),
+                STEP_RESCALE: STEP_RESCALE.replace("exp2", "exp"),
+            },
+        ),
+        Mistake(
+            "The bias is scaled. SAM's bias is made of the query as it is, and only q kᵀ is scaled.",
+            {
+                STEP_ROW: "row_bias = rel_h[:, None] * (scale * LOG2E)",
+                STEP_SCORES: "scores = (q @ k.T + rel_w) * (scale * LOG2E)",
+            },
+        ),
+        Mistake("The scale is missing.", {STEP_SCORES: STEP_SCORES.replace("(scale * LOG2E)", "LOG2E")}),
+        Mistake(
+            "The old sums are not rescaled to the new maximum.",
+            {STEP_SUM: STEP_SUM.replace(" * rescale", ""), STEP_ACC: STEP_ACC.replace(" * rescale", "")},
+        ),
+        Mistake(
+            "The maximum is this row's alone: the old sums are multiplied by 2 to a large power where the row lies far "
+            "below them.",
+            {STEP_MAX: "new_max = scores.max(axis=1, keepdims=True) + row_bias"},
+        ),
+    ],
+    "rel_pos_attention": [
+        Mistake(
+            "rel_h is not brought to base 2: in exp2 everything takes the factor LOG2E, the bias too.",
+            {ROW: "row_bias = rel_h.to(tl.float32)"},
+        ),
+        Mistake(
+            "rel_w is not brought to base 2: in exp2 everything takes the factor LOG2E, the bias too.",
+            {COLUMN: COLUMN.replace(" * LOG2E", "")},
+        ),
+        Mistake(
+            "The powers are of e, the exponents are made for powers of 2.",
+            {WEIGHTS: WEIGHTS.replace("exp2", "exp"), "rescale = tl.exp2": "rescale = tl.exp"},
+        ),
+        Mistake(
+            "Columns beyond the grid's edge take part: their bias has to be -inf, which masks their scores.",
+            {COLUMN: "column_bias = rel_w.to(tl.float32) * LOG2E"},
+        ),
+        Mistake(
+            "rel_w is left out.",
+            {SCORES: SCORES.replace("column_bias", "0 * rel_w"), COLUMN: "column_bias = rel_w"},
+        ),
+        Mistake(
+            "rel_h has no effect. Does its address contain i? Is it in the maximum and in the weights? One number for "
+            "all of a query's keys cancels.",
+            {ROW: "row_bias = 0 * rel_h.to(tl.float32)"},
+        ),
+        Mistake(
+            "The sign of rel_h is turned: adding it to every score is taking it off the maximum.",
+            {WEIGHTS: WEIGHTS.replace("new_max - row_bias", "new_max + row_bias")},
+        ),
+        Mistake(
+            "A query's numbers in rel_h are H, not W: its own start at (head * L + row) * H.",
+            {REL_H: REL_H.replace(" * H + i", " * W + i")},
+        ),
+        Mistake(
+            "Every query has a row of its own in rel_w; here all read that of query 0.",
+            {REL_W: "rel_w_tile = (head * L + rows * 0)[:, None] * W + columns[None, :]"},
+        ),
+        Mistake(
+            "The keys are those of the first grid row each time: token i * W + j is the one in row i.",
+            {TILE: TILE.replace("i * W + ", "")},
+        ),
+        Mistake(
+            "Grid rows are W tokens apart in memory; BLOCK_K is only how many a program holds.",
+            {TILE: TILE.replace("i * W", "i * BLOCK_K")},
+        ),
+        Mistake(
+            "All programs read the keys of the first head: the address lacks the head's number.",
+            {TILE: TILE.replace("head * L + ", "")},
+        ),
+        Mistake(
+            "The bias is scaled. Only q kᵀ is: the bias is made of the query as it is.",
+            {ROW: ROW + " * scale", COLUMN: COLUMN.replace(" * LOG2E", " * LOG2E * scale")},
+        ),
+        Mistake("The scale is missing.", {SCORES: SCORES.replace("(scale * LOG2E)", "LOG2E")}),
+        Mistake(
+            "The sum of the weights is not rescaled when the maximum changes.",
+            {SUM: SUM.replace(" * rescale", "")},
+        ),
+        Mistake(
+            "The weighted sum of the values is not rescaled when the maximum changes.",
+            {ACC: ACC.replace(" * rescale[:, None]", "")},
+        ),
+        Mistake("Not divided by the sum in the end.", {"acc / row_sum[:, None]": "acc"}),
+        Mistake("The last row of the grid is never met.", {"range(0, H)": "range(0, tl.maximum(H - 1, 1))"}),
+        Mistake("The loop is over the grid's rows, and there are H of them.", {"range(0, H)": "range(0, W)"}),
+        Mistake(
+            "H and W are exchanged at the launch: rows of the grid have W tokens.",
+            {LAUNCH: LAUNCH.replace("H, W, D", "W, H, D")},
+        ),
+        Mistake(
+            "Only whole blocks of queries have a program: round up, with triton.cdiv.",
+            {GRID: "grid = (max(1, L // 64), B * N)"},
+        ),
+    ],
+    "attention_weights": [
+        Mistake(
+            "The bug is still there. With tables of zeros it does not show: ask in which base each of the three terms "
+            "of the score is.",
+            {BUG: "score = product * (scale * LOG2E) + (rel_h + rel_w)"},
+        ),
+        Mistake(
+            "rel_h is in base 2 now, rel_w is not.",
+            {BUG: "score = product * (scale * LOG2E) + rel_h * LOG2E + rel_w"},
+        ),
+        Mistake(
+            "rel_w is in base 2 now, rel_h is not.",
+            {BUG: "score = product * (scale * LOG2E) + rel_h + rel_w * LOG2E"},
+        ),
+        Mistake(
+            "The bias is divided by LOG2E, which is the way from base 2 to base e. Here everything goes from e to 2: "
+            "multiply.",
+            {BUG: "score = product * (scale * LOG2E) + (rel_h + rel_w) / LOG2E"},
+        ),
+        Mistake(
+            "The bias is scaled now. Only the products are.",
+            {BUG: "score = (product + rel_h + rel_w) * (scale * LOG2E)"},
+        ),
+        Mistake(
+            "The products have the factor LOG2E twice; or once, with a power of e, which comes to the same.",
+            {BUG: "score = (product * (scale * LOG2E) + rel_h + rel_w) * LOG2E"},
+        ),
+        Mistake(
+            "LOG2E is gone everywhere, and the power is still of 2.",
+            {BUG: "score = product * scale + rel_h + rel_w"},
+        ),
+        Mistake(
+            "The scale got lost.",
+            {BUG: "score = (product + rel_h + rel_w) * LOG2E"},
+        ),
+        Mistake(
+            "The two parts of the bias are multiplied; they are added.",
+            {BUG: "score = product * (scale * LOG2E) + rel_h * rel_w * LOG2E"},
+        ),
+        Mistake(
+            "The row of a key is key // W: a row of the grid has W of them.",
+            {"rel_h_ptr + query * H + key // W": "rel_h_ptr + query * H + key // H"},
+        ),
+    ],
+}
