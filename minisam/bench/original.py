@@ -90,5 +90,6 @@ def batched_nms(boxes: Tensor, scores: Tensor, idxs: Tensor, iou_threshold: floa
         )
         overlap = corners.clamp(min=0).prod(dim=1)
         iou = overlap / (areas[order] + areas[best] - overlap)
-        alive &= (iou <= iou_threshold) | (idxs[order] != idxs[best])
+        # Boxes without an area have no IoU (0 / 0), and stay: torchvision's rule.
+        alive &= ~(iou > iou_threshold) | (idxs[order] != idxs[best])
     return torch.stack(kept) if kept else order

@@ -11,10 +11,10 @@ Its float32 rounding and ours may differ.  With u = 2^-24 and s = sum |weight ·
 
     |theirs − exact| <= 12 u s        |ours − exact| <= 12 u s
 
-(theirs: two steps of four terms, each rounded at most three times, and three sums; ours: two axes of at most four
-terms, each rounded twice with its weight, and three sums.)  A pixel closer to a threshold than both together is computed
-again in float64; where theirs alone could still tip it, F.interpolate decides, for the whole mask.  The masks
-are so the same to the last bit, whatever the processor makes of a sum of products.
+(theirs: two steps of four terms, each rounded at most three times, and three sums; ours: two axes of at most
+four terms, each rounded twice with its weight, and three sums.)  A pixel closer to a threshold than both together
+is computed again in float64; where theirs alone could still tip it, F.interpolate decides, for the whole mask.
+The masks are so the same to the last bit, whatever the processor makes of a sum of products.
 """
 
 from __future__ import annotations
