@@ -1,4 +1,4 @@
-"""`minisam data`: look at PartWorld (`preview`) and time it (`bench`)."""
+"""`minisam data`: look at PartWorld (`preview`), time it (`bench`), write it as a data set (`export`)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from pathlib import Path
 
 import torch
 from PIL import Image
+from tqdm import tqdm
 
 from minisam.data.partworld import WORLDS, render_scenes
+from minisam.data.partworld.export import annotated_pictures, write_as_coco, write_sa1b
 from minisam.data.partworld.preview import contact_sheet
 from minisam.errors import ImageError, PromptError
 
@@ -41,11 +43,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     bench.add_argument("--repeats", type=int, default=10)
     bench.add_argument("--device", default="cpu")
     bench.add_argument("--json", action="store_true", help="print JSON")
+    export = actions.add_parser("export", help="write images with masks, in the format of SA-1B or of COCO")
+    export.add_argument("--world", choices=sorted(WORLDS), default="train")
+    export.add_argument("--seed", type=int, default=0)
+    export.add_argument("--images", type=int, default=100, metavar="N", help="how many images (default 100)")
+    export.add_argument("--size", type=int, default=256, help="side of an image in pixels (default 256)")
+    export.add_argument("--format", choices=("sa1b", "coco"), default="sa1b")
+    export.add_argument(
+        "--knob", action="append", default=[], metavar="NAME=VALUE", help="as for preview"
+    )  # fmt: skip
+    export.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder to write to")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the chosen action."""
-    return preview(args) if args.action == "preview" else bench(args)
+    return {"preview": preview, "bench": bench, "export": export}[args.action](args)
 
 
 def parse_knobs(words: list[str]) -> dict[str, float]:
@@ -76,6 +88,22 @@ def preview(args: argparse.Namespace) -> int:
     except ValueError as error:
         raise ImageError(f"cannot write {args.output}: {error}; use a name that ends in .png") from error
     print(args.output)
+    return 0
+
+
+def export(args: argparse.Namespace) -> int:
+    """Write a data set and print where it is."""
+    if args.images < 1 or not 0 <= args.seed < 2000:
+        raise PromptError(
+            f"--images {args.images} --seed {args.seed}: use at least 1 image, and seeds 0 to 1999"
+        )
+    pictures = annotated_pictures(args.world, args.images, args.size, args.seed, **parse_knobs(args.knob))
+    shown = tqdm(pictures, total=args.images, unit="image", disable=None)
+    try:
+        written = (write_sa1b if args.format == "sa1b" else write_as_coco)(args.output, iter(shown))
+    except ValueError as error:
+        raise PromptError(str(error)) from error
+    print(f"{written} images with masks: {args.output}")
     return 0
 
 

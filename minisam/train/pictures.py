@@ -5,8 +5,8 @@
 
 Targets are drawn as from PartWorld: at random, without those over 90 % of the picture or under `min_area` of
 the network's input; a picture that has no others gives its largest mask.  A picture or mask that is damaged,
-missing or empty is named and another one drawn in its place, so that what a step sees follows from its seed and
-the files alone.
+missing or empty is named and another one drawn in its place: what a step sees follows from its seed and the
+files alone.
 
 B pictures   M masks of a picture   S side of the network's input   h, w of the picture in it
 """
@@ -135,17 +135,21 @@ def prepare(
 
 
 def scaled_mask(segment: Segment, size: tuple[int, int], skipped: Skipped) -> NDArray[np.bool_] | None:
-    """A mask at `size` (h, w), or None, with the reason noted, where it is damaged or empty at that size."""
+    """A mask at `size` (h, w), or None where nothing of it is left at that size.
+
+    One that is damaged or empty from the start is noted, with the reason.
+    """
     try:
-        mask = Image.fromarray(segment.mask().astype(np.uint8) * 255)
+        mask = segment.mask()
     except MinisamError as error:
         skipped.add(segment.name, error)
         return None
-    scaled = np.asarray(mask.resize((size[1], size[0]), Image.Resampling.BILINEAR)) > 127
-    if not scaled.any():
-        skipped.add(segment.name, f"empty at {size[0]}x{size[1]} pixels")
+    if not mask.any():
+        skipped.add(segment.name, "an empty mask")
         return None
-    return scaled
+    covered = Image.fromarray(mask.astype(np.uint8) * 255).resize(size[::-1], Image.Resampling.BILINEAR)
+    scaled = np.asarray(covered) > 127
+    return scaled if scaled.any() else None
 
 
 def nesting_labels(masks: Tensor) -> Tensor:

@@ -60,7 +60,7 @@ def test_scenes_drawn_ahead_are_the_same_scenes(tmp_path):
     ahead = train(tmp_path / "ahead", draw_ahead=True)
     for name, value in here.sam.state_dict().items():
         assert value.equal(ahead.sam.state_dict()[name]), name
-    assert ahead.scenes.pool is None
+    assert ahead.source.scenes.pool is None
 
 
 def test_a_phase_without_prompts_trains_the_encoder_alone(tmp_path):

@@ -1,0 +1,88 @@
+"""PartWorld as a data set of files, in the formats that people's own pictures come in.
+
+Every visible node of a scene's part tree becomes an annotation, with its level, its parent and its caption; the
+ids count on from picture to picture.  Scenes are drawn eight at a time, as in minisam/evaluate/targets.py, so
+that the first N pictures of a larger data set are those of a smaller one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minisam.data.coco import from_sa1b, write_coco
+from minisam.data.images import save_image
+from minisam.data.partworld.batch import SceneBatch
+from minisam.data.partworld.render import render_scenes
+from minisam.data.sa1b import Annotation, annotate, write_record
+
+SCENES_PER_BATCH = 8
+SEEDS = 1_000_000
+"""Batch k of data set s is drawn with seed s · SEEDS + k; 2,000 data sets fit below the seeds of evaluation."""
+LEVELS = ("whole", "part", "subpart")
+
+
+class AnnotatedPicture(NamedTuple):
+    """An image [S, S, 3] uint8 and an annotation for every visible node."""
+
+    image: NDArray[np.uint8]
+    annotations: list[Annotation]
+
+
+def annotated_pictures(
+    world: str, images: int, image_size: int = 256, seed: int = 0, **knobs: float
+) -> Iterator[AnnotatedPicture]:
+    """`images` pictures of a world.  Raises ValueError as `render_scenes` does."""
+    ids = count(1)
+    for batch, start in enumerate(range(0, images, SCENES_PER_BATCH)):
+        scenes = render_scenes(seed * SEEDS + batch, SCENES_PER_BATCH, image_size, world, **knobs)
+        for place in range(min(SCENES_PER_BATCH, images - start)):
+            image = scenes.images[place].permute(1, 2, 0).contiguous().numpy()
+            yield AnnotatedPicture(image, annotate_scene(scenes, place, ids))
+
+
+def annotate_scene(scenes: SceneBatch, place: int, ids: Iterator[int]) -> list[Annotation]:
+    """The visible nodes of one scene of a batch, parents before their children."""
+    labels, level = scenes.labels[place].numpy(), scenes.level[place].tolist()
+    area, parent = scenes.area[place].tolist(), scenes.parent[place].tolist()
+    visible = [node for node in range(len(level)) if level[node] >= 0 and area[node] > 0]
+    id_of = {node: next(ids) for node in visible}
+    annotations = []
+    for node in visible:
+        annotation = annotate(labels[level[node]] == node, id_of[node])
+        annotation["level"] = level[node]
+        annotation["parent_id"] = id_of.get(parent[node])
+        annotation["caption"] = scenes.captions[place][node]
+        annotations.append(annotation)
+    return annotations
+
+
+def write_sa1b(folder: Path, pictures: Iterator[AnnotatedPicture]) -> int:
+    """Write sa_1.png, sa_1.json, sa_2.png, …; returns how many pictures there are."""
+    folder.mkdir(parents=True, exist_ok=True)
+    number = 0
+    for number, picture in enumerate(pictures, start=1):
+        write_record(folder, picture.image, picture.annotations, number, suffix=".png")
+    return number
+
+
+def write_as_coco(folder: Path, pictures: Iterator[AnnotatedPicture]) -> int:
+    """Write images/000001.png, … and annotations/instances.json, a category for each level of the part tree."""
+    for part in ("images", "annotations"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    entries: list[dict[str, Any]] = []
+    converted: list[dict[str, Any]] = []
+    for number, picture in enumerate(pictures, start=1):
+        height, width = picture.image.shape[:2]
+        name = f"{number:06}.png"
+        save_image(folder / "images" / name, picture.image)
+        entries.append({"id": number, "width": width, "height": height, "file_name": name})
+        converted += [from_sa1b(one, number, one.get("level", 0) + 1) for one in picture.annotations]
+    categories = {index: level for index, level in enumerate(LEVELS, start=1)}
+    write_coco(folder / "annotations" / "instances.json", entries, converted, categories)
+    return len(entries)

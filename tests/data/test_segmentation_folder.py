@@ -1,0 +1,127 @@
+"""Folders in both formats give the same pictures; what is damaged raises where it is asked for, and only there."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from minisam.data.images import save_image
+from minisam.data.partworld import render_scenes
+from minisam.data.partworld.export import SEEDS, annotated_pictures, write_as_coco, write_sa1b
+from minisam.data.segmentation_folder import CocoFolder, Sa1bFolder, open_folder, validation_split
+from minisam.errors import DatasetError, ImageError
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    return list(annotated_pictures("train", 9, image_size=48, seed=3))
+
+
+@pytest.fixture
+def sa1b(tmp_path, pictures):
+    assert write_sa1b(tmp_path / "sa1b", iter(pictures)) == 9
+    return tmp_path / "sa1b"
+
+
+@pytest.fixture
+def coco(tmp_path, pictures):
+    assert write_as_coco(tmp_path / "coco", iter(pictures)) == 9
+    return tmp_path / "coco"
+
+
+def test_exported_scenes_are_the_scenes(pictures):
+    for batch, found in ((0, pictures[:8]), (1, pictures[8:])):
+        scenes = render_scenes(3 * SEEDS + batch, 8, 48)
+        for place, (image, annotations) in enumerate(found):
+            np.testing.assert_array_equal(image, scenes.images[place].permute(1, 2, 0).numpy())
+            visible = (scenes.area[place] > 0) & (scenes.level[place] >= 0)
+            assert [one["area"] for one in annotations] == scenes.area[place][visible].tolist()
+            assert [one["level"] for one in annotations] == scenes.level[place][visible].tolist()
+            nodes = visible.nonzero().squeeze(1).tolist()
+            ids = {node: one["id"] for node, one in zip(nodes, annotations, strict=True)}
+            for node, one in zip(nodes, annotations, strict=True):
+                assert one["parent_id"] == ids.get(int(scenes.parent[place, node]))
+                assert one["caption"] == scenes.captions[place][node] != ""
+    ids = [one["id"] for picture in pictures for one in picture.annotations]
+    assert ids == list(range(1, len(ids) + 1))
+
+
+def test_both_formats_give_the_same_pictures(sa1b, coco, pictures):
+    first, second = open_folder(sa1b), open_folder(coco)
+    assert isinstance(first, Sa1bFolder) and isinstance(second, CocoFolder)
+    assert list(first.names) == [f"sa_{number}.json" for number in range(1, 10)]
+    assert list(second.names) == [f"{number:06}.png" for number in range(1, 10)]
+    for index, (image, annotations) in enumerate(pictures):
+        for folder in (first, second):
+            read = folder.read(index)
+            np.testing.assert_array_equal(read.image, image)
+            assert [int(segment.mask().sum()) for segment in read.segments] == [
+                one["area"] for one in annotations
+            ]
+            assert not any(segment.crowd for segment in read.segments)
+
+
+def test_coco_images_are_found_where_data_sets_keep_them(coco):
+    annotations = coco / "annotations" / "instances.json"
+    expected = open_folder(coco).read(0).image
+    split = annotations.rename(annotations.with_name("instances_val2017.json"))
+    (coco / "images").rename(coco / "val2017")
+    captions = json.loads(split.read_text()) | {"annotations": []}
+    split.with_name("captions_val2017.json").write_text(json.dumps(captions))
+    np.testing.assert_array_equal(open_folder(coco).read(0).image, expected)
+    flat = split.rename(coco / "val2017" / "labels.json")
+    np.testing.assert_array_equal(open_folder(flat).read(0).image, expected)
+
+
+def test_several_coco_files_are_not_guessed_between(coco):
+    path = coco / "annotations" / "instances.json"
+    path.with_name("instances_b.json").write_bytes(path.read_bytes())
+    with pytest.raises(DatasetError, match="several COCO files"):
+        open_folder(coco)
+
+
+def test_damaged_and_missing_pictures_raise_one_by_one(sa1b):
+    (sa1b / "sa_1.json").write_text("{")
+    (sa1b / "sa_2.png").unlink()
+    save_image(sa1b / "sa_3.png", np.zeros((48, 47, 3), np.uint8))
+    (sa1b / "sa_4.png").write_bytes((sa1b / "sa_4.png").read_bytes()[:300])
+    folder = open_folder(sa1b)
+    for index, error in enumerate((DatasetError, ImageError, DatasetError, ImageError)):
+        with pytest.raises(error, match=f"sa_{index + 1}"):
+            folder.read(index)
+    assert folder.read(4).segments
+
+
+@pytest.mark.parametrize("content", [None, "{}", "{", "[]"])
+def test_a_folder_with_nothing_in_it_is_refused(tmp_path, content):
+    if content is not None:
+        (tmp_path / "a.json").write_text(content)
+    with pytest.raises(DatasetError, match=r"SA-1B or COCO"):
+        open_folder(tmp_path)
+    with pytest.raises(DatasetError, match="no such folder"):
+        open_folder(tmp_path / "nowhere")
+
+
+def test_the_fingerprint_changes_with_the_files(sa1b, coco):
+    for path, victim in ((sa1b, sa1b / "sa_5.json"), (coco, coco / "annotations" / "instances.json")):
+        before = open_folder(path).fingerprint()
+        assert open_folder(path).fingerprint() == before
+        victim.write_text(victim.read_text() + " ")
+        assert open_folder(path).fingerprint() != before
+
+
+def test_the_split_follows_from_the_names():
+    names = [f"{number}.jpg" for number in range(200)]
+    training, held_out = validation_split(names, 0.1)
+    assert len(held_out) == 20 and sorted(training + held_out) == list(range(200))
+    shuffled, again = validation_split(names[::-1], 0.1)
+    assert {199 - index for index in again} == set(held_out)
+    grown = validation_split([*names, *(f"new{number}" for number in range(50))], 0.08)[1]
+    assert len(set(grown) & set(held_out)) >= 12
+    assert validation_split(names, 0) == (list(range(200)), [])
+    assert [len(part) for part in validation_split(["a", "b"], 0.01)] == [1, 1]
+    for names, share in (([], 0.0), (["a"], 0.1), (["a", "b"], 1.0), (["a", "b"], -0.1)):
+        with pytest.raises(DatasetError):
+            validation_split(names, share)
