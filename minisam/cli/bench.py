@@ -15,14 +15,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     subjects = parser.add_subparsers(dest="subject", metavar="SUBJECT", required=True)
     encoder = subjects.add_parser("encoder", help="the image encoder against segment-anything's own")
-    encoder.add_argument("--model", choices=tuple(CONFIGS), default="vit_b")
     encoder.add_argument("--size", type=image_size, help="pixels a side (default: the model's)")
-    encoder.add_argument("--threads", type=positive, default=2, help="CPU threads (default: 2)")
-    encoder.add_argument(
-        "--repeats", type=positive, default=3, help="rounds, in each of which all take a turn"
-    )
-    encoder.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    encoder.add_argument("-o", "--out", type=Path, metavar="FILE", help="write the JSON there as well")
+    decoder = subjects.add_parser("decoder", help="the mask decoder against segment-anything's own")
+    decoder.add_argument("--prompts", type=positive, default=64, help="points, one a prompt (default: 64)")
+    decoder.add_argument("--single-mask", action="store_true", help="one mask a prompt instead of three")
+    for subject in (encoder, decoder):
+        subject.add_argument("--model", choices=tuple(CONFIGS), default="vit_b")
+        subject.add_argument("--threads", type=positive, default=2, help="CPU threads (default: 2)")
+        subject.add_argument(
+            "--repeats", type=positive, default=3, help="rounds, in each of which all take a turn"
+        )
+        subject.add_argument("--json", action="store_true", help="print JSON instead of a table")
+        subject.add_argument("-o", "--out", type=Path, metavar="FILE", help="write the JSON there as well")
 
 
 def positive(text: str) -> int:
@@ -41,6 +45,7 @@ def image_size(text: str) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
+    from minisam.bench.decoder import measure_decoder
     from minisam.bench.encoder import TOLERANCE, measure_encoder
     from minisam.bench.original import INSTALL_COMMAND, is_installed
     from minisam.build import CONFIGS
@@ -52,15 +57,22 @@ def run(args: argparse.Namespace) -> int:
             f"minisam: measuring minisam alone; to compare with the original: {INSTALL_COMMAND}",
             file=sys.stderr,
         )
-    size = args.size or CONFIGS[args.model].image_size
-    report = measure_encoder(args.model, size, args.threads, args.repeats, compare)
+    if args.subject == "encoder":
+        size = args.size or CONFIGS[args.model].image_size
+        report = measure_encoder(args.model, size, args.threads, args.repeats, compare)
+    else:
+        multimask_output = not args.single_mask
+        report = measure_decoder(
+            args.model, args.prompts, multimask_output, args.threads, args.repeats, compare
+        )
     text = json.dumps(report.to_dict(), indent=1)
     print(text if args.json else report.table())
     if args.out is not None:
         write_atomically(args.out, lambda file: file.write(f"{text}\n".encode()))
     if not report.agrees:
         print(
-            f"minisam: the embeddings differ by more than {TOLERANCE:g} of the largest value", file=sys.stderr
+            f"minisam: the {args.subject}s differ by more than {TOLERANCE:g} of the largest value",
+            file=sys.stderr,
         )
         return DIFFER
     return AGREE
