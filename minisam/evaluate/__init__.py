@@ -1,6 +1,7 @@
 """How good a network's masks are: clicks, boxes, ambiguity and the ranking of its answers."""
 
 from minisam.evaluate.bootstrap import Estimate
+from minisam.evaluate.pictures import evaluate_pictures
 from minisam.evaluate.world import WorldResult, evaluate_world
 
-__all__ = ["Estimate", "WorldResult", "evaluate_world"]
+__all__ = ["Estimate", "WorldResult", "evaluate_pictures", "evaluate_world"]

@@ -23,3 +23,9 @@ def valid_iou(masks: Tensor, labels: Tensor, clicks: Tensor) -> Tensor:
     nodes = labels[prompts, :, clicks[:, 1], clicks[:, 0]]
     iou = mask_iou(masks[:, None], labels == nodes[..., None, None])
     return torch.where(nodes >= 0, iou, 0).amax(dim=1)
+
+
+def valid_iou_of_masks(masks: Tensor, things: Tensor, clicks: Tensor) -> Tensor:
+    """validIoU [P] of masks [P, S, S] where the things to mean are masks [m, S, S] that may overlap."""
+    meant = things[:, clicks[:, 1], clicks[:, 0]].T
+    return torch.where(meant, mask_iou(masks[:, None], things[None]), 0).amax(dim=1)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -68,16 +70,28 @@ def measure_targets(
     prompted: Prompted, scenes: SceneBatch, nodes: Tensor, clicks: int, generator: torch.Generator
 ) -> Measurements:
     """Prompt for each of `nodes` [P] by clicks in its centre, clicks at random and its box."""
-    images, prompts = prompted.image_index, torch.arange(len(nodes), device=nodes.device)
+    images = prompted.image_index
     levels = scenes.level[images, nodes].long()
     targets = scenes.labels[images, levels] == nodes[:, None, None]
-    size = targets.shape[-1]
+    labels = scenes.labels[images]
+    return measure_masks(prompted, targets, clicks, generator, partial(valid_iou, labels=labels))
+
+
+def measure_masks(
+    prompted: Prompted,
+    targets: Tensor,
+    clicks: int,
+    generator: torch.Generator,
+    any_thing: Callable[..., Tensor],
+) -> Measurements:
+    """The same for targets [P, S, S] bool; `any_thing(masks, clicks=…)` is the IoU [P] with what a click can mean."""
+    size, prompts = targets.shape[-1], torch.arange(len(targets), device=targets.device)
     centre = simulate_clicks(prompted, targets, interior_points(targets)[0], clicks)
     scattered = simulate_clicks(prompted, targets, sample_pixels(targets, generator), clicks)
     box_logits, box_predicted = prompted.predict(boxes=tight_boxes(targets))
     centre_mask = centre.first_masks[prompts, centre.first_predicted_iou.argmax(dim=1)]
     return Measurements(
-        image_index=images,
+        image_index=prompted.image_index,
         centre_iou=centre.first_iou,
         centre_predicted=centre.first_predicted_iou,
         centre_shown=centre.shown_iou,
@@ -86,5 +100,5 @@ def measure_targets(
         random_shown=scattered.shown_iou,
         box_iou=mask_iou(full_size_masks(box_logits, size), targets[:, None]),
         box_predicted=box_predicted,
-        valid_iou=valid_iou(centre_mask, scenes.labels[images], centre.first_click),
+        valid_iou=any_thing(centre_mask, clicks=centre.first_click),
     )

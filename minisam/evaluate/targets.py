@@ -22,12 +22,17 @@ BATCHES_PER_SEED = 10_000
 
 
 def evaluation_scenes(
-    world: str, images: int, image_size: int, seed: int = 0, device: torch.device | str = "cpu"
+    world: str,
+    images: int,
+    image_size: int,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    **knobs: float,
 ) -> Iterator[SceneBatch]:
     """`images` scenes of a world in batches of at most eight; `seed` 0, 1, … gives other scenes each time."""
     for batch, start in enumerate(range(0, images, SCENES_PER_BATCH)):
         scene_seed = FIRST_SEED + seed * BATCHES_PER_SEED + batch
-        scenes = render_scenes(scene_seed, SCENES_PER_BATCH, image_size, world=world, device=device)
+        scenes = render_scenes(scene_seed, SCENES_PER_BATCH, image_size, world=world, device=device, **knobs)
         yield first_scenes(scenes, images - start)
 
 

@@ -55,7 +55,6 @@ class WorldResult:
     reliability: list[tuple[float, float, int]]
 
 
-@torch.inference_mode()
 def evaluate_world(
     sam: Sam,
     world: str,
@@ -73,23 +72,47 @@ def evaluate_world(
 
     Raises MinisamError where no scene has anything large enough to be a target.
     """
+    measured = measure_world(
+        sam, world, images, targets_per_image, (seed,), clicks, prompts_per_batch, on_batch
+    )
+    return summarise(world, images, measured)
+
+
+@torch.inference_mode()
+def measure_world(
+    sam: Sam,
+    world: str,
+    images: int,
+    targets_per_image: int = 8,
+    seeds: tuple[int, ...] = (0,),
+    clicks: int = 9,
+    prompts_per_batch: int = 32,
+    on_batch: Callable[[int], object] | None = None,
+    **knobs: float,
+) -> Measurements:
+    """What `evaluate_world` sums up, target by target, for `images` scenes of each seed; `knobs` change the world."""
     was_training, parts, done = sam.training, [], 0
     sam.eval()
     try:
-        for scenes in evaluation_scenes(world, images, sam.image_encoder.img_size, seed, sam.device):
-            measured = measure_scenes(sam, scenes, targets_per_image, clicks, seed + done, prompts_per_batch)
-            for part in measured:
-                parts.append(replace(part, image_index=part.image_index + done))
-            done += len(scenes.images)
-            if on_batch is not None:
-                on_batch(len(scenes.images))
+        for seed in seeds:
+            for scenes in evaluation_scenes(
+                world, images, sam.image_encoder.img_size, seed, sam.device, **knobs
+            ):
+                measured = measure_scenes(
+                    sam, scenes, targets_per_image, clicks, seed + done, prompts_per_batch
+                )
+                for part in measured:
+                    parts.append(replace(part, image_index=part.image_index + done))
+                done += len(scenes.images)
+                if on_batch is not None:
+                    on_batch(len(scenes.images))
     finally:
         sam.train(was_training)
     if not parts:
         raise MinisamError(
-            f"none of {images} images of world {world!r} has a mask to measure; ask for more images"
+            f"none of {done} images of world {world!r} has a mask to measure; ask for more images"
         )
-    return summarise(world, images, Measurements.join(parts))
+    return Measurements.join(parts)
 
 
 def summarise(world: str, images: int, measured: Measurements) -> WorldResult:
