@@ -1,10 +1,11 @@
-"""`minisam eval`: clicks, boxes and ambiguity on PartWorld, with 95 % intervals, as a table and a figure."""
+"""`minisam eval`: clicks, boxes and ambiguity on PartWorld or on pictures, with 95 % intervals, as table and figure."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 
@@ -12,7 +13,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     network = parser.add_mutually_exclusive_group()
     network.add_argument("--model", choices=("tiny", "nano"), help="weights that ship (default: tiny)")
     network.add_argument("--checkpoint", type=Path, metavar="FILE", help="weights in a file")
-    parser.add_argument(
+    pictures = parser.add_mutually_exclusive_group()
+    pictures.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="measure on pictures with masks, in the format of SA-1B or COCO, in place of PartWorld",
+    )
+    pictures.add_argument(
         "--worlds",
         nargs="+",
         type=world_name,
@@ -21,7 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="which worlds (default: all)",
     )
     parser.add_argument(
-        "--images", type=number_from(1), default=64, metavar="N", help="images of each world (default: 64)"
+        "--images",
+        type=number_from(1),
+        default=64,
+        metavar="N",
+        help="images of each world, or the most of DIR (default: 64)",
     )
     parser.add_argument(
         "--targets", type=number_from(1), default=8, metavar="M", help="most masks of an image (default: 8)"
@@ -50,8 +62,10 @@ def run(args: argparse.Namespace) -> int:
     from minisam.build import build_sam
     from minisam.checkpoint import load_checkpoint
     from minisam.data.partworld import WORLDS
+    from minisam.data.segmentation_folder import open_folder
+    from minisam.data.skipped import Skipped
     from minisam.device import check_device
-    from minisam.evaluate import evaluate_world
+    from minisam.evaluate import WorldResult, evaluate_pictures, evaluate_world
     from minisam.evaluate.figure import save_evaluation_figure
     from minisam.evaluate.tables import markdown_tables, results_json
     from minisam.files import write_atomically
@@ -63,15 +77,20 @@ def run(args: argparse.Namespace) -> int:
     sam = load_checkpoint(args.checkpoint) if args.checkpoint else build_sam(name)
     sam.to(check_device(args.device))
 
-    results = []
-    with tqdm(total=len(worlds) * args.images, unit="image", disable=None) as bar:
-        for world in worlds:
+    folder = open_folder(args.data) if args.data else None
+    results: list[WorldResult] = []
+    skipped = Skipped()
+    count = min(args.images, len(folder.names)) if folder else len(worlds) * args.images
+    with tqdm(total=count, unit="image", disable=None) as bar:
+        options = {"clicks": args.clicks, "on_batch": bar.update}
+        if folder:
+            result, skipped = evaluate_pictures(sam, folder, range(count), args.targets, args.seed, **options)
+            results.append(replace(result, world=args.data.resolve().stem))
+        for world in worlds if not folder else []:
             bar.set_description(world)
-            results.append(
-                evaluate_world(
-                    sam, world, args.images, args.targets, args.seed, clicks=args.clicks, on_batch=bar.update
-                )
-            )
+            results.append(evaluate_world(sam, world, args.images, args.targets, args.seed, **options))
+    if skipped:
+        print(skipped.summary(), file=sys.stderr)
 
     about = {
         "network": name,
@@ -89,7 +108,8 @@ def run(args: argparse.Namespace) -> int:
         args.out.mkdir(parents=True, exist_ok=True)
         write_atomically(args.out / "results.json", lambda file: file.write(text.encode()))
         write_atomically(args.out / "table.md", lambda file: file.write(table.encode()))
-        title = f"{name} on PartWorld, {args.images} images a world"
+        where = f"{args.data}, {count} images" if folder else f"PartWorld, {args.images} images a world"
+        title = f"{name} on {where}"
         save_evaluation_figure(args.out / "figure.png", results, title)
         print(f"wrote results.json, table.md and figure.png to {args.out}", file=sys.stderr)
     return 0

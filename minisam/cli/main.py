@@ -16,9 +16,11 @@ from minisam.errors import MinisamError
 COMMANDS = {
     "demo": "segment a photo and a drawn scene with every kind of prompt, and save one figure",
     "segment": "segment an image by points, a box or a mask",
+    "amg": "find every mask of an image, or of a folder of images",
     "pretrain": "pre-train an image encoder as a masked autoencoder, without labels",
-    "train": "train a network on PartWorld",
-    "eval": "measure a checkpoint on the held-out worlds",
+    "train": "train a network on PartWorld, or on your own pictures with masks",
+    "eval": "measure a checkpoint on the held-out worlds, or on your own pictures with masks",
+    "experiment": "small experiments, each for one idea",
     "data": "look at PartWorld, or write it as a data set of files",
     "bench": "measure speed and memory, side by side with the original",
     "kernel": "check, inspect, time and draw GPU kernels, with or without a GPU",

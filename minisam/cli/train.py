@@ -1,11 +1,20 @@
-"""`minisam train`: train a preset on PartWorld; start it again to go on where it stopped."""
+"""`minisam train`: train a preset on PartWorld or on pictures; start it again to go on where it stopped."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from minisam.model import Sam
+
+VALIDATION_PICTURES = 32
+"""The most pictures that are measured at a save."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +33,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="start with the image encoder of a masked autoencoder, which `minisam pretrain` writes",
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="train on pictures with masks, in the format of SA-1B or COCO, in place of PartWorld",
+    )
+    parser.add_argument(
+        "--validation",
+        type=float,
+        default=0.05,
+        metavar="SHARE",
+        help="share of the pictures that is held out and measured at every save (default: 0.05)",
     )
     parser.add_argument("--steps", type=int, help="optimiser steps (default: the preset's)")
     parser.add_argument(
@@ -48,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
     from minisam.errors import MinisamError
     from minisam.train.interactive import Rounds
     from minisam.train.presets import RECIPES, RECIPES_FROM_WEIGHTS
+    from minisam.train.sources import PictureSource
     from minisam.train.trainer import TrainingRun
 
     if args.threads:
@@ -74,11 +97,25 @@ def run(args: argparse.Namespace) -> int:
         start_from=args.start_from,
         start_from_mae=args.start_from_mae,
         draw_ahead=args.device == "cpu" and (os.cpu_count() or 1) > 1,
+        data=args.data,
+        validation=args.validation if args.data else 0.0,
+        validate=validation_of(args.data, args.validation) if args.data else None,
     )
     sam = training.run()
     path = folder / "model.safetensors"
     about = training.about()
     about = {"preset": args.preset, "steps": recipe.steps, "seed": args.seed, "from": about["start_from"]}
     save_checkpoint(sam.cpu(), path, metadata=about, dtype="float16")
+    if isinstance(training.source, PictureSource) and training.source.skipped:
+        print(training.source.skipped.summary(), file=sys.stderr)
     print(f"trained {recipe.steps} steps on {training.images} images in {training.seconds:.0f} s: {path}")
     return 0
+
+
+def validation_of(data: Path, share: float) -> Callable[[Sam], dict[str, float]] | None:
+    """What measures a network on the pictures held out, or None where there are none."""
+    from minisam.evaluate.pictures import validation_metrics
+    from minisam.train.pictures import open_split
+
+    folder, _, held_out = open_split(data.resolve(), share)
+    return (lambda sam: validation_metrics(sam, folder, held_out[:VALIDATION_PICTURES])) if held_out else None

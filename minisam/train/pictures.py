@@ -147,7 +147,9 @@ def scaled_mask(segment: Segment, size: tuple[int, int], skipped: Skipped) -> ND
     if not mask.any():
         skipped.add(segment.name, "an empty mask")
         return None
-    covered = Image.fromarray(mask.astype(np.uint8) * 255).resize(size[::-1], Image.Resampling.BILINEAR)
+    covered = Image.fromarray(mask.astype(np.uint8) * 255).resize(
+        (size[1], size[0]), Image.Resampling.BILINEAR
+    )
     scaled = np.asarray(covered) > 127
     return scaled if scaled.any() else None
 

@@ -91,6 +91,14 @@ RECIPES: dict[str, Recipe] = {
 }
 
 RECIPES_FROM_WEIGHTS: dict[str, Recipe] = {
+    "nano": Recipe(
+        steps=3000,
+        phases=(Phase(0.0, 64, 16, 8, Rounds(2, 1), single_round_share=0.7, min_area=1 / 64),),
+        lr=5e-4,
+        muon_lr=1e-3,
+        milestones=(),
+        linear_decay=True,
+    ),
     "tiny": Recipe(
         steps=10000,
         phases=(Phase(0.0, 256, 8, 8, Rounds(3, 1), single_round_share=0.7),),

@@ -33,3 +33,40 @@ def test_bench_prints_json(capsys):
     record = json.loads(capsys.readouterr().out)
     assert set(record["ms_per_image"]) == {"64", "256"}
     assert all(value > 0 for value in record["ms_per_image"].values())
+
+
+def test_an_exported_data_set_is_trained_on_and_measured(tmp_path, capsys):
+    data = tmp_path / "data"
+    assert main(f"data export --images 4 --size 64 --format coco -o {data}".split()) == 0
+    assert capsys.readouterr().out == f"4 images with masks: {data}\n"
+    run = tmp_path / "run"
+    words = f"train --preset nano --steps 1 --threads 1 --data {data} --validation 0.25 -o {run}"
+    assert main(words.split()) == 0
+    assert (run / "validation.csv").read_text().startswith("step,masks,oracle,top1,")
+    weights = run / "model.safetensors"
+    capsys.readouterr()
+    assert main(f"eval --checkpoint {weights} --data {data} --clicks 1 --targets 2 --json".split()) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["worlds"]["data"]["images"] == 4
+    assert printed.err == ""
+
+
+def test_pictures_that_are_damaged_are_said_once(tmp_path, capsys):
+    assert main(f"data export --images 3 --size 64 -o {tmp_path}".split()) == 0
+    (tmp_path / "sa_2.png").write_bytes(b"nothing")
+    assert main(f"eval --model nano --data {tmp_path} --clicks 1 --targets 1 --json".split()) == 0
+    error = capsys.readouterr().err.splitlines()
+    assert len(error) == 1 and error[0].startswith("left out 1: ") and "sa_2" in error[0]
+
+
+@pytest.mark.parametrize("words", ["train --data {}", "eval --data {}"])
+def test_no_data_set_is_one_line(words, tmp_path, capsys):
+    assert main(words.format(tmp_path / "nowhere").split()) == 3
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("words", ["--images 0", "--seed 2000", "--size 3", "--knob contrast=7"])
+def test_bad_exports_are_usage_errors(words, tmp_path, capsys):
+    assert main(["data", "export", "-o", str(tmp_path), *words.split()]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert not list(tmp_path.iterdir())

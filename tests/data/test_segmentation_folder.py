@@ -34,14 +34,14 @@ def coco(tmp_path, pictures):
 def test_exported_scenes_are_the_scenes(pictures):
     for batch, found in ((0, pictures[:8]), (1, pictures[8:])):
         scenes = render_scenes(3 * SEEDS + batch, 8, 48)
-        for place, (image, annotations) in enumerate(found):
+        for place, (image, annotated) in enumerate(found):
             np.testing.assert_array_equal(image, scenes.images[place].permute(1, 2, 0).numpy())
             visible = (scenes.area[place] > 0) & (scenes.level[place] >= 0)
-            assert [one["area"] for one in annotations] == scenes.area[place][visible].tolist()
-            assert [one["level"] for one in annotations] == scenes.level[place][visible].tolist()
+            assert [one["area"] for one in annotated] == scenes.area[place][visible].tolist()
+            assert [one["level"] for one in annotated] == scenes.level[place][visible].tolist()
             nodes = visible.nonzero().squeeze(1).tolist()
-            ids = {node: one["id"] for node, one in zip(nodes, annotations, strict=True)}
-            for node, one in zip(nodes, annotations, strict=True):
+            ids = {node: one["id"] for node, one in zip(nodes, annotated, strict=True)}
+            for node, one in zip(nodes, annotated, strict=True):
                 assert one["parent_id"] == ids.get(int(scenes.parent[place, node]))
                 assert one["caption"] == scenes.captions[place][node] != ""
     ids = [one["id"] for picture in pictures for one in picture.annotations]
@@ -53,12 +53,12 @@ def test_both_formats_give_the_same_pictures(sa1b, coco, pictures):
     assert isinstance(first, Sa1bFolder) and isinstance(second, CocoFolder)
     assert list(first.names) == [f"sa_{number}.json" for number in range(1, 10)]
     assert list(second.names) == [f"{number:06}.png" for number in range(1, 10)]
-    for index, (image, annotations) in enumerate(pictures):
+    for index, (image, annotated) in enumerate(pictures):
         for folder in (first, second):
             read = folder.read(index)
             np.testing.assert_array_equal(read.image, image)
             assert [int(segment.mask().sum()) for segment in read.segments] == [
-                one["area"] for one in annotations
+                one["area"] for one in annotated
             ]
             assert not any(segment.crowd for segment in read.segments)
 
@@ -116,7 +116,7 @@ def test_the_split_follows_from_the_names():
     names = [f"{number}.jpg" for number in range(200)]
     training, held_out = validation_split(names, 0.1)
     assert len(held_out) == 20 and sorted(training + held_out) == list(range(200))
-    shuffled, again = validation_split(names[::-1], 0.1)
+    again = validation_split(names[::-1], 0.1)[1]
     assert {199 - index for index in again} == set(held_out)
     grown = validation_split([*names, *(f"new{number}" for number in range(50))], 0.08)[1]
     assert len(set(grown) & set(held_out)) >= 12

@@ -40,7 +40,7 @@ def annotated_pictures(
     """`images` pictures of a world.  Raises ValueError as `render_scenes` does."""
     ids = count(1)
     for batch, start in enumerate(range(0, images, SCENES_PER_BATCH)):
-        scenes = render_scenes(seed * SEEDS + batch, SCENES_PER_BATCH, image_size, world, **knobs)
+        scenes = render_scenes(seed * SEEDS + batch, SCENES_PER_BATCH, image_size, world, "cpu", **knobs)
         for place in range(min(SCENES_PER_BATCH, images - start)):
             image = scenes.images[place].permute(1, 2, 0).contiguous().numpy()
             yield AnnotatedPicture(image, annotate_scene(scenes, place, ids))

@@ -1,0 +1,72 @@
+"""Networks with known answers on pictures from files, and the same numbers as PartWorld's where they must be."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from toy_sam import ToySam, nested_scenes
+
+from minisam.data.sa1b import annotate, write_record
+from minisam.data.segmentation_folder import open_folder
+from minisam.errors import MinisamError
+from minisam.evaluate import evaluate_pictures, evaluate_world
+from minisam.evaluate import world as world_module
+from minisam.evaluate.iou import valid_iou, valid_iou_of_masks
+from minisam.evaluate.pictures import validation_metrics
+
+
+@pytest.fixture
+def folder(tmp_path):
+    scenes = nested_scenes(3)
+    for place in range(3):
+        masks = [scenes.labels[place, level].numpy() == level for level in range(3)]
+        image = scenes.images[place].permute(1, 2, 0).contiguous().numpy()
+        write_record(tmp_path, image, [annotate(mask, n) for n, mask in enumerate(masks)], place, ".png")
+    return tmp_path
+
+
+def whole_first(levels, click, first):
+    return (levels, torch.tensor([0.9, 0.5, 0.1])) if first else (levels[[0]], torch.tensor([0.5]))
+
+
+def test_the_metrics_are_those_of_the_same_scenes_in_partworld(folder, monkeypatch):
+    monkeypatch.setattr(world_module, "evaluation_scenes", lambda *_: iter([nested_scenes(3)]))
+    expected = evaluate_world(ToySam(whole_first), "toy", images=3, clicks=2)  # pyright: ignore
+    done = []
+    found, skipped = evaluate_pictures(
+        ToySam(whole_first), open_folder(folder), range(3), clicks=2, on_batch=done.append
+    )  # pyright: ignore
+    assert not skipped and done == [1, 1, 1]
+    assert (found.masks, found.images) == (9, 3)
+    for name, estimate in expected.metrics.items():
+        assert found.metrics[name].value == pytest.approx(estimate.value), name
+    one = validation_metrics(ToySam(whole_first), open_folder(folder), [0, 2])  # pyright: ignore
+    assert one["masks"] == 6 and one["oracle"] == 1
+    assert one["top1"] == pytest.approx(expected.metrics["top1"].value)
+
+
+def test_damaged_pictures_are_named_and_the_rest_measured(folder):
+    (folder / "sa_1.png").unlink()
+    found, skipped = evaluate_pictures(ToySam(whole_first), open_folder(folder), range(3), clicks=1)  # pyright: ignore
+    assert (found.masks, found.images) == (6, 2)
+    assert list(skipped) == ["sa_1.json"]
+    for path in folder.glob("*.png"):
+        path.unlink()
+    sam = ToySam(whole_first)
+    with pytest.raises(MinisamError, match="no picture"):
+        evaluate_pictures(sam, open_folder(folder), range(3))  # pyright: ignore
+    assert sam.training
+    nothing = validation_metrics(sam, open_folder(folder), range(3))  # pyright: ignore
+    assert nothing["masks"] == 0 and np.isnan(nothing["oracle"])
+
+
+def test_valid_iou_of_masks_is_that_of_label_maps():
+    scenes = nested_scenes(1)
+    generator = torch.Generator().manual_seed(0)
+    masks = torch.rand(40, 32, 32, generator=generator) < 0.4
+    clicks = torch.randint(32, (40, 2), generator=generator)
+    things = torch.stack([scenes.labels[0, level] == level for level in range(3)])
+    expected = valid_iou(masks, scenes.labels.expand(40, -1, -1, -1), clicks)
+    assert valid_iou_of_masks(masks, things, clicks).equal(expected)
+    assert (expected == 0).any() and (expected > 0).any()

@@ -1,0 +1,148 @@
+"""A run on files resumes bit for bit, draws ahead the same, and does not go on with other files."""
+
+from __future__ import annotations
+
+import csv
+import math
+
+import pytest
+import torch
+from torch.nn.functional import pad
+
+from minisam.data.partworld.export import annotated_pictures, write_as_coco, write_sa1b
+from minisam.errors import CheckpointError
+from minisam.train.interactive import Rounds
+from minisam.train.pictures import open_split
+from minisam.train.presets import Phase, Recipe
+from minisam.train.sources import PartWorldSource, PictureSource
+from minisam.train.trainer import TrainingRun
+
+RECIPE = Recipe(
+    steps=4,
+    phases=(
+        Phase(0.0, 32, 2, 0, affinity=1.0),
+        Phase(0.25, 32, 2, 2, affinity=1.0),
+        Phase(0.5, 64, 2, 3, Rounds(1, 1)),
+    ),
+    warmup=1,
+    dropout=0.1,
+)
+
+
+@pytest.fixture(autouse=True)
+def opened_anew():
+    open_split.cache_clear()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_sa1b(tmp_path / "data", annotated_pictures("train", 6, 64, object_scale=2.0))
+    return tmp_path / "data"
+
+
+def train(out, data, stop_at=None, **settings):
+    run = TrainingRun("nano", out, RECIPE, save_every=1, data=data, validation=0.2, **settings)
+    if stop_at is None:
+        run.run()
+    else:
+        out.mkdir()
+        rows = []
+        for _ in range(stop_at):
+            rows.append(run.train_step())
+            run.save(rows)
+    return run
+
+
+def rows_of(path):
+    with path.open(newline="") as file:
+        return [
+            {key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)
+        ]
+
+
+def biases(sam):
+    """Two numbers for the network of a step."""
+    bias = sam.image_encoder.blocks[0].attn.qkv.bias
+    return {"weights": bias.abs().sum().item(), "size": sam.image_encoder.img_size}
+
+
+def test_a_resumed_run_is_bit_equal_and_drawing_ahead_changes_nothing(folder, tmp_path):
+    whole = train(tmp_path / "whole", folder, validate=biases)
+    train(tmp_path / "parts", folder, stop_at=3, validate=biases).source.close()
+    resumed = train(tmp_path / "parts", folder, validate=biases, draw_ahead=True)
+    for name, value in whole.sam.state_dict().items():
+        assert value.equal(resumed.sam.state_dict()[name]), name
+    for name in ("metrics.csv", "validation.csv"):
+        assert rows_of(tmp_path / "whole" / name) == rows_of(tmp_path / "parts" / name)
+    validation = rows_of(tmp_path / "whole" / "validation.csv")
+    assert [row["step"] for row in validation] == ["1", "2", "3", "4"]
+    assert {row["size"] for row in validation} == {"64"}
+    assert len({row["weights"] for row in validation}) == 4
+
+
+def test_measuring_leaves_the_run_as_it_is(folder, tmp_path):
+    measured = train(tmp_path / "measured", folder, stop_at=2, validate=biases)
+    plain = train(tmp_path / "plain", folder, stop_at=2)
+    assert not (tmp_path / "plain" / "validation.csv").exists()
+    for name, value in measured.sam.state_dict().items():
+        assert value.equal(plain.sam.state_dict()[name]), name
+
+
+@pytest.mark.parametrize("change", ["a mask", "the share", "back to PartWorld"])
+def test_a_run_does_not_go_on_with_other_files(folder, tmp_path, change):
+    train(tmp_path / "run", folder, stop_at=1)
+    if change == "a mask":
+        (folder / "sa_1.json").write_text((folder / "sa_1.json").read_text() + " ")
+        open_split.cache_clear()
+    share = 0.5 if change == "the share" else 0.2
+    data = None if change == "back to PartWorld" else folder
+    with pytest.raises(CheckpointError, match="other settings"):
+        TrainingRun("nano", tmp_path / "run", RECIPE, data=data, validation=share).run()
+
+
+def test_damage_along_the_way_is_gathered(folder):
+    files, training, _ = open_split(folder.resolve(), 0.2)
+    victim = (folder / files.names[training[0]]).with_suffix(".png")
+    victim.write_bytes(b"nothing")
+    source = PictureSource(folder, 0.2, RECIPE, 0, "cpu", in_background=False)
+    for step in range(10):
+        source.batch(step, RECIPE.phase_at(step), torch.Generator())
+    assert list(source.skipped) == [files.names[training[0]]]
+    assert str(victim.name) in source.skipped.summary()
+
+
+def test_both_sources_give_the_same_kind_of_batch(folder, tmp_path):
+    write_as_coco(tmp_path / "coco", annotated_pictures("train", 3, 48))
+    sources = [
+        PartWorldSource(RECIPE, 0, "cpu", in_background=False),
+        PictureSource(folder, 0.2, RECIPE, 0, "cpu", in_background=False),
+        PictureSource(tmp_path / "coco", 0.0, RECIPE, 0, "cpu", in_background=False),
+    ]
+    for source in sources:
+        for step in range(RECIPE.steps):
+            phase = RECIPE.phase_at(step)
+            batch = source.batch(step, phase, torch.Generator().manual_seed(step))
+            size, M = phase.image_size, phase.prompts_per_image
+            assert len(batch.images) == phase.batch_size
+            assert all(
+                image.shape == (3, size, size) and image.dtype == torch.uint8 for image in batch.images
+            )
+            assert batch.masks.shape == (phase.batch_size, M, size, size) and batch.masks.dtype == torch.bool
+            assert batch.masks.flatten(2).any(dim=2).all()
+            assert batch.labels.shape == (phase.batch_size, 3, size, size)
+            assert batch.labels.dtype == torch.int16
+        source.close()
+
+
+def test_oblong_pictures_are_padded_with_the_mean_colour(folder, tmp_path, monkeypatch):
+    """SAM pads after normalising: the network sees zeros there, and not a black border."""
+    run = TrainingRun("nano", tmp_path / "run", RECIPE, data=folder, validation=0.2)
+    batch = run.source.batch(0, RECIPE.phases[0], torch.Generator())
+    oblong = [image[:, :20] for image in batch.images]
+    monkeypatch.setattr(run.source, "batch", lambda *_: batch._replace(images=oblong))
+    seen = []
+    encode = run.sam.image_encoder.forward
+    monkeypatch.setattr(run.sam.image_encoder, "forward", lambda x: seen.append(x) or encode(x))
+    assert not math.isnan(run.train_step()["loss"])
+    expected = [pad((image - run.sam.pixel_mean) / run.sam.pixel_std, (0, 0, 0, 12)) for image in oblong]
+    assert seen[0].equal(torch.stack(expected))
