@@ -1,0 +1,37 @@
+import numpy as np
+
+from minisam.show.everything_figure import everything_figure, label_colours, outlines, paint_labels
+
+
+def square() -> tuple[np.ndarray, dict]:
+    mask = np.zeros((40, 50), bool)
+    mask[10:30, 10:40] = True
+    image = np.full((40, 50, 3), 128, np.uint8)
+    return image, {"segmentation": mask, "area": 600, "predicted_iou": 1.0, "stability_score": 1.0}
+
+
+def test_image_and_masks_side_by_side():
+    image, record = square()
+    figure = everything_figure(image, [record])
+    assert figure.dtype == np.uint8 and figure.shape == (40, 102, 3)
+    np.testing.assert_array_equal(figure[:, :50], image)
+    painted = figure[:, 52:]
+    assert (painted[0, 0] == 128).all() and (painted[9, 20] == 255).all()
+    assert len(set(painted[20, 20].tolist())) > 1
+
+
+def test_a_wide_image_has_its_masks_below():
+    assert everything_figure(np.zeros((20, 90, 3), np.uint8), []).shape == (42, 90, 3)
+
+
+def test_without_masks_the_image_stays():
+    image, _ = square()
+    np.testing.assert_array_equal(paint_labels(image, np.zeros((40, 50), np.int32)), image)
+
+
+def test_colours_differ_and_outlines_lie_between_labels():
+    colours = label_colours(60)
+    distances = np.abs(colours[:, None] - colours[None]).sum(axis=2) + 1000 * np.eye(60)
+    assert distances.min() > 5
+    labels = np.array([[0, 0, 1], [0, 2, 1]], np.int32)
+    assert outlines(labels).tolist() == [[False, True, False], [True, True, False]]
