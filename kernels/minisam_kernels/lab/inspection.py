@@ -44,13 +44,18 @@ class CompileError(Exception):
 
 @dataclass(frozen=True)
 class Request:
-    """One call of an operation to compile; `launch` None is what the operation itself chooses."""
+    """One call of an operation to compile; `launch` None is what the operation itself chooses.
+
+    With `listing` the code comes with its instructions as text; `only` names one kernel of those that it launches.
+    """
 
     operation: str
     dtype: str
     head_dim: int
     launch: str | None
     archs: tuple[str, ...]
+    listing: bool = False
+    only: str | None = None
 
 
 @dataclass(frozen=True)

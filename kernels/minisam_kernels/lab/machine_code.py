@@ -17,7 +17,7 @@ import subprocess
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +42,18 @@ TENSOR_CORE = {
     "tcgen05": r"\bUTC[HQIO]MMA\S*",
     "mfma": r"\bv_mfma_\w+",
 }
+# Address, predicate if there is one, opcode and operands, as NVIDIA's disassembler prints them.
+INSTRUCTION = re.compile(r"^\s*(/\*[0-9a-f]{4,}\*/\s+[^.\s][^;]*;)", re.MULTILINE)
 GLOBAL_LOAD = re.compile(r"\b(?:LDG|LDGSTS)\.(\S+)|\b(?:global|buffer)_load_(\w+)")
 AMD_BITS = {"ushort": 16, "short": 16, "ubyte": 8, "dword": 32, "dwordx2": 64, "dwordx3": 96, "dwordx4": 128}
 
 
 @dataclass(frozen=True)
 class MachineCode:
-    """What the compiler made of one kernel; bytes, and instructions as they stand in the code."""
+    """What the compiler made of one kernel; bytes, and instructions as they stand in the code.
+
+    `listing` is NVIDIA's disassembly, an instruction a line.
+    """
 
     arch: str
     registers: int
@@ -61,6 +66,7 @@ class MachineCode:
     tensor_core: dict[str, int]
     load_bits: dict[int, int]
     bulk_loads: int
+    listing: str = field(default="", repr=False, compare=False)
 
     @staticmethod
     def from_json(record: dict[str, Any]) -> MachineCode:
@@ -137,6 +143,7 @@ def describe(
         tensor_core={unit: count for unit, count in found.items() if count},
         load_bits=count_load_widths(assembly),
         bulk_loads=len(re.findall(r"\bUTMALDG\S*", assembly)),
+        listing="\n".join(INSTRUCTION.findall(assembly)),
     )
 
 

@@ -1,6 +1,6 @@
 """A process of its own that compiles kernels, because one that interprets them cannot.
 
-    request, a line of JSON   {"operation", "dtype", "head_dim", "launch", "archs"}
+    request, a line of JSON   {"operation", "dtype", "head_dim", "launch", "archs", "listing", "only"}
     answer, a line of JSON    {"kernels": [...]} or {"error": "one line"}
 
 Run as `python -m minisam_kernels.lab.worker`, requests on the standard input, answers on the standard output, one
@@ -36,6 +36,8 @@ def answer(request: dict) -> dict:
         chosen = name or default_launch(operation, dtype, generation(arch))
         tensors, constants = call_in_sam(operation, dtype, request["head_dim"], launch=chosen)
         for launch in launches_of(function_of(operation), tensors, **constants, launch=chosen):
+            if request.get("only") not in (None, launch.name):
+                continue
             code = compile_for(
                 arch, launch.function, launch.signature, launch.constants, launch.divisible, **launch.options
             )
@@ -45,7 +47,7 @@ def answer(request: dict) -> dict:
                     "grid": launch.grid,
                     "constants": launch.constants,
                     "num_stages": launch.options["num_stages"],
-                    "code": asdict(code),
+                    "code": asdict(code) if request.get("listing") else {**asdict(code), "listing": ""},
                 }
             )
     return {"kernels": kernels}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from minisam_kernels.lab.inspection import Request, compiler
 from minisam_kernels.lab.machine_code import MachineCode, count_load_widths, run_tool
 from minisam_kernels.lab.occupancy import MULTIPROCESSORS, programs_per_multiprocessor
 
@@ -55,6 +57,22 @@ def test_alignment_decides_how_wide_loads_are(toys):
     assert set(toys["aligned"]["load_bits"]) == {"128"}
     assert set(toys["odd"]["load_bits"]) == {"32"}
     assert MachineCode.from_json(toys["odd"]).widest_loads().startswith("32: ")
+
+
+def test_a_listing_has_the_instructions_alone(toys):
+    lines = toys["aligned"]["listing"].splitlines()
+    assert all(re.fullmatch(r"/\*[0-9a-f]{4,}\*/ +(@!?\w+ )?[A-Z]\w*[^;]*;", line) for line in lines)
+    assert sum("LDG.E.128 " in line for line in lines) == toys["aligned"]["load_bits"]["128"]
+    assert any(line.endswith("EXIT ;") for line in lines)
+
+
+def test_one_kernel_of_a_call_is_compiled_alone_and_listed_where_that_is_asked_for():
+    with compiler() as worker:
+        (alone,) = worker.compile(Request("softmax", "bf16", 64, None, ("sm_80",), True, "softmax_kernel"))
+        both = worker.compile(Request("softmax", "bf16", 64, None, ("sm_80",)))
+    assert alone.kernel == "softmax_kernel" and "LDG.E.128 " in alone.code.listing
+    assert [item.kernel for item in both] == ["softmax_kernel", "softmax_backward_kernel"]
+    assert both[0].code == alone.code and not both[0].code.listing
 
 
 def test_float32_products_take_no_tensor_core_and_large_ones_spill(toys):
