@@ -17,7 +17,6 @@ COMMANDS = {
     "demo": "segment a photo and a drawn scene with every kind of prompt, and save one figure",
     "segment": "segment an image by points, a box or a mask",
     "amg": "find every mask of an image, or of a folder of images",
-    "amg": "find every mask of an image, or of a folder of images",
     "pretrain": "pre-train an image encoder as a masked autoencoder, without labels",
     "train": "train a network on PartWorld, or on your own pictures with masks",
     "eval": "measure a checkpoint on the held-out worlds, or on your own pictures with masks",

@@ -19,7 +19,7 @@ mask alike (SAM section 7.1).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -88,7 +88,7 @@ def measure_world(
     clicks: int = 9,
     prompts_per_batch: int = 32,
     on_batch: Callable[[int], object] | None = None,
-    **knobs: float,
+    knobs: Mapping[str, float] | None = None,
 ) -> Measurements:
     """What `evaluate_world` sums up, target by target, for `images` scenes of each seed; `knobs` change the world."""
     was_training, parts, done = sam.training, [], 0
@@ -96,7 +96,7 @@ def measure_world(
     try:
         for seed in seeds:
             for scenes in evaluation_scenes(
-                world, images, sam.image_encoder.img_size, seed, sam.device, **knobs
+                world, images, sam.image_encoder.img_size, seed, sam.device, **(knobs or {})
             ):
                 measured = measure_scenes(
                     sam, scenes, targets_per_image, clicks, seed + done, prompts_per_batch

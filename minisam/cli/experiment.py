@@ -1,0 +1,59 @@
+"""`minisam experiment`: run one of the small experiments, or all; write numbers, a figure and the page of results."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "id", nargs="?", default="list", metavar="ID", help="E3, …, `all`, or `list` (default)"
+    )
+    network = parser.add_mutually_exclusive_group()
+    network.add_argument(
+        "--model", choices=("tiny", "nano"), default="tiny", help="weights that ship (default: tiny)"
+    )
+    network.add_argument("--checkpoint", type=Path, metavar="FILE", help="weights in a file")
+    parser.add_argument(
+        "--quick", action="store_true", help="two images: does it run?  The numbers mean little"
+    )
+    parser.add_argument("--threads", type=int, help="CPU threads (default: torch's choice)")
+    parser.add_argument(
+        "-o", "--out", type=Path, default=Path("experiments"), help="folder for ID.json and ID.png"
+    )
+    parser.add_argument("--page", action="store_true", help="make README.md of the results in the folder")
+
+
+def run(args: argparse.Namespace) -> int:
+    from minisam.experiments.experiment import Settings, experiments, find, write_outcome
+    from minisam.experiments.page import page
+    from minisam.files import write_atomically
+
+    if args.id == "list" and not args.page:
+        for id, experiment in experiments().items():
+            print(f"{id:5} {experiment.title}: {experiment.question}")
+        return 0
+    if args.id != "list":
+        import torch
+
+        from minisam.build import build_sam
+        from minisam.checkpoint import load_checkpoint
+
+        if args.threads:
+            torch.set_num_threads(args.threads)
+        chosen = list(experiments().values()) if args.id == "all" else [find(args.id)]
+        sam = load_checkpoint(args.checkpoint) if args.checkpoint else build_sam(args.model)
+        network = args.checkpoint.name if args.checkpoint else args.model
+        settings = Settings.short() if args.quick else Settings()
+        for experiment in chosen:
+            print(f"{experiment.id}: {experiment.question}", file=sys.stderr)
+            outcome = experiment.run(sam, settings)
+            write_outcome(args.out, experiment, outcome, network, settings)
+            print(f"{experiment.id} {'passed' if outcome.passed else 'NOT as expected'}: {outcome.finding}")
+    if args.page:
+        text = page(args.out)
+        write_atomically(args.out / "README.md", lambda file: file.write(text.encode()))
+    print(f"results in {args.out.resolve()}", file=sys.stderr)
+    return 0

@@ -1,0 +1,1 @@
+"""Small experiments that each show one idea of Segment Anything; `minisam experiment` runs them."""

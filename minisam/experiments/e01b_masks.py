@@ -1,0 +1,78 @@
+"""E1b: what do the three masks stand for?  Which of them fits whole, part and subpart.  (SAM section 3)"""
+
+from __future__ import annotations
+
+import torch
+from matplotlib.figure import Figure
+
+from minisam.evaluate.clicks import full_size_masks
+from minisam.evaluate.distance import interior_points
+from minisam.experiments.experiment import Experiment, Outcome, Settings
+from minisam.experiments.prompted_targets import prompted_targets
+from minisam.model import Sam
+from minisam.model.prompt_encoder import FOREGROUND
+from minisam.train.losses import mask_iou
+
+LEVELS = ("whole", "part", "subpart")
+
+
+@torch.inference_mode()
+def run(sam: Sam, settings: Settings) -> Outcome:
+    """For a click in the centre of each target: which output fits it best, by the target's level."""
+    wins, areas = torch.zeros(3, 3), [[], [], []]
+    for prompted, masks, level, _ in prompted_targets(sam, settings):
+        clicks = interior_points(masks)[0][:, None].float()
+        labels = torch.full((len(masks), 1), FOREGROUND, device=masks.device)
+        logits, _ = prompted.predict(points=(clicks, labels))
+        answers = full_size_masks(logits, masks.shape[-1])
+        best = mask_iou(answers, masks[:, None]).argmax(dim=1)
+        wins.index_put_((level.cpu(), best.cpu()), torch.ones(len(best)), accumulate=True)
+        for output in range(3):
+            areas[output] += answers[:, output].float().mean(dim=(1, 2)).tolist()
+    share = wins / wins.sum(dim=1, keepdim=True).clamp(min=1)
+    used = wins.sum(dim=0) / wins.sum()
+    median_area = [torch.tensor(area).median().item() for area in areas]
+
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.imshow(share.numpy(), vmin=0, vmax=1, cmap="Blues")
+    left.set(
+        xticks=range(3),
+        yticks=range(3),
+        yticklabels=LEVELS,
+        xlabel="mask output",
+        title="which output fits best",
+    )
+    left.set_xticklabels(["1", "2", "3"])
+    for i in range(3):
+        for j in range(3):
+            left.text(
+                j,
+                i,
+                f"{share[i, j]:.2f}",
+                ha="center",
+                va="center",
+                color="white" if share[i, j] > 0.5 else "black",
+            )
+    right.bar(["1", "2", "3"], median_area)
+    right.set(xlabel="mask output", ylabel="median area, share of the image", title="how large its masks are")
+
+    finding = (
+        "The three outputs fit best in "
+        + ", ".join(f"{u:.0%}" for u in used.tolist())
+        + " of all cases; their median areas are "
+        + ", ".join(f"{area:.1%}" for area in median_area)
+        + " of the image."
+    )
+    values = {"wins": wins.tolist(), "share_of_level": share.tolist(), "median_area": median_area}
+    return Outcome(used.min().item() > 0.1, finding, values, figure)
+
+
+EXPERIMENT = Experiment(
+    id="E1b",
+    title="What the three masks stand for",
+    echoes="SAM section 3, resolving ambiguity",
+    question="Does each output have a job of its own?",
+    criterion="no output is dead: each is the best one for more than a tenth of the targets",
+    run=run,
+)

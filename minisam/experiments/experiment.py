@@ -1,0 +1,103 @@
+"""What an experiment is: a question, a design, a criterion set beforehand, and an outcome with numbers and a figure.
+
+Each is a file here with one `EXPERIMENT`.  Nothing has a list of them: the files are the list.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+
+import minisam.experiments
+from minisam.errors import MinisamError
+from minisam.files import write_atomically
+from minisam.model import Sam
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How much is measured; `quick` is for seeing whether an experiment runs, its numbers mean little."""
+
+    images: int = 24
+    seeds: tuple[int, ...] = (0, 1, 2)
+    quick: bool = False
+
+    @staticmethod
+    def short() -> Settings:
+        return Settings(images=2, seeds=(0,), quick=True)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """`passed` by the experiment's criterion; `finding` says in a sentence, with numbers, what came out."""
+
+    passed: bool
+    finding: str
+    values: dict[str, Any]
+    figure: Figure
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """`echoes` names the paper's figure or section; `criterion` is what `passed` means, written before the run."""
+
+    id: str
+    title: str
+    echoes: str
+    question: str
+    criterion: str
+    run: Callable[[Sam, Settings], Outcome]
+
+
+def experiments() -> dict[str, Experiment]:
+    """All experiments by their id, in the order of their files."""
+    names = sorted(m.name for m in pkgutil.iter_modules(minisam.experiments.__path__) if m.name[:2] != "__")
+    modules = [
+        importlib.import_module(f"minisam.experiments.{name}")
+        for name in names
+        if name[0] == "e" and name[1].isdigit()
+    ]
+    return {module.EXPERIMENT.id: module.EXPERIMENT for module in modules}
+
+
+def find(id: str) -> Experiment:
+    """The experiment of that id, in capitals or not.
+
+    Raises MinisamError where there is none.
+    """
+    known = experiments()
+    for name, experiment in known.items():
+        if name.lower() == id.lower():
+            return experiment
+    raise MinisamError(f"there is no experiment {id!r}; choose from: {', '.join(known)}")
+
+
+def write_outcome(
+    folder: Path, experiment: Experiment, outcome: Outcome, network: str, settings: Settings
+) -> None:
+    """Write ID.json and ID.png."""
+    about = {
+        "experiment": experiment.id,
+        "network": network,
+        "images": settings.images,
+        "seeds": list(settings.seeds),
+        "quick": settings.quick,
+        "torch": torch.__version__,
+        "passed": outcome.passed,
+        "finding": outcome.finding,
+        "values": outcome.values,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(about, indent=1) + "\n"
+    write_atomically(folder / f"{experiment.id}.json", lambda file: file.write(text.encode()))
+    write_atomically(
+        folder / f"{experiment.id}.png", lambda file: outcome.figure.savefig(file, format="png", dpi=100)
+    )

@@ -1,0 +1,40 @@
+"""The page of results, made of the JSON files that the experiments wrote."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from minisam.experiments.experiment import experiments
+
+INTRODUCTION = """<!-- Made of the files beside it by `minisam experiment --page`; edit minisam/experiments/page.py. -->
+
+# Experiments
+
+Each shows one idea, at a scale that two CPU cores can run, beside the figure of the paper that it echoes. A criterion
+is set in the experiment's file before it runs; what did not come out as expected is said here like the rest. Intervals
+are 95 %, by resampling images. `minisam experiment E3` runs one, `minisam experiment all` all of them.
+"""
+
+
+def page(folder: Path) -> str:
+    """The text of README.md for a folder of results; experiments that were not run are listed as such."""
+    sections, missing = [], []
+    for id, experiment in experiments().items():
+        file = folder / f"{id}.json"
+        if not file.exists():
+            missing.append(f"{id} ({experiment.title})")
+            continue
+        result = json.loads(file.read_text(encoding="utf-8"))
+        came_out = "as expected" if result["passed"] else "**not as expected**"
+        seeds = ", ".join(map(str, result["seeds"]))
+        sections.append(
+            f"## {id} · {experiment.title}\n\n"
+            f"{experiment.question} *({experiment.echoes})*\n\n"
+            f"![{experiment.title}]({id}.png)\n\n"
+            f"{result['finding']}\n\n"
+            f"Criterion: {experiment.criterion}. Came out {came_out}. "
+            f"Network {result['network']}, {result['images']} images for each of the seeds {seeds}.\n"
+        )
+    text = INTRODUCTION + "\n" + "\n".join(sections)
+    return text + (f"\nNot run yet: {', '.join(missing)}.\n" if missing else "")

@@ -1,0 +1,74 @@
+"""Every experiment runs in its quick form, and its pieces do what they say."""
+
+import json
+
+import pytest
+import torch
+
+from minisam.build import build_sam
+from minisam.cli.main import main
+from minisam.experiments.e11_boxes import jittered
+from minisam.experiments.e12_resolution import clipped, repeat_positions_
+from minisam.experiments.e15_failure import fall
+from minisam.experiments.e18_focal import EXPECTED, levels_chosen
+from minisam.experiments.experiment import Settings, experiments, write_outcome
+from minisam.experiments.page import page
+
+
+@pytest.mark.parametrize("id", sorted(experiments()))
+def test_an_experiment_runs_and_its_page_shows_it(id, tmp_path):
+    experiment = experiments()[id]
+    outcome = experiment.run(build_sam("nano"), Settings.short())
+    write_outcome(tmp_path, experiment, outcome, "nano", Settings.short())
+    result = json.loads((tmp_path / f"{id}.json").read_text())
+    assert result["finding"] == outcome.finding and any(letter.isdigit() for letter in outcome.finding)
+    assert (tmp_path / f"{id}.png").stat().st_size > 5000
+    text = page(tmp_path)
+    assert outcome.finding in text and experiment.criterion in text
+    assert ("not as expected" in text) == (not outcome.passed)
+
+
+def test_ids_are_those_of_their_files():
+    for id, experiment in experiments().items():
+        file = experiment.run.__module__.split(".")[-1].split("_")[0]
+        assert experiment.id == id == "E" + file[1:].lstrip("0")
+
+
+def test_an_unknown_experiment_is_refused_with_the_list(capsys):
+    assert main(["experiment", "E99"]) == 1
+    assert "E99" in capsys.readouterr().err
+    assert main(["experiment"]) == 0
+    assert "E3" in capsys.readouterr().out
+
+
+def test_boxes_move_by_a_share_of_their_sides_and_stay_boxes():
+    boxes = torch.tensor([[10.0, 20.0, 29.0, 59.0]])
+    assert jittered(boxes, torch.tensor([[0.5, -0.25, 0.0, 1.0]]), 64).tolist() == [[20.0, 10.0, 29.0, 63.0]]
+    crossed = jittered(boxes, torch.tensor([[2.0, 0.0, 0.0, 0.0]]), 64)
+    assert crossed.tolist() == [[29.0, 20.0, 50.0, 59.0]]
+
+
+def test_a_fall_counts_from_the_easy_end():
+    curve = [[0.2, 0.15, 0.25], [0.6, 0.55, 0.65]]
+    assert fall(curve, -1) == (pytest.approx(0.4), True)
+    assert fall(curve, 1) == (pytest.approx(-0.4), False)
+
+
+def test_repeated_positions_are_the_networks_own_on_its_own_grid():
+    sam, own = build_sam("nano"), build_sam("nano")
+    repeat_positions_(sam, 8)
+    for name, value in own.state_dict().items():
+        assert value.equal(sam.state_dict()[name]), name
+    repeat_positions_(sam, 12)
+    assert sam.image_encoder.pos_embed[:, 8:, :8].equal(own.image_encoder.pos_embed[:, :4])
+    table = torch.arange(5.0)[:, None]
+    assert clipped(table, 5)[:, 0].tolist() == [0, 0, 0, 1, 2, 3, 4, 4, 4]
+    assert clipped(table, 2)[:, 0].tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("alpha", sorted(EXPECTED))
+def test_the_level_of_a_nested_square_follows_from_alpha(alpha):
+    tree = torch.zeros(1, 3, 64, 64, dtype=torch.bool)
+    for level, half in enumerate((24, 14, 6)):
+        tree[0, level, 32 - half : 32 + half, 32 - half : 32 + half] = True
+    assert levels_chosen(tree, alpha, dice_weight=0.0).argmax().item() == EXPECTED[alpha]
