@@ -67,7 +67,9 @@ def check_answer(
         what, place = fault(exercise, answer, wanted, case)
         if what:
             hint = diagnose(exercise, function, answer, wanted, case, cases, mistakes, solution)
-            failure = Failure(case.name, sizes(case.inputs), what, hint, wanted.shape, **place)
+            failure = Failure(
+                case.name, sizes(case.inputs) or numbers(case.constants), what, hint, wanted.shape, **place
+            )
             return Report(exercise.name, True, tuple(passed), len(cases), failure)
         passed.append(case.name)
     return Report(exercise.name, True, tuple(passed), len(cases))
@@ -80,6 +82,16 @@ def sizes(inputs: Mapping[str, np.ndarray]) -> str:
         parts.append(
             f"{name} of {len(value)} arrays" if isinstance(value, dict) else f"{name} {list(value.shape)}"
         )
+    return ", ".join(parts)
+
+
+def numbers(constants: Mapping[str, Any]) -> str:
+    """The same for a case without arrays; of a longer text the number of its lines."""
+    parts = []
+    for name, value in constants.items():
+        long = isinstance(value, str) and "\n" in value
+        shown = getattr(value, "name", value)
+        parts.append(f"{name} of {len(value.splitlines())} lines" if long else f"{name} {shown}")
     return ", ".join(parts)
 
 
@@ -102,6 +114,8 @@ def fault(exercise: Exercise, answer: Attempt, wanted: np.ndarray, case: Case) -
     bad = off > verdict.allowed
     index = tuple(int(i) for i in np.argwhere(bad)[0]) if bad.any() else verdict.where
     place = {"index": index, "expected": float(wanted[index]), "got": float(got[index])}
+    if wanted.ndim == 0:
+        return f"expected {place['expected']:.6g}, got {place['got']:.6g}", place
     what = (
         f"output {list(wanted.shape)}: {int(bad.sum())} of {wanted.size} values are wrong, the first at "
         f"{list(index)}: expected {place['expected']:.6g}, got {place['got']:.6g}"

@@ -2,8 +2,9 @@
 
 A case is the project's own (minisam_kernels.cases.Case): arrays in the order of the signature, then numbers.  The
 function gets copies in float32, as NumPy arrays or torch tensors.  Arrays named "weights.norm.bias" and the like are
-handed over together, as one argument `weights`: a dict with the key "norm.bias".  Triton kernels run between guard
-bands, and in the interpreter with the address of every active lane checked.
+handed over together, as one argument `weights`: a dict with the key "norm.bias".  A case without arrays has numbers,
+or text, and is answered by a number.  Triton kernels run between guard bands, and in the interpreter with the address
+of every active lane checked.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Exercise:
 
     def expected(self, inputs: Mapping[str, np.ndarray], constants: Mapping[str, Any]) -> np.ndarray:
         """What the reference gives for a case's arrays and numbers."""
-        return self.reference(**arguments(inputs), **constants)
+        return np.asarray(self.reference(**arguments(inputs), **constants))
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,11 @@ def _numpy(function: Callable[..., Any], arrays: dict[str, np.ndarray], case: Ca
     for name, array in arrays.items():
         if not np.array_equal(array, given[name], equal_nan=True):
             return Attempt(None, f"it changes its input {name}; work on a new array")
+    if not case.inputs and isinstance(value, (int, float, np.number)):
+        value = np.array(value, dtype=np.float32)
     if not isinstance(value, np.ndarray):
-        return Attempt(None, f"it returns {_kind(value)}, not a NumPy array")
+        wanted = "a NumPy array" if case.inputs else "a number"
+        return Attempt(None, f"it returns {_kind(value)}, not {wanted}")
     return Attempt(value)
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import io
 import json
+from copy import copy
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from minisam.lesson.build import LARGEST_NOTEBOOK, fingerprint, generated
@@ -141,11 +143,13 @@ def test_a_constant_of_the_right_shape_is_rejected(lesson, exercise, constant):
 
 @pytest.mark.parametrize(("lesson", "exercise"), EXERCISES, ids=name_of)
 def test_an_input_handed_back_is_rejected(lesson, exercise):
-    for position in range(len(exercise.cases()[0].inputs)):
+    case = exercise.cases()[0]
+    for position in range(len(case.inputs) + len(case.constants)):
 
         def answer(*given, position=position):
             flat = [y for x in given for y in (x.values() if isinstance(x, dict) else [x])]
-            return flat[position].copy() if exercise.framework == "numpy" else flat[position].clone()
+            chosen = flat[position]
+            return chosen.clone() if isinstance(chosen, torch.Tensor) else copy(chosen)
 
         assert not check_answer(exercise, answer).ok
 

@@ -130,3 +130,21 @@ def test_arrays_of_one_group_are_one_argument(framework):
 
     failure = check_answer(exercise, changes).failure
     assert failure is not None and "changes its input weights.a" in failure.what
+
+
+def occurrences(text: str, word: str) -> int:
+    return text.split().count(word)
+
+
+def occurrences_cases() -> list[Case]:
+    return [Case("occurrences", "two lines", {}, {"text": "a b\na ba", "word": "a"})]
+
+
+def test_a_case_without_arrays_is_answered_by_a_number():
+    exercise = Exercise("occurrences", "count words", occurrences_cases, occurrences, ("Split.",))
+    assert check_answer(exercise, occurrences).ok
+    failure = check_answer(exercise, lambda text, word: text.count(word)).failure
+    assert failure is not None and failure.what == "expected 2, got 3"
+    assert failure.inputs == "text of 2 lines, word a"
+    failure = check_answer(exercise, lambda text, word: None).failure
+    assert failure is not None and "returns nothing" in failure.what and "not a number" in failure.what
