@@ -75,6 +75,11 @@ WRONG = {
             {SEEN: "seen = square"},
         ),
         Mistake(
+            "It went from the small masks to the photo in one step, and the padding came along. Bring them to "
+            "size × size, cut the padding off, then go to height × width.",
+            {SQUARE: "square = logits[None]", SEEN: "seen = square"},
+        ),
+        Mistake(
             "Rows and columns are exchanged where the padding is cut off.",
             {SEEN: "seen = square[:, :, :right, :bottom]"},
         ),

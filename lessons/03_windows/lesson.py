@@ -140,7 +140,7 @@ tiny = build_sam("tiny")
 tiny.set_image_size(320)
 encoder = tiny.image_encoder
 attention = encoder.blocks[0].attn
-N, S, D = attention.num_heads, attention.window_size, 192 // attention.num_heads
+N, S, D = attention.num_heads, attention.window_size, attention.proj.in_features // attention.num_heads
 large = np.array(Image.fromarray(photo).resize((320, 320), Image.Resampling.BILINEAR))
 with torch.no_grad():
     grid = encoder.patch_embed(tiny.preprocess(torch.tensor(large).permute(2, 0, 1).float())[None])

@@ -93,8 +93,8 @@ WRONG = {
             {GRID: "grid = qkv.new_zeros(B, down * S, across * S, qkv.shape[-1])"},
         ),
         Mistake(
-            "The padding is masked out of the softmax. SAM does not do that: a padded token is a key like every other, "
-            "and the trained weights count on its share.",
+            "The padding is masked out of the softmax. SAM does not do that: a padded token is a key like every "
+            "other, and the trained weights count on its share.",
             {SCORES: MASKED, "from torch import Tensor": "import torch\nfrom torch import Tensor"},
         ),
         Mistake(
@@ -110,7 +110,8 @@ WRONG = {
             {"joined = merged.transpose(2, 3)": "joined = merged"},
         ),
         Mistake(
-            "The last axis of qkv is read as heads, and within each q, k, v. It is q, k, v, and within each the heads.",
+            "The last axis of qkv is read as heads, and within each q, k, v. It is q, k, v, and within each the "
+            "heads.",
             {
                 TOKENS: TOKENS.replace("3, num_heads", "num_heads, 3"),
                 "tokens.permute(2, 0, 3, 1, 4)": "tokens.permute(3, 0, 2, 1, 4)",
