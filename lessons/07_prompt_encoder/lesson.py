@@ -283,4 +283,6 @@ check(7, mask_to_logits)
 #
 # Why the dense embedding is *added* to the image's: the decoder does that (lesson 10). How the network learns to use
 # its own mask: it is trained on rounds of clicks with the last logits given back (lesson 12). And text: a token from
-# another network, which needs no place here. Next: lesson 8, how tokens and image talk to each other.
+# another network, which needs no place here. minisam's own way from a mask to logits,
+# [mask_prompt.py](../../minisam/predict/mask_prompt.py), also scales the mask to the network's input. Next: lesson 8,
+# how tokens and image talk to each other.

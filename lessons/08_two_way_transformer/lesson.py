@@ -101,8 +101,8 @@ axes.set_axis_off()
 # ## Heads
 #
 # One softmax finds one thing. A click wants several at once: the edge, the colour, the other half of the object. So
-# each attention is cut into N *heads*. The projected queries have I channels; head n gets channels n·I/N to (n +
-# 1)·I/N − 1 of queries, keys and values, and attends on its own. The answers are put next to each other, I channels
+# each attention is cut into N *heads*. The projected queries, keys and values have I channels; each head gets I/N of
+# them, one piece after the other, and attends on its own. The answers are put next to each other, I channels
 # again, and a last matrix mixes them.
 #
 # In SAM, I is 256 in step 1, and only 128 in steps 2 and 4, where one side is long: 8 heads of 16 channels.
@@ -206,7 +206,7 @@ print("module and definition agree")
 # %% [markdown]
 # Where do the tokens look? Below is `tiny`, the network that ships here, on a drawn scene with one click. Each
 # picture is the softmax of one token over the 16 × 16 image tokens, averaged over the heads: in the first block, in
-# the second, and in the last question.
+# the second, and in the last question. (The root of it is drawn, so that small weights can be seen.)
 
 # %%
 from minisam.build import build_sam

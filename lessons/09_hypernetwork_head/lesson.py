@@ -23,8 +23,8 @@ from minisam.lesson.page import check, np, plt, torch
 #
 # $$w_m = \text{MLP}_m(\text{token}_m), \qquad \text{mask}_m[y, x] = \sum_c w_{m,c}\; f_c[y, x]$$
 #
-# A network whose output is the weights of another one is called a *hypernetwork*. This is the smallest one there is.
-# It is also cheap: one mask of SAM costs 32 multiplications a pixel.
+# A network whose output is the weights of another one is called a *hypernetwork*. This is a small one, and
+# a cheap one: one mask of SAM costs 32 multiplications a pixel.
 
 # %%
 pixels, channels = 256 * 256, 32

@@ -215,7 +215,9 @@ check(10, segment)
 # ## The library's
 #
 # [SamPredictor](../../minisam/predict/predictor.py) keeps the embedding between prompts, as segment-anything's does,
-# and has its methods. Here it is on the four stored prompts, against the stored answers.
+# and has its methods. Here it is on the four stored prompts: above are the logits that were stored, below minisam's.
+# Random weights draw nothing that means anything. But two programs that agree on twelve such masks hardly do so by
+# chance.
 
 # %%
 from minisam.predict import SamPredictor
@@ -241,10 +243,11 @@ assert worst < 1e-5
 print("four prompts, twelve masks: the same up to a hundred-thousandth of the largest logit")
 
 # %% [markdown]
-# > **What the paper says, what the code does.** The paper does not say how an image becomes 1024 × 1024; the code
-# > keeps its shape and pads. SAM 2, EfficientSAM and MedSAM squash it into the square. Weights of one kind on images
-# > of the other kind give masks that are nearly right. transformers' port has a 10⁻⁶ in its decoder's norms where
-# > segment-anything has 10⁻⁵: that moves its logits by less than a ten-thousandth of the largest one.
+# > **What the paper says, what the code does.** The paper rescales the image and pads the shorter side. That the
+# > padding comes after the normalisation, only the code says. SAM 2, EfficientSAM and MedSAM squash the image into
+# > the square. Weights of one kind on images of the other kind give masks that are nearly right. transformers' port
+# > has a 10⁻⁶ in its decoder's norms where segment-anything has 10⁻⁵: that moves its logits by less than a
+# > ten-thousandth of the largest one.
 #
 # ## Find the bug
 #
