@@ -6,7 +6,7 @@ over to the prompt tokens x than to apply them (e is the position of y; the soft
     tokens ask the image    q · (W_k (y + e) + b_k) = (W_kᵀ q) · (y + e) + what is the same for every y
                             Σ p (W_v y + b_v)       = W_v (Σ p y) + b_v
     the image asks tokens   (W_q (y + e) + b_q) · k = (W_qᵀ k) · (y + e) + b_q · k
-                            W_o (Σ p v) + b_o       = Σ p (W_o v) + b_o
+                            Σ_n W_o (Σ p v) + b_o   = Σ_n Σ p (W_o v + b_o / N)
 
 Each line is about one head; W_o of a head is its columns of the whole.  Up to the last step of the first block the
 image is the same for every prompt, and its projections are made once.  From there on each prompt has an image of its
@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from minisam.model.attention import Attention
 from minisam.model.kernel_choice import kernel_for
+from minisam.model.matrix_product import product
 from minisam.model.token_linear import TokenLinear
 from minisam.model.two_way_transformer import TwoWayAttentionBlock, TwoWayTransformer
 
@@ -119,7 +120,8 @@ def ask_images(attention: Attention, queries: Tensor, images: list[Tensor], loca
     q_bntd = attention.separate_heads(attention.q_proj(queries)) * scale(attention)
     rows = absorb(q_bntd, of_heads(attention.k_proj, attention.num_heads))
     seen = [
-        (row @ keys.T).softmax(dim=-1) @ image for row, keys, image in zip(rows, located, images, strict=True)
+        product(product(row, keys.T).softmax(dim=-1), image)
+        for row, keys, image in zip(rows, located, images, strict=True)
     ]
     seen_bnte = torch.stack(seen).unflatten(1, q_bntd.shape[1:3])
     v_btnd = torch.einsum("bnte,nde->btnd", seen_bnte, of_heads(attention.v_proj, attention.num_heads))
@@ -134,7 +136,7 @@ def asked_by_images(attention: Attention, keys: Tensor, located: list[Tensor]) -
     offsets_bnt = torch.einsum("bntd,nd->bnt", k_bntd, bias_nd)
     weights = []
     for row, offset_nt, asking in zip(rows, offsets_bnt, located, strict=True):
-        scores_nts = (row @ asking.T).unflatten(0, offset_nt.shape) + offset_nt[..., None]
+        scores_nts = product(row, asking.T).unflatten(0, offset_nt.shape) + offset_nt[..., None]
         weights.append(scores_nts.softmax(dim=1).flatten(0, 1))
     return weights
 
@@ -146,9 +148,9 @@ def update_images(
     attention = layer.cross_attn_image_to_token
     v_bntd = attention.separate_heads(attention.v_proj(values))
     heads_nde = attention.out_proj.weight.T.unflatten(0, (attention.num_heads, -1))
-    told = absorb(v_bntd, heads_nde)
+    told = absorb(v_bntd, heads_nde) + attention.out_proj.bias / attention.num_heads
     return [
-        layer.norm4(torch.addmm(attention.out_proj.bias, weight.T, rows) + image)
+        layer.norm4(product(weight.T, rows) + image)
         for weight, rows, image in zip(weights, told, images, strict=True)
     ]
 

@@ -170,10 +170,14 @@ def prompts_by_image(
     image_embeddings: Tensor, dense: Tensor, image_index: Tensor
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Sets of prompts, by number, with what they see: [1, E, h, w] where it is the same for all, else one each."""
-    expanded = dense.stride(0) == 0 and not dense.requires_grad  # a gradient belongs to each of its rows
-    if expanded or len(dense) == 1:  # what the prompt encoder gives without mask prompts
+    differentiated = torch.is_grad_enabled() and dense.requires_grad  # every row has a gradient of its own
+    expanded = dense.stride(0) == 0 or len(dense) == 1  # what the prompt encoder gives without mask prompts
+    if expanded and not differentiated:
         for image in image_index.unique():
             yield (image_index == image).nonzero()[:, 0], image_embeddings[image][None] + dense[:1]
     else:
-        for prompts in torch.arange(len(dense)).split(PROMPTS_PER_BLOCK):
-            yield prompts, image_embeddings[image_index[prompts]] + dense[prompts]
+        for prompts in torch.arange(len(image_index)).split(PROMPTS_PER_BLOCK):
+            yield (
+                prompts,
+                image_embeddings[image_index[prompts]] + dense.expand(len(image_index), -1, -1, -1)[prompts],
+            )

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from minisam.model.token_linear import token_linear
+from minisam.model.matrix_product import linear
 
 
 def upscaled_masks(
@@ -43,4 +43,4 @@ def rows_of_pixels(double: nn.ConvTranspose2d, tokens: Tensor) -> Iterator[Tenso
     for dy in range(2):
         weight_of_row = double.weight[:, :, dy].permute(2, 1, 0).flatten(0, 1)
         bias_of_row = None if double.bias is None else double.bias.repeat(2)
-        yield token_linear(tokens, weight_of_row, bias_of_row).unflatten(1, (2, -1)).flatten(0, 1)
+        yield linear(tokens, weight_of_row, bias_of_row).unflatten(1, (2, -1)).flatten(0, 1)

@@ -9,7 +9,7 @@ import torch
 from strategies import normal
 
 from minisam.bench.twins import randomise
-from minisam.model import MaskDecoder, TwoWayTransformer, mask_decoder
+from minisam.model import MaskDecoder, PromptEncoder, TwoWayTransformer, mask_decoder
 
 E, GRID = 32, (6, 5)
 
@@ -105,6 +105,19 @@ def test_gradients_agree(mask_prompts, of_dense):
     plain, absorbed = both_ways(decoder, gradients)
     for ours, wanted in zip(absorbed, plain, strict=True):
         assert (ours - wanted).abs().max() <= 1e-10 * max(1.0, wanted.abs().max().item())
+
+
+def test_prompts_without_a_mask_see_one_image_and_others_a_few_at_a_time():
+    encoder = PromptEncoder(E, GRID, (48, 40), 16)
+    images, index = torch.randn(3, E, *GRID), torch.tensor([2, 0, 2, 2, 2, 2])
+    points = torch.rand(6, 1, 2), torch.ones(6, 1)
+    with torch.no_grad():
+        _, dense = encoder(points, None, None)
+        shared = list(mask_decoder.prompts_by_image(images, dense, index))
+        _, dense = encoder(points, None, torch.randn(6, 1, 24, 20))
+        apart = list(mask_decoder.prompts_by_image(images, dense, index))
+    assert [(prompts.tolist(), len(src)) for prompts, src in shared] == [([1], 1), ([0, 2, 3, 4, 5], 1)]
+    assert [len(src) for _, src in apart] == [2, 2, 2]
 
 
 def test_a_watched_upscaling_is_not_gone_round():
