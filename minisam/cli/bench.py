@@ -19,7 +19,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     decoder = subjects.add_parser("decoder", help="the mask decoder against segment-anything's own")
     decoder.add_argument("--prompts", type=positive, default=64, help="points, one a prompt (default: 64)")
     decoder.add_argument("--single-mask", action="store_true", help="one mask a prompt instead of three")
-    for subject in (encoder, decoder):
+    amg = subjects.add_parser("amg", help="the automatic mask generator against segment-anything's own")
+    amg.add_argument("--size", type=positive, default=1024, help="pixels a side of the photo (default: 1024)")
+    amg.add_argument(
+        "--points-per-side", type=positive, default=32, help="clicks a side (default: 32; fewer are quicker)"
+    )
+    for subject in (encoder, decoder, amg):
         subject.add_argument("--model", choices=tuple(CONFIGS), default="vit_b")
         subject.add_argument("--threads", type=positive, default=2, help="CPU threads (default: 2)")
         subject.add_argument(
@@ -45,6 +50,7 @@ def image_size(text: str) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
+    from minisam.bench.amg import Setting, measure_amg
     from minisam.bench.decoder import measure_decoder
     from minisam.bench.encoder import TOLERANCE, measure_encoder
     from minisam.bench.original import INSTALL_COMMAND, is_installed
@@ -57,7 +63,11 @@ def run(args: argparse.Namespace) -> int:
             f"minisam: measuring minisam alone; to compare with the original: {INSTALL_COMMAND}",
             file=sys.stderr,
         )
-    if args.subject == "encoder":
+    difference = f"the {args.subject}s differ by more than {TOLERANCE:g} of the largest value"
+    if args.subject == "amg":
+        setting = Setting(args.model, args.size, args.points_per_side, args.threads)
+        report, difference = measure_amg(setting, args.repeats, compare), "the two found different masks"
+    elif args.subject == "encoder":
         size = args.size or CONFIGS[args.model].image_size
         report = measure_encoder(args.model, size, args.threads, args.repeats, compare)
     else:
@@ -70,9 +80,6 @@ def run(args: argparse.Namespace) -> int:
     if args.out is not None:
         write_atomically(args.out, lambda file: file.write(f"{text}\n".encode()))
     if not report.agrees:
-        print(
-            f"minisam: the {args.subject}s differ by more than {TOLERANCE:g} of the largest value",
-            file=sys.stderr,
-        )
+        print(f"minisam: {difference}", file=sys.stderr)
         return DIFFER
     return AGREE

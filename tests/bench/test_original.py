@@ -64,3 +64,10 @@ def test_batched_nms_keeps_what_the_definition_keeps(count, seed, threshold):
     idxs = torch.randint(0, 2, (count,), generator=generator)
     kept = original.batched_nms(boxes, scores, idxs, threshold)
     assert kept.tolist() == greedy_nms(boxes, scores, idxs, threshold)
+
+
+def test_boxes_without_an_area_stay():
+    """Their IoU is 0 / 0, and torchvision drops a box only where IoU > threshold."""
+    boxes = torch.tensor([[3.0, 3, 3, 3], [3, 3, 3, 3], [0, 0, 4, 4]])
+    kept = original.batched_nms(boxes, torch.tensor([0.9, 0.8, 0.7]), torch.zeros(3), 0.5)
+    assert kept.tolist() == [0, 1, 2]

@@ -1,0 +1,178 @@
+"""The automatic mask generator, side by side with segment-anything's own: same weights, same photo, one process.
+
+Random weights have no opinion of their masks, and young ones a low one.  Both therefore get the thresholds at
+which half of our masks are sure enough and half of those stable enough, about what SAM's own weights give with
+the default ones.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from minisam.bench.compare_records import RecordComparison, compare_records
+from minisam.bench.measure import (
+    in_own_process,
+    peak_memory,
+    processor_name,
+    ratio_of_rounds,
+    take_turns,
+    versions,
+)
+from minisam.bench.original import import_original
+from minisam.bench.twins import build_original, randomise
+from minisam.build import CONFIGS, WEIGHTS, build_from_config, build_sam
+from minisam.model import Sam
+from minisam.predict import SamAutomaticMaskGenerator
+
+OURS, ORIGINAL = "minisam", "segment-anything"
+TRIAL_POINTS_PER_SIDE = 5
+# Weak logits are stable nowhere: random masks are enlarged by this much.
+RANDOM_MASK_SCALE = 20
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is run: the network, the side of the photo in pixels, the grid of clicks, the thresholds, CPU threads."""
+
+    model: str
+    image_size: int
+    points_per_side: int
+    threads: int
+    pred_iou_thresh: float = 0.88
+    stability_score_thresh: float = 0.95
+
+
+@dataclass(frozen=True)
+class AmgReport:
+    """What was measured: seconds (one a round) and bytes; the ratios are None without the original."""
+
+    setting: Setting
+    processor: str
+    versions: dict[str, str]
+    seconds: dict[str, list[float]]
+    peak_bytes: dict[str, int]
+    records: int
+    time_ratio: float | None
+    memory_ratio: float | None
+    comparison: RecordComparison | None
+
+    @property
+    def agrees(self) -> bool:
+        """Whether both found the same masks."""
+        return self.comparison is None or self.comparison.all_same
+
+    def to_dict(self) -> dict[str, object]:
+        return {"benchmark": "amg", **asdict(self)}
+
+    def table(self) -> str:
+        """A few lines for people."""
+        setting = self.setting
+        lines = [
+            f"{setting.model}, a photo of {setting.image_size} pixels a side, {setting.points_per_side} x "
+            f"{setting.points_per_side} clicks, {setting.threads} threads, {self.processor}",
+            f"{'':18}{'time, median':>14}{'fastest':>10}{'peak memory':>14}",
+        ]
+        for name, seconds in self.seconds.items():
+            memory = f"{self.peak_bytes[name] / 1e9:.2f} GB"
+            lines.append(f"{name:18}{statistics.median(seconds):12.2f} s{min(seconds):8.2f} s{memory:>14}")
+        if self.comparison is None:
+            return "\n".join([*lines, f"{self.records} masks"])
+        lines.append(f"{'ratio':18}{self.time_ratio:14.3f}{'':10}{self.memory_ratio:14.3f}")
+        return "\n".join([*lines, self.comparison.sentence()])
+
+
+def measure_amg(setting: Setting, repeats: int, compare: bool) -> AmgReport:
+    """Measure our generator, and the original's too if `compare`; the thresholds of `setting` are chosen anew.
+
+    Raises OriginalMissingError where the original is not installed.
+    """
+    if compare:
+        import_original()
+    names = [ORIGINAL, OURS] if compare else [OURS]
+    before = torch.get_num_threads()
+    torch.set_num_threads(setting.threads)
+    try:
+        setting = choose_thresholds(setting)
+        peaks = {name: in_own_process(peak_of_one_run, name, setting) for name in names}
+        runs = {name: generator_run(name, setting) for name in names}
+        records: dict[str, list[dict[str, Any]]] = {}
+        rounds = {name: (lambda n=name, run=run: records.update({n: run()})) for name, run in runs.items()}
+        seconds = take_turns(rounds, repeats)
+    finally:
+        torch.set_num_threads(before)
+    return AmgReport(
+        setting=setting,
+        processor=processor_name(),
+        versions=versions("minisam", "segment-anything-py"),
+        seconds=seconds,
+        peak_bytes=peaks,
+        records=len(records[OURS]),
+        time_ratio=ratio_of_rounds(seconds[OURS], seconds[ORIGINAL]) if compare else None,
+        memory_ratio=peaks[OURS] / peaks[ORIGINAL] if compare else None,
+        comparison=compare_records(records[OURS], records[ORIGINAL]) if compare else None,
+    )
+
+
+def peak_of_one_run(name: str, setting: Setting) -> int:
+    """The peak memory of this process after one image: libraries, weights, activations, masks."""
+    torch.set_num_threads(setting.threads)
+    generator_run(name, setting)()
+    return peak_memory()
+
+
+def generator_run(name: str, setting: Setting) -> Callable[[], list[dict[str, Any]]]:
+    """A call that finds the masks of the photo once."""
+    arguments = {
+        "points_per_side": setting.points_per_side,
+        "pred_iou_thresh": setting.pred_iou_thresh,
+        "stability_score_thresh": setting.stability_score_thresh,
+    }
+    sam, photo = build_network(setting.model), square_photo(setting.image_size)
+    if name == OURS:
+        return lambda: SamAutomaticMaskGenerator(sam, **arguments).generate(photo)
+    original = build_original(CONFIGS[setting.model])
+    original.load_state_dict(sam.state_dict())
+    generator = import_original("automatic_mask_generator").SamAutomaticMaskGenerator
+    return lambda: generator(original, **arguments).generate(photo)
+
+
+def build_network(model: str) -> Sam:
+    """The weights that ship, or random ones that depend on the model's name alone."""
+    if (WEIGHTS / f"{model}.safetensors").exists():
+        return build_sam(model)
+    sam = build_from_config(CONFIGS[model])
+    randomise(sam, seed=3)
+    for head in sam.mask_decoder.output_hypernetworks_mlps:
+        for parameter in head.layers[-1].parameters():  # type: ignore[union-attr]
+            parameter.data *= RANDOM_MASK_SCALE
+    return sam
+
+
+def square_photo(size: int) -> NDArray[np.uint8]:
+    """The portrait of Grace Hopper that matplotlib brings along, its upper square, at `size` pixels a side."""
+    import matplotlib
+    from PIL import Image
+
+    path = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
+    with Image.open(path) as image:
+        side = min(image.size)
+        return np.array(image.convert("RGB").crop((0, 0, side, side)).resize((size, size)))
+
+
+def choose_thresholds(setting: Setting) -> Setting:
+    """The medians of predicted IoU, and of stability among the masks above it, of a few clicks."""
+    photo, sam = square_photo(setting.image_size), build_network(setting.model)
+    everything = SamAutomaticMaskGenerator(
+        sam, TRIAL_POINTS_PER_SIDE, pred_iou_thresh=0, stability_score_thresh=0, box_nms_thresh=1
+    ).generate(photo)
+    iou = float(np.median([record["predicted_iou"] for record in everything]))
+    stable = [record["stability_score"] for record in everything if record["predicted_iou"] > iou]
+    return replace(setting, pred_iou_thresh=iou, stability_score_thresh=float(np.nanmedian(stable)))
