@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +78,7 @@ def test_a_folder_is_all_that_a_lesson_needs(tmp_path):
 
 
 def test_a_lesson_that_is_not_there_is_told_with_those_that_are():
-    with pytest.raises(MinisamError, match=r"there is no lesson 99; there are 1, 2"):
+    with pytest.raises(MinisamError, match=r"there is no lesson 99; there are 0, 1, 2"):
         lesson(99)
 
 
@@ -148,3 +151,31 @@ def test_a_case_without_arrays_is_answered_by_a_number():
     assert failure.inputs == "text of 2 lines, word a"
     failure = check_answer(exercise, lambda text, word: None).failure
     assert failure is not None and "returns nothing" in failure.what and "not a number" in failure.what
+
+
+TRITON_FIRST = """
+import triton
+import triton.language as tl
+import torch
+from minisam.lesson.page import check
+
+@triton.jit
+def kernel(x_ptr, BLOCK: tl.constexpr):
+    lanes = tl.arange(0, BLOCK)
+    tl.store(x_ptr + lanes, tl.zeros([BLOCK], tl.float32) + tl.cdiv(BLOCK, 3) + tl.argmax(lanes, axis=0))
+
+x = torch.empty(8, device="cuda" if torch.cuda.is_available() else "cpu")
+kernel[(1,)](x, BLOCK=8)
+assert (x == 10).all()
+"""
+
+
+def test_a_page_may_import_triton_before_it_is_settled_where_kernels_run(tmp_path):
+    """As in a notebook: nothing has set TRITON_INTERPRET before."""
+    page = tmp_path / "page.py"
+    page.write_text(TRITON_FIRST)
+    environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
+    environment["PYTHONPATH"] = os.pathsep.join(map(str, (FOLDER.parent, FOLDER.parent / "kernels")))
+    command = [sys.executable, str(page)]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert finished.returncode == 0, finished.stderr
