@@ -1,0 +1,105 @@
+"""Scores of edge maps: ODS, OIS, AP and R50 (Arbeláez et al. 2011; the benchmark of BSDS500).
+
+    at a threshold    precision P = matched predicted pixels / predicted pixels
+                      recall    R = matched true pixels / true pixels           F = 2 P R / (P + R)
+    ODS   the best F of one threshold for all images, over their sums
+    OIS   F over the sums when every image has its own best threshold
+    AP    the area under precision over recall: mean over R = 0, 0.01, …, 1, linear in between, as high as at the
+          lowest recall below it, and 0 above the highest
+    R50   the highest recall at a precision of at least 0.5
+
+Pixels are matched one-to-one (minisam/evaluate/edge_matching.py).  With several people's edges for an image, as
+in BSDS500, a predicted pixel is right if any of them has it, and every one of them has to be found.  The edge
+maps are thin already, so they are not thinned again at every threshold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minisam.evaluate.edge_matching import match_edges
+
+THRESHOLDS = np.arange(1, 100) / 100
+RECALLS = np.linspace(0, 1, 101)
+
+
+@dataclass(frozen=True)
+class EdgeCounts:
+    """Pixels of one image, or summed over several, at every threshold, [T]."""
+
+    right: NDArray[np.int64]
+    """Predicted pixels that anybody's edges match."""
+    predicted: NDArray[np.int64]
+    found: NDArray[np.int64]
+    """True pixels that are matched, summed over people."""
+    true: NDArray[np.int64]
+
+    def scores(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Precision, recall and F, each [T]; 0 where there is nothing to divide by."""
+        precision = self.right / np.maximum(self.predicted, 1)
+        recall = self.found / np.maximum(self.true, 1)
+        return precision, recall, 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+
+    def at(self, threshold: int) -> EdgeCounts:
+        """The counts of one threshold alone, [1]."""
+        one = slice(threshold, threshold + 1)
+        return EdgeCounts(self.right[one], self.predicted[one], self.found[one], self.true[one])
+
+
+@dataclass(frozen=True)
+class EdgeScores:
+    """The four numbers, and the threshold at which ODS is reached."""
+
+    ods: float
+    ois: float
+    ap: float
+    r50: float
+    threshold: float
+
+
+def count_edges(
+    strength: NDArray[np.floating],
+    truths: Sequence[NDArray[np.bool_]],
+    tolerance: float | None = None,
+    thresholds: NDArray[np.float64] = THRESHOLDS,
+) -> EdgeCounts:
+    """Edge strengths [H, W] in 0 … 1 against the true edges [H, W] of one person or several.
+
+    A pixel is predicted at a threshold t where its strength is t or more.  `tolerance` is in pixels, 0.75 % of
+    the diagonal if it is None.
+    """
+    matches = [match_edges(strength, truth, tolerance) for truth in truths]
+    falling = matches[0][0]
+    predicted = np.searchsorted(-falling, -thresholds, side="right")
+    matched = np.array([match for _, match in matches])
+    right = np.append(0, matched.any(axis=0).cumsum())[predicted]
+    found = np.append(0, matched.sum(axis=0).cumsum())[predicted]
+    true = np.full(len(thresholds), sum(int(truth.sum()) for truth in truths))
+    return EdgeCounts(right, predicted, found, true)
+
+
+def edge_scores(images: Sequence[EdgeCounts], thresholds: NDArray[np.float64] = THRESHOLDS) -> EdgeScores:
+    """The scores of a data set from the counts of its images."""
+    together = add(images)
+    precision, recall, f = together.scores()
+    own_best = add([image.at(int(image.scores()[2].argmax())) for image in images])
+    rising = np.argsort(recall, kind="stable")
+    curve = np.interp(RECALLS, recall[rising], precision[rising], right=0.0)
+    sure = recall[precision >= 0.5]
+    return EdgeScores(
+        ods=float(f.max()),
+        ois=float(own_best.scores()[2][0]),
+        ap=float(curve.mean()),
+        r50=float(sure.max(initial=0.0)),
+        threshold=float(thresholds[f.argmax()]),
+    )
+
+
+def add(images: Sequence[EdgeCounts]) -> EdgeCounts:
+    """Sums over images."""
+    names = ("right", "predicted", "found", "true")
+    return EdgeCounts(**{name: np.sum([getattr(image, name) for image in images], axis=0) for name in names})

@@ -1,0 +1,112 @@
+"""AP and AR against pycocotools on random images with crowds, ties, empty images and every range of sizes."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import itertools
+
+import numpy as np
+import pytest
+
+from minisam.data.coco import coco_annotation
+from minisam.evaluate.average_precision import average_precision, precision_over_recall
+from minisam.evaluate.average_recall import average_recall, proposal_scores
+from minisam.evaluate.mask_matching import SIZES, match_masks, overlaps
+
+coco = pytest.importorskip("pycocotools.coco", reason="pip install -e '.[test]' brings pycocotools")
+cocoeval = pytest.importorskip("pycocotools.cocoeval", reason="pip install -e '.[test]' brings pycocotools")
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+def boxes_to_masks(boxes: np.ndarray, size: int) -> np.ndarray:
+    masks = np.zeros((len(boxes), size, size), bool)
+    for mask, (x, y, w, h) in zip(masks, boxes, strict=True):
+        mask[y : y + h, x : x + w] = True
+    return masks
+
+
+def random_image(rng: np.random.Generator, size: int = 160):
+    """Targets, some of them crowds, and predictions: targets shifted by a little, and some that are nothing."""
+    count = int(rng.integers(0, 9))
+    side = np.exp(rng.uniform(np.log(6), np.log(150), (count, 2)))
+    corner = rng.random((count, 2)) * (size - side)
+    targets = np.concatenate([corner, side], 1).astype(int)
+    copies = np.repeat(targets, rng.integers(0, 4), axis=0)
+    noise = rng.normal(size=copies.shape) * copies[:, [2, 3, 2, 3]] * rng.choice([0.02, 0.1])
+    found = np.concatenate([copies + noise.round().astype(int), rng.integers(1, 50, (rng.integers(0, 5), 4))])
+    found = found.clip([0, 0, 1, 1], [size - 1, size - 1, size, size])
+    scores = rng.random(len(found)).round(int(rng.integers(1, 4)))
+    crowd = rng.random(count) < 0.2
+    return boxes_to_masks(found, size), scores, boxes_to_masks(targets, size), crowd
+
+
+def evaluate_with_pycocotools(images, most):
+    truth, results, number = coco.COCO(), [], itertools.count(1)
+    annotations = [
+        coco_annotation(mask, next(number), place, crowd=bool(crowd))
+        for place, (_, _, targets, crowds) in enumerate(images)
+        for mask, crowd in zip(targets, crowds, strict=True)
+    ]
+    entries = [{"id": i, "width": 160, "height": 160, "file_name": f"{i}"} for i in range(len(images))]
+    truth.dataset = {"images": entries, "annotations": annotations, "categories": [{"id": 1, "name": "a"}]}
+    for place, (masks, scores, *_) in enumerate(images):
+        for mask, score in zip(masks, scores, strict=True):
+            one = coco_annotation(mask, next(number), place)
+            keys = ("image_id", "category_id", "segmentation")
+            results.append({key: one[key] for key in keys} | {"score": float(score)})
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth.createIndex()
+        judge = cocoeval.COCOeval(truth, truth.loadRes(results), "segm")
+        judge.params.maxDets = [most]
+        judge.evaluate()
+        judge.accumulate()
+    return judge.eval["precision"][:, :, 0, :, 0], judge.eval["recall"][:, 0, :, 0]
+
+
+@pytest.mark.parametrize("most", [1, 3, 100])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_ap_and_ar_equal_pycocotools(seed, most):
+    rng = np.random.default_rng(seed)
+    images = [random_image(rng) for _ in range(40)]
+    ours = [overlaps(masks, scores, targets, crowd) for masks, scores, targets, crowd in images]
+    precision, recall = evaluate_with_pycocotools(images, most)
+    for place, size in enumerate(SIZES):
+        np.testing.assert_allclose(
+            average_precision(ours, size, most), precision[:, :, place].mean(axis=1), atol=1e-12, err_msg=size
+        )
+        assert average_recall(ours, size, most) == pytest.approx(recall[:, place].mean(), abs=1e-12), size
+    if most == 100:
+        assert (recall.mean(axis=0) > 0.1).all() and (recall.mean(axis=0) < 0.95).all()
+
+
+def test_a_perfect_and_an_empty_answer():
+    target = boxes_to_masks(np.array([[5, 5, 40, 40], [60, 60, 9, 9]]), 120)
+    nothing = np.zeros((0, 120, 120), bool)
+    perfect = overlaps(target, np.array([0.5, 0.5]), target)
+    assert average_precision([perfect]).tolist() == [1.0] * 10
+    assert average_recall([perfect]) == 1 and average_recall([perfect], most=1) == 0.5
+    missed = overlaps(nothing, np.zeros(0), target)
+    assert average_precision([missed]).tolist() == [0.0] * 10 and average_recall([missed]) == 0
+    spurious = overlaps(target, np.ones(2), nothing)
+    assert np.isnan(average_precision([spurious])).all() and np.isnan(average_recall([spurious]))
+    assert average_recall([perfect, spurious]) == 1
+
+
+def test_precision_by_hand():
+    """Right, wrong, right of 4: precision 1 up to recall 1/4, 2/3 up to 1/2, then nothing."""
+    right = np.array([True, False, True])
+    assert precision_over_recall(right, 4) == pytest.approx((26 * 1 + 25 * 2 / 3) / 101)
+
+
+def test_a_duplicate_is_wrong_and_a_crowd_takes_any_number():
+    target = boxes_to_masks(np.array([[5, 5, 40, 40]]), 120)
+    twice = np.concatenate([target, target])
+    match = match_masks(overlaps(twice, np.array([0.2, 0.9]), target))
+    assert match.found.tolist() == [[True, False]] * 10 and not match.ignored.any()
+    crowded = match_masks(overlaps(twice, np.array([0.2, 0.9]), target, np.array([True])))
+    assert crowded.found.all() and crowded.ignored.all() and crowded.targets == 0
+
+
+def test_proposals_are_ranked_by_the_mean_of_confidence_and_stability():
+    assert proposal_scores([0.5, 1.0], [0.7, 0.0]).tolist() == [0.6, 0.5]
