@@ -14,12 +14,10 @@ from minisam.lesson.page import check, np, plt, torch
 # ## One click
 #
 # SAM, *Segment Anything*, takes an image and a *prompt*: a point, a box, a rough mask. It gives back *masks*: for
-# every pixel, whether it belongs to what was meant. Here it is in three lines. `tiny` is SAM's network scaled down,
-# with weights that ship with minisam.
+# every pixel, whether it belongs to what was meant. Here it is: load, `set_image`, `predict`. `tiny` is SAM's network
+# scaled down, with weights that ship with minisam.
 
 # %%
-click, label = np.array([[130, 480]]), np.array([1])  # x = 130, y = 480; 1 means: this belongs to it
-
 from pathlib import Path
 
 import matplotlib
@@ -30,6 +28,7 @@ from minisam.predict import SamPredictor
 from minisam.show import show_image, show_mask
 
 photo = load_image(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg")
+click, label = np.array([[130, 480]]), np.array([1])  # x = 130, y = 480; 1 means: this belongs to it
 
 predictor = SamPredictor(build_sam("tiny"))
 predictor.set_image(photo)
@@ -208,8 +207,6 @@ for axes, title in zip(
 # is encoded on a GPU, and then a click is answered in a web browser, on a processor, in 50 ms.
 
 # %%
-transform = ResizeLongestSide(256)
-
 from torch.utils.flop_counter import FlopCounterMode
 
 with FlopCounterMode(display=False) as counter:
@@ -242,6 +239,7 @@ def fastest(function, *inputs) -> float:
     return min(took)
 
 
+transform = ResizeLongestSide(256)
 resized, padded_input = steps["1 resized image"][0], steps["2 normalised, padded"]
 points = (place[None] - 0.5, torch.ones(1, 1, dtype=torch.int))
 with torch.no_grad():

@@ -17,10 +17,9 @@ from minisam.lesson.page import check, np, plt, torch
 # care about the order of its terms. To attention, an image is a bag of patches.
 
 # %%
-rng = np.random.default_rng(0)
-
 from minisam_kernels.reference.attention import attention
 
+rng = np.random.default_rng(0)
 q, k, v = rng.standard_normal((3, 1, 1, 64, 16))
 shuffled = rng.permutation(64)
 same = attention(q, k[:, :, shuffled], v[:, :, shuffled], 0.25)

@@ -35,10 +35,9 @@ from minisam.lesson.page import check, np, plt, torch
 # Every size of SAM has four global blocks, equally far apart, and the last block is one of them.
 
 # %%
-names = "vit_b", "vit_l", "vit_h", "tiny"
-
 from minisam.build import CONFIGS, build_from_config, build_sam
 
+names = "vit_b", "vit_l", "vit_h", "tiny"
 fig, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8), width_ratios=[1, 1.25], layout="constrained")
 left.plot([0, 10], [0, 0], color="black", linewidth=3, solid_capstyle="butt")
 left.annotate("", (10.6, 0), (9.9, 0), arrowprops={"arrowstyle": "-|>", "linewidth": 3, "color": "black"})
