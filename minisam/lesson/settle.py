@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import MutableMapping
 
 import torch
@@ -13,3 +14,20 @@ def settle_where_kernels_run(environment: MutableMapping[str, str]) -> None:
     environment.setdefault("TRITON_DEFAULT_FP_FUSION", "1")
     if not torch.cuda.is_available():
         environment["TRITON_INTERPRET"] = "1"
+        interpret_the_standard_library()
+
+
+def interpret_the_standard_library() -> None:
+    """Where Triton was imported earlier, its own functions in Triton, tl.zeros and others, were made to be compiled.
+
+    A page may well have `import triton` above the line that imports the lessons' page.
+    """
+    if "triton.language" not in sys.modules:
+        return
+    from triton.runtime.interpreter import InterpretedFunction
+    from triton.runtime.jit import JITFunction
+
+    for module in [module for name, module in sys.modules.items() if name.startswith("triton.language")]:
+        for name, value in list(vars(module).items()):
+            if isinstance(value, JITFunction):
+                setattr(module, name, InterpretedFunction(value.fn))
