@@ -34,9 +34,10 @@ print("64 keys shuffled with their values: the same answer")
 #
 # ## A row for each offset
 #
-# Take one side of the grid first, with S places. A query at place i and a key at place j are i − j apart: from −(S −
-# 1) to S − 1, 2S − 1 different offsets. Each has a learned vector of D numbers, a row of a table R, and the offset's
-# row is number i − j + S − 1, since rows count from 0. The query meets the row in a dot product, as it meets the key:
+# Take one side of the grid first, with S places. A query at place i and a key at place j are i − j apart, which is
+# any number from 1 − S to S − 1: there are 2S − 1 different offsets. Each has a learned vector of D numbers, a row of
+# a table R, and the offset's row is number i − j + S − 1, since rows count from 0. The query meets the row in a dot
+# product, as it meets the key:
 #
 # $$\text{score}_{ij} = \frac{q_i \cdot k_j}{\sqrt D} + q_i \cdot R_{i-j+S-1}$$
 #
@@ -47,11 +48,12 @@ print("64 keys shuffled with their values: the same answer")
 # An image has two sides. A table over both would need a row for every pair of offsets, 127² = 16,129. SAM
 # *decomposes*: one table for rows, one for columns, and the two terms are added.
 #
-# $$\text{score}_{nm} = \frac{q_n \cdot k_m}{\sqrt D} + \underbrace{q_n \cdot R^h_{i_n - i_m}}_{\text{rel\_h}[n,\, i_m]}
-# + \underbrace{q_n \cdot R^w_{j_n - j_m}}_{\text{rel\_w}[n,\, j_m]}$$
+# $$\text{score}_{nm} = \frac{q_n \cdot k_m}{\sqrt D} + \underbrace{q_n \cdot R^h_{i_n - i_m}}_{\text{row term}} +
+# \underbrace{q_n \cdot R^w_{j_n - j_m}}_{\text{column term}}$$
 #
-# For one query that is a short column of H numbers and a short row of W numbers, whose sums fill the whole grid of
-# keys.
+# The row term depends only on the query and the key's row i, so the code keeps it as rel_h[n, i]; the column term is
+# rel_w[n, j]. For one query that is a short column of H numbers and a short row of W numbers, whose sums fill the
+# whole grid of keys.
 
 # %%
 S = 5
