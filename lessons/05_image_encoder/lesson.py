@@ -18,8 +18,8 @@ from minisam.lesson.page import check, np, plt, torch
 # $$x \leftarrow x + \text{attention}(\text{norm}_1(x)), \qquad x \leftarrow x + \text{mlp}(\text{norm}_2(x))$$
 #
 # In the first, tokens look at each other. In the second, each token thinks on its own: a perceptron of two layers
-# takes its 768 numbers to 3072 and back, with GELU in between. Both read the tokens through a norm, which gives each
-# token mean 0 and variance 1 over its channels, then a learned scale and shift:
+# takes its 768 numbers to 3072 and back, with GELU in between, a ReLU with a smooth bend. Both read the tokens
+# through a norm, which gives each token mean 0 and variance 1 over its channels, then a learned scale and shift:
 #
 # $$\text{norm}(x)_c = \frac{x_c - \text{mean}(x)}{\sqrt{\text{var}(x) + \varepsilon}}\,w_c + b_c,
 # \qquad \varepsilon = 10^{-6}$$
@@ -287,5 +287,5 @@ check(5, resize_positions)
 #
 # How such an encoder is trained: SAM's starts from masked autoencoding, and then learns from what the masks get
 # wrong. Precision: users get broken masks from large encoders in float16; bfloat16 has fewer digits, but the range of
-# float32. What asks the image embedding: the prompts, lessons 6 and 7, and the decoder, lessons 8 and
-# 9. And how the attentions become fast: lessons 15 to 17.
+# float32. The prompts that ask the image embedding (lessons 6 and 7) and the decoder that answers them (lessons 8 and
+# 9). And how the attentions become fast: lessons 15 to 17.
