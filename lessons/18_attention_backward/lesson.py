@@ -415,8 +415,9 @@ check(18, all_of_grad_q)
 # ## What was left out
 #
 # The second kernel: it is the first one turned by a quarter, with the queries in the loop and two sums, and a good
-# exercise without a check. The windows' backward, where one program holds a whole window and five products suffice,
-# and where the padding's keys and values send their gradients to the bias of the projection. Gradients of the tables
-# R_h and R_w, which are one more matrix product. What the tiles' sizes do to a kernel's registers: lesson 19. And
-# whether the interpreter's programs, which run one after the other, would ever show a race: they would not. That no
-# two programs write one cell was seen from the addresses, which is why the figure above was worth drawing.
+# exercise without a check. The windows' backward, where programs that own queries and programs that own keys take
+# turns, so that the second find a window's tokens in the cache, and where the padding's keys and values send their
+# gradients to the bias of the projection. Gradients of the tables R_h and R_w, which are one more matrix product. What
+# the tiles' sizes do to a kernel's registers: lesson 19. And whether the interpreter's programs, which run one after
+# the other, would ever show a race: they would not. That no two programs write one cell was seen from the addresses,
+# which is why the figure above was worth drawing.
