@@ -1,0 +1,52 @@
+"""SAM as an edge detector, for which it was never trained (SAM section 7.2).
+
+    16 × 16 clicks -> 3 masks each, none filtered -> non-maximum suppression -> edge map (edge_map.py)
+
+The masks come at the image's own size, a few clicks at a time; those that stay are made anew, one by one, from
+their low-resolution logits.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from minisam.evaluate.edge_map import edge_map
+from minisam.predict.nms import box_nms
+from minisam.predict.point_grids import build_point_grid
+from minisam.predict.predictor import SamPredictor
+from minisam.train.prompts import tight_boxes
+
+
+@torch.inference_mode()
+def detect_edges(
+    predictor: SamPredictor,
+    image: NDArray[np.uint8],
+    points_per_side: int = 16,
+    box_nms_thresh: float = 0.7,
+    points_per_batch: int = 16,
+) -> NDArray[np.float32]:
+    """Edge strengths [H, W] in 0 … 1 of an image [H, W, 3] uint8 RGB; 0 where no mask was found."""
+    predictor.set_image(image)
+    size, input_size = image.shape[:2], predictor.input_size
+    threshold = predictor.model.mask_threshold
+    clicks = build_point_grid(points_per_side) * (size[1], size[0])
+    coords = torch.from_numpy(predictor.transform.apply_coords(clicks, size)).float().to(predictor.device)
+    logits, boxes, scores = [], [], []
+    for batch in coords[:, None].split(points_per_batch):
+        labels = torch.ones(batch.shape[:2], dtype=torch.int, device=batch.device)
+        low_res, predicted_iou = predictor.predict_low_res_torch(batch, labels)
+        masks = predictor.model.postprocess_masks(low_res, input_size, size).flatten(0, 1) > threshold
+        there = masks.flatten(1).any(dim=1)
+        boxes.append(tight_boxes(masks[there]).cpu())
+        scores.append(predicted_iou.float().flatten()[there].cpu())
+        logits.append(low_res.flatten(0, 1)[there])
+    kept = box_nms(torch.cat(boxes).numpy(), torch.cat(scores).numpy(), box_nms_thresh)
+    survivors = torch.cat(logits)[torch.from_numpy(kept).to(predictor.device)]
+    full_size = (
+        predictor.model.postprocess_masks(one[None, None], input_size, size)[0, 0] for one in survivors
+    )
+    if not len(survivors):
+        return np.zeros(size, np.float32)
+    return edge_map(full_size, threshold).cpu().numpy()
