@@ -5,7 +5,7 @@ from minisam.build import SamConfig, build_from_config, build_sam, sam_model_reg
 from minisam.checkpoint import load_checkpoint, save_checkpoint
 from minisam.errors import CheckpointError, ImageError, MinisamError, PromptError
 from minisam.model import Sam
-from minisam.predict import SamPredictor
+from minisam.predict import SamAutomaticMaskGenerator, SamPredictor
 
 __all__ = [
     "CheckpointError",
@@ -13,6 +13,7 @@ __all__ = [
     "MinisamError",
     "PromptError",
     "Sam",
+    "SamAutomaticMaskGenerator",
     "SamConfig",
     "SamPredictor",
     "build_from_config",

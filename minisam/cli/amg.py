@@ -16,8 +16,6 @@ from minisam.errors import GeneratorError, ImageError
 if TYPE_CHECKING:
     import numpy as np
 
-    from minisam.predict import SamAutomaticMaskGenerator
-
 FINE, UNREADABLE = 0, 3
 # Options of the command that are arguments of the generator: type, help.
 OPTIONS = {
@@ -183,16 +181,11 @@ class Worker:
 
     def tell_memory(self, size: tuple[int, int]) -> None:
         """Say once how much memory the first image will take."""
-        from minisam.predict.amg_memory import estimate_memory
-
         if self.told:
             return
         self.told = True
-        generator: SamAutomaticMaskGenerator = self.generator
-        estimate = estimate_memory(
-            generator.predictor.model, size, generator.points_per_batch, generator.output_mode
-        )
+        megabytes = self.generator.estimate_memory(size).total / 1e6
         print(
-            f"minisam: this takes about {estimate.total / 1e6:,.0f} MB of memory, the libraries' own not counted",
+            f"minisam: this takes about {megabytes:,.0f} MB of memory, the libraries' own not counted",
             file=sys.stderr,
         )

@@ -2,7 +2,8 @@
 
 from minisam.predict.amg_presets import PRESETS
 from minisam.predict.automatic_mask_generator import SamAutomaticMaskGenerator
+from minisam.predict.partition import to_partition
 from minisam.predict.predictor import SamPredictor
 from minisam.predict.resize_longest_side import ResizeLongestSide
 
-__all__ = ["PRESETS", "ResizeLongestSide", "SamAutomaticMaskGenerator", "SamPredictor"]
+__all__ = ["PRESETS", "ResizeLongestSide", "SamAutomaticMaskGenerator", "SamPredictor", "to_partition"]

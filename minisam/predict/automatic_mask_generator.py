@@ -24,6 +24,7 @@ from minisam.data.rle import compress_rle
 from minisam.data.runs import area, borders_to_columns, borders_to_rle
 from minisam.errors import GeneratorError
 from minisam.model import Sam
+from minisam.predict.amg_memory import MemoryEstimate, estimate_memory
 from minisam.predict.candidates import Candidates, join, no_candidates
 from minisam.predict.crops import CropBox, generate_crop_boxes
 from minisam.predict.low_resolution_masks import LowResolutionMasks
@@ -133,6 +134,10 @@ class SamAutomaticMaskGenerator:
         """`generate` for several images; the masks of no more than one are held at a time."""
         for image in images:
             yield self.generate(image)
+
+    def estimate_memory(self, size: tuple[int, int]) -> MemoryEstimate:
+        """What `generate` will take for an image of `size` (H, W), in bytes."""
+        return estimate_memory(self.predictor.model, size, self.points_per_batch, self.output_mode)
 
     def _find(
         self, image: NDArray[np.uint8], size: tuple[int, int], region: NDArray[np.bool_] | None

@@ -3,8 +3,8 @@
     low-resolution logits [h, w] -> the network's square input -> padding cut off -> the image [H, W]
     image = Y · logits · Xᵀ        Y [H, h] and X [W, w] with at most a few neighbouring values a row
 
-Interpolation is separable and linear, so both steps together are two matrix products.  Sixty-four outputs in a
-row read few inputs: the matrices are kept as blocks of [64, K], and a part of an image costs a few small dense
+Interpolation is separable and linear, so both steps together are two matrix products.  Sixteen outputs in a
+row read few inputs: the matrices are kept as blocks of [16, K], and a part of an image costs a few small dense
 products.  The weights are read off `F.interpolate` itself, by giving it unit vectors, so that they are its own.
 """
 
@@ -18,13 +18,13 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-BLOCK = 64
+BLOCK = 16
 
 
 class AxisBands(NamedTuple):
     """One axis with `length` outputs.
 
-    blocks [n, 64, K] float32 and the first input of each, [n]; inputs [length, T] and their weights [length, T]
+    blocks [n, 16, K] float32 and the first input of each, [n]; inputs [length, T] and their weights [length, T]
     (float64), the same by output; starts, stops [inputs]: the outputs that an input has a part in.
     """
 
@@ -43,7 +43,7 @@ class AxisBands(NamedTuple):
         return slice(start, max(start, last + 1))
 
     def apply(self, values: NDArray[np.float32], blocks: slice) -> NDArray[np.float32]:
-        """Inputs [h, w] -> outputs of these blocks [64·n, w], those beyond the last output left away."""
+        """Inputs [h, w] -> outputs of these blocks [16·n, w], those beyond the last output left away."""
         rows = self.first[blocks, None] + np.arange(self.blocks.shape[2])
         out = np.matmul(self.blocks[blocks], values[rows])
         outputs = min(blocks.stop * BLOCK, self.length) - blocks.start * BLOCK

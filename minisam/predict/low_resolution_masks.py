@@ -9,12 +9,12 @@ No upscaled logits outlive their mask, and pixels far below the thresholds are n
 Which side of a threshold a pixel lies on is defined by `Sam.postprocess_masks`, which is F.interpolate twice.
 Its float32 rounding and ours may differ.  With u = 2^-24 and s = sum |weight · logit| over what a pixel is made of,
 
-    |theirs − exact| <= 12 u s        |ours − exact| <= 12 u s
+    |theirs − exact| <= 10 u s        |ours − exact| <= 10 u s
 
-(theirs: two steps of four terms, each rounded at most three times, and three sums; ours: two axes of at most
-four terms, each rounded twice with its weight, and three sums.)  A pixel closer to a threshold than both together
-is computed again in float64; where theirs alone could still tip it, F.interpolate decides, for the whole mask.
-The masks are so the same to the last bit, whatever the processor makes of a sum of products.
+(theirs: two steps of four terms, each rounded twice, and three sums; ours: two axes of at most four terms, each
+rounded twice with its weight, and three sums.)  A pixel closer to a threshold than both together is computed
+again in float64; where theirs alone could still tip it, F.interpolate decides, for the whole mask.  The masks
+are so the same to the last bit, whatever the processor makes of a sum of products.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from minisam.predict.bilinear_bands import BLOCK, axis_bands
 from minisam.predict.stability_score import stability_of_counts
 
 UNIT = 2.0**-24
-ROUNDINGS = 12
+ROUNDINGS = 10
 MOST_IN_DOUBT = 2000
 
 
