@@ -19,14 +19,14 @@ import torch
 from torch import Tensor, nn
 
 from minisam.model.absorbed_two_way_transformer import (
-    PROMPTS_PER_BLOCK,
     absorbed_two_way_transformer,
     absorbing_wins,
     is_as_built,
+    prompts_per_block,
 )
 from minisam.model.hypernetwork_head import HypernetworkHead, hypernetwork_masks
 from minisam.model.layer_norm_2d import LayerNorm2d
-from minisam.model.token_upscaling import upscaled_masks
+from minisam.model.token_upscaling import TokenUpscaling
 from minisam.model.two_way_transformer import TwoWayTransformer
 
 
@@ -142,6 +142,7 @@ class MaskDecoder(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """The same as `predict_chosen` for tokens [P, T, E], with no more than a few prompts' images in memory."""
         transformer, grid = cast(TwoWayTransformer, self.transformer), (image_pe.shape[2], image_pe.shape[3])
+        upscaling = TokenUpscaling(self.output_upscaling)
         masks: dict[int, Tensor] = {}
         ious: dict[int, Tensor] = {}
         for prompts, src in prompts_by_image(image_embeddings, dense, image_index):
@@ -150,7 +151,7 @@ class MaskDecoder(nn.Module):
                 weights, predicted = self.mask_weights(queries, chosen), self.ious(queries, chosen)
                 for image, weight, iou in zip(images, weights, predicted, strict=True):
                     prompt = next(remaining)
-                    masks[prompt] = upscaled_masks(self.output_upscaling, image, weight, grid)
+                    masks[prompt] = upscaling.masks(image, weight, grid)
                     ious[prompt] = iou
         order = range(len(tokens))
         return torch.stack([masks[n] for n in order]), torch.stack([ious[n] for n in order])
@@ -176,7 +177,7 @@ def prompts_by_image(
         for image in image_index.unique():
             yield (image_index == image).nonzero()[:, 0], image_embeddings[image][None] + dense[:1]
     else:
-        for prompts in torch.arange(len(image_index)).split(PROMPTS_PER_BLOCK):
+        for prompts in torch.arange(len(image_index)).split(prompts_per_block(image_embeddings)):
             yield (
                 prompts,
                 image_embeddings[image_index[prompts]] + dense.expand(len(image_index), -1, -1, -1)[prompts],

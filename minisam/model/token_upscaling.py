@@ -23,24 +23,36 @@ from torch import Tensor, nn
 from minisam.model.matrix_product import linear
 
 
-def upscaled_masks(
-    upscaling: nn.Sequential, tokens: Tensor, weights: Tensor, grid: tuple[int, int]
-) -> Tensor:
-    """weights [M, C] · upscaling(tokens [h·w, E] as an image of `grid` (h, w)) -> mask logits [M, 4·h, 4·w]."""
-    double, norm, activation, double_again, last_activation = cast(Any, upscaling)
-    rows = []
-    for pixels in rows_of_pixels(double, tokens):
-        pixels = F.layer_norm(pixels, norm.weight.shape, norm.weight, norm.bias, norm.eps)
-        pixels = activation(pixels)
-        for fine_pixels in rows_of_pixels(double_again, pixels):
-            logits = weights @ last_activation(fine_pixels).T
-            rows.append(logits.unflatten(1, (grid[0], 4 * grid[1])))
-    return torch.stack(rows, dim=2).flatten(1, 2)
+class TokenUpscaling:
+    """The decoder's upscaling, with the same parameters, for as long as these do not change."""
+
+    def __init__(self, upscaling: nn.Sequential) -> None:
+        double, self.norm, self.activation, double_again, self.last_activation = cast(Any, upscaling)
+        self.doublings = Doubling(double), Doubling(double_again)
+
+    def masks(self, tokens: Tensor, weights: Tensor, grid: tuple[int, int]) -> Tensor:
+        """weights [M, C] · upscaled(tokens [h·w, E] as an image of `grid` (h, w)) -> mask logits [M, 4·h, 4·w]."""
+        double, double_again = self.doublings
+        rows = []
+        for pixels in double.rows(tokens):
+            pixels = F.layer_norm(
+                pixels, self.norm.weight.shape, self.norm.weight, self.norm.bias, self.norm.eps
+            )
+            for fine_pixels in double_again.rows(self.activation(pixels)):
+                logits = weights @ self.last_activation(fine_pixels).T
+                rows.append(logits.unflatten(1, (grid[0], 4 * grid[1])))
+        return torch.stack(rows, dim=2).flatten(1, 2)
 
 
-def rows_of_pixels(double: nn.ConvTranspose2d, tokens: Tensor) -> Iterator[Tensor]:
-    """[h·w, E] -> the even and then the odd rows of the doubled image, [h·2w, channels] each."""
-    for dy in range(2):
-        weight_of_row = double.weight[:, :, dy].permute(2, 1, 0).flatten(0, 1)
-        bias_of_row = None if double.bias is None else double.bias.repeat(2)
-        yield linear(tokens, weight_of_row, bias_of_row).unflatten(1, (2, -1)).flatten(0, 1)
+class Doubling:
+    """A transposed convolution of kernel 2 and stride 2, as a linear layer for the even rows and one for the odd."""
+
+    def __init__(self, convolution: nn.ConvTranspose2d) -> None:
+        weight, bias = convolution.weight, convolution.bias
+        self.weights = [weight[:, :, dy].permute(2, 1, 0).flatten(0, 1) for dy in range(2)]
+        self.bias = None if bias is None else bias.repeat(2)
+
+    def rows(self, tokens: Tensor) -> Iterator[Tensor]:
+        """[h·w, channels] -> the even and then the odd rows of the doubled image, each [h·2w, channels out]."""
+        for weight in self.weights:
+            yield linear(tokens, weight, self.bias).unflatten(1, (2, -1)).flatten(0, 1)

@@ -5,14 +5,18 @@ from __future__ import annotations
 import pytest
 import torch
 from held_to_reference import as_function, assert_same_values, random_state
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strategies import grids, heads, layouts, normal, seeds, sides
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from minisam.model import absorbed_two_way_transformer as file
-from minisam.model.absorbed_two_way_transformer import absorbed_two_way_transformer, absorbing_wins
+from minisam.model.absorbed_two_way_transformer import (
+    absorbed_two_way_transformer,
+    absorbing_wins,
+    prompts_per_block,
+)
 from minisam.model.kernel_choice import choose_kernels_by, torch_alone
 from minisam.model.two_way_transformer import TwoWayTransformer
 from minisam_kernels.reference.two_way_transformer import two_way_transformer
@@ -51,6 +55,12 @@ def draw(seed, prompts, tokens, grid, shared, num_heads=2, depth=2, rate=2):
     return plain, inputs, random_state(plain, seed), reference
 
 
+@pytest.fixture(autouse=True)
+def blocks_of_two(monkeypatch):
+    """Several blocks, although these images are small."""
+    monkeypatch.setattr(file, "prompts_per_block", lambda image: 2)
+
+
 @given(
     seed=seeds,
     prompts=st.integers(1, 7),
@@ -62,7 +72,12 @@ def draw(seed, prompts, tokens, grid, shared, num_heads=2, depth=2, rate=2):
     rate=st.sampled_from([1, 2, 4]),
     layout=layouts,
 )
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(
+    max_examples=25,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 def test_values(seed, prompts, tokens, grid, shared, num_heads, depth, rate, layout):
     plain, inputs, state, reference = draw(seed, prompts, tokens, grid, shared, num_heads, depth, rate)
     assert_same_values(as_function(Absorbed(plain), *inputs), reference, inputs | state, layout)
@@ -138,9 +153,11 @@ def test_chosen_for_many_prompts_of_a_few_tokens(dtype):
     assert absorbing_wins(*ordinary(dtype))
 
 
-def test_not_chosen_for_many_tokens_or_no_prompt():
+def test_not_chosen_for_many_tokens_few_places_or_no_prompt():
     transformer, tokens, pe = ordinary()
-    assert not absorbing_wins(transformer, torch.zeros(64, 100, 256), pe)
+    assert absorbing_wins(transformer, torch.zeros(64, 32, 256), pe)
+    assert not absorbing_wins(transformer, torch.zeros(64, 33, 256), pe)
+    assert not absorbing_wins(transformer, tokens, pe[..., :8, :8])
     assert not absorbing_wins(transformer, tokens[:0], pe)
 
 
@@ -182,5 +199,8 @@ def test_not_chosen_where_a_step_is_watched_or_replaced():
     assert not absorbing_wins(Other(2, 256, 8, 64).eval(), tokens, pe)
 
 
-def test_blocks_are_small():
-    assert 1 <= file.PROMPTS_PER_BLOCK <= 4
+@pytest.mark.parametrize(
+    ("grid", "expected"), [((64, 64), 4), ((128, 128), 1), ((256, 256), 1), ((16, 16), 64)]
+)
+def test_blocks_fit_a_cache(grid, expected):
+    assert prompts_per_block(torch.empty(1, 256, *grid)) == expected

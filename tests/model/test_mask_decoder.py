@@ -9,9 +9,22 @@ import torch
 from strategies import normal
 
 from minisam.bench.twins import randomise
-from minisam.model import MaskDecoder, PromptEncoder, TwoWayTransformer, mask_decoder
+from minisam.model import (
+    MaskDecoder,
+    PromptEncoder,
+    TwoWayTransformer,
+    absorbed_two_way_transformer,
+    mask_decoder,
+)
 
 E, GRID = 32, (6, 5)
+
+
+@pytest.fixture(autouse=True)
+def blocks_of_two(monkeypatch):
+    """Several blocks, although these images are small."""
+    for file in (mask_decoder, absorbed_two_way_transformer):
+        monkeypatch.setattr(file, "prompts_per_block", lambda images: 2)
 
 
 def build(dtype=torch.float64):
@@ -25,11 +38,9 @@ def build(dtype=torch.float64):
 @contextmanager
 def way(absorbed: bool):
     """Whatever the rule would choose."""
-    before, mask_decoder.absorbing_wins = mask_decoder.absorbing_wins, lambda *arguments: absorbed
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mask_decoder, "absorbing_wins", lambda *arguments: absorbed)
         yield
-    finally:
-        mask_decoder.absorbing_wins = before
 
 
 def draw(images, prompts, mask_prompts, dtype=torch.float64, tokens=2):
@@ -117,7 +128,7 @@ def test_prompts_without_a_mask_see_one_image_and_others_a_few_at_a_time():
         _, dense = encoder(points, None, torch.randn(6, 1, 24, 20))
         apart = list(mask_decoder.prompts_by_image(images, dense, index))
     assert [(prompts.tolist(), len(src)) for prompts, src in shared] == [([1], 1), ([0, 2, 3, 4, 5], 1)]
-    assert [len(src) for _, src in apart] == [2, 2, 2]
+    assert [(prompts.tolist(), len(src)) for prompts, src in apart] == [([0, 1], 2), ([2, 3], 2), ([4, 5], 2)]
 
 
 def test_a_watched_upscaling_is_not_gone_round():
@@ -131,3 +142,22 @@ def test_a_watched_upscaling_is_not_gone_round():
 def test_no_prompts():
     masks, iou = build()(**draw(1, 0, True), multimask_output=True)
     assert masks.shape == (0, 3, 24, 20) and iou.shape == (0, 3)
+
+
+def test_the_rule_chooses(monkeypatch):
+    """Large enough images take the absorbed way by themselves, and nothing but the way changes."""
+    decoder = build()
+    arguments = draw(1, 3, False)
+    large = {
+        name: torch.randn(*tensor.shape[:-2], 16, 16).double() if "image" in name else tensor
+        for name, tensor in arguments.items()
+    }
+    large["dense_prompt_embeddings"] = torch.randn(1, E, 1, 1).double().expand(3, E, 16, 16)
+    taken = []
+    monkeypatch.setattr(
+        MaskDecoder, "predict_by_prompt", lambda *_: taken.append(1) or (torch.ones(1), torch.ones(1))
+    )
+    decoder(**arguments, multimask_output=True)
+    assert not taken
+    decoder(**large, multimask_output=True)
+    assert taken

@@ -9,7 +9,7 @@ from torch import nn
 
 from minisam.model.hypernetwork_head import hypernetwork_masks
 from minisam.model.layer_norm_2d import LayerNorm2d
-from minisam.model.token_upscaling import rows_of_pixels, upscaled_masks
+from minisam.model.token_upscaling import Doubling, TokenUpscaling
 
 
 def draw(seed, masks, grid, dtype=torch.float64):
@@ -30,7 +30,7 @@ def draw(seed, masks, grid, dtype=torch.float64):
 def test_values(seed, masks, grid):
     for dtype, tolerance in ((torch.float64, 1e-12), (torch.float32, 1e-5)):
         upscaling, tokens, weights, expected = draw(seed, masks, grid, dtype)
-        got = upscaled_masks(upscaling, tokens, weights, grid)
+        got = TokenUpscaling(upscaling).masks(tokens, weights, grid)
         assert got.shape == expected.shape and got.dtype == dtype
         assert (got - expected).abs().max() <= tolerance * expected.abs().max()
 
@@ -39,7 +39,7 @@ def test_gradients():
     upscaling, tokens, weights, expected = draw(1, 3, (3, 5))
     sources = [tokens, weights, *upscaling.parameters()]
     upstream = torch.tensor(normal(7, *expected.shape))
-    got = upscaled_masks(upscaling, tokens, weights, (3, 5))
+    got = TokenUpscaling(upscaling).masks(tokens, weights, (3, 5))
     wanted, found = (torch.autograd.grad((out * upstream).sum(), sources) for out in (expected, got))
     for ours, plain in zip(found, wanted, strict=True):
         torch.testing.assert_close(ours, plain, rtol=1e-10, atol=1e-10)
@@ -51,6 +51,6 @@ def test_rows_are_those_of_the_transposed_convolution(bias):
     double = nn.ConvTranspose2d(4, 3, 2, 2, bias=bias)
     tokens = torch.randn(6, 4)
     image = double(tokens.T.reshape(1, 4, 2, 3))[0]  # [3, 4, 6]
-    even, odd = rows_of_pixels(double, tokens)
+    even, odd = Doubling(double).rows(tokens)
     torch.testing.assert_close(even.T.unflatten(1, (2, 6)), image[:, 0::2])
     torch.testing.assert_close(odd.T.unflatten(1, (2, 6)), image[:, 1::2])
