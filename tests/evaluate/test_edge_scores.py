@@ -27,6 +27,7 @@ def pairs(predicted: np.ndarray, truth: np.ndarray, tolerance: float) -> int:
 def test_counts_are_those_of_every_threshold_on_its_own():
     rng = np.random.default_rng(0)
     strength = (rng.random((24, 30)) * (rng.random((24, 30)) < 0.3)).astype(np.float32)
+    strength[::4], strength[1::4] = (strength[::4] > 0) * 0.5, (strength[1::4] > 0) * 1.0
     truth = rng.random((24, 30)) < 0.15
     thresholds = np.array([0.01, 0.3, 0.5, 0.99, 1.0])
     found = count_edges(strength, [truth], 1.5, thresholds)

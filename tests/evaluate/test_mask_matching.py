@@ -108,5 +108,17 @@ def test_a_duplicate_is_wrong_and_a_crowd_takes_any_number():
     assert crowded.found.all() and crowded.ignored.all() and crowded.targets == 0
 
 
+def test_of_equally_good_targets_the_last_is_taken_as_in_pycocotools():
+    """The first prediction could take either target, the second only the last one, which is gone."""
+    targets = boxes_to_masks(np.array([[0, 0, 8, 8], [2, 0, 8, 8]]), 160)
+    masks = boxes_to_masks(np.array([[1, 0, 8, 8], [3, 0, 8, 8]]), 160)
+    scores, crowd = np.array([0.9, 0.5]), np.zeros(2, bool)
+    _, recall = evaluate_with_pycocotools([(masks, scores, targets, crowd)], 100)
+    ours = overlaps(masks, scores, targets)
+    assert ours.iou[0, 0] == ours.iou[0, 1] > 0.5
+    assert average_recall([ours]) == pytest.approx(recall[:, 0].mean())
+    assert match_masks(ours).found[0].tolist() == [True, False]
+
+
 def test_proposals_are_ranked_by_the_mean_of_confidence_and_stability():
     assert proposal_scores([0.5, 1.0], [0.7, 0.0]).tolist() == [0.6, 0.5]
