@@ -21,6 +21,7 @@ COMPONENTS = sorted(path.stem for path in REFERENCE.glob("[!_]*.py"))
 OPERATIONS = sorted(name for name in COMPONENTS if (KERNELS / f"{name}.py").is_file())
 # Components that PyTorch brings along or that are a step of a larger box: their file in minisam/model/.
 PART_OF = {
+    "absorbed_cross_attention": "absorbed_two_way_transformer",
     "cross_attention": "attention",
     "gelu": "prompt_encoder",
     "layer_norm": "two_way_transformer",
