@@ -44,7 +44,7 @@ def as_corners(polygon: Sequence[float]) -> NDArray[np.float64]:
     """[x0, y0, x1, y1, …] -> [n, 2] as (x, y)."""
     try:
         flat = np.asarray(polygon, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise DatasetError("a polygon must be a flat list of numbers x0, y0, x1, y1, …") from None
     if flat.ndim != 1 or flat.size < 6 or flat.size % 2:
         raise DatasetError(f"a polygon needs an x and a y for three corners or more, not {flat.size} numbers")

@@ -7,11 +7,12 @@ import json
 import numpy as np
 import pytest
 
+from minisam.data.coco import decode_segmentation
 from minisam.data.images import save_image
 from minisam.data.partworld import render_scenes
 from minisam.data.partworld.export import SEEDS, annotated_pictures, write_as_coco, write_sa1b
 from minisam.data.segmentation_folder import CocoFolder, Sa1bFolder, open_folder, validation_split
-from minisam.errors import DatasetError, ImageError
+from minisam.errors import DatasetError, ImageError, MinisamError
 
 
 @pytest.fixture(scope="module")
@@ -125,3 +126,67 @@ def test_the_split_follows_from_the_names():
     for names, share in (([], 0.0), (["a"], 0.1), (["a", "b"], 1.0), (["a", "b"], -0.1)):
         with pytest.raises(DatasetError):
             validation_split(names, share)
+
+
+GARBAGE = [
+    *(None, True, -1, 0, 3, 2.5, 10**30, 10**400, 1e300, float("nan"), "", "x", "\0", "../a.png", "5o5o"),
+    *([], [[]], [1], ["x"], [{}], [[1, 2, 3, 4, 5, 6]], [[1, 2, 3, 4, 5, 10**400]], [[[1]]], {}),
+    *(
+        {"size": [48, 48], "counts": "~"},
+        {"size": [48, 48], "counts": [2304]},
+        {"size": [10**9, 10**9], "counts": []},
+    ),
+]
+
+
+def places(content, path=()):
+    """Every place in a JSON value."""
+    yield path
+    if isinstance(content, dict | list):
+        for key, child in content.items() if isinstance(content, dict) else enumerate(content):
+            yield from places(child, (*path, key))
+
+
+def replaced(content, path, value):
+    if not path:
+        return value
+    copy = content.copy()
+    copy[path[0]] = replaced(content[path[0]], path[1:], value)
+    return copy
+
+
+@pytest.mark.parametrize("form", ["sa1b", "coco"])
+def test_any_value_anywhere_is_read_or_refused(form, tmp_path):
+    """Whatever stands in the JSON file, reading ends in a picture or in one of our own errors, of one line."""
+    scenes = annotated_pictures("train", 1, image_size=48)
+    (write_sa1b if form == "sa1b" else write_as_coco)(tmp_path, scenes)
+    path = tmp_path / ("sa_1.json" if form == "sa1b" else "annotations/instances.json")
+    content, rng = json.loads(path.read_text()), np.random.default_rng(0)
+    content["annotations"] = content["annotations"][:3]
+    everywhere, read = list(places(content)), 0
+    for _ in range(300):
+        where, value = everywhere[rng.integers(len(everywhere))], GARBAGE[rng.integers(len(GARBAGE))]
+        path.write_text(json.dumps(replaced(content, where, value)))
+        try:
+            folder = open_folder(tmp_path)
+            pictures = [folder.read(index) for index in range(len(folder.names))]
+        except MinisamError as error:
+            assert "\n" not in str(error)
+            continue
+        for segment in (segment for picture in pictures for segment in picture.segments):
+            try:
+                read += segment.mask().shape == (48, 48)
+            except MinisamError as error:
+                assert "\n" not in str(error)
+    assert read > 300
+
+
+@pytest.mark.parametrize("value", GARBAGE, ids=lambda value: repr(value)[:20])
+def test_any_segmentation_is_decoded_or_refused(value):
+    rles = [(value, [2304]), ([48, 48], value), ([48, 48], [value]), ([value, value], "x")]
+    polygons = [[value], [[value] * 6], [[1, 2, 3, 4, 5, value]]]
+    for segmentation in (value, *polygons, *({"size": size, "counts": counts} for size, counts in rles)):
+        try:
+            assert decode_segmentation(segmentation, (48, 48)).shape == (48, 48)
+        except MinisamError as error:
+            assert "\n" not in str(error)
