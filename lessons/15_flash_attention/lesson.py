@@ -38,7 +38,8 @@ scores = heads * tokens**2 * 2
 three_kernels = fused + 4 * scores
 assert 402e6 < scores < 403e6 and 1.6e9 < three_kernels < 1.65e9 and 25e6 < fused < 26e6
 assert 51e9 < flop < 52e9 and 65e-6 < flop / gpu.products < 67e-6 and 530e-6 < 4 * scores / gpu.bytes < 540e-6
-assert gpu.products / gpu.bytes == 260
+assert gpu.products / gpu.bytes == 260 and 51e-6 < work.total("exponentials") / gpu.exponentials < 52e-6
+assert 201e6 < work.total("exponentials") < 202e6
 
 fig, axes = plt.subplots(figsize=(9, 3.9), layout="constrained")
 intensity = np.logspace(0.5, 4.2, 100)
@@ -260,11 +261,11 @@ print("the library's kernel and the definition agree")
 #
 # ## Find the bug
 #
-# Softmax for rows of any length: one walk along the row for the maximum and the sum, a second one to write. A widely
-# used library of kernels has such a branch for long rows, and the line that updates the running maximum is wrong in
-# it. Its launcher always chooses blocks as long as the row, so that branch has never run, not even in the test that is
-# named after it. The kernel below does run, on rows of any length, and gives the right weights for ordinary numbers.
-# It fails on some rows all the same. On which? Mend it.
+# Softmax for rows of any length: one walk along the row for the maximum and the sum, a second one to write.
+# Liger-Kernel, a widely used library of kernels, long had such a branch for long rows with its running maximum wrong.
+# It never showed, because the launcher chose blocks as long as the row, and the branch never ran, in no test either.
+# (Today both are mended.) The kernel below does run, on rows of any length, and gives the right weights for ordinary
+# numbers. It fails on some rows all the same. On which? Mend it.
 
 
 # %%
@@ -302,4 +303,4 @@ check(15, wide_softmax)
 # block should be, and how loads are made to arrive before they are needed: lesson 19. Two states can be merged just
 # as a tile is added, so the keys of a few queries may be shared out among programs, and SAM's decoder needs that,
 # with 7 queries on 4096 keys: lesson 20. And exponentials are not free: the 201 million of this layer take an H100
-# 52 µs beside the 66 µs of its products, and only a kernel that does both at once gets near either.
+# some 52 µs beside the 66 µs of its products, and only a kernel that does both at once gets near either.

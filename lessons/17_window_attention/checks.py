@@ -55,7 +55,7 @@ def cut(grid: np.ndarray, S: int) -> np.ndarray:
 
 
 def attention_cases() -> list[Case]:
-    """The kernel's cases without their tables, by the number of their windows; two kinds of scores tell nothing more."""
+    """The kernel's cases without their tables, by number of windows; two kinds of scores would tell nothing more."""
     found = []
     for case in cases("window_attention"):
         if case.name.startswith(("equal scores", "one score above all")):

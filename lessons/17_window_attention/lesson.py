@@ -3,9 +3,9 @@
 #
 # Minutes: 50. Builds on: 3, 16. Runs on a CPU in Triton's interpreter, or on a GPU if there is one.
 #
-# Eight of ViT-B's twelve layers attend inside windows of 14 × 14 tokens. Most of their time goes into moving tokens to
-# and fro. You will replace every one of those copies by the arithmetic of an address, let a padded token be a pointer
-# to the bias it consists of, write window attention as one kernel, and mend a bug that no square image shows.
+# Eight of ViT-B's twelve layers attend inside windows of 14 × 14 tokens. Done the usual way, that attention mostly moves
+# tokens to and fro. You will replace every one of those copies by the arithmetic of an address, let a padded token be a
+# pointer to the bias it consists of, write window attention as one kernel, and mend a bug that no square image shows.
 
 # %%
 import triton
@@ -60,7 +60,7 @@ print(f"what has to move: {needed / 1e6:.0f} MB, {1e6 * needed / gpu.bytes:.0f} 
 # is no token.
 #
 # In the picture, a grid of 7 × 9 tokens is cut into windows of 4 × 4. On the left is the plan, hatched where nothing
-# is. In the middle are the 16 places of the corner window, number 5, with what each one holds: the number of a token
+# is. On the right are the 16 places of the corner window, number 5, with what each one holds: the number of a token
 # or the bias. Below is memory, one row of 63 tokens. A window lies there in pieces, one for each of its rows.
 
 # %%
