@@ -3,9 +3,10 @@
 #
 # Minutes: 50. Builds on: 3, 16. Runs on a CPU in Triton's interpreter, or on a GPU if there is one.
 #
-# Eight of ViT-B's twelve layers attend inside windows of 14 × 14 tokens. Done the usual way, that attention mostly moves
-# tokens to and fro. You will replace every one of those copies by the arithmetic of an address, let a padded token be a
-# pointer to the bias it consists of, write window attention as one kernel, and mend a bug that no square image shows.
+# Eight of ViT-B's twelve layers attend inside windows of 14 × 14 tokens. Done the usual way, that attention mostly
+# moves tokens to and fro. You will replace every one of those copies by the arithmetic of an address, let a padded
+# token be a pointer to the bias it consists of, write window attention as one kernel, and mend a bug that no square
+# image shows.
 
 # %%
 import triton

@@ -11,7 +11,6 @@ SLOT_RETURN = "return np.where(on_grid[:, None], memory[np.where(on_grid, token,
 
 CORNER = "top, left = window // across % down * S, window % across * S\n    dims"
 QUERY = "query = (image * H + query_row) * W + query_column"
-QUERY_OK = "query_ok = (m < S * S) & (query_row < H) & (query_column < W)"
 KEY = "key = (image * H + row) * W + column"
 ON_GRID = "on_grid = (row < H) & (column < W)\n        key_ok = (n < S * S)[:, None] & dim_ok"
 LOAD_K = "k = tl.load(token_ptrs + C + head * D, mask=key_ok, other=0.0)"
@@ -105,7 +104,7 @@ WRONG = {
         ),
         Mistake(
             "Padded queries are stored too: beyond the right edge their address is another token's.",
-            {QUERY_OK: "query_ok = m < S * S"},
+            {"mask=query_ok[:, None] & dim_ok)\n": "mask=(m < S * S)[:, None] & dim_ok)\n"},
         ),
         Mistake(
             "The keys are read from where the queries lie: k is C numbers further.",

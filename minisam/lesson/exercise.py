@@ -9,6 +9,7 @@ of every active lane checked.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ class Attempt:
     def same_as(self, other: Attempt) -> bool:
         """Whether two answers do the same thing, right or wrong."""
         if self.value is None or other.value is None:
-            return self.error == other.error
+            return _without_counts(self.error) == _without_counts(other.error)
         if self.value.shape != other.value.shape:
             return False
         return np.allclose(self.value, other.value, rtol=1e-3, atol=1e-5, equal_nan=True)
@@ -63,6 +64,11 @@ def arguments(arrays: Mapping[str, Any]) -> dict[str, Any]:
         else:
             found[name] = array
     return found
+
+
+def _without_counts(error: str) -> str:
+    """How many stray lanes hit another tensor by chance depends on where memory happened to be free."""
+    return re.sub(r"\d+ of (\d+) lanes", r"\1 lanes", error)
 
 
 class NotWrittenError(Exception):

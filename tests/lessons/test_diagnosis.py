@@ -138,3 +138,11 @@ def test_a_launched_kernel_needs_a_body():
         pytest.skip("accesses are watched in the interpreter alone; a machine without a GPU un-skips this")
     report = check_answer(chapter.exercises["softmax_rows"], function)
     assert report.failure is not None and "body is still to be written" in report.failure.hint
+
+
+def test_the_same_stray_access_is_known_again_wherever_memory_lies():
+    first, again, other = (
+        Attempt(None, f"it touches memory: {kind} of program (0, 0, 0): {stray} of 64 lanes out of bounds")
+        for kind, stray in (("load", 12), ("load", 9), ("store", 12))
+    )
+    assert first.same_as(again) and not first.same_as(other)
