@@ -22,6 +22,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.jit._trace import is_tracing
 
 from minisam.model.attention import Attention
 from minisam.model.kernel_choice import kernel_for
@@ -192,7 +193,7 @@ def absorbing_wins(transformer: nn.Module, tokens: Tensor, image_pe: Tensor) -> 
         and tokens.device.type == "cpu"
         and tokens.dtype in (torch.float32, torch.float64)
         and not torch.is_autocast_enabled("cpu")
-        and not torch.compiler.is_compiling()
+        and not (torch.compiler.is_compiling() or is_tracing())
         and kernel_for("cross_attention", tokens, attention.internal_dim // attention.num_heads) is None
     )
 

@@ -5,7 +5,8 @@
     mask_m = hypernetwork_m(mask_token_m) · upscale(image)            iou = mlp(iou_token)
 
 Mask 0 is for prompts that leave no doubt; masks 1 to 3 are whole, part and subpart in no fixed order, for a
-prompt that could mean any of them.  The mask prompt is *added* to the image embedding.
+prompt that could mean any of them.  The mask prompt is *added* to the image embedding.  Where it is faster the same
+is computed prompt by prompt (absorbed_two_way_transformer.py, token_upscaling.py); the plain way defines the result.
 
 P prompts   I images   E transformer_dim   M masks (4)   h, w grid of the image embedding
 """
@@ -177,8 +178,6 @@ def prompts_by_image(
         for image in image_index.unique():
             yield (image_index == image).nonzero()[:, 0], image_embeddings[image][None] + dense[:1]
     else:
+        dense = dense.expand(len(image_index), -1, -1, -1)
         for prompts in torch.arange(len(image_index)).split(prompts_per_block(image_embeddings)):
-            yield (
-                prompts,
-                image_embeddings[image_index[prompts]] + dense.expand(len(image_index), -1, -1, -1)[prompts],
-            )
+            yield prompts, image_embeddings[image_index[prompts]] + dense[prompts]

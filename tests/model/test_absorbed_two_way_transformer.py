@@ -170,6 +170,13 @@ def test_not_chosen_in_training_nor_for_half_precision():
         assert not absorbing_wins(*ordinary())
 
 
+@pytest.mark.parametrize("recorder", [(torch.compiler, "is_compiling"), (file, "is_tracing")])
+def test_not_chosen_where_a_graph_for_any_number_of_prompts_is_recorded(recorder, monkeypatch):
+    assert absorbing_wins(*ordinary())
+    monkeypatch.setattr(*recorder, lambda: True)
+    assert not absorbing_wins(*ordinary())
+
+
 def test_not_chosen_where_a_kernel_does_the_work():
     before = choose_kernels_by(lambda operation, tensor, head_dim: torch.add)
     try:
