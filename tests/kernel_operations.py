@@ -28,6 +28,7 @@ kernel_head_dims = st.sampled_from([16, 24, 32, 40, 64, 80, 104, 128])
 long_lengths = st.sampled_from([1, 7, 33, 64, 65, 129])
 short_grids = st.tuples(*[st.sampled_from([1, 2, 3, 5, 7])] * 2)
 few_windows = st.sampled_from([2, 3, 5, 7, 8])  # few of them on a grid, as each is a program for each head
+channel_counts = st.sampled_from([16, 24, 32, 40, 64, 96, 128, 200, 256])
 row_lengths = st.sampled_from([1, 2, 3, 17, 64, 255, 257, 1000, 2049])
 
 
@@ -105,6 +106,13 @@ OPERATIONS = {
             st.tuples(few_batches, short_grids, few_heads, kernel_head_dims, few_windows).map(
                 lambda x: (x[0], *x[1], *x[2:])
             ),
+        ),
+        Operation(
+            "token_to_image",
+            ("rows", "image"),
+            (1, 3, 5, 24),
+            (1, 40, 300, 16),
+            st.tuples(few_batches, long_lengths, st.sampled_from([1, 7, 65, 513]), channel_counts),
         ),
     )
 }

@@ -28,6 +28,7 @@ PART_OF = {
     "mask_encoding": "prompt_encoder",
     "point_encoding": "prompt_encoder",
     "softmax": "attention",
+    "token_to_image": "absorbed_two_way_transformer",
 }
 
 

@@ -19,6 +19,7 @@ from minisam_kernels.reference.attention import attention
 from minisam_kernels.reference.cross_attention import cross_attention
 from minisam_kernels.reference.rel_pos_attention import rel_pos_attention
 from minisam_kernels.reference.softmax import softmax
+from minisam_kernels.reference.token_to_image import token_to_image
 from minisam_kernels.reference.window_attention import window_attention
 
 SIZES: dict[str, dict[str, tuple[int, ...]]] = {
@@ -64,6 +65,15 @@ SIZES: dict[str, dict[str, tuple[int, ...]]] = {
         "head dim 80": (1, 8, 5, 1, 80, 5),
         "head dim 128": (1, 3, 4, 1, 128, 3),
     },
+    "token_to_image": {  # B, R, S, E
+        "one row, one token": (1, 1, 1, 16),
+        "prime, 24 channels": (2, 7, 37, 24),
+        "many parts, 40 channels": (2, 21, 1031, 40),
+        "more rows than a block, 96 channels": (1, 67, 31, 96),
+        "80 channels": (1, 9, 130, 80),
+        "128 channels": (1, 5, 33, 128),
+        "256 channels": (1, 17, 19, 256),
+    },
 }
 
 ADVERSARIAL_SIZE = {
@@ -72,6 +82,7 @@ ADVERSARIAL_SIZE = {
     "cross_attention": "few queries, many keys",
     "rel_pos_attention": "prime sides, head dim 24",
     "window_attention": "padded, head dim 40",
+    "token_to_image": "prime, 24 channels",
 }
 
 
@@ -108,6 +119,10 @@ def make_case(operation: str, name: str, size: tuple[int, ...]) -> Case:
         inputs = {key: normal(shape) for key, shape in shapes.items()}
         inputs |= {key: 0.3 * normal((2 * S - 1, D)) for key in ("rel_pos_h", "rel_pos_w")}
         return Case(operation, name, inputs, {"num_heads": N, "window_size": S})
+    if operation == "token_to_image":
+        B, R, S, E = size
+        inputs = {"rows": normal((B, R, E)), "image": normal((B, S, E)), "image_pe": 0.5 * normal((S, E))}
+        return Case(operation, name, inputs, {"scale": E**-0.5})
     if operation == "rel_pos_attention":
         B, N, H, W, D = size
         L = S = H * W
@@ -163,7 +178,7 @@ def _change_scores(kind: str, case: Case) -> None:
         # Tables whose rows sum to zero take no part in what all channels of a query share.
         for name in {"rel_pos_h", "rel_pos_w"} & set(inputs):
             inputs[name] -= inputs[name].mean(axis=-1, keepdims=True)
-        head_dim = inputs["rel_pos_h" if "rel_pos_h" in inputs else "q"].shape[-1]
+        head_dim = inputs.get("rel_pos_h", q).shape[-1]
         q[...] = 0.1 * q - 150 * head_dim**-0.5
         for k in keys:
             k[...] = 0.1 * k + 1
@@ -171,6 +186,8 @@ def _change_scores(kind: str, case: Case) -> None:
 
 def queries_and_keys(case: Case) -> tuple[np.ndarray, list[np.ndarray]]:
     """The queries and the keys among a case's inputs, to be changed in place; padded tokens' keys are keys too."""
+    if case.operation == "token_to_image":
+        return case.inputs["rows"], [case.inputs["image"]]
     if case.operation != "window_attention":
         return case.inputs["q"], [case.inputs["k"]]
     qkv, bias = case.inputs["qkv"], case.inputs["qkv_bias"]
@@ -186,6 +203,7 @@ def reference(operation: str) -> Callable[..., np.ndarray]:
         "cross_attention": cross_attention,
         "rel_pos_attention": rel_pos_attention,
         "window_attention": window_attention,
+        "token_to_image": token_to_image,
     }[operation]
 
 

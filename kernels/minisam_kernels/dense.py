@@ -4,6 +4,7 @@ In float64 these formulas give the gradients that the NumPy references do not sp
 they say how exact that type allows one to be. They take what the kernels take, in the same order.
 
 B batch   N heads   L queries   S keys   D head dim   H, W grid   C channels = N*D
+Absorbed attention: R rows (tokens * heads)   S image tokens   E channels
 """
 
 from __future__ import annotations
@@ -59,10 +60,15 @@ def window_attention(
     return merged[:, :H, :W]
 
 
+def token_to_image(rows: Tensor, image: Tensor, image_pe: Tensor, scale: float) -> Tensor:
+    return attention(rows, image + image_pe, image, scale)
+
+
 OPERATIONS: dict[str, Callable[..., Tensor]] = {
     "softmax": softmax,
     "attention": attention,
     "cross_attention": cross_attention,
     "rel_pos_attention": rel_pos_attention,
     "window_attention": window_attention,
+    "token_to_image": token_to_image,
 }

@@ -18,6 +18,7 @@ from triton import knobs
 
 INTERPRETED: bool = bool(knobs.runtime.interpret)
 HEAD_DIMS = range(16, 129, 8)
+CHANNELS = range(16, 257, 8)  # of tokens that are not split into heads
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 
@@ -92,6 +93,14 @@ def check_head_dim(operation: str, head_dim: int) -> None:
     if head_dim not in HEAD_DIMS:
         raise ValueError(
             f"{operation}: head dim {head_dim} has no kernel; it takes 16, 24, 32, … 128. Pad the heads, or use torch"
+        )
+
+
+def check_channels(operation: str, channels: int) -> None:
+    """Raises ValueError unless channels is one of CHANNELS."""
+    if channels not in CHANNELS:
+        raise ValueError(
+            f"{operation}: {channels} channels have no kernel; it takes 16, 24, 32, … 256. Pad them, or use torch"
         )
 
 

@@ -18,7 +18,14 @@ from pathlib import Path
 
 from minisam.errors import KernelFileError, MinisamError
 
-KERNELS = ("softmax", "attention", "cross_attention", "rel_pos_attention", "window_attention")
+KERNELS = (
+    "softmax",
+    "attention",
+    "cross_attention",
+    "rel_pos_attention",
+    "window_attention",
+    "token_to_image",
+)
 ARCHS = ("sm_80", "sm_89", "sm_90", "sm_100", "gfx942")
 DTYPES = ("fp32", "fp16", "bf16")
 MODELS = ("vit_b", "vit_l", "vit_h")

@@ -34,7 +34,7 @@ DIRECTIONS = ("forward", "backward")
 # The most telling first: the time may run out.
 PLAN = (
     *((kernel, "vit_b", batch) for batch in (8, 1) for kernel in ("rel_pos_attention", "window_attention")),
-    *((kernel, "vit_b", 8) for kernel in ("cross_attention", "attention", "softmax")),
+    *((kernel, "vit_b", 8) for kernel in ("token_to_image", "cross_attention", "attention", "softmax")),
     *(
         (kernel, model, batch)
         for model in ("vit_h", "vit_l")
@@ -85,8 +85,8 @@ class Call:
 
 
 def part(operation: str, tensor: Tensor) -> Tensor:
-    """What is compared: one head of the last image, or all of a window attention, whose gradients are sums."""
-    if operation == "window_attention":
+    """What is compared: one head of the last image, or everything where gradients are sums over the images."""
+    if operation in ("window_attention", "token_to_image"):
         return tensor
     return tensor[-1:] if operation == "softmax" else tensor[-1:, -1:]
 

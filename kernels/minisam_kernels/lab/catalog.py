@@ -5,6 +5,7 @@
     cross_attention      64 prompts of 7 tokens an image over 4096 positions; the other way round for "many"
     rel_pos_attention    the encoder's global layers: a 64 x 64 grid, q, k, v as the projection lays them out
     window_attention     its other layers: 14 x 14 windows of that grid
+    token_to_image       the mask decoder: 64 prompts an image, 7 tokens by 8 heads over 4096 positions of 256 channels
 
 The tensors are shapes on the "meta" device; whoever needs values makes some of that shape and stride.
 """
@@ -21,9 +22,17 @@ from torch import Tensor
 
 from minisam_kernels.launch import Launch, chosen, launch_for
 
-OPERATIONS = ("softmax", "attention", "cross_attention", "rel_pos_attention", "window_attention")
+OPERATIONS = (
+    "softmax",
+    "attention",
+    "cross_attention",
+    "rel_pos_attention",
+    "window_attention",
+    "token_to_image",
+)
 HEADS = {64: 12, 80: 16}  # ViT-B's and ViT-H's
 GRID, WINDOW, PROMPTS, TOKENS = 64, 14, 64, 7
+DECODER_HEADS, CHANNELS = 8, 256  # the mask decoder's, the same for every encoder
 
 
 def module_of(operation: str) -> ModuleType:
@@ -56,7 +65,7 @@ def call_in_sam(
     heads: int | None = None,
     launch: str | None = None,
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors, as shapes, and the numbers of the call."""
+    """The tensors, as shapes, and the numbers of the call.  The mask decoder's is the same for every head_dim."""
     heads, tokens = heads or HEADS.get(head_dim, 8), GRID * GRID
 
     def empty(*shape: int) -> Tensor:
@@ -70,6 +79,10 @@ def call_in_sam(
         tensors = {"qkv": empty(batch, GRID, GRID, 3 * channels), "qkv_bias": empty(3 * channels)}
         tensors |= {name: empty(2 * WINDOW - 1, head_dim) for name in ("rel_pos_h", "rel_pos_w")}
         return tensors, {"num_heads": heads, "window_size": WINDOW}
+    if operation == "token_to_image":
+        prompts, rows = batch * PROMPTS, DECODER_HEADS * TOKENS
+        tensors = {"rows": empty(prompts, rows, CHANNELS), "image": empty(prompts, tokens, CHANNELS)}
+        return {**tensors, "image_pe": empty(tokens, CHANNELS)}, {"scale": 16**-0.5}
     if operation == "cross_attention":
         queries, keys = (tokens, TOKENS) if launch and launch.startswith("many") else (TOKENS, tokens)
         q = empty(batch * PROMPTS, queries, 8, head_dim).transpose(1, 2)

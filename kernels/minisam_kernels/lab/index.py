@@ -44,6 +44,12 @@ def intermediates(kernel: str) -> tuple[Term, ...]:
             Term("pad, partition, unpartition, crop", (4, 2, padded, heads * head_dim, size)),
             Term("the dense bias, written and read", (2, across**2, heads, WINDOW**4, size)),
         )
+    if kernel == "token_to_image":
+        prompts, inner = 64, 128
+        return (
+            Term("keys and values, written and read", (4, prompts, tokens, inner, size)),
+            Term("scores and weights, written and read", (4, prompts, 8, 7, tokens, size)),
+        )
     raise ValueError(f"no kernel {kernel!r}; there are {', '.join(KERNELS)}")
 
 

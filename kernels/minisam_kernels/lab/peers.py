@@ -7,6 +7,7 @@
     FlexAttention           the bias is a function of the indices, compiled into a kernel by torch
     no bias                 attention without positions: another result, and what the bias costs is the difference
     pad, partition, …       windows cut out by copies, a batch of small attentions, and copies back
+    one head                absorbed rows as the queries of one head as wide as the image, positions added by a copy
 
 Everything here differentiates, takes what the operation takes, and runs wherever torch has the backend.
 """
@@ -54,6 +55,8 @@ def peers(operation: str) -> dict[str, Function]:
             f"pad, partition, SDPA {name}, unpartition": partitioned(name)
             for name in ("memory-efficient", "math")
         }
+    if operation == "token_to_image":
+        return {f"SDPA {name}, one head": one_wide_head(name) for name in BACKENDS}
     raise ValueError(f"no peers of {operation!r} are known")
 
 
@@ -63,6 +66,14 @@ def sdpa(backend: str | None) -> Function:
             return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scale)
         with sdpa_kernel(BACKENDS[backend]):
             return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scale)
+
+    return attention
+
+
+def one_wide_head(backend: str | None) -> Function:
+    def attention(rows: Tensor, image: Tensor, image_pe: Tensor, scale: float) -> Tensor:
+        keys = image + image_pe
+        return sdpa(backend)(rows[:, None], keys[:, None], image[:, None], scale)[:, 0]
 
     return attention
 

@@ -27,6 +27,7 @@ PICTURED = {
     "cross_attention": (1, 1, 7, 300, 16),
     "rel_pos_attention": (1, 1, 8, 10, 16),
     "window_attention": (1, 7, 9, 1, 16, 4),
+    "token_to_image": (1, 20, 600, 16),
 }
 
 

@@ -135,6 +135,32 @@ def window_attention_work(
     )
 
 
+def token_to_image_work(
+    batch: int, rows: int, tokens: int, channels: int, dtype: str = "bf16", backward: bool = False
+) -> Work:
+    """Rows of all heads over an image that is key and value in one; every image has the same positions."""
+    plain = attention_work("token_to_image", batch, 1, rows, tokens, channels, dtype, backward)
+    size = BYTES[dtype]
+    factor = 4 if backward else 2
+    return Work(
+        plain.name,
+        dtype,
+        plain.products,
+        bytes=(
+            Term(
+                "rows, out" + (", their gradients" if backward else ""), (factor, batch, rows, channels, size)
+            ),
+            Term(
+                "image" + (", its gradient" if backward else ""), (factor // 2, batch, tokens, channels, size)
+            ),
+            Term(
+                "positions" + (", their gradient" if backward else ""), (factor // 2, tokens, channels, size)
+            ),
+        ),
+        exponentials=plain.exponentials,
+    )
+
+
 def softmax_work(rows: int, columns: int, dtype: str = "bf16", backward: bool = False) -> Work:
     """Read once and written once; the backward reads the output and its gradient."""
     return Work(
@@ -149,7 +175,10 @@ def softmax_work(rows: int, columns: int, dtype: str = "bf16", backward: bool = 
 
 
 def work_of(kernel: str, model: str, batch: int, dtype: str = "bf16", backward: bool = False) -> Work:
-    """The work of a kernel in SAM's image encoder (or, for cross_attention, in its decoder's 64 prompts)."""
+    """The work of a kernel in SAM's image encoder, or, for cross_attention and token_to_image, in its decoder.
+
+    The decoder has 64 prompts an image and is the same for every model.
+    """
     heads, head_dim = MODELS[model]
     tokens = GRID * GRID
     if kernel == "rel_pos_attention":
@@ -160,9 +189,18 @@ def work_of(kernel: str, model: str, batch: int, dtype: str = "bf16", backward: 
         return attention_work(kernel, batch, heads, tokens, tokens, head_dim, dtype, backward)
     if kernel == "cross_attention":
         return attention_work(kernel, 64 * batch, 8, 7, tokens, 16, dtype, backward)
+    if kernel == "token_to_image":
+        return token_to_image_work(64 * batch, 8 * 7, tokens, 256, dtype, backward)
     if kernel == "softmax":
         return softmax_work(batch * heads * tokens, tokens, dtype, backward)
     raise ValueError(f"no kernel {kernel!r}; there are {', '.join(KERNELS)}")
 
 
-KERNELS = ("softmax", "attention", "cross_attention", "rel_pos_attention", "window_attention")
+KERNELS = (
+    "softmax",
+    "attention",
+    "cross_attention",
+    "rel_pos_attention",
+    "window_attention",
+    "token_to_image",
+)

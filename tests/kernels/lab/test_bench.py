@@ -22,7 +22,12 @@ from minisam_kernels.lab.results import (
     path_for,
 )
 
-SIZES = {"softmax": (3, 7), "rel_pos_attention": (2, 2, 3, 5, 16), "window_attention": (2, 5, 7, 2, 16, 3)}
+SIZES = {
+    "softmax": (3, 7),
+    "rel_pos_attention": (2, 2, 3, 5, 16),
+    "window_attention": (2, 5, 7, 2, 16, 3),
+    "token_to_image": (2, 7, 13, 16),
+}
 
 
 def tiny_call(operation: str, dtype: torch.dtype = torch.float32) -> bench.Call:

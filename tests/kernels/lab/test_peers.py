@@ -18,6 +18,7 @@ TINY = {
     "cross_attention": (2, 1, 3, 10, 16),
     "rel_pos_attention": (2, 2, 3, 5, 16),
     "window_attention": (2, 5, 7, 2, 16, 3),
+    "token_to_image": (2, 5, 11, 16),
 }
 EVERYWHERE = [  # the same formulas with the backend left to torch, and FlexAttention not compiled
     ("attention", peers.sdpa(None)),
@@ -28,6 +29,8 @@ EVERYWHERE = [  # the same formulas with the backend left to torch, and FlexAtte
     ("rel_pos_attention", peers.one_hot_concatenation(None)),
     ("window_attention", peers.partitioned(None)),
     ("window_attention", peers.partitioned("math")),
+    ("token_to_image", peers.one_wide_head(None)),
+    ("token_to_image", peers.one_wide_head("math")),
     ("softmax", peers.peers("softmax")["torch"]),
 ]
 
