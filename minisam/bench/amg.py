@@ -1,8 +1,9 @@
 """The automatic mask generator, side by side with segment-anything's own: same weights, same photo, one process.
 
-Random weights have no opinion of their masks, and young ones a low one.  Both therefore get the thresholds at
+Random weights have no opinion of their masks, and young ones a low one.  Both networks therefore get thresholds at
 which half of our masks are sure enough and half of those stable enough, about what SAM's own weights give with
-the default ones.
+the default ones.  Random masks all span the image and would be duplicates of one: there nothing is suppressed, and
+stability leaves about as many masks as SAM finds.
 """
 
 from __future__ import annotations
@@ -34,8 +35,9 @@ from minisam.predict import SamAutomaticMaskGenerator
 
 OURS, ORIGINAL = "minisam", "segment-anything"
 TRIAL_POINTS_PER_SIDE = 5
-# Weak logits are stable nowhere: random masks are enlarged by this much.
-RANDOM_MASK_SCALE = 20
+# Weak logits are stable nowhere: random masks are enlarged by this much, and random IoUs raised above zero.
+RANDOM_MASK_SCALE, RANDOM_IOU_SHIFT = 20, 1
+MASKS_OF_A_PHOTO = 200
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Setting:
     threads: int
     pred_iou_thresh: float = 0.88
     stability_score_thresh: float = 0.95
+    box_nms_thresh: float = 0.7
 
 
 @dataclass(frozen=True)
@@ -134,6 +137,7 @@ def generator_run(name: str, setting: Setting) -> Callable[[], list[dict[str, An
         "points_per_side": setting.points_per_side,
         "pred_iou_thresh": setting.pred_iou_thresh,
         "stability_score_thresh": setting.stability_score_thresh,
+        "box_nms_thresh": setting.box_nms_thresh,
     }
     sam, photo = build_network(setting.model), square_photo(setting.image_size)
     if name == OURS:
@@ -146,14 +150,20 @@ def generator_run(name: str, setting: Setting) -> Callable[[], list[dict[str, An
 
 def build_network(model: str) -> Sam:
     """The weights that ship, or random ones that depend on the model's name alone."""
-    if (WEIGHTS / f"{model}.safetensors").exists():
+    if is_trained(model):
         return build_sam(model)
     sam = build_from_config(CONFIGS[model])
     randomise(sam, seed=3)
     for head in sam.mask_decoder.output_hypernetworks_mlps:
         for parameter in head.layers[-1].parameters():  # type: ignore[union-attr]
             parameter.data *= RANDOM_MASK_SCALE
+    sam.mask_decoder.iou_prediction_head.layers[-1].bias.data += RANDOM_IOU_SHIFT  # type: ignore[operator]
     return sam
+
+
+def is_trained(model: str) -> bool:
+    """Whether weights of that name ship."""
+    return (WEIGHTS / f"{model}.safetensors").exists()
 
 
 def square_photo(size: int) -> NDArray[np.uint8]:
@@ -168,11 +178,18 @@ def square_photo(size: int) -> NDArray[np.uint8]:
 
 
 def choose_thresholds(setting: Setting) -> Setting:
-    """The medians of predicted IoU, and of stability among the masks above it, of a few clicks."""
+    """The median of predicted IoU, and a quantile of stability among the masks above it, of a few clicks."""
     photo, sam = square_photo(setting.image_size), build_network(setting.model)
     everything = SamAutomaticMaskGenerator(
         sam, TRIAL_POINTS_PER_SIDE, pred_iou_thresh=0, stability_score_thresh=0, box_nms_thresh=1
     ).generate(photo)
     iou = float(np.median([record["predicted_iou"] for record in everything]))
     stable = [record["stability_score"] for record in everything if record["predicted_iou"] > iou]
-    return replace(setting, pred_iou_thresh=iou, stability_score_thresh=float(np.nanmedian(stable)))
+    sure = 3 * setting.points_per_side**2 / 2
+    share = 0.5 if is_trained(setting.model) else min(0.5, MASKS_OF_A_PHOTO / sure)
+    return replace(
+        setting,
+        pred_iou_thresh=iou,
+        stability_score_thresh=float(np.nanquantile(stable, 1 - share)),
+        box_nms_thresh=0.7 if is_trained(setting.model) else 1.0,
+    )
