@@ -1,6 +1,6 @@
 """A folder of one's own pictures with masks, whichever of the two formats it is in.
 
-    SA-1B    DIR/**/NAME.json, each with its image beside it
+    SA-1B    DIR/**/NAME.json, each with its image beside it, or where its name says, seen from DIR
     COCO     DIR/annotations/NAME.json or DIR/NAME.json, or that file itself; images in DIR, in DIR/images,
              or in a folder called as the file's last word says: instances_train2017.json -> DIR/train2017
 
@@ -122,8 +122,9 @@ class Sa1bFolder:
             Segment(f"{name}#{one.get('id', place)}", one.get("segmentation"), size)
             for place, one in enumerate(record["annotations"])
         ]
-        image = load_image_of_size((self.path / name).with_name(entry["file_name"]), size)
-        return Picture(name, image, segments)
+        beside = (self.path / name).parent
+        image_path = first_file([beside / entry["file_name"], self.path / entry["file_name"]])
+        return Picture(name, load_image_of_size(image_path, size), segments)
 
     def fingerprint(self) -> str:
         sizes = ((name, (self.path / name).stat().st_size) for name in self.names)
@@ -156,11 +157,16 @@ class CocoFolder:
             )
             for place, one in enumerate(self.content.annotations.get(entry["id"], []))
         ]
-        found = (folder / name for folder in self.image_folders if (folder / name).is_file())
-        return Picture(name, load_image_of_size(next(found, self.image_folders[0] / name), size), segments)
+        image_path = first_file([folder / name for folder in self.image_folders])
+        return Picture(name, load_image_of_size(image_path, size), segments)
 
     def fingerprint(self) -> str:
         return hashlib.sha256(self.path.read_bytes()).hexdigest()
+
+
+def first_file(candidates: Sequence[Path]) -> Path:
+    """The first that is there, or the first of all, for the error that it will cause."""
+    return next((path for path in candidates if path.is_file()), candidates[0])
 
 
 def load_image_of_size(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:

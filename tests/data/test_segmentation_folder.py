@@ -76,6 +76,19 @@ def test_coco_images_are_found_where_data_sets_keep_them(coco):
     np.testing.assert_array_equal(open_folder(flat).read(0).image, expected)
 
 
+def test_sa1b_images_are_found_from_the_record_and_from_the_top(sa1b):
+    expected = open_folder(sa1b).read(0).image
+    (sa1b / "deep").mkdir()
+    for file in [*sa1b.glob("*.json"), *sa1b.glob("*.png")]:
+        file.rename(sa1b / "deep" / file.name)
+    folder = open_folder(sa1b)
+    assert folder.names[0] == "deep/sa_1.json"
+    np.testing.assert_array_equal(folder.read(0).image, expected)
+    record = sa1b / "deep" / "sa_1.json"
+    record.write_text(record.read_text().replace('"sa_1.png"', '"deep/sa_1.png"'))
+    np.testing.assert_array_equal(open_folder(sa1b).read(0).image, expected)
+
+
 def test_several_coco_files_are_not_guessed_between(coco):
     path = coco / "annotations" / "instances.json"
     path.with_name("instances_b.json").write_bytes(path.read_bytes())
@@ -129,7 +142,24 @@ def test_the_split_follows_from_the_names():
 
 
 GARBAGE = [
-    *(None, True, -1, 0, 3, 2.5, 10**30, 10**400, 1e300, float("nan"), "", "x", "\0", "../a.png", "5o5o"),
+    *(
+        None,
+        True,
+        -1,
+        0,
+        3,
+        2.5,
+        10**30,
+        10**400,
+        1e300,
+        float("nan"),
+        "",
+        "x",
+        "\0",
+        "../a.png",
+        "a/b.png",
+        "5o5o",
+    ),
     *([], [[]], [1], ["x"], [{}], [[1, 2, 3, 4, 5, 6]], [[1, 2, 3, 4, 5, 10**400]], [[[1]]], {}),
     *(
         {"size": [48, 48], "counts": "~"},
