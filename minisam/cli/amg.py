@@ -21,8 +21,8 @@ FINE, UNREADABLE = 0, 3
 OPTIONS = {
     "points_per_side": (int, "clicks a side of the grid (32)"),
     "points_per_batch": (int, "clicks that the decoder takes at once (64)"),
-    "pred_iou_thresh": (float, "predicted IoU that a mask must exceed (0.88)"),
-    "stability_score_thresh": (float, "stability that a mask must have (0.95)"),
+    "pred_iou_thresh": (float, "predicted IoU that a mask must exceed"),
+    "stability_score_thresh": (float, "stability that a mask must have"),
     "box_nms_thresh": (float, "IoU of boxes above which the worse mask goes (0.7)"),
     "crop_n_layers": (int, "layers of crops, 2 x 2, 4 x 4 … (0)"),
     "min_mask_region_area": (int, "pixels below which holes and islands go (0)"),
@@ -36,9 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--preset",
-        choices=("default", "paper"),
-        default="default",
-        help="paper: crops and cleaning as for SA-1B",
+        choices=("default", "paper", "young"),
+        help="default: as the released code does; paper: crops and cleaning as for SA-1B; "
+        "young: low thresholds, for weights that ship (default: young for those, else default)",
     )
     for name, (kind, words) in OPTIONS.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="N", help=words)
@@ -121,7 +121,8 @@ class Worker:
 
         self.args, self.top = args, top
         given = {name: getattr(args, name) for name in OPTIONS if getattr(args, name) is not None}
-        options = {**PRESETS[args.preset], **given, "multimask_output": not args.single}
+        preset = args.preset or ("default" if args.checkpoint else "young")
+        options = {**PRESETS[preset], **given, "multimask_output": not args.single}
         sam = load_checkpoint(args.checkpoint) if args.checkpoint else build_sam("tiny")
         self.generator = SamAutomaticMaskGenerator(sam, output_mode="coco_rle", **options)
         self.weights = weights_digest(sam)

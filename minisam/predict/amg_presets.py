@@ -1,12 +1,16 @@
-"""Two ways to run the automatic mask generator: as the released code does, and as the paper did for SA-1B.
+"""Ways to run the automatic mask generator: as the released code does, as the paper did for SA-1B, and for our weights.
 
-                               released code    paper (SAM section B)
-    clicks a side              32               32, on crops 16 and 8
-    crops                      none             2 x 2 and 4 x 4
-    holes and islands          stay             go below 100 pixels, and a mask with nothing larger goes whole
-    masks of 95 % of the image stay             go
+                               default          paper (SAM section B)        young
+    clicks a side              32               32, on crops 16 and 8        32
+    crops                      none             2 x 2 and 4 x 4              none
+    holes and islands          stay             go below 100 pixels          stay
+    masks with nothing larger  stay             go                           stay
+    masks of 95 % of the image stay             go                           go
+    predicted IoU above        0.88             0.88                         0.5
+    stability of at least      0.95             0.95                         0.6
 
-Thresholds are the same in both.  The network that made SA-1B was another one than any that was released.
+The network that made SA-1B was another one than any that was released.  `young` is for the weights that ship: after
+an hour of training they promise little of their masks, and the other presets would leave next to none.
 """
 
 from __future__ import annotations
@@ -22,4 +26,5 @@ PRESETS: dict[str, dict[str, Any]] = {
         "max_area_fraction": 0.95,
         "keep_largest_region": False,
     },
+    "young": {"pred_iou_thresh": 0.5, "stability_score_thresh": 0.6, "max_area_fraction": 0.95},
 }

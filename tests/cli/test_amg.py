@@ -211,6 +211,15 @@ def test_the_papers_preset_and_single_masks(pictures, tmp_path):
     assert settings.items() >= expected.items()
 
 
+def test_without_a_checkpoint_thresholds_suit_the_weights_that_ship(pictures, tmp_path):
+    image = str(pictures / "scene001.png")
+    for arguments, thresholds in (([], (0.5, 0.6)), (["--preset", "default"], (0.88, 0.95))):
+        options = ["-o", str(tmp_path), "--points-per-side", "4", *arguments]
+        assert main(["amg", image, *options]) == 0
+        settings = read_record(tmp_path / "scene001.json")["generator"]["settings"]  # type: ignore
+        assert (settings["pred_iou_thresh"], settings["stability_score_thresh"]) == thresholds
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
