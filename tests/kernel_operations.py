@@ -27,6 +27,11 @@ few_heads = st.sampled_from([1, 2])
 kernel_head_dims = st.sampled_from([16, 24, 32, 40, 64, 80, 104, 128])
 long_lengths = st.sampled_from([1, 7, 33, 64, 65, 129])
 short_grids = st.tuples(*[st.sampled_from([1, 2, 3, 5, 7])] * 2)
+# On a handful of tokens torch's own error, the measure of the error rule, is one or two roundings that may happen to
+# be small. Such grids are among the fixed cases, whose numbers never change.
+some_grids, some_short_grids = (
+    sides.filter(lambda side: side[0] * side[1] >= 8) for sides in (grids, short_grids)
+)
 few_windows = st.sampled_from([2, 3, 5, 7, 8])  # few of them on a grid, as each is a program for each head
 channel_counts = st.sampled_from([16, 24, 32, 40, 64, 96, 128, 200, 256])
 row_lengths = st.sampled_from([1, 2, 3, 17, 64, 255, 257, 1000, 2049])
@@ -96,14 +101,14 @@ OPERATIONS = {
             ("q", "k", "v", "rel_h", "rel_w"),
             (1, 2, 2, 3, 24),
             (1, 1, 13, 11, 16),
-            st.tuples(batches, few_heads, grids, kernel_head_dims).map(lambda x: (*x[:2], *x[2], x[3])),
+            st.tuples(batches, few_heads, some_grids, kernel_head_dims).map(lambda x: (*x[:2], *x[2], x[3])),
         ),
         Operation(
             "window_attention",
             ("qkv",),
             (1, 3, 2, 2, 24, 2),
             (1, 14, 14, 1, 16, 14),
-            st.tuples(few_batches, short_grids, few_heads, kernel_head_dims, few_windows).map(
+            st.tuples(few_batches, some_short_grids, few_heads, kernel_head_dims, few_windows).map(
                 lambda x: (x[0], *x[1], *x[2:])
             ),
         ),

@@ -61,7 +61,9 @@ def visible_nodes(
         table(values).index_select(0, silhouette).reshape(n, S, S) for values in plan.bit_window
     )
     address = torch.addcmul(start, width, pixels[:, None]).add_(pixels).add_(strip_start).reshape(-1)
-    inlays = windows.index_select(0, address)
+    # An outline that crosses itself by a rounding counts twice there, and twice its bit is another outline's bit:
+    # that pixel may lie outside the other's window.
+    inlays = windows.index_select(0, address.clamp_(0, len(windows) - 1))
     first = first.add_(steps(OBJECTS * MAX_PIECES)).reshape(-1)
     node_of = table(plan.inlay_node)
 
