@@ -35,9 +35,10 @@ def random_mask(rng: np.random.Generator) -> np.ndarray:
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-def test_random_masks_equal_pycocotools_both_ways():
-    rng = np.random.default_rng(0)
-    for _ in range(1000):
+@pytest.mark.parametrize("count", [1000, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_random_masks_equal_pycocotools_both_ways(count: int):
+    rng = np.random.default_rng(count)
+    for _ in range(count):
         mask = random_mask(rng)
         theirs = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
         plain = encode_rle(mask)

@@ -26,6 +26,17 @@ def test_equals_scipy(masks):
     assert np.array_equal(squared_distance_transform(torch.from_numpy(masks)).numpy(), scipy_squared(masks))
 
 
+@pytest.mark.slow
+def test_ten_thousand_random_masks_equal_scipy():
+    rng = np.random.default_rng(1)
+    for _ in range(10_000 // 5):
+        noise = ndimage.uniform_filter(rng.random((5, *rng.integers(1, 40, 2))), (0, 3, 3))
+        masks = noise < np.quantile(noise, rng.random())
+        assert np.array_equal(
+            squared_distance_transform(torch.from_numpy(masks)).numpy(), scipy_squared(masks)
+        )
+
+
 @pytest.mark.parametrize("background", [0.0, 0.0005, 0.02, 1.0])
 def test_equals_scipy_on_large_masks(background):
     masks = np.random.default_rng(0).random((3, 90, 131)) >= background
