@@ -67,7 +67,6 @@ def run(args: argparse.Namespace) -> int:
 
     from minisam.checkpoint import save_checkpoint
     from minisam.device import check_device
-    from minisam.errors import MinisamError
     from minisam.train.interactive import Rounds
     from minisam.train.presets import RECIPES, RECIPES_FROM_WEIGHTS
     from minisam.train.sources import PictureSource
@@ -76,10 +75,6 @@ def run(args: argparse.Namespace) -> int:
     if args.threads:
         torch.set_num_threads(args.threads)
     recipes = RECIPES_FROM_WEIGHTS if args.start_from else RECIPES
-    if args.preset not in recipes:
-        raise MinisamError(
-            f"there is no recipe for {args.preset} --from weights, only for {', '.join(recipes)}"
-        )
     recipe = recipes[args.preset]
     if args.steps:
         recipe = replace(recipe, steps=args.steps)

@@ -84,3 +84,9 @@ def test_learning_rate_warms_up_and_steps_down(nano):
     adamw, muon = optimizers
     assert adamw.param_groups[0]["lr"] == pytest.approx(1e-5)
     assert muon.param_groups[0]["lr"] == pytest.approx(3e-5)
+
+
+def test_a_linear_decay_ends_at_nothing(nano):
+    optimizers = build_optimizers(nano, 1e-3, 0.05, 1.0, 4, 3e-3)
+    factors = [set_learning_rate(optimizers, step, 100, 10, linear_decay=True) for step in (0, 9, 50, 75, 99)]
+    assert factors == pytest.approx([0.1, 0.91, 0.5, 0.25, 0.01])

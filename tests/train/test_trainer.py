@@ -9,9 +9,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from minisam.build import CONFIGS, WEIGHTS, build_sam
 from minisam.errors import CheckpointError
 from minisam.train.interactive import Rounds
-from minisam.train.presets import RECIPES, Phase, Recipe
+from minisam.train.presets import RECIPES, RECIPES_FROM_WEIGHTS, Phase, Recipe
 from minisam.train.trainer import TrainingRun
 
 SHORT = Recipe(
@@ -155,3 +156,21 @@ def test_kill_at_any_moment_then_resume(tmp_path):
     subprocess.run([*command, str(killed)], check=True, env=environment, capture_output=True)
     assert (whole / "model.safetensors").read_bytes() == (killed / "model.safetensors").read_bytes()
     assert losses(whole) == losses(killed)
+
+
+def test_a_run_starts_from_weights_and_is_not_taken_up_from_others(tmp_path):
+    started = TrainingRun("nano", tmp_path, SHORT, start_from=WEIGHTS / "nano.safetensors")
+    for name, value in build_sam("nano").state_dict().items():
+        assert value.equal(started.sam.state_dict()[name]), name
+    started.save([started.train_step()])
+    with pytest.raises(CheckpointError, match="other settings"):
+        TrainingRun("nano", tmp_path, SHORT).resume()
+    with pytest.raises(CheckpointError, match="holds tiny weights"):
+        TrainingRun("nano", tmp_path / "other", SHORT, start_from=WEIGHTS / "tiny.safetensors")
+
+
+def test_every_preset_goes_on_from_weights_at_its_own_size_with_a_rate_that_falls_to_nothing():
+    assert RECIPES_FROM_WEIGHTS.keys() == RECIPES.keys()
+    for preset, recipe in RECIPES_FROM_WEIGHTS.items():
+        assert recipe.linear_decay and recipe.milestones == ()
+        assert [phase.image_size for phase in recipe.phases] == [CONFIGS[preset].image_size]
