@@ -96,6 +96,7 @@ def part_cases() -> list[Case]:
         normal = np.random.default_rng(seed).standard_normal
         scores = normal((P, L, 6)) + np.array(shifts)[:, None, None]
         found.append(Case("join_parts", name, parts_of(scores, normal((P, L, 6, D)))))
+    normal = np.random.default_rng(99).standard_normal
     apart = normal((2, 2, 6)) + np.array([0, 300])[None, :, None]
     found.append(Case("join_parts", "queries 300 apart", parts_of(apart, normal((2, 2, 6, 3)))))
     return found

@@ -11,6 +11,7 @@
 from collections.abc import Mapping
 
 import torch.nn.functional as F
+from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from minisam.lesson.page import check, np, plt, torch
@@ -60,8 +61,9 @@ encoder = (
     + S * (width * C + 9 * C**2)
 )
 assert padded == 4900 and 484e9 < encoder < 488e9 and 3.7 < 1024 * plain / encoder < 3.9
+assert round(encoder / plain) == 272
 print(
-    f"decoder: {plain / 1e9:.2f} thousand million multiply-adds a click, {10 * projection / plain:.0%} projections"
+    f"decoder: {plain / 1e9:.2f} · 10⁹ multiply-adds a click, {10 * projection / plain:.0%} are projections"
 )
 print(f"1024 clicks: {1024 * plain / encoder:.1f} times the whole ViT-B encoder")
 
@@ -85,39 +87,42 @@ print(f"1024 clicks: {1024 * plain / encoder:.1f} times the whole ViT-B encoder"
 # channels of a key: each token has 8 rows of 256 channels, one for each head, and 7 tokens have 56.
 
 # %%
-fig, panels = plt.subplots(2, 1, figsize=(10, 5.4), layout="constrained")
+fig, panels = plt.subplots(2, 1, figsize=(10, 6), layout="constrained")
 BLUE, ORANGE, GREY = "#cfe2f3", "#fce0c4", "#e6e6e6"
+SHAPES = {  # height, width and colour of what is multiplied
+    "q of a head\n7 × 16": (0.9, 1.9, BLUE),
+    "its W_k\n16 × 256": (1.2, 2.4, GREY),
+    "the image, transposed\n256 × 4096": (2.2, 6.4, ORANGE),
+}
 
 
-def matrix(axes, x: float, height: float, width: float, name: str, color: str) -> float:
-    """A box with its name; returns where it ends."""
-    axes.add_patch(plt.Rectangle((x, -height / 2), width, height, facecolor=color, edgecolor="black"))
-    axes.text(x + width / 2, 0, name, ha="center", va="center", fontsize=10)
-    return x + width
-
-
-def sign(axes, x: float, text: str) -> float:
-    axes.text(x + 0.45, 0, text, ha="center", va="center", fontsize=14)
-    return x + 0.9
-
-
-tops = (
-    "for every click, W_k on the image: 134 million multiply-adds, then scores: 4 million",
-    "for every click, W_k on the tokens: 0.2 million multiply-adds, then scores: 59 million",
-)
-for axes, top in zip(panels, tops, strict=True):
-    axes.set(xlim=(-0.3, 17.6), ylim=(-1.75, 1.75), title=top)
+def draw_product(axes, symbols: tuple[str, str, str, str], first: int, made: str, title: str) -> None:
+    """The three matrices with symbols before, between and after them; a bar under the two that meet `first`."""
+    x, edges = 0.0, []
+    for before, (name, (height, width, color)) in zip(symbols, SHAPES.items(), strict=False):
+        axes.text(x + 0.4, 0, before, ha="center", va="center", fontsize=16)
+        x += 0.8
+        axes.add_patch(Rectangle((x, -height / 2), width, height, facecolor=color, edgecolor="black"))
+        axes.text(x + width / 2, 0, name, ha="center", va="center", fontsize=10)
+        edges.append((x, x + width))
+        x += width
+    axes.text(x + 0.4, 0, symbols[-1], ha="center", va="center", fontsize=16)
+    left, right = edges[first][0], edges[first + 1][1]
+    axes.plot([left, left, right, right], [-1.25, -1.4, -1.4, -1.25], color="black", linewidth=1)
+    axes.text((left + right) / 2, -1.5, made, ha="center", va="top", fontsize=10)
+    axes.set(xlim=(0, 13.9), ylim=(-2.2, 1.3))
+    axes.set_title(title, fontsize=11)
     axes.axis("off")
-x = matrix(panels[0], 0, 0.8, 2.4, "q\n7 × 128", BLUE)
-x = sign(panels[0], sign(panels[0], x, "·") - 0.2, "(")
-x = matrix(panels[0], x, 2.2, 2.2, "W_k\n128 × 256", GREY)
-x = matrix(panels[0], sign(panels[0], x, "·"), 2.2, 6.4, "image, transposed\n256 × 4096", ORANGE)
-sign(panels[0], sign(panels[0], x, ")") - 0.4, "  head by head")
-x = matrix(panels[1], sign(panels[1], 0, "(") - 0.2, 0.8, 2.2, "q of a head\n7 × 16", BLUE)
-x = matrix(panels[1], sign(panels[1], x, "·"), 1.0, 2.2, "its W_k\n16 × 256", GREY)
-x = sign(panels[1], sign(panels[1], x, ")") - 0.4, "·")
-x = matrix(panels[1], x, 2.2, 6.4, "image, transposed\n256 × 4096", ORANGE)
-panels[1].text(x + 0.3, 0, "8 heads:\n56 rows of 256", va="center", fontsize=10)
+
+
+draw_product(
+    panels[0], ("", "· (", "·", ")"), 1, "first: 4096 keys, 16 × 4096 for each of 8 heads",
+    "project the image: 134 million multiply-adds, and 4 million for the scores",
+)  # fmt: skip
+draw_product(
+    panels[1], ("(", "·", ") ·", ""), 0, "first: 7 rows a head, 56 × 256 in all",
+    "absorb into the queries: 0.2 million multiply-adds, and 59 million for the scores",
+)  # fmt: skip
 assert 58e6 < T * HEADS * C * S < 59e6 and HEADS * T == 56
 
 # %% [markdown]
@@ -138,8 +143,8 @@ assert 4.4 < 100 * HEADS * C * S / (projection + 100 * S * INNER) < 4.6
 # $$q \cdot (W_k\, y + b_k) = a \cdot y + q \cdot b_k$$
 #
 # The last term has no y in it. It is the same for all 4096 keys of this query, and a softmax does not see what is the
-# same for all: e^(s + c) / Σ e^(s + c) = e^s / Σ e^s. So it may be left out. No weight of SAM's key biases has ever had
-# an effect on anything.
+# same for all: e^(s + c) / Σ e^(s + c) = e^s / Σ e^s. So it may be left out. In exact
+# arithmetic, SAM's key biases have no effect at all.
 
 # %%
 from minisam_kernels.reference.softmax import softmax
@@ -183,7 +188,7 @@ check(20, absorb_keys)
 # ## Your turn: tokens ask an image that is never projected
 #
 # The whole of it in torch: rows, softmax, averages, W_v, output projection. `project` and `matrices` are given. The
-# check holds you to the definition, which projects everything.
+# check holds you to the definition, which projects everything; it cannot see whether you did so too.
 
 # %%
 Weights = Mapping[str, Tensor]
@@ -231,7 +236,7 @@ rest = 7 * absorbed_step + 3 * scores + upscaling
 once = 3 * projection
 shared_rest = 7 * projection + 10 * scores + upscaling
 assert (4 * S * C) == 2**22 and 0.83e9 < rest < 0.85e9 and 2.1 < 1024 * plain / (1024 * rest + once) < 2.2
-assert round(encoder / plain) == 272 and 1.7 < (once + 1024 * rest) / encoder < 1.8
+assert 0.48 < upscaling / rest < 0.5 and 1.7 < (once + 1024 * rest) / encoder < 1.8
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained", width_ratios=[1.3, 1])
 clicks = np.arange(1, 1025)
@@ -244,7 +249,7 @@ for name, (work, color) in ways.items():
     left.plot(clicks, work / 1e12, color=color, linewidth=2, label=name)
     left.text(1040, work[-1] / 1e12, f"{work[-1] / encoder:.1f} ×", color=color, va="center")
 left.axhline(encoder / 1e12, color="black", linestyle="--", linewidth=1.2, label="the image encoder, once")
-left.set(xlabel="clicks on one image", ylabel="million million multiply-adds", xlim=(0, 1150), ylim=(0, 2.1))
+left.set(xlabel="clicks on one image", ylabel="10¹² multiply-adds", xlim=(0, 1150), ylim=(0, 2.1))
 left.set_title("SAM's decoder beside the ViT-B encoder")
 left.legend(frameon=False, loc="upper left")
 asking = np.arange(1, 33)
@@ -256,7 +261,7 @@ right.axvline(T, color="black", linestyle=":", linewidth=1)
 right.text(T + 0.5, 12, "one click", fontsize=9)
 right.set(xlabel="tokens that ask", ylabel="million multiply-adds", xlim=(1, 32), ylim=(0, 280))
 right.set_title("one set of scores, 4096 image tokens")
-right.legend(frameon=False, loc="upper left")
+right.legend(frameon=False, loc="lower right")
 for axes in (left, right):
     axes.spines[["top", "right"]].set_visible(False)
 
@@ -289,8 +294,8 @@ print("tokens and images of 12 clicks agree to 1e-12 in float64")
 # ## One click on a large GPU
 #
 # Now the other end: a single click, and somebody waits for it. A kernel like that of lesson 15 gives a program a block
-# of queries of one head. Here 7 queries are one block, and 8 heads are 8 programs. An H100 has 132 multiprocessors;
-# 124 of them have nothing to do, while 8 walk along 4096 keys.
+# of queries of one head. Here 7 queries are one block, and 8 heads are 8 programs. An H100 has 132 multiprocessors
+# (SXM, data sheet); 124 of them have nothing to do, while 8 walk along 4096 keys.
 #
 # There are no more queries to share out. But there are keys. Cut them into parts of 256 and each program has 16 times
 # less to do: 16 parts of 8 heads are 128 programs. What each of them knows at the end is lesson 15's state: its
@@ -298,8 +303,8 @@ print("tokens and images of 12 clicks agree to 1e-12 in float64")
 #
 # $$m = \max_p m_p, \qquad \text{out} = \frac{\sum_p e^{m_p - m}\, a_p}{\sum_p e^{m_p - m}\, l_p}$$
 #
-# A second, small kernel does that. It reads 16 states a query, whatever the image holds. The result is exact: softmax
-# added up in another order once more.
+# A second, small kernel does that. It reads 16 states for each query of each head. The result is exact: softmax added
+# up in another order once more.
 
 # %%
 from minisam_kernels.cross_attention_backward import TOKENS_PER_PART
@@ -307,21 +312,22 @@ from minisam_kernels.cross_attention_backward import TOKENS_PER_PART
 assert S // TOKENS_PER_PART == 16 and S // TOKENS_PER_PART * HEADS == 128 and 132 - HEADS == 124
 
 fig, axes = plt.subplots(figsize=(10, 3.3), layout="constrained")
-colors = plt.get_cmap("tab20")
 for part in range(16):
-    axes.add_patch(plt.Rectangle((part, 2), 0.94, 0.7, facecolor=colors(part), edgecolor="none"))
+    axes.add_patch(Rectangle((part, 2), 0.94, 0.7, facecolor=ORANGE, edgecolor="black"))
     axes.text(part + 0.47, 2.35, "256\nkeys", ha="center", va="center", fontsize=8)
-    axes.add_patch(plt.Rectangle((part + 0.17, 1), 0.6, 0.45, facecolor=colors(part), edgecolor="none"))
+    axes.add_patch(Rectangle((part + 0.07, 1), 0.8, 0.45, facecolor=BLUE, edgecolor="black"))
     axes.text(part + 0.47, 1.22, "m, l, a", ha="center", va="center", fontsize=8)
     for start, end in (
         ((part + 0.47, 1.95), (part + 0.47, 1.5)),
         ((part + 0.47, 0.95), (8 + (part - 7.5) / 9, 0.5)),
     ):
         axes.annotate("", end, start, arrowprops={"arrowstyle": "->", "color": "grey", "linewidth": 0.9})
-axes.add_patch(plt.Rectangle((6.6, 0), 2.8, 0.47, facecolor=GREY, edgecolor="black"))
-axes.text(8, 0.235, "joined, part 0 to part 15", ha="center", va="center", fontsize=10)
+axes.add_patch(Rectangle((6.6, 0), 2.8, 0.47, facecolor=GREY, edgecolor="black"))
+axes.text(8, 0.235, "joined, in this order", ha="center", va="center", fontsize=10)
 axes.set(
-    xlim=(-0.1, 16.1), ylim=(-0.1, 2.95), title="7 queries of one head, 4096 keys: 16 programs, then one"
+    xlim=(-0.1, 16.1),
+    ylim=(-0.1, 2.95),
+    title="7 queries of one head, 4096 keys: 16 programs, then one that joins",
 )
 axes.axis("off")
 
@@ -370,25 +376,26 @@ assert len({float(added(orders[0])) for _ in range(200)}) == 1
 print(f"16 numbers in 200 orders: several sums, {max(totals) - min(totals):.0e} apart; in one order, one sum")
 
 # %% [markdown]
-# A mask whose logit is that close to 0 then has a pixel in one run and not in the next, and no bug can be found by
-# running twice. So the parts are kept and joined from the first to the last. And their number depends on the sizes
-# alone, never on how many prompts came with this one: a click gives the same bits alone and in a batch of 1024.
+# A pixel whose logit is that close to 0 is then in the mask in one run and not in the next, and to run twice no longer
+# tells a bug from noise. So the parts are kept and joined from the first to the last. And their number depends on the
+# sizes alone, never on how many prompts came with this one: a click gives the same bits alone and in a batch of 1024.
 #
 # ## The library's
 #
-# [cross_attention.py](../../kernels/minisam_kernels/cross_attention.py) has both kernels; its states are two numbers
-# shorter, the part's own result and m + log l. [token_to_image.py](../../kernels/minisam_kernels/token_to_image.py)
-# puts this whole lesson together: absorbed rows on an image that is read once, cut into parts.
+# [cross_attention.py](../../kernels/minisam_kernels/cross_attention.py) has both kernels; its states are one number
+# shorter: the part's own result, and m + log l. [token_to_image.py](../../kernels/minisam_kernels/token_to_image.py)
+# puts this whole lesson together: absorbed rows on an image that is read once, cut into parts. The definition of both
+# directions in NumPy is
+# [absorbed_cross_attention.py](../../kernels/minisam_kernels/reference/absorbed_cross_attention.py). DeepSeek-V2 (2024,
+# section 2.1.2) absorbs projections in the same way, for another gain: the keys of all heads need not be stored.
 
 # %%
 from minisam_kernels.cross_attention import cross_attention
 from minisam_kernels.reference.cross_attention import cross_attention as defined
 
 device = "cuda" if torch.cuda.is_available() else "cpu"
-q, k, v = (
-    torch.randn(1, 2, size, 16, generator=torch.Generator().manual_seed(size)) for size in (7, 600, 601)
-)
-v = v[:, :, :600].contiguous()
+generator = torch.Generator().manual_seed(0)
+q, k, v = (torch.randn(1, 2, size, 16, generator=generator) for size in (7, 600, 600))
 once_more = [cross_attention(q.to(device), k.to(device), v.to(device), 0.25).cpu() for _ in range(2)]
 assert torch.equal(*once_more)
 assert abs(once_more[0].numpy() - defined(q.numpy(), k.numpy(), v.numpy(), 0.25)).max() < 1e-5
