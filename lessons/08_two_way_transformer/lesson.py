@@ -16,9 +16,9 @@ from minisam.lesson.page import check, np, plt, torch
 # ## Who has to learn what from whom
 #
 # On one side stand few tokens. A click gives two (lesson 7: the click and the padding). Five more stand in front, the
-# *output tokens*: one for the quality and four for the masks. They are learned vectors, the same for every image; the
-# answer is to be written into them. That makes 7 tokens. On the other side stand the 64 × 64 = 4096 tokens of the
-# image.
+# *output tokens*: one for the quality, which is the IoU token of lesson 9, and four for the masks, numbers 0 to 3.
+# They are learned vectors, the same for every image; the answer is to be written into them. That makes 7 tokens. On
+# the other side stand the 64 × 64 = 4096 tokens of the image.
 #
 # The tokens have to ask the image: what is there, under the click, and what else looks like it? The image has to ask
 # the tokens, too: am I part of what is wanted? Without that, the image would look the same whatever was clicked.
@@ -41,8 +41,9 @@ print(
 #
 # ## The block
 #
-# x are the tokens, y is the image. Where tokens are is p: the tokens as they came in. Where image tokens are is e: the
-# Fourier code of the grid (lesson 6). `attend(queries, keys, values)` is attention. A block has four steps:
+# x are the tokens, y is the image. p says where the tokens are: it is the tokens as they came in, and a click's holds
+# the code of its place (lesson 7). e says where the image tokens are: it is the Fourier code of the grid (lesson 6).
+# `attend(queries, keys, values)` is attention. A block has four steps:
 #
 # $$\begin{aligned}
 # 1\quad x &\leftarrow \text{norm}\left(x + \text{attend}(x + p,\; x + p,\; x)\right) \\
@@ -237,7 +238,7 @@ assert len(kept) == 3 and all(weights.shape == (7, 256) for weights in kept)
 assert all(abs(weights.sum(axis=1) - 1).max() < 1e-4 for weights in kept)
 
 fig, panels = plt.subplots(2, 4, figsize=(11, 5.3), layout="constrained")
-for row, (token, name) in zip(panels, ((5, "the click's token"), (2, "mask token 2")), strict=True):
+for row, (token, name) in zip(panels, ((5, "the click's token"), (2, "mask token 1")), strict=True):
     row[0].imshow(scene)
     row[0].set_title(name)
     for axes, weights, when in zip(row[1:], kept, ("block 1", "block 2", "last question"), strict=True):
