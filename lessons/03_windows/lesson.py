@@ -19,7 +19,8 @@ from minisam.lesson.page import check, np, plt, torch
 # only the 196 of its own window. 25 windows of 196² scores are 17 times fewer. Four layers of twelve stay *global*
 # and carry what the windows found across their borders.
 #
-# Scores are not all the work: the matrices that make q, k, v, and the layer's other two, cost the same either way.
+# Scores are not all the work: the matrices that make q, k and v, the one that mixes the heads, and the two of the
+# perceptron that follows in each layer (lesson 5) cost the same either way.
 # Counted in multiplications, a global layer of ViT-B does 1.8 times the work of a windowed one.
 
 # %%
