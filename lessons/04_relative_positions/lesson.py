@@ -51,6 +51,9 @@ print("64 keys shuffled with their values: the same answer")
 # $$\text{score}_{nm} = \frac{q_n \cdot k_m}{\sqrt D} + \underbrace{q_n \cdot R^h_{i_n - i_m}}_{\text{row term}} +
 # \underbrace{q_n \cdot R^w_{j_n - j_m}}_{\text{column term}}$$
 #
+# Token n sits in row i_n and column j_n, and here R is indexed by the offset itself: as a row of the table it is
+# S − 1 further on, as above.
+#
 # The row term depends only on the query and the key's row i, so the code keeps it as rel_h[n, i]; the column term is
 # rel_w[n, j]. For one query that is a short column of H numbers and a short row of W numbers, whose sums fill the
 # whole grid of keys.
@@ -73,7 +76,8 @@ panel[2:, 0], panel[0, 2:], panel[2:, 2:] = column, row, column[:, None] + row
 right.imshow(panel, cmap="coolwarm", vmin=-1.7, vmax=1.7)
 for (y, x), value in np.ndenumerate(panel):
     if not np.isnan(value):
-        right.text(x, y, f"{value:.1f}", ha="center", va="center")
+        color = "white" if abs(value) > 1.4 else "black"
+        right.text(x, y, f"{value:.1f}", ha="center", va="center", color=color)
 right.text(0, 1, "rel_h", ha="center", va="center", weight="bold")
 right.text(1, 0, "rel_w", ha="center", va="center", weight="bold")
 right.set_title("one query: 4 + 6 numbers make its bias for 24 keys")
@@ -116,9 +120,9 @@ def relative_position_table(table: np.ndarray, size: int) -> np.ndarray:
 check(4, relative_position_table)
 
 # %% [markdown]
-# From the lookup to rel_h is one product: each query of the grid, in row h, meets the H rows of the table that its
-# own row of the grid has, `einsum("bnhwd,hkd->bnhwk", q, table)`; for rel_w it is the query's column w that picks
-# them, `"bnhwd,wkd->bnhwk"`.
+# From the lookup to rel_h is one product. Entry h of your result is what a query in row h of the grid needs: H
+# vectors, one for each row that a key may be in. The query's dot products with them are its rel_h,
+# `einsum("bnhwd,hkd->bnhwk", q, table)`; for rel_w it is the query's column w that picks them, `"bnhwd,wkd->bnhwk"`.
 #
 # ## Your turn: attention with positions
 #
