@@ -195,7 +195,8 @@ check(9, choose)
 # ## Find the bug
 #
 # To train the IoU token, its answer is compared with the IoU that the mask really has. This is how a SAM written from
-# scratch computes it. Mend it. (Ask: what probability belongs to a logit of 0.5?)
+# scratch computes it. Who has taken lesson 0 has met this bug there, in a measurement; here the network learns from
+# it. Mend it. (Ask: what probability belongs to a logit of 0.5?)
 
 
 # %%
