@@ -127,7 +127,7 @@ EXERCISES = [
         reference=tokens_ask,
         framework="torch",
         hints=(
-            "Four steps: rows as in absorb_keys, their softmax over the image tokens, the average of y, then W_v.",
+            "Rows as in absorb_keys, their softmax over the keys y + e, the average of y alone, W_v, and b_v once.",
             "(y + e)[:, None] is [B, 1, S, C]: it meets the rows [B, N, T, C] of every head.",
             "W_v of a head is [D, C], so seen [B, N, T, C] goes through its transpose, [C, D].",
             "Put the heads together first, transpose(1, 2).flatten(2); then b_v once, then out_proj.",

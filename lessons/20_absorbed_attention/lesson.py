@@ -143,8 +143,8 @@ assert 4.4 < 100 * HEADS * C * S / (projection + 100 * S * INNER) < 4.6
 # $$q \cdot (W_k\, y + b_k) = a \cdot y + q \cdot b_k$$
 #
 # The last term has no y in it. It is the same for all 4096 keys of this query, and a softmax does not see what is the
-# same for all: e^(s + c) / Σ e^(s + c) = e^s / Σ e^s. So it may be left out. In exact
-# arithmetic, SAM's key biases have no effect at all.
+# same for all: e^(s + c) / Σ e^(s + c) = e^s / Σ e^s. So it may be left out. In exact arithmetic, SAM's key biases have
+# no effect at all.
 
 # %%
 from minisam_kernels.reference.softmax import softmax
@@ -298,8 +298,8 @@ print("tokens and images of 12 clicks agree to 1e-12 in float64")
 # (SXM, data sheet); 124 of them have nothing to do, while 8 walk along 4096 keys.
 #
 # There are no more queries to share out. But there are keys. Cut them into parts of 256 and each program has 16 times
-# less to do: 16 parts of 8 heads are 128 programs. What each of them knows at the end is lesson 15's state: its
-# largest score m, the sum l of e^(s − m), and the weighted sum of values. Those join as tiles did:
+# less to do: 16 parts of 8 heads are 128 programs. What each of them knows at the end is lesson 15's state: its largest
+# score m, the sum l of e^(s − m), and the weighted sum of values. Those join as tiles did:
 #
 # $$m = \max_p m_p, \qquad \text{out} = \frac{\sum_p e^{m_p - m}\, a_p}{\sum_p e^{m_p - m}\, l_p}$$
 #
@@ -349,6 +349,25 @@ def join_parts(row_max: np.ndarray, row_sum: np.ndarray, acc: np.ndarray) -> np.
 
 
 check(20, join_parts)
+
+# %% [markdown]
+# With a right answer, what follows is cross-attention, whatever the size of a part. Try
+# `attend_in_parts(join_parts, q, k, v, 0.25, 7)` beside the definition,
+# [cross_attention.py](../../kernels/minisam_kernels/reference/cross_attention.py).
+
+
+# %%
+def attend_in_parts(join, q: np.ndarray, k: np.ndarray, v: np.ndarray, scale: float, part: int) -> np.ndarray:
+    """q [L, D], k and v [S, D] -> [L, D], from parts of the keys that know nothing of each other."""
+    maxima, sums, accs = [], [], []
+    for start in range(0, len(k), part):
+        scores = scale * q @ k[start : start + part].T
+        weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+        maxima.append(scores.max(axis=1))
+        sums.append(weights.sum(axis=1))
+        accs.append(weights @ v[start : start + part])
+    return join(np.stack(maxima), np.stack(sums), np.stack(accs))
+
 
 # %% [markdown]
 # ## In a fixed order
