@@ -32,7 +32,8 @@ from minisam.lesson.page import check, np, plt, torch
 # ## Windows and global blocks, in turn
 #
 # ViT-B has 12 blocks. Those with the numbers 2, 5, 8 and 11 are global, the others attend within 14 × 14 windows.
-# Every size of SAM has four global blocks, equally far apart, and the last block is one of them.
+# Every size of SAM has four global blocks, equally far apart, and the last block is one of them. `tiny` has six
+# blocks, and three of them are global.
 
 # %%
 from minisam.build import CONFIGS, build_from_config, build_sam
