@@ -16,7 +16,8 @@ from minisam.lesson.page import check, np, plt, torch
 #
 # At the end of a network stands one number, the loss. The gradient dO of an output O has O's shape and says of each
 # of its numbers by how much the loss grows when that number grows a little. Backward gets dO and has to say the same
-# of q, k and v. Attention is three steps, and each of them is taken back by itself:
+# of q, k and v. Attention is three steps, and each of them is taken back by itself. (S as a matrix is the scores; in
+# shapes, as before, it is the number of keys.)
 #
 # $$S = \text{scale}\; q k^{\mathsf T}, \qquad P = \text{softmax}(S), \qquad O = P v$$
 #
@@ -362,8 +363,8 @@ print(
 
 # %% [markdown]
 # What do the two products more cost? On an H200, for ViT-B's global layer and one image, the floor, the least time
-# that tensor cores, memory and exponentials allow (lesson 19), goes up by two fifths. Writing a dense bias and
-# reading it again would take longer than all of it.
+# that tensor cores, memory and exponentials allow (lesson 19), goes up by two fifths. A dense bias and its
+# gradient, each written once and read once, would take longer than all of it.
 
 # %%
 from minisam_kernels.lab.gpus import GPUS
