@@ -20,7 +20,7 @@ from minisam.lesson.find import FOLDER, lessons
 
 PARTS = {1: "I  The network", 2: "II  Training", 3: "III  Kernels"}
 COLORS = {1: "#1e90ff", 2: "#2e8b57", 3: "#d2691e"}
-STEP, WIDTH, HEIGHT = 3.1, 2.6, 0.66
+STEP, WIDTH, HEIGHT = 3.1, 2.75, 0.66
 START, END = "<!-- lessons -->\n", "<!-- /lessons -->"
 
 
@@ -107,7 +107,7 @@ def save_map(file: BinaryIO, found: list[Stop]) -> None:
             arrow = {"arrowstyle": "-|>", "color": "#999999", "shrinkA": 0, "shrinkB": 0, "lw": 1.0}
             axes.annotate("", (x - WIDTH / 2, y), start, arrowprops=arrow, zorder=1)
     for part, y in rows.items():
-        axes.text(-1.3, y + 0.5, PARTS[part], fontsize=12, weight="bold", color=COLORS[part])
+        axes.text(-WIDTH / 2, y + 0.5, PARTS[part], fontsize=12, weight="bold", color=COLORS[part])
     axes.set_xlim(-1.4, STEP * max(depth.values()) + 1.4)
     axes.set_ylim(lowest + 0.9, 0.8)
     axes.set_axis_off()
@@ -128,4 +128,4 @@ def draw_stop(axes: Axes, stop: Stop, x: float, y: float) -> None:
     axes.add_patch(box)
     label = f"{stop.number}  {stop.title}" + ("" if written else "\n(planned)")
     color, weight = ("white", "bold") if written else ("#777777", "normal")
-    axes.text(x, y, label, ha="center", va="center", fontsize=8.5, zorder=3, color=color, weight=weight)
+    axes.text(x, y, label, ha="center", va="center", fontsize=8, zorder=3, color=color, weight=weight)
