@@ -100,7 +100,7 @@ left.set(xlim=(-0.2, 8.2), ylim=(3.1, -0.2), xlabel="lane of the block", title="
 left.set_yticks([0.45, 1.45, 2.45], ["program 0", "program 1", "program 2"])
 middle.axvline(15, color="black", linewidth=1.5)
 middle.text(15.2, 0.45, "not\nyours", va="center", fontsize=8)
-middle.set(xlim=(-0.4, 18.4), ylim=(2.7, -0.3), xlabel="number in memory", yticks=[])
+middle.set(xlim=(-0.4, 18.4), ylim=(2.7, -0.3), xlabel="number in memory", yticks=[], xticks=range(0, 20, 5))
 middle.set_title("memory; hatched: where masked lanes point")
 owner = np.repeat(np.arange(40)[:, None] // 16, 24, axis=1)  # what is expected
 if not torch.cuda.is_available():  # what is seen: a GPU's programs cannot be watched
