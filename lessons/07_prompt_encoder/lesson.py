@@ -170,7 +170,7 @@ check(7, sparse_tokens)
 # A mask prompt is the network's own last answer, given back to be improved: a picture of 256 × 256 *logits*, a quarter
 # of the input's side. It has to become 64 × 64 × 256. Twice, every 2 × 2 square is turned into one vector by a matrix,
 # which is a patch embedding with P = 2 (as a convolution: kernel 2, stride 2). After each, every pixel's channels are
-# normalised, and a GELU follows, a smooth gate x·Φ(x):
+# normalised, and a GELU follows, x·Φ(x) with the normal distribution's Φ:
 #
 # | step | out, for SAM | parameters |
 # |---|---|---|
