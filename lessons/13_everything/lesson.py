@@ -41,8 +41,8 @@ assert 487 < years < 489
 # hundred clicks.
 #
 # Here is `tiny` on a scene of PartWorld, in its plain form. In such a scene every mask that could be meant is known, so
-# each of the 3072 can get its *true* IoU: that with the nearest whole or part. The filters will not see it. It is there
-# to judge the filters.
+# each of the 3072 can get its *true* IoU: that with the nearest whole or part (a mask of the background has little).
+# The filters will not see it. It is there to judge them.
 
 # %%
 from minisam.build import build_sam
@@ -127,7 +127,9 @@ assert true_iou[stable].mean() > true_iou[confident].mean() + 0.03
 # %%
 places = np.arange(3072)
 steady = places[stable][stability[stable].argmax()]
-wavers = places[confident][np.abs(stability[confident] - 0.3).argmin()]
+area = masks.float().mean(dim=(1, 2)).numpy()
+oddness = np.abs(stability - 0.4) + 3 * np.abs(area - 0.1)
+wavers = places[confident][oddness[confident].argmin()]
 fig, panels = plt.subplots(1, 3, figsize=(10, 3.6), width_ratios=[1, 1, 1.2], layout="constrained")
 for axes, place, word, style in zip(
     panels[:2], (steady, wavers), ("steady", "wavering"), ("-", ":"), strict=True
@@ -139,17 +141,18 @@ for axes, place, word, style in zip(
     axes.plot(*clicks[place // 3], marker="*", color="white", markeredgecolor="black", markersize=13)
     axes.set_title(f"{word}: stability {stability[place]:.2f}")
     axes.set_axis_off()
-    row, column = divmod(int(picture.argmax()), 256)
-    panels[2].plot(np.arange(256) - column, picture[row], style, color="black", label=word)
+    pixels = [int((picture > level).sum()) for level in np.linspace(-3, 3, 61)]
+    panels[2].plot(np.linspace(-3, 3, 61), np.array(pixels) / pixels[30], style, color="black", label=word)
 for level, colour in ((-1, "tab:red"), (0, "black"), (1, "tab:blue")):
-    panels[2].axhline(level, color=colour, linewidth=1.2, zorder=0)
-panels[2].set(title="logits along a row of each", xlabel="pixels from the highest logit", ylim=(-6, None))
-panels[2].set_xlim(-90, 90)
+    panels[2].axvline(level, color=colour, linewidth=1.2, zorder=0)
+panels[2].set(
+    title="pixels above a threshold", xlabel="threshold", ylabel="1 = as many as above 0", ylim=(0, 3)
+)
 panels[2].legend()
 
 # %% [markdown]
-# *Left and middle: the outline at a logit of −1 (red), 0 (black) and 1 (blue), and the click. Right: where the logits
-# fall steeply, they cross all three thresholds within a few pixels.*
+# *Left and middle: the outline at a logit of −1 (red), 0 (black) and 1 (blue), and the click. Right: how the number of
+# pixels depends on the threshold. The steady mask hardly notices.*
 #
 # ## Boxes, and how much two of them share
 #
@@ -287,6 +290,8 @@ print("the same masks, in the same order; a record has", ", ".join(found[0]))
 # over the other, large ones first, so that parts show on their wholes (`to_partition`).
 
 # %%
+from matplotlib.patches import Rectangle
+
 from minisam.predict.partition import to_partition
 from minisam.show.everything_figure import paint_labels
 
@@ -299,7 +304,7 @@ left.scatter(*clicks.T, s=3, c="white", edgecolors="black", linewidths=0.3)
 left.set_title("1024 clicks …")
 middle.imshow(image // 2 + 127)
 for x0, y0, x1, y1 in boxes:
-    box = plt.Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, color="tab:red", alpha=0.25, linewidth=0.8)
+    box = Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, color="tab:red", alpha=0.25, linewidth=0.8)
     middle.add_patch(box)
 middle.set_title(f"… {len(boxes)} masks pass the filters …")
 right.imshow(paint_labels(image, labels))
