@@ -33,6 +33,8 @@ some_grids, some_short_grids = (
     sides.filter(lambda side: side[0] * side[1] >= 8) for sides in (grids, short_grids)
 )
 few_windows = st.sampled_from([2, 3, 5, 7, 8])  # few of them on a grid, as each is a program for each head
+decoder_heads = st.sampled_from([1, 2, 3, 8])
+few_tokens = st.sampled_from([1, 2, 5, 7, 8, 16])
 channel_counts = st.sampled_from([16, 24, 32, 40, 64, 96, 128, 200, 256])
 row_lengths = st.sampled_from([1, 2, 3, 17, 64, 255, 257, 1000, 2049])
 
@@ -118,6 +120,15 @@ OPERATIONS = {
             (1, 3, 5, 24),
             (1, 40, 300, 16),
             st.tuples(few_batches, long_lengths, st.sampled_from([1, 7, 65, 513]), channel_counts),
+        ),
+        Operation(
+            "image_to_token",
+            ("image", "rows", "offsets", "told"),
+            (1, 1, 2, 3, 5, 24),
+            (1, 1, 8, 7, 300, 16),
+            st.tuples(
+                few_batches, st.booleans(), decoder_heads, few_tokens, long_lengths, channel_counts
+            ).map(lambda x: (1 if x[1] else x[0], x[0], *x[2:])),
         ),
     )
 }

@@ -24,6 +24,7 @@ PART_OF = {
     "absorbed_cross_attention": "absorbed_two_way_transformer",
     "cross_attention": "attention",
     "gelu": "prompt_encoder",
+    "image_to_token": "absorbed_two_way_transformer",
     "layer_norm": "two_way_transformer",
     "mask_encoding": "prompt_encoder",
     "point_encoding": "prompt_encoder",

@@ -17,6 +17,7 @@ import torch
 from minisam_kernels import dense
 from minisam_kernels.reference.attention import attention
 from minisam_kernels.reference.cross_attention import cross_attention
+from minisam_kernels.reference.image_to_token import image_to_token
 from minisam_kernels.reference.rel_pos_attention import rel_pos_attention
 from minisam_kernels.reference.softmax import softmax
 from minisam_kernels.reference.token_to_image import token_to_image
@@ -74,6 +75,15 @@ SIZES: dict[str, dict[str, tuple[int, ...]]] = {
         "128 channels": (1, 5, 33, 128),
         "256 channels": (1, 17, 19, 256),
     },
+    "image_to_token": {  # images, B, N, T, S, E
+        "one head, one token": (1, 1, 1, 1, 1, 16),
+        "prime, 24 channels": (2, 2, 3, 5, 37, 24),
+        "one image for many prompts, 40 channels": (1, 3, 2, 7, 67, 40),
+        "80 channels": (1, 1, 2, 3, 21, 80),
+        "more tokens than a block, 96 channels": (1, 1, 3, 2, 131, 96),
+        "128 channels": (1, 1, 2, 9, 19, 128),
+        "SAM's heads and tokens, 256 channels": (1, 1, 8, 7, 33, 256),
+    },
 }
 
 ADVERSARIAL_SIZE = {
@@ -83,6 +93,7 @@ ADVERSARIAL_SIZE = {
     "rel_pos_attention": "prime sides, head dim 24",
     "window_attention": "padded, head dim 40",
     "token_to_image": "prime, 24 channels",
+    "image_to_token": "prime, 24 channels",
 }
 
 
@@ -123,6 +134,12 @@ def make_case(operation: str, name: str, size: tuple[int, ...]) -> Case:
         B, R, S, E = size
         inputs = {"rows": normal((B, R, E)), "image": normal((B, S, E)), "image_pe": 0.5 * normal((S, E))}
         return Case(operation, name, inputs, {"scale": E**-0.5})
+    if operation == "image_to_token":
+        images, B, N, T, S, E = size
+        shapes = {"image": (images, S, E), "image_pe": (S, E), "rows": (B, N, T, E), "offsets": (B, N, T)}
+        inputs = {key: normal(shape) for key, shape in (shapes | {"told": (B, N, T, E)}).items()}
+        inputs |= {"weight": 1 + 0.3 * normal(E), "bias": normal(E)}
+        return Case(operation, name, inputs, {"scale": E**-0.5, "eps": 1e-5})
     if operation == "rel_pos_attention":
         B, N, H, W, D = size
         L = S = H * W
@@ -188,6 +205,8 @@ def queries_and_keys(case: Case) -> tuple[np.ndarray, list[np.ndarray]]:
     """The queries and the keys among a case's inputs, to be changed in place; padded tokens' keys are keys too."""
     if case.operation == "token_to_image":
         return case.inputs["rows"], [case.inputs["image"]]
+    if case.operation == "image_to_token":
+        return case.inputs["image"], [case.inputs["rows"]]
     if case.operation != "window_attention":
         return case.inputs["q"], [case.inputs["k"]]
     qkv, bias = case.inputs["qkv"], case.inputs["qkv_bias"]
@@ -204,6 +223,7 @@ def reference(operation: str) -> Callable[..., np.ndarray]:
         "rel_pos_attention": rel_pos_attention,
         "window_attention": window_attention,
         "token_to_image": token_to_image,
+        "image_to_token": image_to_token,
     }[operation]
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -64,6 +65,23 @@ def token_to_image(rows: Tensor, image: Tensor, image_pe: Tensor, scale: float) 
     return attention(rows, image + image_pe, image, scale)
 
 
+def image_to_token(
+    image: Tensor,
+    image_pe: Tensor,
+    rows: Tensor,
+    offsets: Tensor,
+    told: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    scale: float,
+    eps: float,
+) -> Tensor:
+    scores = (image + image_pe) @ rows.flatten(1, 2).mT + offsets.flatten(1)[:, None]
+    weights = torch.softmax(scale * scores.unflatten(2, rows.shape[1:3]), dim=-1)
+    updated = image + weights.flatten(2) @ told.flatten(1, 2)
+    return F.layer_norm(updated, weight.shape, weight, bias, eps)
+
+
 OPERATIONS: dict[str, Callable[..., Tensor]] = {
     "softmax": softmax,
     "attention": attention,
@@ -71,4 +89,5 @@ OPERATIONS: dict[str, Callable[..., Tensor]] = {
     "rel_pos_attention": rel_pos_attention,
     "window_attention": window_attention,
     "token_to_image": token_to_image,
+    "image_to_token": image_to_token,
 }

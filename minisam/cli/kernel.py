@@ -25,6 +25,7 @@ KERNELS = (
     "rel_pos_attention",
     "window_attention",
     "token_to_image",
+    "image_to_token",
 )
 ARCHS = ("sm_80", "sm_89", "sm_90", "sm_100", "gfx942")
 DTYPES = ("fp32", "fp16", "bf16")

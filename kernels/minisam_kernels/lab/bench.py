@@ -34,7 +34,10 @@ DIRECTIONS = ("forward", "backward")
 # The most telling first: the time may run out.
 PLAN = (
     *((kernel, "vit_b", batch) for batch in (8, 1) for kernel in ("rel_pos_attention", "window_attention")),
-    *((kernel, "vit_b", 8) for kernel in ("token_to_image", "cross_attention", "attention", "softmax")),
+    *(
+        (kernel, "vit_b", 8)
+        for kernel in ("token_to_image", "image_to_token", "cross_attention", "attention", "softmax")
+    ),
     *(
         (kernel, model, batch)
         for model in ("vit_h", "vit_l")
@@ -86,7 +89,7 @@ class Call:
 
 def part(operation: str, tensor: Tensor) -> Tensor:
     """What is compared: one head of the last image, or everything where gradients are sums over the images."""
-    if operation in ("window_attention", "token_to_image"):
+    if operation in ("window_attention", "token_to_image", "image_to_token"):
         return tensor
     return tensor[-1:] if operation == "softmax" else tensor[-1:, -1:]
 

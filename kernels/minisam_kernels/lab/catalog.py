@@ -6,6 +6,7 @@
     rel_pos_attention    the encoder's global layers: a 64 x 64 grid, q, k, v as the projection lays them out
     window_attention     its other layers: 14 x 14 windows of that grid
     token_to_image       the mask decoder: 64 prompts an image, 7 tokens by 8 heads over 4096 positions of 256 channels
+    image_to_token       the same prompts' images, updated
 
 The tensors are shapes on the "meta" device; whoever needs values makes some of that shape and stride.
 """
@@ -29,6 +30,7 @@ OPERATIONS = (
     "rel_pos_attention",
     "window_attention",
     "token_to_image",
+    "image_to_token",
 )
 HEADS = {64: 12, 80: 16}  # ViT-B's and ViT-H's
 GRID, WINDOW, PROMPTS, TOKENS = 64, 14, 64, 7
@@ -83,6 +85,16 @@ def call_in_sam(
         prompts, rows = batch * PROMPTS, DECODER_HEADS * TOKENS
         tensors = {"rows": empty(prompts, rows, CHANNELS), "image": empty(prompts, tokens, CHANNELS)}
         return {**tensors, "image_pe": empty(tokens, CHANNELS)}, {"scale": 16**-0.5}
+    if operation == "image_to_token":
+        prompts, few = batch * PROMPTS, (DECODER_HEADS, TOKENS)
+        tensors = {"image": empty(prompts, tokens, CHANNELS), "image_pe": empty(tokens, CHANNELS)}
+        tensors |= {"rows": empty(prompts, *few, CHANNELS), "offsets": empty(prompts, *few)}
+        tensors |= {
+            "told": empty(prompts, *few, CHANNELS),
+            "weight": empty(CHANNELS),
+            "bias": empty(CHANNELS),
+        }
+        return tensors, {"scale": 16**-0.5, "eps": 1e-5}
     if operation == "cross_attention":
         queries, keys = (tokens, TOKENS) if launch and launch.startswith("many") else (TOKENS, tokens)
         q = empty(batch * PROMPTS, queries, 8, head_dim).transpose(1, 2)

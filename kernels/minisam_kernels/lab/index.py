@@ -50,6 +50,13 @@ def intermediates(kernel: str) -> tuple[Term, ...]:
             Term("keys and values, written and read", (4, prompts, tokens, inner, size)),
             Term("scores and weights, written and read", (4, prompts, 8, 7, tokens, size)),
         )
+    if kernel == "image_to_token":
+        prompts, inner = 64, 128
+        return (
+            Term("queries and answers of the heads, written and read", (4, prompts, tokens, inner, size)),
+            Term("scores and weights, written and read", (4, prompts, 8, 7, tokens, size)),
+            Term("y + e, W_o's product and the sum, written and read", (6, prompts, tokens, 256, size)),
+        )
     raise ValueError(f"no kernel {kernel!r}; there are {', '.join(KERNELS)}")
 
 

@@ -23,6 +23,8 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.attention.flex_attention import flex_attention
 
+from minisam_kernels import dense
+
 Function = Callable[..., Tensor]
 BACKENDS = {
     "memory-efficient": SDPBackend.EFFICIENT_ATTENTION,
@@ -57,6 +59,8 @@ def peers(operation: str) -> dict[str, Function]:
         }
     if operation == "token_to_image":
         return {f"SDPA {name}, one head": one_wide_head(name) for name in BACKENDS}
+    if operation == "image_to_token":
+        return {"matrix products, softmax, layer norm": dense.image_to_token}
     raise ValueError(f"no peers of {operation!r} are known")
 
 

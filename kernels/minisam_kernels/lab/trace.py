@@ -28,6 +28,7 @@ PICTURED = {
     "rel_pos_attention": (1, 1, 8, 10, 16),
     "window_attention": (1, 7, 9, 1, 16, 4),
     "token_to_image": (1, 20, 600, 16),
+    "image_to_token": (1, 2, 2, 3, 90, 16),
 }
 
 

@@ -161,6 +161,32 @@ def token_to_image_work(
     )
 
 
+def image_to_token_work(
+    batch: int, rows: int, tokens: int, channels: int, dtype: str = "bf16", backward: bool = False
+) -> Work:
+    """The image of every prompt, updated by `rows` answers of all heads; the layer norm's sums are not counted."""
+    plain = attention_work("image_to_token", batch, 1, tokens, rows, channels, dtype, backward)
+    size = BYTES[dtype]
+    factor = 2 if backward else 1
+    return Work(
+        plain.name,
+        dtype,
+        plain.products,
+        bytes=(
+            Term(
+                "image, out" + (", their gradients" if backward else ""),
+                (2 * factor, batch, tokens, channels, size),
+            ),
+            Term(
+                "rows, told" + (", their gradients" if backward else ""),
+                (2 * factor, batch, rows, channels, size),
+            ),
+            Term("positions" + (", their gradient" if backward else ""), (factor, tokens, channels, size)),
+        ),
+        exponentials=plain.exponentials,
+    )
+
+
 def softmax_work(rows: int, columns: int, dtype: str = "bf16", backward: bool = False) -> Work:
     """Read once and written once; the backward reads the output and its gradient."""
     return Work(
@@ -175,7 +201,7 @@ def softmax_work(rows: int, columns: int, dtype: str = "bf16", backward: bool = 
 
 
 def work_of(kernel: str, model: str, batch: int, dtype: str = "bf16", backward: bool = False) -> Work:
-    """The work of a kernel in SAM's image encoder, or, for cross_attention and token_to_image, in its decoder.
+    """The work of a kernel in SAM's image encoder or, for the last two and cross_attention, in its mask decoder.
 
     The decoder has 64 prompts an image and is the same for every model.
     """
@@ -191,6 +217,8 @@ def work_of(kernel: str, model: str, batch: int, dtype: str = "bf16", backward: 
         return attention_work(kernel, 64 * batch, 8, 7, tokens, 16, dtype, backward)
     if kernel == "token_to_image":
         return token_to_image_work(64 * batch, 8 * 7, tokens, 256, dtype, backward)
+    if kernel == "image_to_token":
+        return image_to_token_work(64 * batch, 8 * 7, tokens, 256, dtype, backward)
     if kernel == "softmax":
         return softmax_work(batch * heads * tokens, tokens, dtype, backward)
     raise ValueError(f"no kernel {kernel!r}; there are {', '.join(KERNELS)}")
@@ -203,4 +231,5 @@ KERNELS = (
     "rel_pos_attention",
     "window_attention",
     "token_to_image",
+    "image_to_token",
 )

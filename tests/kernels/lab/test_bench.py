@@ -27,6 +27,7 @@ SIZES = {
     "rel_pos_attention": (2, 2, 3, 5, 16),
     "window_attention": (2, 5, 7, 2, 16, 3),
     "token_to_image": (2, 7, 13, 16),
+    "image_to_token": (2, 2, 2, 3, 13, 16),
 }
 
 

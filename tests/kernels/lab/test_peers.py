@@ -19,6 +19,7 @@ TINY = {
     "rel_pos_attention": (2, 2, 3, 5, 16),
     "window_attention": (2, 5, 7, 2, 16, 3),
     "token_to_image": (2, 5, 11, 16),
+    "image_to_token": (2, 2, 2, 3, 11, 16),
 }
 EVERYWHERE = [  # the same formulas with the backend left to torch, and FlexAttention not compiled
     ("attention", peers.sdpa(None)),
@@ -31,6 +32,7 @@ EVERYWHERE = [  # the same formulas with the backend left to torch, and FlexAtte
     ("window_attention", peers.partitioned("math")),
     ("token_to_image", peers.one_wide_head(None)),
     ("token_to_image", peers.one_wide_head("math")),
+    ("image_to_token", next(iter(peers.peers("image_to_token").values()))),
     ("softmax", peers.peers("softmax")["torch"]),
 ]
 
