@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib.util
 from functools import partial
 from types import TracebackType
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +22,7 @@ from minisam.errors import MinisamError
 from minisam.model.kernel_choice import Kernel, choose_kernels_by, torch_alone
 
 BACKENDS = ("auto", "torch", "triton")
-WIDEST_HEAD = 128
+WIDEST_HEAD, WIDEST_TOKEN = 128, 256
 KERNEL_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 
@@ -74,13 +75,15 @@ def check_triton_runs() -> None:
 
 def kernel_on_cuda(operation: str, tensor: Tensor, head_dim: int) -> Kernel | None:
     """The kernel for tensors on a CUDA device, of a type that has one."""
-    if tensor.device.type != "cuda" or tensor.dtype not in KERNEL_DTYPES:
+    if tensor.device.type != "cuda" or tensor.dtype not in KERNEL_DTYPES or operation in ABSORBED:
         return None
     return kernel(operation, tensor, head_dim)
 
 
 def kernel(operation: str, tensor: Tensor, head_dim: int) -> Kernel | None:
     """The kernel of an operation, as a function with the torch code's arguments, or None if it has none."""
+    if operation in ABSORBED:
+        return ABSORBED[operation] if head_dim % 8 == 0 and 16 <= head_dim <= WIDEST_TOKEN else None
     if head_dim > WIDEST_HEAD:
         return None
     if operation == "window_attention":
@@ -121,5 +124,20 @@ def windowed(
     qkv_bias, rel_pos_h, rel_pos_w = (x.to(qkv.dtype) for x in (qkv_bias, rel_pos_h, rel_pos_w))
     return window_attention(qkv, qkv_bias, rel_pos_h, rel_pos_w, num_heads, window_size)
 
+
+def tokens_ask_image(rows: Tensor, image: Tensor, image_pe: Tensor, scale: float) -> Tensor:
+    from minisam_kernels.token_to_image import token_to_image
+
+    return token_to_image(rows, image, image_pe, scale)
+
+
+def image_asks_tokens(*tensors_and_numbers: Any) -> Tensor:
+    from minisam_kernels.image_to_token import image_to_token
+
+    return image_to_token(*tensors_and_numbers)
+
+
+# The mask decoder's, which "auto" leaves out as long as no GPU has measured them.
+ABSORBED: dict[str, Kernel] = {"token_to_image": tokens_ask_image, "image_to_token": image_asks_tokens}
 
 use_backend("auto")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
 import sys
 
@@ -14,12 +15,15 @@ from minisam import backend
 from minisam.build import SamConfig, build_from_config
 from minisam.errors import MinisamError
 from minisam.model.attention import Attention
+from minisam.model.fused_two_way_transformer import fused_two_way_transformer, fusing_is_open
 from minisam.model.image_encoder import Block
 from minisam.model.kernel_choice import kernel_for, torch_alone
 from minisam.model.rel_pos_attention import RelPosAttention
+from minisam.model.two_way_transformer import TwoWayTransformer
 from minisam.model.window_attention import WindowAttention
 from minisam.train.presets import Phase, Recipe
 from minisam.train.trainer import TrainingRun
+from minisam_kernels.lab.error_rule import compare
 from minisam_kernels.launch import INTERPRETED
 
 pytestmark = [] if INTERPRETED else [pytest.mark.gpu]
@@ -84,10 +88,55 @@ def test_the_whole_network_gives_the_same(used):
     for name in ("torch", "triton"):
         with torch.no_grad(), minisam.use_backend(name):
             results[name] = sam(request, multimask_output=True)
-    assert {"rel_pos_attention", "window_attention", "cross_attention"} == set(used)
+    decoders = {"cross_attention", "token_to_image", "image_to_token"}
+    assert {"rel_pos_attention", "window_attention"} | decoders == set(used)
     for expected, got in zip(results["torch"], results["triton"], strict=True):
         for key in ("iou_predictions", "low_res_logits"):
             torch.testing.assert_close(got[key], expected[key], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("prompts", "tokens", "heads"), [(1, 7, 2), (3, 5, 3)])
+def test_the_transformer_on_absorbed_kernels_gives_what_the_plain_one_gives(prompts, tokens, heads, used):
+    torch.manual_seed(0)
+    width = 32 * heads
+    plain = TwoWayTransformer(2, width, heads, mlp_dim=10).to(DEVICE).eval()
+    for parameter in plain.parameters():
+        parameter.data.add_(0.2 * torch.randn(parameter.shape).to(DEVICE))
+    shapes = (prompts, width, 3, 5), (1, width, 3, 5), (prompts, tokens, width)
+    inputs = [torch.tensor(normal(3, *shape), dtype=torch.float32, device=DEVICE) for shape in shapes]
+    with torch.no_grad():
+        torchs = plain(*inputs)
+        expected = copy.deepcopy(plain).double()(*(x.double() for x in inputs))
+        with minisam.use_backend("triton"):
+            assert fusing_is_open(plain, inputs[2], inputs[1])
+            used.clear()
+            got = fused_two_way_transformer(plain, *inputs)
+    assert used.count("token_to_image") == 3 and used.count("image_to_token") == 2
+    for out, wanted, same_precision in zip(got, expected, torchs, strict=True):
+        verdict = compare("output", out, wanted.cpu().numpy(), same_precision)
+        assert verdict.ok, verdict.explain()
+
+
+def test_where_absorbed_kernels_are_not_chosen():
+    plain = TwoWayTransformer(1, 32, 2, mlp_dim=10).eval()
+    few, many, pe = torch.zeros(1, 7, 32), torch.zeros(1, 17, 32), torch.zeros(1, 32, 3, 5)
+    with torch.no_grad():
+        assert not fusing_is_open(plain, few, pe)  # "auto" on a CPU
+        with minisam.use_backend("triton"):
+            assert fusing_is_open(plain, few, pe) and not fusing_is_open(plain, many, pe)
+            assert not fusing_is_open(plain.train(), few, pe)
+            assert not fusing_is_open(torch.nn.Identity(), few, pe)
+            hook = plain.eval().layers[0].norm1.register_forward_hook(lambda *_: None)
+            assert not fusing_is_open(plain, few, pe)
+            hook.remove()
+            with torch.enable_grad():
+                assert not fusing_is_open(plain, few, pe)
+    on_cuda = type("Tensor", (), {"device": torch.device("cuda"), "dtype": torch.float16})()
+    with minisam.use_backend("auto"):
+        assert kernel_for("token_to_image", on_cuda, 256) is None
+    with minisam.use_backend("triton"):
+        assert kernel_for("image_to_token", on_cuda, 256) is not None
+        assert kernel_for("image_to_token", on_cuda, 264) is kernel_for("token_to_image", on_cuda, 20) is None
 
 
 def test_a_training_step_gives_the_same_gradients(tmp_path, used):

@@ -25,6 +25,7 @@ from minisam.model.absorbed_two_way_transformer import (
     is_as_built,
     prompts_per_block,
 )
+from minisam.model.fused_two_way_transformer import fused_two_way_transformer, fusing_is_open
 from minisam.model.hypernetwork_head import HypernetworkHead, hypernetwork_masks
 from minisam.model.layer_norm_2d import LayerNorm2d
 from minisam.model.token_upscaling import TokenUpscaling
@@ -128,7 +129,11 @@ class MaskDecoder(nn.Module):
         if image_index is not None:
             image_embeddings = image_embeddings[image_index]
         src = image_embeddings + dense
-        tokens, src_tokens = self.transformer(src, image_pe, tokens)
+        if fusing_is_open(self.transformer, tokens, image_pe):
+            transformer = cast(TwoWayTransformer, self.transformer)
+            tokens, src_tokens = fused_two_way_transformer(transformer, src, image_pe, tokens)
+        else:
+            tokens, src_tokens = self.transformer(src, image_pe, tokens)
         upscaled = self.output_upscaling(src_tokens.transpose(1, 2).unflatten(2, src.shape[-2:]))
         return hypernetwork_masks(self.mask_weights(tokens, chosen), upscaled), self.ious(tokens, chosen)
 
