@@ -196,8 +196,8 @@ assert abs(fused - defined(q.numpy(), k.numpy(), v.numpy(), 0.25)).max() < 1e-5
 print("the fused version and the definition agree")
 
 # %% [markdown]
-# > **What the paper says, what the code does.** In the paper each of the decoder's self-attentions has a residual
-# > connection around it. In the released code the first one has none: its output *replaces* the tokens. Weights that
+# > **What the paper says, what the code does.** In the paper each self-attention of the decoder (lesson 8) has a
+# > residual connection around it. In the released code the first one has none: its output *replaces* the tokens. Weights that
 # > were trained so only work so, and minisam does the same. The paper also has dropout of 0.1 in these attentions;
 # > the released code has none.
 #

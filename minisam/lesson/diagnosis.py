@@ -36,7 +36,7 @@ def diagnose(
         or wrong_type(answer, wanted)
         or catalogued(exercise, function, answer, case, until_now, mistakes, solution)
         or symptom(answer, wanted, case)
-        or f"Nothing that is seen often. {exercise.hints[0]}"
+        or f"Not one of the usual mistakes. {exercise.hints[0]}"
     )
 
 
