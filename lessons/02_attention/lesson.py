@@ -198,8 +198,8 @@ print("the fused version and the definition agree")
 # %% [markdown]
 # > **What the paper says, what the code does.** In the paper each self-attention of the decoder (lesson 8) has a
 # > residual connection around it. In the released code the first one has none: its output *replaces* the tokens.
-# > Weights that were trained so only work so, and minisam does the same. The paper also has dropout of 0.1 in these attentions;
-# > the released code has none.
+# > Weights that were trained so only work so, and minisam does the same. The paper also has dropout of 0.1 in these
+# > attentions; the released code has none.
 #
 # ## Find the bug
 #
