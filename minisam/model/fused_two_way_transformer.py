@@ -79,14 +79,15 @@ def fusing_is_open(transformer: nn.Module, tokens: Tensor, image_pe: Tensor) -> 
     if type(transformer) is not TwoWayTransformer or transformer.training or not is_as_built(transformer):
         return False
     attention = transformer.final_attn_token_to_image
+    has_kernels = all(
+        kernel_for(operation, tokens, tokens.shape[2]) is not None
+        for operation in ("token_to_image", "image_to_token")
+    )
     return (
-        not torch.is_grad_enabled()
+        has_kernels
+        and not torch.is_grad_enabled()
         and not torch.is_autocast_enabled(tokens.device.type)
         and image_pe.shape[0] == 1
         and tokens.shape[1] * attention.num_heads <= 2 * attention.internal_dim
         and tokens.shape[1] <= MOST_TOKENS
-        and all(
-            kernel_for(operation, tokens, tokens.shape[2]) is not None
-            for operation in ("token_to_image", "image_to_token")
-        )
     )

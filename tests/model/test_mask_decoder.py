@@ -161,3 +161,16 @@ def test_the_rule_chooses(monkeypatch):
     assert not taken
     decoder(**large, multimask_output=True)
     assert taken
+
+
+def test_shapes_can_be_asked_for_without_memory():
+    """On torch's meta device, which has no autocast and no kernels."""
+    from minisam.build import CONFIGS, build_from_config
+
+    with torch.device("meta"):
+        sam = build_from_config(CONFIGS["vit_b"])
+        sparse, dense = torch.empty(5, 2, 256), torch.empty(5, 256, 64, 64)
+        embedding, positions = torch.empty(1, 256, 64, 64), torch.empty(1, 256, 64, 64)
+    with torch.inference_mode():
+        masks, iou = sam.mask_decoder(embedding, positions, sparse, dense, multimask_output=True)
+    assert masks.shape == (5, 3, 256, 256) and iou.shape == (5, 3)
