@@ -24,6 +24,7 @@ ALPHAS = (0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9)
 EXPECTED = {0.25: 2, 0.5: 1, 0.75: 0}
 LEVELS = ("whole", "part", "subpart")
 SIZE = 64
+MOST_TREES = 100
 
 
 def run(sam: Sam, settings: Settings) -> Outcome:
@@ -64,7 +65,7 @@ def run(sam: Sam, settings: Settings) -> Outcome:
 
 
 def nested_masks(settings: Settings) -> Tensor:
-    """[N, 3, S, S] bool: whole, part and subpart around one pixel, each a third larger than the next at least."""
+    """[N, 3, S, S] bool: whole, part and subpart around a pixel, each a third larger than the next at least."""
     found = []
     for seed in settings.seeds:
         for scenes in evaluation_scenes("train", settings.images, SIZE, seed, object_scale=1.5):
@@ -78,7 +79,7 @@ def nested_masks(settings: Settings) -> Tensor:
                     whole, part, sub = masks.sum(dim=(1, 2)).tolist()
                     if sub >= 8 and part >= 1.33 * sub and whole >= 1.33 * part:
                         found.append(masks)
-    return torch.stack(found)
+    return torch.stack(found[:MOST_TREES])
 
 
 def levels_chosen(trees: Tensor, alpha: float, dice_weight: float, steps: int = 150) -> Tensor:
@@ -88,7 +89,7 @@ def levels_chosen(trees: Tensor, alpha: float, dice_weight: float, steps: int = 
     optimizer = torch.optim.Adam([logits], lr=0.3)
     for _ in range(steps):
         guess = logits.expand_as(targets)
-        focal = FOCAL_WEIGHT * focal_loss(guess, targets, alpha) * SIZE**2
+        focal = FOCAL_WEIGHT * focal_loss(guess, targets, alpha)
         loss = focal + dice_weight * dice_loss(guess, targets)
         optimizer.zero_grad()
         loss.sum().backward()
