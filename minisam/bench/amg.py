@@ -8,7 +8,6 @@ stability leaves about as many masks as SAM finds.
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from minisam.bench.compare_records import RecordComparison, compare_records
 from minisam.bench.measure import (
+    comparison_lines,
     in_own_process,
     peak_memory,
     processor_name,
@@ -81,14 +81,10 @@ class AmgReport:
         lines = [
             f"{setting.model}, a photo of {setting.image_size} pixels a side, {setting.points_per_side} x "
             f"{setting.points_per_side} clicks, {setting.threads} threads, {self.processor}",
-            f"{'':18}{'time, median':>14}{'fastest':>10}{'peak memory':>14}",
+            *comparison_lines(self.seconds, self.peak_bytes, self.time_ratio, self.memory_ratio),
         ]
-        for name, seconds in self.seconds.items():
-            memory = f"{self.peak_bytes[name] / 1e9:.2f} GB"
-            lines.append(f"{name:18}{statistics.median(seconds):12.2f} s{min(seconds):8.2f} s{memory:>14}")
         if self.comparison is None:
             return "\n".join([*lines, f"{self.records} masks"])
-        lines.append(f"{'ratio':18}{self.time_ratio:14.3f}{'':10}{self.memory_ratio:14.3f}")
         return "\n".join([*lines, self.comparison.sentence()])
 
 

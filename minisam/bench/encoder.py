@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from minisam.bench.measure import (
+    comparison_lines,
     in_own_process,
     peak_memory,
     processor_name,
@@ -52,13 +52,9 @@ class EncoderReport:
         """A few lines for people."""
         lines = [
             f"{self.model}, {self.image_size} pixels a side, {self.threads} threads, {self.processor}",
-            f"{'':18}{'time, median':>14}{'fastest':>10}{'peak memory':>14}",
+            *comparison_lines(self.seconds, self.peak_bytes, self.time_ratio, self.memory_ratio),
         ]
-        for name, seconds in self.seconds.items():
-            memory = f"{self.peak_bytes[name] / 1e9:.2f} GB"
-            lines.append(f"{name:18}{statistics.median(seconds):12.2f} s{min(seconds):8.2f} s{memory:>14}")
         if self.time_ratio is not None:
-            lines.append(f"{'ratio':18}{self.time_ratio:14.3f}{'':10}{self.memory_ratio:14.3f}")
             lines.append(f"largest difference {self.relative_error:.1e} of the largest value")
         return "\n".join(lines)
 

@@ -82,3 +82,19 @@ def versions(*packages: str) -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def comparison_lines(
+    seconds: dict[str, list[float]],
+    peak_bytes: dict[str, int],
+    time_ratio: float | None,
+    memory_ratio: float | None,
+) -> list[str]:
+    """For people: a heading, a line for each contestant, and the ratios of ours to theirs where both ran."""
+    lines = [f"{'':18}{'time, median':>14}{'fastest':>10}{'peak memory':>14}"]
+    for name, rounds in seconds.items():
+        memory = f"{peak_bytes[name] / 1e9:.2f} GB"
+        lines.append(f"{name:18}{statistics.median(rounds):12.2f} s{min(rounds):8.2f} s{memory:>14}")
+    if time_ratio is not None:
+        lines.append(f"{'ratio':18}{time_ratio:14.3f}{'':10}{memory_ratio:14.3f}")
+    return lines

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import json
 import pkgutil
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,12 +60,9 @@ class Experiment:
 
 def experiments() -> dict[str, Experiment]:
     """All experiments by their id, in the order of their files."""
-    names = sorted(m.name for m in pkgutil.iter_modules(minisam.experiments.__path__) if m.name[:2] != "__")
-    modules = [
-        importlib.import_module(f"minisam.experiments.{name}")
-        for name in names
-        if name[0] == "e" and name[1].isdigit()
-    ]
+    names = sorted(module.name for module in pkgutil.iter_modules(minisam.experiments.__path__))
+    numbered = [name for name in names if re.match(r"e\d", name)]
+    modules = [importlib.import_module(f"minisam.experiments.{name}") for name in numbered]
     return {module.EXPERIMENT.id: module.EXPERIMENT for module in modules}
 
 

@@ -26,9 +26,9 @@ from minisam.pretrain.recipes import PretrainingRecipe
 from minisam.pretrain.reconstruction_loss import reconstruction_loss
 from minisam.train.metrics import mean_of, read_rows, write_rows
 from minisam.train.optimizer import has_weight_decay
-from minisam.train.scenes import SceneSource
+from minisam.train.scenes import SceneSource, hash_seed
 from minisam.train.state import read_state, write_state
-from minisam.train.trainer import AUTOCAST, attention_backend, hash_seed
+from minisam.train.trainer import AUTOCAST, attention_backend
 
 COLUMNS = ("step", "seconds", "images", "lr", "loss")
 

@@ -88,6 +88,9 @@ class TrainingRun:
         head = {"params": list(self.affinity.parameters()), "base_lr": self.recipe.lr, "weight_decay": 0.0}
         self.optimizers[0].add_param_group(head)
         self.scaler = torch.amp.GradScaler(torch.device(self.device).type, enabled=self.precision == "fp16")  # pyright: ignore
+        starts = {"start_from": self.start_from, "start_from_mae": self.start_from_mae}
+        # Read once: whoever replaces such a file while the run goes on does not make it another run.
+        self.started_from = {name: sha256(path) for name, path in starts.items() if path is not None}
         self.source = self.open_source()
         self.step = 0
         self.seconds = 0.0
@@ -234,10 +237,10 @@ class TrainingRun:
             "preset": self.preset,
             "seed": self.seed,
             "precision": self.precision,
-            "start_from": self.start_from and sha256(self.start_from),
+            "start_from": None,
             "recipe": asdict(self.recipe),
             "network": asdict(CONFIGS[self.preset]),
-            **({"start_from_mae": sha256(self.start_from_mae)} if self.start_from_mae else {}),
+            **self.started_from,
             **self.source.about(),
         }
 
