@@ -23,6 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--out", type=Path, default=Path("experiments"), help="folder for ID.json and ID.png"
     )
+    parser.add_argument(
+        "--work",
+        type=Path,
+        default=Path("runs/experiments"),
+        help="where experiments that train keep their runs, to go on with (default: runs/experiments)",
+    )
     parser.add_argument("--page", action="store_true", help="make README.md of the results in the folder")
 
 
@@ -46,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         chosen = list(experiments().values()) if args.id == "all" else [find(args.id)]
         sam = load_checkpoint(args.checkpoint) if args.checkpoint else build_sam(args.model)
         network = args.checkpoint.name if args.checkpoint else args.model
-        settings = Settings.short() if args.quick else Settings()
+        settings = Settings.short(args.work / "quick") if args.quick else Settings(work=args.work)
         for experiment in chosen:
             print(f"{experiment.id}: {experiment.question}", file=sys.stderr)
             outcome = experiment.run(sam, settings)

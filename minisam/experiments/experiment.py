@@ -30,10 +30,12 @@ class Settings:
     images: int = 24
     seeds: tuple[int, ...] = (0, 1, 2)
     quick: bool = False
+    work: Path = Path("runs/experiments")
+    """Where an experiment that trains keeps its runs, to go on with them when it is started again."""
 
     @staticmethod
-    def short() -> Settings:
-        return Settings(images=2, seeds=(0,), quick=True)
+    def short(work: Path) -> Settings:
+        return Settings(images=2, seeds=(0,), quick=True, work=work)
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ class Experiment:
     question: str
     criterion: str
     run: Callable[[Sam, Settings], Outcome]
+    trains: str = ""
+    """What the experiment trains, for the page; empty where it measures the network that it is given."""
 
 
 def experiments() -> dict[str, Experiment]:
@@ -84,7 +88,7 @@ def write_outcome(
     """Write ID.json and ID.png."""
     about = {
         "experiment": experiment.id,
-        "network": network,
+        "network": experiment.trains or network,
         "images": settings.images,
         "seeds": list(settings.seeds),
         "quick": settings.quick,

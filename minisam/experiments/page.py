@@ -27,6 +27,7 @@ def page(folder: Path) -> str:
             continue
         result = json.loads(file.read_text(encoding="utf-8"))
         came_out = "as expected" if result["passed"] else "**not as expected**"
+        what = "Trained for it" if experiment.trains else "Network"
         seeds = ", ".join(map(str, result["seeds"]))
         sections.append(
             f"## {id} · {experiment.title}\n\n"
@@ -34,7 +35,7 @@ def page(folder: Path) -> str:
             f"![{experiment.title}]({id}.png)\n\n"
             f"{result['finding']}\n\n"
             f"Criterion: {experiment.criterion}. Came out {came_out}. "
-            f"Network {result['network']}, {result['images']} images for each of the seeds {seeds}.\n"
+            f"{what}: {result['network']}; {result['images']} images for each of the seeds {seeds}.\n"
         )
     text = INTRODUCTION + "\n" + "\n".join(sections)
     return text + (f"\nNot run yet: {', '.join(missing)}.\n" if missing else "")

@@ -18,8 +18,9 @@ from minisam.experiments.page import page
 @pytest.mark.parametrize("id", sorted(experiments()))
 def test_an_experiment_runs_and_its_page_shows_it(id, tmp_path):
     experiment = experiments()[id]
-    outcome = experiment.run(build_sam("nano"), Settings.short())
-    write_outcome(tmp_path, experiment, outcome, "nano", Settings.short())
+    settings = Settings.short(tmp_path / "work")
+    outcome = experiment.run(build_sam("nano"), settings)
+    write_outcome(tmp_path, experiment, outcome, "nano", settings)
     result = json.loads((tmp_path / f"{id}.json").read_text())
     assert result["finding"] == outcome.finding and any(letter.isdigit() for letter in outcome.finding)
     assert (tmp_path / f"{id}.png").stat().st_size > 5000
