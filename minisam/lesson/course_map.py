@@ -18,8 +18,8 @@ from matplotlib.patches import Rectangle
 from minisam.files import write_atomically
 from minisam.lesson.find import FOLDER, lessons
 
-PARTS = {1: "I  The network", 2: "II  Training", 3: "III  Kernels"}
-COLORS = {1: "#1e90ff", 2: "#2e8b57", 3: "#d2691e"}
+PARTS = {1: "I  The network", 2: "II  Training", 3: "III  Kernels", 4: "IV  Around the network"}
+COLORS = {1: "#1e90ff", 2: "#2e8b57", 3: "#d2691e", 4: "#8e44ad"}
 STEP, WIDTH, HEIGHT = 3.1, 2.75, 0.66
 START, END = "<!-- lessons -->\n", "<!-- /lessons -->"
 
