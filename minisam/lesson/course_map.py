@@ -13,14 +13,18 @@ from typing import BinaryIO
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.patches import FancyArrowPatch, Rectangle
+from matplotlib.path import Path as Polyline
 
 from minisam.files import write_atomically
 from minisam.lesson.find import FOLDER, lessons
 
-PARTS = {1: "I  The network", 2: "II  Training", 3: "III  Kernels", 4: "IV  Around the network"}
+PARTS = {1: "I  The network", 2: "II  Training", 4: "IV  Around the network", 3: "III  Kernels"}
+"""In the order of their rows: what builds on what stays near it."""
 COLORS = {1: "#1e90ff", 2: "#2e8b57", 3: "#d2691e", 4: "#8e44ad"}
-STEP, WIDTH, HEIGHT = 3.1, 2.75, 0.66
+STEP, WIDTH, HEIGHT = 3.4, 2.85, 0.62
+LANES = 6
+"""Lines side by side in the gaps between boxes."""
 START, END = "<!-- lessons -->\n", "<!-- /lessons -->"
 
 
@@ -89,6 +93,7 @@ def columns(found: list[Stop]) -> dict[int, int]:
 def save_map(file: BinaryIO, found: list[Stop]) -> None:
     """A box for each lesson, filled if it is written, and an arrow from what it builds on."""
     depth, places, lowest, rows = columns(found), {}, 0.0, {}
+    part_of = {stop.number: stop.part for stop in found}
     for part in PARTS:
         taken: dict[int, int] = {}
         for stop in (stop for stop in found if stop.part == part):
@@ -97,21 +102,35 @@ def save_map(file: BinaryIO, found: list[Stop]) -> None:
             taken[column] = taken.get(column, 0) + 1
         rows[part] = lowest
         lowest -= max(taken.values(), default=1) + 0.6
-    figure = Figure(figsize=(15.5, 0.72 * -lowest + 0.5))
+    figure = Figure(figsize=(17, 0.72 * -lowest + 0.5))
     axes = figure.add_axes((0.01, 0.01, 0.98, 0.98))
     for stop in found:
         x, y = places[stop.number]
         draw_stop(axes, stop, x, y)
         for number in stop.builds_on:
-            start = (places[number][0] + WIDTH / 2, places[number][1])
-            arrow = {"arrowstyle": "-|>", "color": "#999999", "shrinkA": 0, "shrinkB": 0, "lw": 1.0}
-            axes.annotate("", (x - WIDTH / 2, y), start, arrowprops=arrow, zorder=1)
+            draw_way(axes, places[number], (x, y), number % LANES, COLORS[part_of[number]])
     for part, y in rows.items():
         axes.text(-WIDTH / 2, y + 0.5, PARTS[part], fontsize=12, weight="bold", color=COLORS[part])
-    axes.set_xlim(-1.4, STEP * max(depth.values()) + 1.4)
+    axes.set_xlim(-WIDTH / 2 - 0.1, STEP * max(depth.values()) + WIDTH / 2 + 0.1)
     axes.set_ylim(lowest + 0.9, 0.8)
     axes.set_axis_off()
     figure.savefig(file, format="png", dpi=100, metadata={"Software": None})
+
+
+def draw_way(axes: Axes, start: tuple[float, float], end: tuple[float, float], lane: int, color: str) -> None:
+    """An arrow from box to box that keeps to the gaps between boxes; `lane` is its place in a gap."""
+    (left, high), (right, low) = (start[0] + WIDTH / 2, start[1]), (end[0] - WIDTH / 2, end[1])
+    gap, room = STEP - WIDTH, 1 - HEIGHT
+    aside = (lane + 1) / (LANES + 2)
+    first, last = left + aside * gap, right - gap + aside * gap
+    across = low + HEIGHT / 2 + aside * room
+    corners = [(left, high), (first, high), (first, across), (last, across), (last, low), (right, low)]
+    if abs(first - last) < 1e-9:
+        corners = [(left, high), (first, high), (first, low), (right, low)]
+    arrow = FancyArrowPatch(
+        path=Polyline(corners), arrowstyle="-|>", mutation_scale=10, color=color, alpha=0.65, lw=1.1, zorder=1
+    )
+    axes.add_patch(arrow)
 
 
 def draw_stop(axes: Axes, stop: Stop, x: float, y: float) -> None:
@@ -128,4 +147,4 @@ def draw_stop(axes: Axes, stop: Stop, x: float, y: float) -> None:
     axes.add_patch(box)
     label = f"{stop.number}  {stop.title}" + ("" if written else "\n(planned)")
     color, weight = ("white", "bold") if written else ("#777777", "normal")
-    axes.text(x, y, label, ha="center", va="center", fontsize=8, zorder=3, color=color, weight=weight)
+    axes.text(x, y, label, ha="center", va="center", fontsize=7.4, zorder=3, color=color, weight=weight)
