@@ -1,18 +1,11 @@
 """The two-way transformer for few tokens and many prompts: same function, same parameters, half the operations.
 
-T·N = 56 heads' tokens face S = 4096 image tokens, so it is cheaper to carry the projections of the image tokens y
-over to the prompt tokens x than to apply them (e is the position of y; the softmax weights p have the sum 1):
+The few prompt tokens take over the projections of the many image tokens (absorbed_projections.py).  Up to the last
+step of the first block the image is the same for every prompt, and its projections are made once.  From there on each
+prompt has an image of its own; a few prompts at a time are carried to the end, so that no more images exist than a
+cache can hold.
 
-    tokens ask the image    q · (W_k (y + e) + b_k) = (W_kᵀ q) · (y + e) + what is the same for every y
-                            Σ p (W_v y + b_v)       = W_v (Σ p y) + b_v
-    the image asks tokens   (W_q (y + e) + b_q) · k = (W_qᵀ k) · (y + e) + b_q · k
-                            Σ_n W_o (Σ p v) + b_o   = Σ_n Σ p (W_o v + b_o / N)
-
-Each line is about one head; W_o of a head is its columns of the whole.  Up to the last step of the first block the
-image is the same for every prompt, and its projections are made once.  From there on each prompt has an image of its
-own; a few prompts at a time are carried to the end, so that no more images exist than a cache can hold.
-
-B prompts of a block   T prompt tokens   N heads   D inner head dim   S image tokens   E embedding_dim
+B prompts of a block   T prompt tokens   N heads   S image tokens   E embedding_dim
 """
 
 from __future__ import annotations
@@ -24,6 +17,13 @@ import torch
 from torch import Tensor, nn
 from torch.jit._trace import is_tracing
 
+from minisam.model.absorbed_projections import (
+    answered_tokens,
+    answering_tokens,
+    asked_tokens,
+    asking_tokens,
+    scale,
+)
 from minisam.model.attention import Attention
 from minisam.model.kernel_choice import kernel_for
 from minisam.model.matrix_product import product
@@ -119,26 +119,20 @@ class FirstBlock:
 
 def ask_images(attention: Attention, queries: Tensor, images: list[Tensor], located: list[Tensor]) -> Tensor:
     """Attention of tokens [B, T, E] to B images [S, E], whose keys have their positions added: [B, T, E]."""
-    q_bntd = attention.separate_heads(attention.q_proj(queries)) * scale(attention)
-    rows = absorb(q_bntd, of_heads(attention.k_proj, attention.num_heads))
+    rows_bnte = asking_tokens(attention, queries)
     seen = [
-        product(product(row, keys.T).softmax(dim=-1), image)
-        for row, keys, image in zip(rows, located, images, strict=True)
+        product(product(rows, keys.T).softmax(dim=-1), image)
+        for rows, keys, image in zip(rows_bnte.flatten(1, 2), located, images, strict=True)
     ]
-    seen_bnte = torch.stack(seen).unflatten(1, q_bntd.shape[1:3])
-    v_btnd = torch.einsum("bnte,nde->btnd", seen_bnte, of_heads(attention.v_proj, attention.num_heads))
-    return attention.out_proj(v_btnd.flatten(2) + attention.v_proj.bias)
+    return answered_tokens(attention, torch.stack(seen).unflatten(1, rows_bnte.shape[1:3]))
 
 
 def asked_by_images(attention: Attention, keys: Tensor, located: list[Tensor]) -> list[Tensor]:
     """How much the tokens of B images [S, E] attend to prompt tokens [B, T, E]: B weights [N·T, S]."""
-    k_bntd = attention.separate_heads(attention.k_proj(keys)) * scale(attention)
-    rows = absorb(k_bntd, of_heads(attention.q_proj, attention.num_heads))
-    bias_nd = attention.q_proj.bias.unflatten(0, (attention.num_heads, -1))
-    offsets_bnt = torch.einsum("bntd,nd->bnt", k_bntd, bias_nd)
+    rows_bnte, offsets_bnt = asked_tokens(attention, keys)
     weights = []
-    for row, offset_nt, asking in zip(rows, offsets_bnt, located, strict=True):
-        scores_nts = product(row, asking.T).unflatten(0, offset_nt.shape) + offset_nt[..., None]
+    for rows, offset_nt, asking in zip(rows_bnte.flatten(1, 2), offsets_bnt, located, strict=True):
+        scores_nts = product(rows, asking.T).unflatten(0, offset_nt.shape) + offset_nt[..., None]
         weights.append(scores_nts.softmax(dim=1).flatten(0, 1))
     return weights
 
@@ -147,29 +141,11 @@ def update_images(
     layer: TwoWayAttentionBlock, images: list[Tensor], weights: list[Tensor], values: Tensor
 ) -> list[Tensor]:
     """The last step of a block: each of B images [S, E] takes up what it attends to among tokens [B, T, E]."""
-    attention = layer.cross_attn_image_to_token
-    v_bntd = attention.separate_heads(attention.v_proj(values))
-    heads_nde = attention.out_proj.weight.T.unflatten(0, (attention.num_heads, -1))
-    told = absorb(v_bntd, heads_nde) + attention.out_proj.bias / attention.num_heads
+    told = answering_tokens(layer.cross_attn_image_to_token, values).flatten(1, 2)
     return [
         layer.norm4(product(weight.T, rows).add_(image))
         for weight, rows, image in zip(weights, told, images, strict=True)
     ]
-
-
-def absorb(x_bntd: Tensor, heads_nde: Tensor) -> Tensor:
-    """Every head's tokens times the head's matrix: [B, N·T, E]."""
-    return torch.einsum("bntd,nde->bnte", x_bntd, heads_nde).flatten(1, 2)
-
-
-def of_heads(projection: nn.Linear, num_heads: int) -> Tensor:
-    """The weight of a projection E -> N·D, head by head: [N, D, E]."""
-    return projection.weight.unflatten(0, (num_heads, -1))
-
-
-def scale(attention: Attention) -> float:
-    """1 / √D."""
-    return (attention.internal_dim // attention.num_heads) ** -0.5
 
 
 def prompts_per_block(image_embedding: Tensor) -> int:

@@ -126,10 +126,13 @@ class MaskDecoder(nn.Module):
                 )
             return self.predict_by_prompt(chosen, image_embeddings, image_pe, tokens, dense, image_index)
 
-        if image_index is not None:
+        fused = fusing_is_open(self.transformer, tokens, image_pe)
+        if fused and images == 1 and is_one_for_all(dense):
+            dense = dense[:1]
+        elif image_index is not None:
             image_embeddings = image_embeddings[image_index]
         src = image_embeddings + dense
-        if fusing_is_open(self.transformer, tokens, image_pe):
+        if fused:
             transformer = cast(TwoWayTransformer, self.transformer)
             tokens, src_tokens = fused_two_way_transformer(transformer, src, image_pe, tokens)
         else:
@@ -173,13 +176,17 @@ class MaskDecoder(nn.Module):
         return self.iou_prediction_head(tokens[:, 0])[:, chosen]
 
 
+def is_one_for_all(dense: Tensor) -> bool:
+    """Whether dense embeddings [P, E, h, w] are one, expanded: what the prompt encoder gives without mask prompts."""
+    return dense.stride(0) == 0 or len(dense) == 1
+
+
 def prompts_by_image(
     image_embeddings: Tensor, dense: Tensor, image_index: Tensor
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Sets of prompts, by number, with what they see: [1, E, h, w] where it is the same for all, else one each."""
     differentiated = torch.is_grad_enabled() and dense.requires_grad  # every row has a gradient of its own
-    expanded = dense.stride(0) == 0 or len(dense) == 1  # what the prompt encoder gives without mask prompts
-    if expanded and not differentiated:
+    if is_one_for_all(dense) and not differentiated:
         for image in image_index.unique():
             yield (image_index == image).nonzero()[:, 0], image_embeddings[image][None] + dense[:1]
     else:
