@@ -1,0 +1,143 @@
+"""Training CLIP on PartWorld: draw scenes, cut out things, pair each with what one says of it, step."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn, optim
+
+from minisam.data.partworld import SceneBatch, render_scenes
+from minisam.evaluate.targets import FIRST_SEED
+from minisam.text.clip import Clip
+from minisam.text.contrastive_loss import contrastive_loss, same_caption
+from minisam.text.crops import masked_crops, random_crops
+from minisam.text.files import write_clip
+from minisam.text.pairs import SCENE_SIZE, Pairs, draw_pairs
+from minisam.text.run import ResumableRun, warm_then_cosine
+from minisam.train.scenes import hash_seed
+from minisam.train.trainer import AUTOCAST, attention_backend
+
+VALIDATION_SEED = FIRST_SEED + 900_000
+"""Scenes that are in no training and in no experiment."""
+WITHOUT_MASK = 0.2
+"""The share of crops whose output token may look everywhere, as when somebody gives a crop and no mask."""
+
+
+@dataclass(frozen=True)
+class ClipRecipe:
+    """Everything about a run but its seed and precision; `scenes` · `per_scene` pairs make a batch."""
+
+    steps: int = 1800
+    scenes: int = 32
+    per_scene: int = 8
+    min_area: float = 1 / 200
+    object_scale: float = 1.5
+    lr: float = 1e-3
+    muon_lr: float = 2e-3
+    """Rate of Muon for the blocks' matrices; AdamW, as in the paper, has the rest."""
+    weight_decay: float = 0.1
+    betas: tuple[float, float] = (0.9, 0.98)
+    warmup: int = 100
+    clip_norm: float = 1.0
+
+
+class ClipRun(ResumableRun):
+    """Writes clip.safetensors."""
+
+    columns = ("loss", "found", "temperature", "lr")
+
+    def __init__(
+        self, folder: Path, recipe: ClipRecipe, seed: int = 0, precision: str = "fp32", save_every: int = 200
+    ) -> None:
+        super().__init__(folder, recipe.steps, save_every)
+        self.recipe, self.seed, self.precision = recipe, seed, precision
+        torch.manual_seed(seed)
+        self.clip = Clip()
+        self.modules = nn.ModuleDict({"clip": self.clip}).train()
+        self.optimizers = build_optimizers(self.clip, recipe)
+
+    def train_step(self) -> dict[str, float]:
+        seed = hash_seed(self.seed, self.step)
+        factor = warm_then_cosine(self.step, self.steps, self.recipe.warmup)
+        for optimizer, rate in zip(self.optimizers, (self.recipe.lr, self.recipe.muon_lr), strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * factor
+        scenes, pairs = self.draw(seed)
+        generator = torch.Generator().manual_seed(seed)
+        size = self.clip.config.crop_size
+        crops, inside = random_crops(scenes.images, pairs.image_index, pairs.masks, size, generator)
+        unmasked = torch.rand(len(crops), generator=generator) < WITHOUT_MASK
+        inside = inside | unmasked[:, None, None]
+        images, texts = self.embed(crops, inside, pairs.texts)
+        loss, found = contrastive_loss(images, texts, self.clip.logit_scale, same_caption(pairs.texts))
+        self.descend(loss, self.recipe.clip_norm)
+        return {
+            "loss": loss.item(),
+            "found": found.item(),
+            "temperature": 1 / self.clip.logit_scale.exp().item(),
+            "lr": self.recipe.lr * factor,
+        }
+
+    def draw(self, seed: int, whole_caption: float = 0.5) -> tuple[SceneBatch, Pairs]:
+        scenes = render_scenes(seed, self.recipe.scenes, SCENE_SIZE, object_scale=self.recipe.object_scale)
+        return scenes, draw_pairs(scenes, self.recipe.per_scene, seed, self.recipe.min_area, whole_caption)
+
+    def embed(self, crops: Tensor, inside: Tensor, texts: list[str]) -> tuple[Tensor, Tensor]:
+        dtype = AUTOCAST[self.precision]
+        with torch.autocast("cpu", dtype) if dtype else nullcontext(), attention_backend("cpu", dtype):
+            return self.clip.encode_crops(crops, inside), self.clip.encode_texts(texts)
+
+    def validate(self) -> dict[str, float]:
+        """On one new batch with whole captions and crops of mean size: see `agreement`."""
+        scenes, pairs = self.draw(VALIDATION_SEED, whole_caption=1.0)
+        zero = torch.zeros(len(pairs.masks), dtype=torch.bool)
+        size = self.clip.config.crop_size
+        crops, inside = masked_crops(scenes.images, pairs.image_index, pairs.masks, 1.5, zero, size)
+        images, texts = self.clip.encode_crops(crops, inside), self.clip.encode_texts(pairs.captions)
+        return agreement(images, texts, same_caption(pairs.captions))
+
+    def finish(self) -> None:
+        write_clip(self.folder / "clip.safetensors", self.clip)
+
+    def about(self) -> dict[str, object]:
+        return {
+            "seed": self.seed,
+            "precision": self.precision,
+            "recipe": asdict(self.recipe),
+            "network": asdict(self.clip.config),
+        }
+
+
+def build_optimizers(clip: Clip, recipe: ClipRecipe) -> list[optim.Optimizer]:
+    """AdamW and Muon; vectors and the tables of tokens and positions do not decay."""
+    matrices, decayed, others = [], [], []
+    for name, parameter in clip.named_parameters():
+        if "resblocks" in name and parameter.dim() == 2:
+            matrices.append(parameter)
+        elif name.endswith(("proj", "conv1.weight", "text_projection")):
+            decayed.append(parameter)
+        else:
+            others.append(parameter)
+    groups = [
+        {"params": decayed, "weight_decay": recipe.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    muon = optim.Muon(
+        matrices, lr=recipe.muon_lr, weight_decay=recipe.weight_decay, adjust_lr_fn="match_rms_adamw"
+    )
+    return [optim.AdamW(groups, lr=recipe.lr, betas=recipe.betas), muon]
+
+
+def agreement(images: Tensor, texts: Tensor, same: Tensor) -> dict[str, float]:
+    """How well crops and captions [B, E] find each other, and how far apart the two kinds lie (the modality gap)."""
+    one = torch.zeros(())
+    return {
+        "found": contrastive_loss(images, texts, one, same)[1].item(),
+        "pairs": float(len(images)),
+        "cosine_of_pairs": (images * texts).sum(dim=1).mean().item(),
+        "cosine_of_others": (images @ texts.T)[~same].mean().item(),
+        "gap": (images.mean(dim=0) - texts.mean(dim=0)).norm().item(),
+    }

@@ -1,0 +1,83 @@
+"""The files of this folder: safetensors, with the geometry and the words as JSON in the header."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from minisam.checkpoint.formats import read_tensors
+from minisam.errors import CheckpointError
+from minisam.files import write_atomically
+from minisam.model.sam import IMAGENET_MEAN, IMAGENET_STD
+from minisam.text.clip import Clip, ClipConfig
+from minisam.text.tokenizer import Tokenizer
+
+KEY = "minisam_text"
+
+
+def write_clip(path: str | os.PathLike[str], clip: Clip) -> None:
+    """Weights in float32, geometry and words."""
+    write_bundle(path, clip.state_dict(), {"clip": describe_clip(clip)})
+
+
+def read_clip(path: str | os.PathLike[str]) -> Clip:
+    """In evaluation mode.  Raises CheckpointError where the file is damaged or holds anything else."""
+    tensors, about = read_bundle(path)
+    return build_clip(tensors, about, path)
+
+
+def describe_clip(clip: Clip) -> dict[str, Any]:
+    return {"config": asdict(clip.config), "words": clip.tokenizer.words}
+
+
+def build_clip(tensors: Mapping[str, Tensor], about: Mapping[str, Any], path: str | os.PathLike[str]) -> Clip:
+    """The Clip that `describe_clip` described, with these weights."""
+    try:
+        config = ClipConfig(**about["clip"]["config"])
+        tokenizer = Tokenizer(about["clip"]["words"], config.context_length)
+        with torch.device("meta"):
+            clip = Clip(config, tokenizer)
+        clip.load_state_dict(tensors, strict=True, assign=True)
+    except (KeyError, TypeError, ValueError, RuntimeError, ZeroDivisionError) as error:
+        raise CheckpointError(f"{os.fspath(path)}: holds no CLIP that fits its own description") from error
+    clip.visual.pixel_mean = torch.tensor(IMAGENET_MEAN).view(3, 1, 1)
+    clip.visual.pixel_std = torch.tensor(IMAGENET_STD).view(3, 1, 1)
+    return clip.eval()
+
+
+def write_bundle(
+    path: str | os.PathLike[str], tensors: Mapping[str, Tensor], about: Mapping[str, Any]
+) -> None:
+    """Write tensors and a description of them, whole or not at all."""
+    content = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
+    data = safetensors.torch.save(content, metadata={KEY: json.dumps(about)})
+    write_atomically(path, lambda file: file.write(data))
+
+
+def read_bundle(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors of `write_bundle` in float32 and their description.
+
+    Raises CheckpointError where the file is damaged, was written by anything else, or has values that are not finite.
+    """
+    try:
+        tensors, header = read_tensors(path)
+    except CheckpointError as error:
+        raise CheckpointError(f"{os.fspath(path)}: {error}") from None
+    try:
+        about = json.loads(header[KEY])
+    except (KeyError, ValueError):
+        raise CheckpointError(
+            f"{os.fspath(path)}: is not a file that `minisam text` wrote; train one, or leave the option away"
+        ) from None
+    floats = {key: tensor.float() for key, tensor in tensors.items()}
+    for key, tensor in floats.items():
+        if not tensor.isfinite().all():
+            raise CheckpointError(f"{os.fspath(path)}: {key} has values that are not finite")
+    return floats, about
