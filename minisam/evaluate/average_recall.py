@@ -24,10 +24,20 @@ def average_recall(
     thresholds: NDArray[np.float64] = IOU_THRESHOLDS,
 ) -> float:
     """AR@`most` for targets in the range `size`; nan without targets."""
-    matches = [match_masks(image, size, most, thresholds) for image in images]
-    targets = sum(match.targets for match in matches)
-    found = sum(int((match.found & ~match.ignored).sum()) for match in matches)
+    counts = [targets_found(image, size, most, thresholds) for image in images]
+    found, targets = (sum(column) for column in zip(*counts, strict=True)) if counts else (0, 0)
     return found / (targets * len(thresholds)) if targets else float("nan")
+
+
+def targets_found(
+    image: Overlaps,
+    size: str = "all",
+    most: int = 1000,
+    thresholds: NDArray[np.float64] = IOU_THRESHOLDS,
+) -> tuple[int, int]:
+    """How many targets of one image are found, summed over the thresholds, and how many there are."""
+    match = match_masks(image, size, most, thresholds)
+    return int((match.found & ~match.ignored).sum()), match.targets
 
 
 def proposal_scores(predicted_iou: ArrayLike, stability_score: ArrayLike) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from minisam.evaluate.edge_map import edge_map
 from minisam.predict.nms import box_nms
@@ -29,24 +30,42 @@ def detect_edges(
 ) -> NDArray[np.float32]:
     """Edge strengths [H, W] in 0 … 1 of an image [H, W, 3] uint8 RGB; 0 where no mask was found."""
     predictor.set_image(image)
-    size, input_size = image.shape[:2], predictor.input_size
-    threshold = predictor.model.mask_threshold
+    masks = distinct_masks(predictor, points_per_side, box_nms_thresh, points_per_batch)
+    return edges_of_masks(predictor, masks)
+
+
+def distinct_masks(
+    predictor: SamPredictor,
+    points_per_side: int = 16,
+    box_nms_thresh: float = 0.7,
+    points_per_batch: int = 16,
+) -> Tensor:
+    """What suppression leaves of the masks of a grid of clicks on the image that is set: logits [M, h, w]."""
+    size, input_size = predictor.original_size, predictor.input_size
     clicks = build_point_grid(points_per_side) * (size[1], size[0])
     coords = torch.from_numpy(predictor.transform.apply_coords(clicks, size)).float().to(predictor.device)
     logits, boxes, scores = [], [], []
     for batch in coords[:, None].split(points_per_batch):
         labels = torch.ones(batch.shape[:2], dtype=torch.int, device=batch.device)
         low_res, predicted_iou = predictor.predict_low_res_torch(batch, labels)
-        masks = predictor.model.postprocess_masks(low_res, input_size, size).flatten(0, 1) > threshold
+        full_size = predictor.model.postprocess_masks(low_res, input_size, size).flatten(0, 1)
+        masks = full_size > predictor.model.mask_threshold
         there = masks.flatten(1).any(dim=1)
         boxes.append(tight_boxes(masks[there]).cpu())
         scores.append(predicted_iou.float().flatten()[there].cpu())
         logits.append(low_res.flatten(0, 1)[there])
     kept = box_nms(torch.cat(boxes).numpy(), torch.cat(scores).numpy(), box_nms_thresh)
-    survivors = torch.cat(logits)[torch.from_numpy(kept).to(predictor.device)]
+    return torch.cat(logits)[torch.from_numpy(kept).to(predictor.device)]
+
+
+@torch.inference_mode()
+def edges_of_masks(predictor: SamPredictor, low_res: Tensor) -> NDArray[np.float32]:
+    """The edge map [H, W] of masks [M, h, w], logits, on the image that is set; 0 without masks."""
+    size = predictor.original_size
     full_size = (
-        predictor.model.postprocess_masks(one[None, None], input_size, size)[0, 0] for one in survivors
+        predictor.model.postprocess_masks(one[None, None], predictor.input_size, size)[0, 0]
+        for one in low_res
     )
-    if not len(survivors):
+    if not len(low_res):
         return np.zeros(size, np.float32)
-    return edge_map(full_size, threshold).cpu().numpy()
+    return edge_map(full_size, predictor.model.mask_threshold).cpu().numpy()

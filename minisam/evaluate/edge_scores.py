@@ -84,9 +84,29 @@ def count_edges(
 
 def edge_scores(images: Sequence[EdgeCounts], thresholds: NDArray[np.float64] = THRESHOLDS) -> EdgeScores:
     """The scores of a data set from the counts of its images."""
-    together = add(images)
+    return scores_of_sums(add(images), add(own_best(images)), thresholds)
+
+
+def resampled_edge_scores(
+    images: Sequence[EdgeCounts],
+    weights: NDArray[np.floating],
+    thresholds: NDArray[np.float64] = THRESHOLDS,
+) -> list[EdgeScores]:
+    """The scores of each of R data sets in which image i occurs weights[r, i] times, weights [R, I]."""
+    everywhere, best = stack(images), stack(own_best(images))
+    return [
+        scores_of_sums(
+            EdgeCounts(**{name: row @ counts for name, counts in everywhere.items()}),
+            EdgeCounts(**{name: row @ counts for name, counts in best.items()}),
+            thresholds,
+        )
+        for row in weights
+    ]
+
+
+def scores_of_sums(together: EdgeCounts, own_best: EdgeCounts, thresholds: NDArray[np.float64]) -> EdgeScores:
+    """From the sums over images at every threshold, and those at each image's own best one."""
     precision, recall, f = together.scores()
-    own_best = add([image.at(int(image.scores()[2].argmax())) for image in images])
     rising = np.argsort(recall, kind="stable")
     curve = np.interp(RECALLS, recall[rising], precision[rising], right=0.0)
     sure = recall[precision >= 0.5]
@@ -99,7 +119,17 @@ def edge_scores(images: Sequence[EdgeCounts], thresholds: NDArray[np.float64] = 
     )
 
 
+def own_best(images: Sequence[EdgeCounts]) -> list[EdgeCounts]:
+    """Each image at the threshold that is best for it."""
+    return [image.at(int(image.scores()[2].argmax())) for image in images]
+
+
 def add(images: Sequence[EdgeCounts]) -> EdgeCounts:
     """Sums over images."""
+    return EdgeCounts(**{name: counts.sum(axis=0) for name, counts in stack(images).items()})
+
+
+def stack(images: Sequence[EdgeCounts]) -> dict[str, NDArray[np.int64]]:
+    """Each of the counts of several images, [I, T]."""
     names = ("right", "predicted", "found", "true")
-    return EdgeCounts(**{name: np.sum([getattr(image, name) for image in images], axis=0) for name in names})
+    return {name: np.stack([getattr(image, name) for image in images]) for name in names}

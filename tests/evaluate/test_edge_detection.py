@@ -9,7 +9,7 @@ import torch
 
 from minisam.build import build_sam
 from minisam.data.partworld import render_scenes
-from minisam.evaluate.edge_detection import detect_edges
+from minisam.evaluate.edge_detection import detect_edges, distinct_masks, edges_of_masks
 from minisam.evaluate.edge_map import edge_map, true_edges
 from minisam.evaluate.edge_scores import count_edges, edge_scores
 from minisam.predict import SamPredictor
@@ -25,7 +25,7 @@ class Quadrants:
         self.clicks: list[list[float]] = []
 
     def set_image(self, image):
-        self.input_size = self.size = image.shape[:2]
+        self.input_size = self.original_size = self.size = image.shape[:2]
 
     def masks(self, x, y):
         height, width = self.size
@@ -48,6 +48,9 @@ def test_the_edges_are_those_of_the_masks_that_stay():
     assert predictor.clicks[0] == [4, 3] and predictor.clicks[-1] == [28, 21]
     quarters = [predictor.masks(x, y)[place] for place in (0, 1) for x in (1, 31) for y in (1, 23)]
     np.testing.assert_array_equal(found, edge_map(quarters).numpy())
+    masks = distinct_masks(predictor, points_per_side=4)  # pyright: ignore
+    assert len(masks) == 6  # four quarters, two halves; the less sure quarters are duplicates
+    np.testing.assert_array_equal(edges_of_masks(predictor, masks), found)  # pyright: ignore
     assert found.dtype == np.float32 and (found[12] > 0).sum() + (found[11] > 0).sum() >= 30
 
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from minisam.evaluate.edge_scores import THRESHOLDS, EdgeCounts, add, count_edges, edge_scores
+from minisam.evaluate.edge_scores import (
+    THRESHOLDS,
+    EdgeCounts,
+    add,
+    count_edges,
+    edge_scores,
+    resampled_edge_scores,
+)
 
 csgraph = pytest.importorskip("scipy.sparse.csgraph", reason="pip install -e '.[test]' brings scipy")
 sparse = pytest.importorskip("scipy.sparse", reason="pip install -e '.[test]' brings scipy")
@@ -80,3 +87,15 @@ def test_sums_are_over_images():
     total = add([image, image, image])
     assert total.right.tolist() == [3] * 99 and total.true.tolist() == [12] * 99
     assert len(THRESHOLDS) == 99 and THRESHOLDS[0] == 0.01
+
+
+def test_a_resample_is_the_data_set_with_its_images_as_often_as_they_were_drawn():
+    rng = np.random.default_rng(1)
+    images = []
+    for _ in range(3):
+        right = np.sort(rng.integers(0, 20, 99))[::-1]
+        images.append(counts(right, right + np.sort(rng.integers(0, 30, 99))[::-1], right, [25] * 99))
+    weights = np.array([[1, 1, 1], [0, 3, 0], [2, 0, 1]])
+    for row, scores in zip(weights, resampled_edge_scores(images, weights), strict=True):
+        drawn = [image for image, times in zip(images, row, strict=True) for _ in range(times)]
+        assert scores == edge_scores(drawn)
