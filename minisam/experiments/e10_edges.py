@@ -56,9 +56,7 @@ def run(sam: Sam, settings: Settings) -> Outcome:
     assert shown is not None
 
     weights = image_weights(torch.arange(len(settings.seeds) * settings.images))
-    scores = {
-        r: {m: {s: score(c, s, weights) for s in SCORES} for m, c in of.items()} for r, of in counts.items()
-    }
+    scores = {r: {m: estimates(c, weights) for m, c in of.items()} for r, of in counts.items()}
     textured = counts[RICHNESS[-1]]
     ahead = {
         other: estimate(lambda w, other=other: ods(textured[SAM], w) - ods(textured[other], w), weights)
@@ -111,17 +109,18 @@ def edge_maps(sam: Sam, image: Tensor, labels: Tensor) -> tuple[dict[str, NDArra
     return maps, right.float().mean().item()
 
 
+def estimates(counts: list[EdgeCounts], weights: Tensor) -> dict[str, Estimate]:
+    """Each score with its interval, images resampled."""
+    resampled = resampled_edge_scores(counts, weights.numpy())
+    return {
+        name: estimate(lambda _, name=name: torch.tensor([getattr(s, name) for s in resampled]), weights)
+        for name in SCORES
+    }
+
+
 def ods(counts: list[EdgeCounts], weights: Tensor) -> Tensor:
-    return score_of_each(counts, "ods", weights)
-
-
-def score(counts: list[EdgeCounts], name: str, weights: Tensor) -> Estimate:
-    return estimate(lambda w: score_of_each(counts, name, w), weights)
-
-
-def score_of_each(counts: list[EdgeCounts], name: str, weights: Tensor) -> Tensor:
-    """ODS or another score in each of the resamples, weights [R, images] -> [R]."""
-    return torch.tensor([getattr(s, name) for s in resampled_edge_scores(counts, weights.numpy())])
+    """In each of the resamples, weights [R, images] -> [R]."""
+    return torch.tensor([scores.ods for scores in resampled_edge_scores(counts, weights.numpy())])
 
 
 def draw(
