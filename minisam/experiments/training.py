@@ -19,12 +19,14 @@ def trained(
     start_from: Path | None = None,
     start_from_mae: Path | None = None,
     data: Path | None = None,
+    distinct_batches: int | None = None,
     save_every: int = 200,
 ) -> Sam:
     """The network of a run in `settings.work / name`, in evaluation mode; a finished run is only read.
 
     `start_from` is a checkpoint, `start_from_mae` an autoencoder's, `data` a folder of pictures in place of
-    PartWorld, as of `TrainingRun`.  A folder of a run with other settings is refused with a CheckpointError.
+    PartWorld, `distinct_batches` how many batches of PartWorld there are, as of `TrainingRun`.  A folder of a
+    run with other settings is refused with a CheckpointError.
     """
     run = TrainingRun(
         preset,
@@ -35,5 +37,6 @@ def trained(
         start_from=start_from,
         start_from_mae=start_from_mae,
         data=data,
+        distinct_batches=distinct_batches,
     )
     return run.run()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -37,6 +38,11 @@ def reconstructions(
     return unpatchify(stacked.flatten(0, 1), mae.patch_size, mae.grid).unflatten(0, (-1, 4))
 
 
+def as_picture(image: Tensor) -> np.ndarray:
+    """A normalised image [3, S, S] -> uint8 [S, S, 3]."""
+    return (image.cpu() * STD + MEAN).clamp(0, 255).byte().permute(1, 2, 0).numpy()
+
+
 def save_reconstructions(path: Path, pictures: Tensor) -> None:
     """Write the pictures of `reconstructions` as a PNG, a row for each image."""
     rows = len(pictures)
@@ -44,8 +50,7 @@ def save_reconstructions(path: Path, pictures: Tensor) -> None:
     grid = figure.subplots(rows, 4, squeeze=False)
     for row in range(rows):
         for column, title in enumerate(TITLES):
-            picture = (pictures[row, column].cpu() * STD + MEAN).clamp(0, 255).byte()
-            grid[row, column].imshow(picture.permute(1, 2, 0).numpy())
+            grid[row, column].imshow(as_picture(pictures[row, column]))
             grid[row, column].set_axis_off()
             if row == 0:
                 grid[row, column].set_title(title, fontsize=10)

@@ -48,17 +48,29 @@ class BatchSource(Protocol):
 
 
 class PartWorldSource:
-    """Scenes that nobody has seen before."""
+    """Scenes that nobody has seen before or, with `distinct_batches`, those of the first so many steps over and over.
 
-    def __init__(self, recipe: Recipe, seed: int, device: str, in_background: bool) -> None:
+    A phase with another size or other knobs draws scenes of its own.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        seed: int,
+        device: str,
+        in_background: bool,
+        distinct_batches: int | None = None,
+    ) -> None:
         self.recipe, self.seed, self.device = recipe, seed, device
+        self.distinct_batches = distinct_batches
         self.scenes = SceneSource(self.arguments, in_background)
 
     def arguments(self, step: int) -> dict[str, Any]:
         """What `render_scenes` is asked for at a step."""
         phase = self.recipe.phase_at(step)
+        drawn_at = step if self.distinct_batches is None else step % self.distinct_batches
         return {
-            "seed": hash_seed(self.seed, step),
+            "seed": hash_seed(self.seed, drawn_at),
             "batch_size": phase.batch_size,
             "image_size": phase.image_size,
             "device": self.device,
@@ -75,7 +87,7 @@ class PartWorldSource:
         return TrainingBatch(scenes.images, masks, scenes.labels)
 
     def about(self) -> dict[str, object]:
-        return {}
+        return {} if self.distinct_batches is None else {"distinct_batches": self.distinct_batches}
 
     def close(self) -> None:
         self.scenes.close()

@@ -59,6 +59,8 @@ class TrainingRun:
     """A masked autoencoder of the same preset, whose encoder the image encoder starts as."""
     data: Path | None = None
     """A folder of pictures with masks to train on, in place of PartWorld; minisam/data/segmentation_folder.py."""
+    distinct_batches: int | None = None
+    """How many batches of PartWorld are drawn before the first comes again; None for ever new ones."""
     validation: float = 0.0
     """The share of those pictures that is held out."""
     validate: Callable[[Sam], dict[str, float]] | None = None
@@ -130,7 +132,9 @@ class TrainingRun:
     def open_source(self) -> BatchSource:
         """What `data` says, opened; raises DatasetError where that is nothing to train on."""
         if self.data is None:
-            return PartWorldSource(self.recipe, self.seed, self.device, self.draw_ahead)
+            return PartWorldSource(
+                self.recipe, self.seed, self.device, self.draw_ahead, self.distinct_batches
+            )
         return PictureSource(self.data, self.validation, self.recipe, self.seed, self.device, self.draw_ahead)
 
     def train_step(self) -> dict[str, float]:

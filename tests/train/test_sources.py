@@ -134,6 +134,27 @@ def test_both_sources_give_the_same_kind_of_batch(folder, tmp_path):
         source.close()
 
 
+def test_distinct_batches_come_again_with_other_targets(tmp_path):
+    phases = (Phase(0.0, 32, 2, 8),)
+    recipe = Recipe(steps=6, phases=phases)
+    source = PartWorldSource(recipe, 3, "cpu", in_background=False, distinct_batches=2)
+    endless = PartWorldSource(recipe, 3, "cpu", in_background=False)
+    drawn = [source.batch(t, phases[0], torch.Generator().manual_seed(t)) for t in range(4)]
+    labels = [batch.labels for batch in drawn]
+    for t in (0, 1):
+        assert labels[t].equal(endless.batch(t, phases[0], torch.Generator()).labels)
+        assert labels[t].equal(labels[t + 2]) and not drawn[t].masks.equal(drawn[t + 2].masks)
+    assert not labels[0].equal(labels[1])
+    assert not labels[2].equal(endless.batch(2, phases[0], torch.Generator()).labels)
+
+    run = TrainingRun("nano", tmp_path / "run", RECIPE, distinct_batches=1)
+    run.folder.mkdir()
+    run.save([run.train_step()])
+    for other in (None, 2):
+        with pytest.raises(CheckpointError, match="other settings"):
+            TrainingRun("nano", tmp_path / "run", RECIPE, distinct_batches=other).run()
+
+
 def test_oblong_pictures_are_padded_with_the_mean_colour(folder, tmp_path, monkeypatch):
     """SAM pads after normalising: the network sees zeros there, and not a black border."""
     run = TrainingRun("nano", tmp_path / "run", RECIPE, data=folder, validation=0.2)
