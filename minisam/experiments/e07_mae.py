@@ -147,7 +147,7 @@ def mean_over_runs(values: Tensor, image: Tensor) -> Estimate:
 def draw(curves: dict[str, dict[str, dict[str, Estimate]]], mae: MaskedAutoencoder) -> Figure:
     """mIoU by the number of labelled scenes on the left; on the right, what the autoencoder has learnt to do."""
     figure = Figure(figsize=(11, 4.2), layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=(1, 1.1))
+    left, right = figure.subfigures(1, 2, width_ratios=(1, 1.1), squeeze=False)[0]
     axes = left.subplots()
     scenes = [BATCH * batches for batches in SHARES.values()]
     for score, style in zip(SCORES, ("o-", "o:"), strict=True):
