@@ -6,11 +6,48 @@ are drawn again with replacement, so an interval says how far another training r
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
 import torch
 from torch import Tensor
 
 from minisam.evaluate.bootstrap import Estimate, estimate, image_weights
+from minisam.evaluate.measure import Measurements
 from minisam.evaluate.statistics import weighted_mean
+from minisam.evaluate.world import measure_world
+from minisam.experiments.decoder_training import DecoderRecipe, trained_decoder
+from minisam.experiments.experiment import Settings
+from minisam.model import Sam
+
+Label = TypeVar("Label")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A network made of nano by `change` and trained by `recipe`; arms of one `name` are one run."""
+
+    name: str
+    change: Callable[[Sam], None]
+    recipe: DecoderRecipe
+
+    def trained(self, settings: Settings, seed: int) -> Sam:
+        return trained_decoder(settings, self.name, self.change, self.recipe.shortened(settings), seed)
+
+
+def measure_arms(
+    settings: Settings, arms: Mapping[Label, Arm], clicks: int
+) -> tuple[dict[Label, list[Measurements]], Tensor]:
+    """Train every arm with every seed and measure all on the same targets; with the image of each target, [P]."""
+    measured: dict[Label, list[Measurements]] = {label: [] for label in arms}
+    for seed in settings.seeds:
+        for label, arm in arms.items():
+            network = arm.trained(settings, seed)
+            runs = measured[label]
+            runs.append(measure_world(network, "train", settings.images, seeds=settings.seeds, clicks=clicks))
+    first, *_ = measured.values()
+    return measured, first[0].image_index
 
 
 def arm_weights(image: Tensor, seeds: int) -> Tensor:

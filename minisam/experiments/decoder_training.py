@@ -48,8 +48,8 @@ class DecoderRecipe:
     object_scale: float = 1.25
 
     def shortened(self, settings: Settings) -> DecoderRecipe:
-        """Itself, or two steps with two images where `settings` are quick."""
-        short = DecoderRecipe(steps=2, rounds=self.rounds, images=2, prompts_per_image=2)
+        """Itself, or one step with two images where `settings` are quick."""
+        short = DecoderRecipe(steps=1, rounds=self.rounds, images=2, prompts_per_image=2)
         return short if settings.quick else self
 
 

@@ -35,7 +35,7 @@ from minisam.model.prompt_encoder import FOREGROUND
 from minisam.show.draw import show_image, show_mask, show_points
 from minisam.train.interactive import Rounds
 
-RECIPE = DecoderRecipe(steps=1200, rounds=Rounds(0, 0), prompts_per_image=8)
+RECIPE = DecoderRecipe(steps=900, rounds=Rounds(0, 0), prompts_per_image=8)
 EXAMPLES = 3
 METRICS = ("oracle", "top-1", "validIoU")
 
