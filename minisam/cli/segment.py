@@ -5,10 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from minisam.errors import PromptError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from minisam.model import Sam
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,9 +29,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mask", type=Path, metavar="FILE", help="picture of a mask, white on black, of IMAGE's size"
     )
+    parser.add_argument("--text", metavar="WORDS", help="what to look for, such as 'striped red wheel'")
+    parser.add_argument("--like", type=Path, metavar="FILE", help="picture of what to look for, a crop of it")
     parser.add_argument("--single", action="store_true", help="one mask instead of three")
     parser.add_argument(
-        "--checkpoint", type=Path, metavar="FILE", help="weights (default: the tiny ones that ship)"
+        "--checkpoint",
+        type=Path,
+        metavar="FILE",
+        help="weights (default: the tiny ones that ship; with --text or --like those of `minisam text sam`)",
     )
     parser.add_argument(
         "-o", "--out", type=Path, metavar="PNG", help="figure (default: IMAGE's name + _masks.png)"
@@ -53,8 +64,9 @@ def numbers(count: int):
 
 
 def run(args: argparse.Namespace) -> int:
-    if not (args.point or args.negative or args.box or args.mask):
-        raise PromptError("nothing to segment: give --point, --negative, --box or --mask")
+    described = [given for given in (args.text, args.like) if given is not None]
+    if not (args.point or args.negative or args.box or args.mask or described):
+        raise PromptError("nothing to segment: give --point, --negative, --box, --mask, --text or --like")
 
     from minisam.build import build_sam
     from minisam.checkpoint import load_checkpoint
@@ -63,7 +75,13 @@ def run(args: argparse.Namespace) -> int:
     from minisam.show import PromptResult, prompt_figure, save_figure
 
     image = load_image(args.image)
-    sam = load_checkpoint(args.checkpoint) if args.checkpoint else build_sam("tiny")
+    external = None
+    if described:
+        if len(described) > 1:
+            raise PromptError("--text and --like both say what to look for; give one of them")
+        sam, external = describe(described[0], args.checkpoint)
+    else:
+        sam = load_checkpoint(args.checkpoint) if args.checkpoint else build_sam("tiny")
     points = np.array(args.point + args.negative) if args.point or args.negative else None
     labels = np.array([1] * len(args.point) + [0] * len(args.negative)) if points is not None else None
     boxes = np.array(args.box) if args.box else None
@@ -72,10 +90,16 @@ def run(args: argparse.Namespace) -> int:
     predictor = SamPredictor(sam)
     predictor.set_image(image)
     masks, iou_predictions, _ = predictor.predict(
-        points, labels, boxes, mask_logits(mask, sam), multimask_output=not args.single
+        points,
+        labels,
+        boxes,
+        mask_logits(mask, sam),
+        multimask_output=not args.single,
+        external=external,
     )
     out = args.out or args.image.with_name(args.image.stem + "_masks.png")
-    result = PromptResult(args.image.name, image, masks, iou_predictions, points, labels, boxes, mask)
+    title = f"{args.image.name}: {args.text}" if args.text else args.image.name
+    result = PromptResult(title, image, masks, iou_predictions, points, labels, boxes, mask)
     save_figure(prompt_figure([result]), out)
     if args.json:
         print(json.dumps({"figure": str(out), "masks": mask_records(masks, iou_predictions)}))
@@ -85,6 +109,19 @@ def run(args: argparse.Namespace) -> int:
             print(f"mask {index}: predicted IoU {iou_predictions[index]:.3f}, {share:.1%} of the image")
         print(f"figure: {out}")
     return 0
+
+
+def describe(thing: str | Path, checkpoint: Path | None) -> tuple[Sam, Tensor]:
+    """The network that takes descriptions, and the token of one: words, or the file of a picture of the thing.
+
+    Raises PromptError for words that cannot be read, CheckpointError where there is no such network.
+    """
+    from minisam.data.images import load_image
+    from minisam.text.text_sam import load_text_sam
+
+    model = load_text_sam(checkpoint)
+    token = model.embed_text(thing) if isinstance(thing, str) else model.embed_image(load_image(thing))
+    return model.sam, token
 
 
 def load_mask(path: Path, size: tuple[int, ...]) -> np.ndarray:

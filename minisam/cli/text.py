@@ -11,9 +11,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     clip = actions.add_parser("clip", help="train a small CLIP on crops of PartWorld and their captions")
     clip.add_argument("-o", "--out", type=Path, default=Path("runs/clip"), help="folder of the run")
+    sam = actions.add_parser("sam", help="train a network to take the embeddings of that CLIP as prompts")
+    sam.add_argument("--clip", type=Path, default=Path("runs/clip/clip.safetensors"), metavar="FILE")
+    sam.add_argument(
+        "--preset", choices=("nano", "tiny"), default="nano", help="whose trained weights to start from"
+    )
+    sam.add_argument("-o", "--out", type=Path, help="folder of the run (default: runs/PRESET-text)")
     words = actions.add_parser("words", help="print the words that a text prompt may use")
     words.add_argument("-o", "--out", type=Path, help="write them to this file instead")
-    for action in (clip,):
+    for action in (clip, sam):
         action.add_argument("--steps", type=int, help="optimiser steps (default: the recipe's)")
         action.add_argument("--seed", type=int, default=0)
         action.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
@@ -22,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    return {"clip": train_clip, "words": list_words}[args.action](args)
+    return {"clip": train_clip, "sam": train_sam, "words": list_words}[args.action](args)
 
 
 def train_clip(args: argparse.Namespace) -> int:
@@ -32,14 +38,30 @@ def train_clip(args: argparse.Namespace) -> int:
 
     if args.threads:
         torch.set_num_threads(args.threads)
-    recipe = ClipRecipe()
-    if args.steps:
-        recipe = replace(recipe, steps=args.steps)
+    recipe = replace(ClipRecipe(), steps=args.steps or ClipRecipe.steps)
     training = ClipRun(args.out, recipe, args.seed, args.precision, args.save_every)
     training.run()
     last = training.validations[-1]
     print(f"trained {recipe.steps} steps in {training.seconds:.0f} s: {args.out / 'clip.safetensors'}")
     print(f"of {last['pairs']:.0f} new things and captions, {last['found']:.0%} find each other")
+    return 0
+
+
+def train_sam(args: argparse.Namespace) -> int:
+    import torch
+
+    from minisam.text.sam_run import TextRecipe, TextSamRun
+
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    recipe = replace(TextRecipe(), steps=args.steps or TextRecipe.steps)
+    folder = args.out or Path("runs") / f"{args.preset}-text"
+    training = TextSamRun(folder, args.clip, recipe, args.preset, args.seed, args.precision, args.save_every)
+    training.run()
+    last, file = training.validations[-1], folder / "text.safetensors"
+    print(f"trained {recipe.steps} steps in {training.seconds:.0f} s: {file}")
+    print(f"mIoU: caption {last['caption']:.3f}, random caption {last['random caption']:.3f}")
+    print(f"try it: minisam segment IMAGE --text 'red wheel' --checkpoint {file}")
     return 0
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from minisam.data.images import check_image_array
 from minisam.model import Sam
+from minisam.predict.external_tokens import append_tokens
 from minisam.predict.prompts import check_boxes, check_mask, check_points
 from minisam.predict.resize_longest_side import ResizeLongestSide
 
@@ -74,12 +75,14 @@ class SamPredictor:
         mask_input: NDArray | None = None,
         multimask_output: bool = True,
         return_logits: bool = False,
+        external: Tensor | None = None,
     ) -> tuple[NDArray, NDArray, NDArray]:
         """Masks for one prompt, in pixels of the original image.
 
         point_coords [N, 2] as (x, y) with point_labels [N] (1 foreground, 0 background); box [4] or several
-        boxes [N, 4]; mask_input [1, h, w], the low-resolution logits of an earlier prediction.  Returns masks
-        [C, H, W] (bool, or logits), predicted IoU [C], low-resolution logits [C, h, w].
+        boxes [N, 4]; mask_input [1, h, w], the low-resolution logits of an earlier prediction; external [1, n, E],
+        more tokens, such as a text's (minisam/text).  Returns masks [C, H, W] (bool, or logits), predicted IoU [C],
+        low-resolution logits [C, h, w].
 
         Raises PromptError for a prompt that cannot be used, RuntimeError before `set_image`.
         """
@@ -97,7 +100,9 @@ class SamPredictor:
         if mask_input is not None:
             logits = check_mask(mask_input, self.model.prompt_encoder.mask_input_size)
             masks = torch.from_numpy(logits).to(self.device)[None]
-        predicted = self.predict_torch(coords, labels, boxes, masks, multimask_output, return_logits)
+        predicted = self.predict_torch(
+            coords, labels, boxes, masks, multimask_output, return_logits, external
+        )
         masks_np, iou_np, low_res_np = (tensor[0].cpu().numpy() for tensor in predicted)
         return masks_np, iou_np, low_res_np
 
@@ -110,14 +115,16 @@ class SamPredictor:
         mask_input: Tensor | None = None,
         multimask_output: bool = True,
         return_logits: bool = False,
+        external: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Masks for B prompts at once, already in the scale of the network's input (see `transform`).
 
-        point_coords [B, N, 2], point_labels [B, N], boxes [B, 4] or [B, n, 4], mask_input [B, 1, h, w].
+        point_coords [B, N, 2], point_labels [B, N], boxes [B, 4] or [B, n, 4], mask_input [B, 1, h, w],
+        external [B, n, E].
         Returns masks [B, C, H, W], predicted IoU [B, C], low-resolution logits [B, C, h, w].
         """
         low_res_masks, iou_predictions = self.predict_low_res_torch(
-            point_coords, point_labels, boxes, mask_input, multimask_output
+            point_coords, point_labels, boxes, mask_input, multimask_output, external
         )
         masks = self.model.postprocess_masks(low_res_masks, self.input_size, self.original_size)
         if not return_logits:
@@ -132,6 +139,7 @@ class SamPredictor:
         boxes: Tensor | None = None,
         mask_input: Tensor | None = None,
         multimask_output: bool = True,
+        external: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """`predict_torch` without the masks in pixels: low-resolution logits [B, C, h, w], predicted IoU [B, C]."""
         features = self._require_image()
@@ -139,6 +147,8 @@ class SamPredictor:
             (point_coords, point_labels) if point_coords is not None and point_labels is not None else None
         )
         sparse, dense = self.model.prompt_encoder(points, boxes, mask_input)
+        if external is not None:
+            sparse, dense = append_tokens(sparse, dense, external)
         return self.model.mask_decoder(
             features, self.model.prompt_encoder.get_dense_pe(), sparse, dense, multimask_output
         )

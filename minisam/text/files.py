@@ -74,7 +74,8 @@ def read_bundle(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[s
         about = json.loads(header[KEY])
     except (KeyError, ValueError):
         raise CheckpointError(
-            f"{os.fspath(path)}: is not a file that `minisam text` wrote; train one, or leave the option away"
+            f"{os.fspath(path)}: has no weights for text or pictures as prompts; give a file of `minisam text`, "
+            "or none for what ships"
         ) from None
     floats = {key: tensor.float() for key, tensor in tensors.items()}
     for key, tensor in floats.items():

@@ -44,15 +44,19 @@ def interactive_rounds(
     masks: Tensor,
     schedule: list[bool],
     generator: torch.Generator | None = None,
+    first: tuple[Tensor, Tensor] | None = None,
+    external: Tensor | None = None,
 ) -> list[SegmentationLoss]:
     """The losses of round 0 and of every round in `schedule`.
 
     image_embeddings [I, E, h, w]; image_index [P], the image of each prompt; masks [P, S, S] (bool, none empty)
-    at the size of the network's input.
+    at the size of the network's input.  `first`: coordinates [P, N, 2] and labels [P, N] in place of a random point
+    or box; none at all (N = 0) where `external` [P, n, E], more tokens of every prompt, says what is meant.
     """
     image_pe = sam.prompt_encoder.get_dense_pe()
     targets = low_resolution_targets(masks, sam.prompt_encoder.mask_input_size)
-    coords, labels = first_prompts(masks, generator=generator)
+    coords, labels = first_prompts(masks, generator=generator) if first is None else first
+    points_come_later = coords.shape[1] == 0
     dense = sam.prompt_encoder(None, None, None)[1].expand(len(masks), -1, -1, -1)
     embeddings = image_embeddings[image_index]
 
@@ -66,7 +70,10 @@ def interactive_rounds(
                     feedback[:, 0], targets, masks.shape[-1], generator
                 )
                 coords, labels = torch.cat([coords, more_coords], 1), torch.cat([labels, more_labels], 1)
-        sparse = sam.prompt_encoder.embed_points(coords, labels, pad=False)
+        pad = points_come_later and coords.shape[1] > 0
+        sparse = sam.prompt_encoder.embed_points(coords, labels, pad=pad)
+        if external is not None:
+            sparse = torch.cat([sparse, external], dim=1)
         logits, iou = sam.mask_decoder(embeddings, image_pe, sparse, dense, multimask_output=feedback is None)
         losses.append(segmentation_loss(logits, iou, targets))
         shown = iou.detach().argmax(dim=1)

@@ -1,0 +1,34 @@
+"""Tokens from outside the prompt encoder, such as a text's embedding, beside those of points and boxes.
+
+    sparse = [points, boxes, external]
+
+The decoder's attention has no order of its own, so it does not matter where they stand.
+
+B prompts   N tokens of points and boxes   n external tokens   E embed_dim
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from minisam.errors import PromptError
+
+
+def append_tokens(sparse: Tensor, dense: Tensor, external: Tensor) -> tuple[Tensor, Tensor]:
+    """sparse [B or 1, N, E], dense [B or 1, E, h, w] and external [B or 1, n, E] -> the first two for B prompts.
+
+    Raises PromptError where the tokens are another network's, or the numbers of prompts differ.
+    """
+    if external.dim() != 3 or external.shape[2] != sparse.shape[2]:
+        raise PromptError(
+            f"external tokens must have the shape (B, n, {sparse.shape[2]}) for this network, "
+            f"got {tuple(external.shape)}: use the network that they were trained with"
+        )
+    prompts = max(len(sparse), len(external))
+    if len(sparse) not in (1, prompts) or len(external) not in (1, prompts):
+        raise PromptError(
+            f"{len(sparse)} prompts cannot have {len(external)} external tokens; give one for each"
+        )
+    tokens = [given.expand(prompts, -1, -1) for given in (sparse, external)]
+    return torch.cat(tokens, dim=1), dense.expand(prompts, -1, -1, -1)

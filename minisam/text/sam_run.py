@@ -1,0 +1,172 @@
+"""Training SAM to take CLIP's embeddings (SAM section D.5): the embedding of a crop is the prompt.
+
+    crop of the target -> CLIP, looking inside the mask -> external token ┐
+    image -> encoder -> image embedding                                   ├-> three masks, then points as usual
+                                                                          ┘
+No text is needed for it: CLIP has put what texts say in the same place.  CLIP itself is not trained.  Some steps give
+a point or a box beside the token, and some nothing else, so that all of them stay prompts.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from minisam.build import CONFIGS, WEIGHTS, build_sam
+from minisam.data.partworld import render_scenes
+from minisam.evaluate.targets import FIRST_SEED
+from minisam.text.clip import Clip
+from minisam.text.crops import random_crops
+from minisam.text.files import read_clip
+from minisam.text.measure import mean_ious
+from minisam.text.run import ResumableRun
+from minisam.text.targets import Targets, draw_targets, scene_size
+from minisam.text.text_sam import TextSam, save_text_sam
+from minisam.train.interactive import Rounds, interactive_rounds
+from minisam.train.optimizer import build_optimizers, set_learning_rate
+from minisam.train.scenes import hash_seed
+from minisam.train.trainer import AUTOCAST, attention_backend, sha256
+
+VALIDATION_SEED = FIRST_SEED + 910_000
+VALIDATION_BATCHES = 4
+CENTRE_SCENES = 64
+
+
+@dataclass(frozen=True)
+class TextRecipe:
+    """Everything about a run but its seed, precision and CLIP."""
+
+    steps: int = 4000
+    scenes: int = 8
+    per_scene: int = 8
+    min_area: float = 1 / 64
+    object_scale: float = 1.5
+    token_alone: float = 0.5
+    """The share of steps whose first prompt is the external token by itself."""
+    token_and_more: float = 0.25
+    """The share with a point or a box beside it; the rest has the point or box alone."""
+    single_round_share: float = 0.7
+    rounds: Rounds = field(default_factory=lambda: Rounds(2, 1))
+    lr: float = 5e-4
+    muon_lr: float = 1e-3
+    external_lr: float = 2e-3
+    weight_decay: float = 0.05
+    layer_decay: float = 0.9
+    warmup: int = 100
+    clip_norm: float = 1.0
+
+
+class TextSamRun(ResumableRun):
+    """Writes text.safetensors: SAM, CLIP and what is between them."""
+
+    columns = ("loss", "top1", "oracle", "alone", "lr")
+
+    def __init__(
+        self,
+        folder: Path,
+        clip_file: Path,
+        recipe: TextRecipe,
+        preset: str = "nano",
+        seed: int = 0,
+        precision: str = "fp32",
+        save_every: int = 200,
+    ) -> None:
+        super().__init__(folder, recipe.steps, save_every)
+        self.recipe, self.preset, self.seed, self.precision = recipe, preset, seed, precision
+        torch.manual_seed(seed)
+        self.model = TextSam(preset, build_sam(preset), read_clip(clip_file))
+        self.model.clip.requires_grad_(False)
+        self.size = CONFIGS[preset].image_size
+        self.model.external.centres.copy_(centres(self.model.clip, recipe))
+        self.modules = nn.ModuleDict({"sam": self.model.sam, "external": self.model.external}).train()
+        self.optimizers = build_optimizers(
+            self.model.sam, recipe.lr, recipe.weight_decay, recipe.layer_decay, CONFIGS[preset].encoder_depth,
+            recipe.muon_lr,
+        )  # fmt: skip
+        external = {"params": list(self.model.external.parameters()), "base_lr": recipe.external_lr}
+        self.optimizers[0].add_param_group({**external, "weight_decay": 0.0})
+        self.started_from = {"clip": sha256(clip_file), "sam": sha256(WEIGHTS / f"{preset}.safetensors")}
+
+    def train_step(self) -> dict[str, float]:
+        seed = hash_seed(self.seed, self.step)
+        generator = torch.Generator().manual_seed(seed)
+        factor = set_learning_rate(
+            self.optimizers, self.step, self.steps, self.recipe.warmup, linear_decay=True
+        )
+        targets = self.draw(seed)
+        draw, single = torch.rand(2, generator=generator).tolist()
+        order = torch.Generator().manual_seed(seed)
+        schedule = [] if single < self.recipe.single_round_share else self.recipe.rounds.schedule(order)
+        alone = draw < self.recipe.token_alone
+        nothing = (
+            torch.zeros(len(targets.masks), 0, 2),
+            torch.zeros(len(targets.masks), 0, dtype=torch.long),
+        )
+
+        dtype, sam = AUTOCAST[self.precision], self.model.sam
+        with torch.autocast("cpu", dtype) if dtype else nullcontext(), attention_backend("cpu", dtype):
+            token = None
+            if draw < self.recipe.token_alone + self.recipe.token_and_more:
+                token = self.model.external(self.crop_embeddings(targets, generator), "image")
+            embeddings = sam.image_encoder(sam.preprocess(targets.images))
+            rounds = interactive_rounds(
+                sam, embeddings, targets.image_index, targets.masks, schedule, generator,
+                first=nothing if alone else None, external=token,
+            )  # fmt: skip
+            loss = torch.stack([one.total for one in rounds]).mean()
+        self.descend(loss, self.recipe.clip_norm)
+        return {
+            "loss": loss.item(),
+            "top1": rounds[0].shown_iou.mean().item(),
+            "oracle": rounds[0].true_iou.amax(dim=1).mean().item(),
+            "alone": float(alone),
+            "lr": self.recipe.lr * factor,
+        }
+
+    def draw(self, seed: int, unique: bool = False) -> Targets:
+        recipe = self.recipe
+        scenes = render_scenes(seed, recipe.scenes, scene_size(self.size), object_scale=recipe.object_scale)
+        return draw_targets(scenes, self.size, recipe.per_scene, seed, recipe.min_area, unique)
+
+    @torch.no_grad()
+    def crop_embeddings(self, targets: Targets, generator: torch.Generator) -> Tensor:
+        size = self.model.clip.config.crop_size
+        crops, inside = random_crops(
+            targets.scenes, targets.image_index, targets.scene_masks, size, generator
+        )
+        return self.model.clip.encode_crops(crops, inside)
+
+    def validate(self) -> dict[str, float]:
+        batches = (self.draw(VALIDATION_SEED + batch, unique=True) for batch in range(VALIDATION_BATCHES))
+        return mean_ious(self.model, batches)
+
+    def finish(self) -> None:
+        save_text_sam(self.folder / "text.safetensors", self.model, "float16")
+
+    def about(self) -> dict[str, object]:
+        return {
+            "preset": self.preset,
+            "seed": self.seed,
+            "precision": self.precision,
+            "recipe": asdict(self.recipe),
+            **self.started_from,
+        }
+
+
+@torch.no_grad()
+def centres(clip: Clip, recipe: TextRecipe) -> Tensor:
+    """The mean embedding of crops and that of captions, [2, C], over some scenes of the training world."""
+    scenes = render_scenes(
+        VALIDATION_SEED - 1, CENTRE_SCENES, scene_size(1), object_scale=recipe.object_scale
+    )
+    targets = draw_targets(scenes, scene_size(1), recipe.per_scene, 0, recipe.min_area)
+    generator = torch.Generator().manual_seed(0)
+    crops, inside = random_crops(
+        targets.scenes, targets.image_index, targets.scene_masks, clip.config.crop_size, generator
+    )
+    images, texts = clip.encode_crops(crops, inside), clip.encode_texts(targets.captions)
+    return torch.stack([images.mean(dim=0), texts.mean(dim=0)])

@@ -1,0 +1,92 @@
+"""What an encoder must not see: later words, and what lies outside the mask."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from minisam.text import Clip
+from minisam.text.crop_encoder import CropEncoder
+from minisam.text.text_encoder import TextEncoder
+from minisam.text.transformer import SelfAttention
+
+
+@pytest.fixture(scope="module")
+def clip():
+    torch.manual_seed(0)
+    return Clip().eval()
+
+
+def text_encoder():
+    torch.manual_seed(1)
+    return TextEncoder(vocab_size=20, context_length=8, embed_dim=6, width=16, layers=2, heads=2).eval()
+
+
+@given(place=st.integers(1, 7), token=st.integers(0, 19), seed=st.integers(0, 9))
+@settings(deadline=None)
+def test_a_later_token_does_not_change_an_earlier_state(place, token, seed):
+    encoder = text_encoder()
+    tokens = torch.randint(0, 20, (2, 8), generator=torch.Generator().manual_seed(seed))
+    changed = tokens.clone()
+    changed[:, place] = token
+    before, after = encoder.hidden_states(tokens), encoder.hidden_states(changed)
+    assert before[:, :place].equal(after[:, :place])
+    if not tokens.equal(changed):
+        assert not before[:, place:].equal(after[:, place:])
+
+
+def test_the_end_token_is_read_and_padding_changes_nothing():
+    encoder = text_encoder()
+    short = torch.tensor([[17, 3, 5, 19]])
+    padded = torch.tensor([[17, 3, 5, 19, 0, 0, 0, 0]])
+    torch.testing.assert_close(encoder(short), encoder(padded))
+    expected = encoder.hidden_states(short)[:, 3] @ encoder.text_projection
+    torch.testing.assert_close(encoder(short), expected)
+    assert not encoder(short).allclose(encoder(torch.tensor([[17, 5, 3, 19]])))
+    with pytest.raises(ValueError, match="9 tokens"):
+        encoder(torch.ones(1, 9, dtype=torch.long))
+
+
+def test_the_output_token_is_blind_outside_the_mask(clip):
+    tokens = clip.visual.tokens(torch.rand(3, 3, 48, 48) * 255)
+    inside = torch.zeros(3, 36, dtype=torch.bool)
+    inside[:, 7:10] = True
+    planted = tokens.clone()
+    planted[:, 1:][~inside] += 10 * torch.randn(int((~inside).sum()), tokens.shape[2])
+    assert clip.visual.read_out(tokens, inside).equal(clip.visual.read_out(planted, inside))
+    assert not clip.visual.read_out(tokens).allclose(clip.visual.read_out(planted))
+    planted = tokens.clone()
+    planted[:, 8] += 1
+    assert not clip.visual.read_out(tokens, inside).allclose(clip.visual.read_out(planted, inside))
+
+
+def test_no_mask_is_a_mask_of_everything(clip):
+    crops = torch.rand(2, 3, 48, 48) * 255
+    everything = torch.ones(2, 48, 48, dtype=torch.bool)
+    assert clip.encode_crops(crops).equal(clip.encode_crops(crops, everything))
+    torch.testing.assert_close(clip.encode_crops(crops).norm(dim=1), torch.ones(2))
+    torch.testing.assert_close(clip.encode_texts(["red wheel"]).norm(dim=1), torch.ones(1))
+
+
+def test_a_patch_counts_as_inside_from_half_on_and_some_patch_always_does():
+    encoder = CropEncoder(crop_size=8, patch_size=4, embed_dim=4, width=8, layers=1, heads=2)
+    masks = torch.zeros(3, 8, 8, dtype=torch.bool)
+    masks[0, :4, :2] = True
+    masks[0, :4, 4:5] = True
+    masks[1, 7, 7] = True
+    masks[2] = True
+    assert encoder.patches_inside(masks).tolist() == [
+        [True, False, False, False],
+        [False, False, False, True],
+        [True] * 4,
+    ]
+
+
+def test_attention_is_torchs_own_with_the_same_parameters():
+    torch.manual_seed(0)
+    ours, theirs = SelfAttention(12, 3), torch.nn.MultiheadAttention(12, 3, batch_first=True)
+    theirs.load_state_dict(ours.state_dict(), strict=True)
+    x = torch.randn(2, 5, 12)
+    allowed = torch.rand(5, 5) < 0.5
+    allowed.fill_diagonal_(True)
+    torch.testing.assert_close(ours(x, x, allowed), theirs(x, x, x, attn_mask=~allowed)[0])
