@@ -33,18 +33,18 @@ CLIP, TEXT = ClipRecipe(), TextRecipe()
 MARGIN = 0.20
 PER_IMAGE = 8
 SHOWN = 6
-GAP_LEFT = "caption, crops' centre"
+GAP_LEFT = "caption uncentred"
 LABELS = {
     "image": "crop of the target",
     "caption": "its caption",
     "random caption": "another's caption",
     "caption + point": "caption and point",
     "point": "point alone",
-    "point, before": "point, nano before",
+    "point before": "point, nano before",
     "short caption": "colour and name alone",
     GAP_LEFT: "caption, gap not closed",
-    "image, outside zeroed": "crop, outside black",
-    "image, no mask": "crop, no masked attention",
+    "image zeroed": "crop, outside black",
+    "image unmasked": "crop, no masked attention",
 }
 
 
@@ -65,7 +65,7 @@ def run(_: Sam, settings: Settings) -> Outcome:
                     measured = Measured(model.sam, targets)
                     for name, answer in prompts(model, targets).items():
                         iou[name].append(answer(measured))
-                    iou["point, before"].append(Measured(before, targets).ious(point=True))
+                    iou["point before"].append(Measured(before, targets).ious(point=True))
                     texts = model.clip.encode_texts(targets.captions)
                     pairs.append((crop_embeddings(model, targets), texts, targets.captions))
                     image.append(targets.image_index + done)
@@ -95,7 +95,7 @@ def run(_: Sam, settings: Settings) -> Outcome:
         f"The caption of the target reaches an mIoU of {means['caption'].value:.2f}, another's caption "
         f"{means['random caption'].value:.2f}, the crop it was trained on {means['image'].value:.2f}; "
         f"caption and point {means['caption + point'].value:.2f}, the point alone {means['point'].value:.2f} "
-        f"({means['point, before'].value:.2f} before). Without closing the gap between the two kinds of embeddings "
+        f"({means['point before'].value:.2f} before). Without closing the gap between the two kinds of embeddings "
         f"a caption reaches {means[GAP_LEFT].value:.2f}."
     )
     passed = by_words.value >= MARGIN and by_both.low > 0

@@ -91,11 +91,9 @@ def prompts(model: TextSam, targets: Targets) -> dict[str, Callable[[Measured], 
         "caption + point": lambda m: m.ious(caption, point=True),
         "point": lambda m: m.ious(point=True),
         "short caption": lambda m: m.ious(external(short, "text")),
-        "caption, crops' centre": lambda m: m.ious(external(texts, "image")),
-        "image, outside zeroed": lambda m: m.ious(
-            external(crop_embeddings(model, targets, zero=True), "image")
-        ),
-        "image, no mask": lambda m: m.ious(
+        "caption uncentred": lambda m: m.ious(external(texts, "image")),
+        "image zeroed": lambda m: m.ious(external(crop_embeddings(model, targets, zero=True), "image")),
+        "image unmasked": lambda m: m.ious(
             external(crop_embeddings(model, targets, look_inside=False), "image")
         ),
     }
