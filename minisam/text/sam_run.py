@@ -33,7 +33,7 @@ from minisam.train.trainer import AUTOCAST, attention_backend, sha256
 
 VALIDATION_SEED = FIRST_SEED + 910_000
 VALIDATION_BATCHES = 4
-CENTRE_SCENES = 64
+CENTRE_BATCHES = 8
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ class TextSamRun(ResumableRun):
 def centres(clip: Clip, recipe: TextRecipe) -> Tensor:
     """The mean embedding of crops and that of captions, [2, C], over some scenes of the training world."""
     scenes = render_scenes(
-        VALIDATION_SEED - 1, CENTRE_SCENES, scene_size(1), object_scale=recipe.object_scale
+        VALIDATION_SEED - 1, CENTRE_BATCHES * recipe.scenes, scene_size(1), object_scale=recipe.object_scale
     )
     targets = draw_targets(scenes, scene_size(1), recipe.per_scene, 0, recipe.min_area)
     generator = torch.Generator().manual_seed(0)

@@ -1,0 +1,121 @@
+"""Both trainings go on bit for bit after a kill, and their commands fit together."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from minisam.cli.main import main
+from minisam.data.partworld import render_scenes
+from minisam.errors import CheckpointError
+from minisam.evaluate.targets import evaluation_scenes
+from minisam.text.clip_run import ClipRecipe, ClipRun
+from minisam.text.measure import Measured, captions_of_others
+from minisam.text.pairs import draw_pairs, phrasings
+from minisam.text.sam_run import TextRecipe, TextSamRun
+from minisam.text.targets import draw_targets, scene_size, unique_captions
+from minisam.train.metrics import read_rows
+
+CLIP = ClipRecipe(steps=4, scenes=2, per_scene=3)
+SAM = TextRecipe(steps=4, scenes=2, per_scene=2, single_round_share=0.5)
+
+
+@pytest.fixture(scope="module")
+def clip_file(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clip")
+    ClipRun(folder, replace(CLIP, steps=1)).run()
+    return folder / "clip.safetensors"
+
+
+def run_clip(folder, _):
+    return ClipRun(folder, CLIP, save_every=2)
+
+
+def run_sam(folder, clip_file):
+    return TextSamRun(folder, clip_file, SAM, save_every=2)
+
+
+@pytest.mark.parametrize(("start", "result"), [(run_clip, "clip.safetensors"), (run_sam, "text.safetensors")])
+def test_a_resumed_run_is_bit_equal(tmp_path, clip_file, start, result):
+    start(tmp_path / "whole", clip_file).run()
+    stopped = start(tmp_path / "parts", clip_file)
+    (tmp_path / "parts").mkdir()
+    stopped.save([stopped.timed_step() for _ in range(3)])
+    start(tmp_path / "parts", clip_file).run()
+    whole, parts = ((tmp_path / name / result).read_bytes() for name in ("whole", "parts"))
+    assert whole == parts
+    rows = [read_rows(tmp_path / name / "metrics.csv", 99) for name in ("whole", "parts")]
+    assert len(rows[0]) == 4
+    assert [{**row, "seconds": 0} for row in rows[0]] == [{**row, "seconds": 0} for row in rows[1]]
+
+
+def test_a_step_trains_sam_and_the_projection_but_not_clip(tmp_path, clip_file):
+    run = TextSamRun(tmp_path, clip_file, replace(SAM, token_alone=1.0, warmup=1))
+    before = {name: value.clone() for name, value in run.model.state_dict().items()}
+    run.train_step()
+    changed = {name for name, value in run.model.state_dict().items() if not value.equal(before[name])}
+    assert {"external.projection.weight", "external.type_embed"} <= changed
+    assert any(name.startswith("sam.mask_decoder") for name in changed)
+    assert not any(name.startswith("clip") for name in changed) and "external.centres" not in changed
+
+
+def test_other_settings_and_another_clip_do_not_take_up_a_state(tmp_path, clip_file):
+    run = run_sam(tmp_path, clip_file)
+    run.save([run.timed_step()])
+    with pytest.raises(CheckpointError, match="other settings"):
+        TextSamRun(tmp_path, clip_file, replace(SAM, lr=1e-5)).run()
+
+
+def test_the_commands_fit_together(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["text", "clip", "--steps", "1", "-o", "clip"]) == 0
+    assert main(["text", "sam", "--clip", "clip/clip.safetensors", "--steps", "1", "-o", "sam"]) == 0
+    assert "sam/text.safetensors" in capsys.readouterr().out
+    assert main(["text", "sam", "--clip", "sam/metrics.csv", "--steps", "1", "-o", "other"]) == 3
+    assert "metrics.csv" in capsys.readouterr().err
+
+
+def test_a_pair_is_a_mask_with_its_caption_and_something_true():
+    scenes = render_scenes(1, 4, 64)
+    pairs = draw_pairs(scenes, 6, seed=0, min_area=1 / 200, whole_caption=0.0)
+    assert len(pairs.captions) > 8
+    for mask, image, caption, text in zip(*pairs[:2], *pairs[2:], strict=True):
+        nodes = [k for k, phrase in enumerate(scenes.captions[image]) if phrase == caption]
+        assert any(mask.equal(scenes.labels[image, scenes.level[image, k].long()] == k) for k in nodes)
+        assert set(text.split()) <= set(caption.split())
+    assert any(text != caption for text, caption in zip(pairs.texts, pairs.captions, strict=True))
+
+
+def test_phrasings_of_a_caption_with_names_of_two_words():
+    assert phrasings("dark grey dead leaves left piece of the pair") == [
+        "dead leaves dark grey left piece of the pair",
+        "dark grey left piece of the pair",
+        "dark grey dead leaves left piece",
+        "dead leaves dark grey left piece",
+        "dark grey left piece",
+    ]
+
+
+def test_targets_shrink_with_their_images_and_may_have_to_be_unique():
+    (scenes,) = evaluation_scenes("train", 4, scene_size(64), 5)
+    targets = draw_targets(scenes, 64, 8, 0, 1 / 64)
+    assert targets.images.shape[-1] == 64 and targets.scenes.shape[-1] == scene_size(64) == 128
+    shares = [m.flatten(1).float().mean(1) for m in (targets.masks, targets.scene_masks)]
+    torch.testing.assert_close(shares[0], shares[1], rtol=0.3, atol=0.01)
+    scenes.captions[0] = [caption and "red plain ball" for caption in scenes.captions[0]]
+    assert not any(unique_captions(scenes, ["red plain ball"], torch.tensor([0])))
+    kept = draw_targets(scenes, 64, 8, 0, 1 / 64, unique=True)
+    assert not (kept.image_index == 0).any() and len(kept.captions) == len(kept.masks) > 0
+    other = captions_of_others(kept)
+    for image, caption in zip(kept.image_index.tolist(), other, strict=True):
+        assert any(
+            c == caption and i != image for c, i in zip(kept.captions, kept.image_index.tolist(), strict=True)
+        )
+
+
+def test_a_point_alone_is_measured_as_a_click(clip_file, tmp_path):
+    model = TextSamRun(tmp_path, clip_file, SAM).model.eval()
+    (scenes,) = evaluation_scenes("train", 2, scene_size(64), 6, object_scale=1.5)
+    targets = draw_targets(scenes, 64, 8, 0, 1 / 64)
+    with torch.inference_mode():
+        assert Measured(model.sam, targets).ious(point=True).mean() > 0.3
