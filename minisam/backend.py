@@ -1,4 +1,4 @@
-"""Which code computes the attentions: PyTorch's, or the Triton kernels of minisam_kernels.
+"""Which code computes the attentions and filters the masks: PyTorch's, or the Triton kernels of minisam_kernels.
 
     minisam.use_backend("triton")           from here on
     with minisam.use_backend("torch"): …    here alone
@@ -75,7 +75,7 @@ def check_triton_runs() -> None:
 
 def kernel_on_cuda(operation: str, tensor: Tensor, head_dim: int) -> Kernel | None:
     """The kernel for tensors on a CUDA device, of a type that has one."""
-    if tensor.device.type != "cuda" or tensor.dtype not in KERNEL_DTYPES or operation in ABSORBED:
+    if tensor.device.type != "cuda" or tensor.dtype not in KERNEL_DTYPES or operation in UNMEASURED:
         return None
     return kernel(operation, tensor, head_dim)
 
@@ -84,6 +84,8 @@ def kernel(operation: str, tensor: Tensor, head_dim: int) -> Kernel | None:
     """The kernel of an operation, as a function with the torch code's arguments, or None if it has none."""
     if operation in ABSORBED:
         return ABSORBED[operation] if head_dim % 8 == 0 and 16 <= head_dim <= WIDEST_TOKEN else None
+    if operation in MASKS:  # in other types F.interpolate rounds its first step
+        return MASKS[operation] if tensor.dtype == torch.float32 else None
     if head_dim > WIDEST_HEAD:
         return None
     if operation == "window_attention":
@@ -137,7 +139,21 @@ def image_asks_tokens(*tensors_and_numbers: Any) -> Tensor:
     return image_to_token(*tensors_and_numbers)
 
 
-# The mask decoder's, which "auto" leaves out as long as no GPU has measured them.
+def statistics_of_masks(*tensors_and_numbers: Any) -> Tensor:
+    from minisam_kernels.mask_statistics import mask_statistics
+
+    return mask_statistics(*tensors_and_numbers)
+
+
+def bits_of_masks(*tensors_and_numbers: Any) -> Tensor:
+    from minisam_kernels.mask_bits import mask_bits
+
+    return mask_bits(*tensors_and_numbers)
+
+
+# The mask decoder's and the mask generator's, which "auto" leaves out as long as no GPU has measured them.
 ABSORBED: dict[str, Kernel] = {"token_to_image": tokens_ask_image, "image_to_token": image_asks_tokens}
+MASKS: dict[str, Kernel] = {"mask_statistics": statistics_of_masks, "mask_bits": bits_of_masks}
+UNMEASURED = {*ABSORBED, *MASKS}
 
 use_backend("auto")

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from minisam_kernels.cases import Case, cases, make_case
 from minisam_kernels.launch import INTERPRETED, Launch
+from minisam_kernels.mask_cases import COUNTING
 
 DEVICE = "cpu" if INTERPRETED else "cuda"
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16} | ({} if INTERPRETED else {"bf16": torch.bfloat16})
@@ -36,6 +37,8 @@ few_windows = st.sampled_from([2, 3, 5, 7, 8])  # few of them on a grid, as each
 decoder_heads = st.sampled_from([1, 2, 3, 8])
 few_tokens = st.sampled_from([1, 2, 5, 7, 8, 16])
 channel_counts = st.sampled_from([16, 24, 32, 40, 64, 96, 128, 200, 256])
+image_sides = st.sampled_from([1, 2, 7, 16, 31, 33])
+logit_sides = st.sampled_from([1, 2, 3, 8, 11, 16])
 row_lengths = st.sampled_from([1, 2, 3, 17, 64, 255, 257, 1000, 2049])
 
 
@@ -55,6 +58,10 @@ class Operation:
     @property
     def function(self) -> Callable[..., Tensor]:
         return getattr(importlib.import_module(f"minisam_kernels.{self.name}"), self.name)
+
+    @property
+    def differentiable(self) -> bool:
+        return self.name not in COUNTING
 
     @property
     def launches(self) -> Mapping[str, Launch]:
@@ -130,21 +137,34 @@ OPERATIONS = {
                 few_batches, st.booleans(), decoder_heads, few_tokens, long_lengths, channel_counts
             ).map(lambda x: (1 if x[1] else x[0], x[0], *x[2:])),
         ),
+        *(
+            Operation(
+                name,
+                ("low_res",),
+                (1, 3, 2, 5, 7),
+                (1, 4, 4, 64, 64),
+                st.tuples(few_batches, logit_sides, logit_sides, image_sides, image_sides),
+            )
+            for name in COUNTING
+        ),
     )
 }
+DIFFERENTIABLE = {name: operation for name, operation in OPERATIONS.items() if operation.differentiable}
 
 
 def tensors(case: Case, dtype: torch.dtype) -> dict[str, Tensor]:
-    """A case's inputs on the device of this run, as leaves that want a gradient."""
-    arrays = case.inputs.items()
-    return {name: torch.tensor(array, dtype=dtype, device=DEVICE).requires_grad_() for name, array in arrays}
+    """A case's inputs on the device of this run, as leaves that want a gradient if there is one."""
+    found = case.tensors(dtype, DEVICE)
+    return {name: tensor.requires_grad_(not case.counts) for name, tensor in found.items()}
 
 
 def run(
     function: Callable[..., Tensor], inputs: Mapping[str, Tensor], case: Case, grad_out: Tensor | None = None
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The output and every input's gradient; the output's is seeded, or the one given."""
+    """The output and every input's gradient, if there is one; the output's is seeded, or the one given."""
     out = function(**inputs, **case.constants)
+    if case.counts:
+        return out, {}
     if grad_out is None:
         generator = torch.Generator().manual_seed(0)
         grad_out = torch.randn(out.shape, generator=generator).to(out)

@@ -19,14 +19,18 @@ REFERENCE = KERNELS / "reference"
 COMPONENTS = sorted(path.stem for path in REFERENCE.glob("[!_]*.py"))
 # The Triton kernels: a component's file beside reference/ has a function of its name.
 OPERATIONS = sorted(name for name in COMPONENTS if (KERNELS / f"{name}.py").is_file())
-# Components that PyTorch brings along or that are a step of a larger box: their file in minisam/model/.
+# Components that PyTorch brings along or that are a step of a larger box: their file in minisam/model/, or in the
+# folder of minisam/ that is named.
 PART_OF = {
     "absorbed_cross_attention": "absorbed_two_way_transformer",
+    "bilinear_steps": "predict/bilinear_bands",
     "cross_attention": "attention",
     "gelu": "prompt_encoder",
     "image_to_token": "absorbed_two_way_transformer",
     "layer_norm": "two_way_transformer",
+    "mask_bits": "predict/kernel_masks",
     "mask_encoding": "prompt_encoder",
+    "mask_statistics": "predict/low_resolution_masks",
     "point_encoding": "prompt_encoder",
     "softmax": "attention",
     "token_to_image": "absorbed_two_way_transformer",
@@ -59,12 +63,13 @@ def test_the_components_are_all_found():
 
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_reference_has_a_module_and_both_have_tests(component):
-    home = PART_OF.get(component, component)
-    assert (ROOT / "minisam" / "model" / f"{home}.py").is_file()
+    place = PART_OF.get(component, component)
+    folder, home = place.split("/") if "/" in place else ("model", place)
+    assert (ROOT / "minisam" / folder / f"{home}.py").is_file()
     own_test = ROOT / "tests" / "kernels" / f"test_{component}.py"
-    model_test = ROOT / "tests" / "model" / f"test_{home}.py"
+    model_test = ROOT / "tests" / folder / f"test_{home}.py"
     assert f"minisam_kernels.reference.{component}" in imported_modules(own_test)
-    assert f"minisam.model.{home}" in imported_modules(model_test)
+    assert f"minisam.{folder}.{home}" in imported_modules(model_test)
     assert any(name.startswith("minisam_kernels.reference.") for name in imported_modules(model_test))
 
 

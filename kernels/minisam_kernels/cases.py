@@ -15,9 +15,12 @@ import numpy as np
 import torch
 
 from minisam_kernels import dense
+from minisam_kernels.mask_cases import COUNTING, HARD_MASKS, MASK_SIZES, mask_inputs, mask_thresholds
 from minisam_kernels.reference.attention import attention
 from minisam_kernels.reference.cross_attention import cross_attention
 from minisam_kernels.reference.image_to_token import image_to_token
+from minisam_kernels.reference.mask_bits import mask_bits
+from minisam_kernels.reference.mask_statistics import mask_statistics
 from minisam_kernels.reference.rel_pos_attention import rel_pos_attention
 from minisam_kernels.reference.softmax import softmax
 from minisam_kernels.reference.token_to_image import token_to_image
@@ -84,6 +87,8 @@ SIZES: dict[str, dict[str, tuple[int, ...]]] = {
         "128 channels": (1, 1, 2, 9, 19, 128),
         "SAM's heads and tokens, 256 channels": (1, 1, 8, 7, 33, 256),
     },
+    "mask_statistics": MASK_SIZES,
+    "mask_bits": MASK_SIZES,
 }
 
 ADVERSARIAL_SIZE = {
@@ -106,10 +111,28 @@ class Case:
     inputs: dict[str, np.ndarray]
     constants: dict[str, int | float] = field(default_factory=dict)
 
+    @property
+    def counts(self) -> bool:
+        return self.operation in COUNTING
+
     def rounded(self, dtype: torch.dtype) -> Case:
         """The same case with the inputs as that type can hold them, in float64 again."""
-        inputs = {name: torch.tensor(array).to(dtype).double().numpy() for name, array in self.inputs.items()}
-        return Case(self.operation, self.name, inputs, self.constants)
+        inputs = {
+            name: torch.tensor(array).to(dtype).double().numpy() for name, array in self.floats().items()
+        }
+        return Case(self.operation, self.name, self.inputs | inputs, self.constants)
+
+    def floats(self) -> dict[str, np.ndarray]:
+        """The inputs that are no indices: these have the type that is asked for."""
+        return {name: array for name, array in self.inputs.items() if array.dtype.kind == "f"}
+
+    def tensors(self, dtype: torch.dtype, device: str | torch.device = "cpu") -> dict[str, torch.Tensor]:
+        """The inputs in their order, indices as they are."""
+        floats = self.floats()
+        return {
+            name: torch.tensor(array, dtype=dtype if name in floats else None, device=device)
+            for name, array in self.inputs.items()
+        }
 
 
 def cases(operation: str) -> list[Case]:
@@ -124,6 +147,8 @@ def make_case(operation: str, name: str, size: tuple[int, ...]) -> Case:
     normal = rng.standard_normal
     if operation == "softmax":
         return Case(operation, name, {"x": normal(size)}, {"scale": 0.7})
+    if operation in COUNTING:
+        return Case(operation, name, mask_inputs(size, rng), mask_thresholds(operation))
     if operation == "window_attention":
         B, H, W, N, D, S = size
         shapes = {"qkv": (B, H, W, 3 * N * D), "qkv_bias": (3 * N * D,)}
@@ -157,6 +182,8 @@ def adversarial_cases(operation: str) -> list[Case]:
 
     Softmax also has rows that lie far apart, which one maximum for all of them would flatten to 0 / 0.
     """
+    if operation in COUNTING:
+        return [make_hard_mask(operation, kind) for kind in HARD_MASKS]
     size = ADVERSARIAL_SIZE[operation]
     adversarial = []
     kinds = ["huge scores", "scores far below zero", "equal scores", "one score above all"]
@@ -168,6 +195,13 @@ def adversarial_cases(operation: str) -> list[Case]:
             _change_scores(kind, case)
         adversarial.append(case)
     return adversarial
+
+
+def make_hard_mask(operation: str, kind: str) -> Case:
+    """Masks of one kind, on an image of several tiles."""
+    case = make_case(operation, kind, MASK_SIZES["hard"])
+    HARD_MASKS[kind](case.inputs["low_res"])
+    return case
 
 
 def _change_row(kind: str, x: np.ndarray) -> None:
@@ -224,12 +258,21 @@ def reference(operation: str) -> Callable[..., np.ndarray]:
         "window_attention": window_attention,
         "token_to_image": token_to_image,
         "image_to_token": image_to_token,
+        "mask_statistics": mask_statistics,
+        "mask_bits": mask_bits,
     }[operation]
 
 
 def expected(case: Case) -> np.ndarray:
     """What the reference gives for a case, in float64."""
     return reference(case.operation)(**case.inputs, **case.constants)
+
+
+def expected_counts(case: Case, dtype: torch.dtype) -> np.ndarray:
+    """What the reference gives when it sums as a kernel does for inputs of that type: in float32 or float64."""
+    wide = np.float64 if dtype == torch.float64 else np.float32
+    inputs = {name: array.astype(wide) for name, array in case.floats().items()}
+    return reference(case.operation)(**(case.inputs | inputs), **case.constants)
 
 
 def output_gradient(case: Case) -> np.ndarray:

@@ -5,6 +5,7 @@ they say how exact that type allows one to be. They take what the kernels take, 
 
 B batch   N heads   L queries   S keys   D head dim   H, W grid   C channels = N*D
 Absorbed attention: R rows (tokens * heads)   S image tokens   E channels
+Masks: P masks   h, w low resolution   H, W image   Q words of 32 rows
 """
 
 from __future__ import annotations
@@ -82,6 +83,74 @@ def image_to_token(
     return F.layer_norm(updated, weight.shape, weight, bias, eps)
 
 
+def upscaled(
+    low_res: Tensor, row_first: Tensor, row_weights: Tensor, column_first: Tensor, column_weights: Tensor
+) -> tuple[Tensor, Tensor]:
+    wide = torch.float64 if low_res.dtype == torch.float64 else torch.float32
+    low_res, row_weights, column_weights = (x.to(wide) for x in (low_res, row_weights, column_weights))
+    across, largest = 0.0, torch.zeros((), dtype=wide, device=low_res.device)
+    for tap, weights in enumerate(column_weights.T):
+        logits = low_res[:, :, column_first + tap]
+        across, largest = across + weights * logits, largest.maximum(logits.abs())
+    assert isinstance(across, Tensor)
+    pixels, size = torch.zeros_like(across[:, row_first]), torch.zeros_like(across[:, row_first])
+    for tap, weights in enumerate(row_weights.T):
+        pixels = pixels + weights[:, None] * across[:, row_first + tap]
+        size = size.maximum(largest[:, row_first + tap])
+    return pixels, size
+
+
+def mask_statistics(
+    low_res: Tensor,
+    row_first: Tensor,
+    row_weights: Tensor,
+    column_first: Tensor,
+    column_weights: Tensor,
+    lower: float,
+    middle: float,
+    upper: float,
+) -> Tensor:
+    pixels, size = upscaled(low_res, row_first, row_weights, column_first, column_weights)
+    margin = 10 * torch.finfo(pixels.dtype).eps * size + 2.0**-126
+    nothing = (size == 0) & (pixels == 0)
+    thresholds = (lower, middle, upper)
+    certain = nothing | torch.stack([(pixels - threshold).abs() > margin for threshold in thresholds]).all(
+        dim=0
+    )
+    return statistics_of_pixels(pixels, (~certain).sum((1, 2), dtype=torch.int32), thresholds)
+
+
+def statistics_of_pixels(pixels: Tensor, doubts: Tensor, thresholds: tuple[float, float, float]) -> Tensor:
+    areas = [(pixels > threshold).sum((1, 2), dtype=torch.int32) for threshold in thresholds]
+    above = pixels > thresholds[1]
+    rows, columns = above.any(dim=2).int(), above.any(dim=1).int()
+    ends = [
+        end
+        for line in (columns, rows)
+        for end in (line.argmax(dim=1), line.shape[1] - 1 - line.flip(1).argmax(dim=1))
+    ]
+    x0, x1, y0, y1 = (end.int() * (areas[1] > 0) for end in ends)
+    return torch.stack([*areas, doubts, x0, y0, x1, y1], dim=1)
+
+
+def mask_bits(
+    low_res: Tensor,
+    row_first: Tensor,
+    row_weights: Tensor,
+    column_first: Tensor,
+    column_weights: Tensor,
+    threshold: float,
+) -> Tensor:
+    pixels, _ = upscaled(low_res, row_first, row_weights, column_first, column_weights)
+    return packed_columns(pixels > threshold)
+
+
+def packed_columns(masks: Tensor) -> Tensor:
+    columns = F.pad(masks.mT.int(), (0, 32 - masks.shape[1] % 32))
+    places = torch.arange(32, dtype=torch.int32, device=masks.device)
+    return (columns.unflatten(2, (-1, 32)) << places).sum(dim=3, dtype=torch.int32)
+
+
 OPERATIONS: dict[str, Callable[..., Tensor]] = {
     "softmax": softmax,
     "attention": attention,
@@ -90,4 +159,6 @@ OPERATIONS: dict[str, Callable[..., Tensor]] = {
     "window_attention": window_attention,
     "token_to_image": token_to_image,
     "image_to_token": image_to_token,
+    "mask_statistics": mask_statistics,
+    "mask_bits": mask_bits,
 }

@@ -26,6 +26,8 @@ KERNELS = (
     "window_attention",
     "token_to_image",
     "image_to_token",
+    "mask_statistics",
+    "mask_bits",
 )
 ARCHS = ("sm_80", "sm_89", "sm_90", "sm_100", "gfx942")
 DTYPES = ("fp32", "fp16", "bf16")
@@ -131,14 +133,14 @@ def run_roofline(args: argparse.Namespace) -> int:
     from minisam_kernels.lab.gpus import GPUS as RATES
     from minisam_kernels.lab.roofline import floor_on, working
     from minisam_kernels.lab.roofline_figure import Point, measured_points, save_roofline_figure
-    from minisam_kernels.lab.work import work_of
+    from minisam_kernels.lab.work import directions_of, work_of
 
     gpu = RATES[args.gpu]
     kernels = [args.kernel] if args.kernel else list(KERNELS)
     works = {
         (kernel, direction): work_of(kernel, args.model, args.batch, args.dtype, direction == "backward")
         for kernel in kernels
-        for direction in ("forward", "backward")
+        for direction in directions_of(kernel)
     }
     floors = {key: floor_on(gpu, work) for key, work in works.items()}
     if args.json:

@@ -19,6 +19,8 @@ are so the same to the last bit, whatever the processor makes of a sum of produc
 
 from __future__ import annotations
 
+from copy import copy
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -51,7 +53,7 @@ class LowResolutionMasks:
         original_size: tuple[int, int],
         thresholds: tuple[float, float, float],
     ) -> None:
-        self.low_res, self.sam = low_res.detach().cpu(), sam
+        self.logits, self.sam = low_res.detach(), sam
         self.input_size, self.original_size = input_size, original_size
         self.lower, self.middle, self.upper = thresholds
         low, square = low_res.shape[-2:], sam.image_encoder.img_size
@@ -59,6 +61,18 @@ class LowResolutionMasks:
             axis_bands(low[axis], square, input_size[axis], original_size[axis]) for axis in (0, 1)
         )
         self.recomputed = 0
+
+    @cached_property
+    def low_res(self) -> Tensor:
+        """The logits where they are measured one by one: on the CPU."""
+        return self.logits.cpu()
+
+    def of(self, prompts: Tensor) -> LowResolutionMasks:
+        """The masks of some of the prompts."""
+        some = copy(self)
+        some.logits = self.logits[prompts.to(self.logits.device)]
+        some.__dict__.pop("low_res", None)
+        return some
 
     def measure(self, prompt: int, channel: int) -> UpscaledMask:
         """One mask, upscaled where it matters."""
@@ -143,6 +157,13 @@ class UpscaledMask:
             np.count_nonzero(self.above(threshold)) for threshold in (self.masks.upper, self.masks.lower)
         )
         return stability_of_counts(inner, outer)
+
+    def stability_at_least(self, lowest: float) -> np.float32 | None:
+        """The stability score, or None where it is below `lowest`; one of 0 lets everything pass."""
+        if lowest > 0 and self.is_unstable(lowest):
+            return None
+        score = self.stability_score()
+        return score if lowest <= 0 or score >= np.float32(lowest) else None
 
     def borders(self, offset: tuple[int, int], height: int) -> Borders:
         """The runs of the pixels above the middle threshold, in an image of `height` rows.

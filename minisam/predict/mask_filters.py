@@ -17,7 +17,9 @@ from torch import Tensor
 from minisam.data.runs import area, box
 from minisam.predict.candidates import Candidates
 from minisam.predict.crops import CropBox, near_crop_edge
+from minisam.predict.kernel_masks import mask_kernels, stable_masks_by_kernels
 from minisam.predict.low_resolution_masks import LowResolutionMasks
+from minisam.predict.stable_masks import stable_masks
 
 
 @dataclass(frozen=True)
@@ -44,25 +46,19 @@ class MaskFilters:
         confident = torch.ones_like(iou, dtype=torch.bool)
         if self.pred_iou_thresh > 0:
             confident = iou > self.pred_iou_thresh
-        borders, stability_scores, kept = [], [], []
-        for prompt, channel in confident.nonzero().tolist():
-            mask = masks.measure(prompt, channel)
-            if self.stability_score_thresh > 0 and mask.is_unstable(self.stability_score_thresh):
-                continue
-            stability = mask.stability_score()
-            if self.stability_score_thresh <= 0 or stability >= np.float32(self.stability_score_thresh):
-                borders.append(mask.borders(crop[:2], size[0]))
-                stability_scores.append(stability)
-                kept.append((prompt, channel))
-        prompts, channels = np.array(kept, np.int64).reshape(-1, 2).T
+        find = stable_masks_by_kernels if mask_kernels(masks) else stable_masks
+        found = find(masks, confident, self.stability_score_thresh, crop[:2], size[0])
+        borders = [mask.borders for mask in found]
+        places = [(mask.prompt, mask.channel) for mask in found]
+        prompts, channels = np.array(places, np.int64).reshape(-1, 2).T
         nowhere = (crop[0], crop[1], crop[0], crop[1])
         boxes = [box(mask, size[0]) if len(mask) else nowhere for mask in borders]
         candidates = Candidates(
             borders=borders,
             boxes=np.array(boxes, np.int64).reshape(-1, 4),
-            crop_boxes=np.tile(np.array(crop, np.int64), (len(kept), 1)),
+            crop_boxes=np.tile(np.array(crop, np.int64), (len(found), 1)),
             iou_predictions=iou.numpy()[prompts, channels],
-            stability_scores=np.array(stability_scores, np.float32),
+            stability_scores=np.array([mask.stability_score for mask in found], np.float32),
             points=points[prompts] + crop[:2],
         )
         passes = ~near_crop_edge(candidates.boxes, crop, size)

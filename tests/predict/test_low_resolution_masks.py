@@ -16,6 +16,8 @@ from minisam.predict import low_resolution_masks
 from minisam.predict.low_resolution_masks import LowResolutionMasks
 from minisam.predict.resize_longest_side import ResizeLongestSide
 from minisam.predict.stability_score import calculate_stability_score
+from minisam_kernels.reference.bilinear_steps import bilinear_steps
+from minisam_kernels.reference.mask_statistics import mask_statistics
 
 
 class Case(SimpleNamespace):
@@ -152,3 +154,18 @@ def test_a_crop_lands_where_it_was_taken():
     expected[3 : 3 + height, 4 : 4 + width] = borders_to_columns(whole, (height, width)).T
     np.testing.assert_array_equal(borders_to_columns(moved, expected.shape).T, expected)
     assert expected.any()
+
+
+def test_areas_and_boxes_are_the_references():
+    """Its weights are exact and F.interpolate's are not: a handful of pixels next to a threshold may differ."""
+    rng = np.random.default_rng(7)
+    for _ in range(10):
+        case = random_case(rng)
+        sizes = (case.low_res.shape[2:], (case.sam().image_encoder.img_size,) * 2, case.input_size())
+        axes = [bilinear_steps(*axis) for axis in zip(*sizes, case.original_size, strict=True)]
+        masks = case.masks()
+        thresholds = (masks.lower, masks.middle, masks.upper)
+        logits = case.low_res.double().flatten(0, 1).numpy()
+        expected = mask_statistics(logits, *axes[0], *axes[1], *thresholds)
+        areas = [(case.upscaled() > threshold).sum((2, 3)).flatten().numpy() for threshold in thresholds]
+        np.testing.assert_allclose(np.stack(areas, axis=1), expected[:, :3], rtol=2e-3, atol=3)

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,7 +28,8 @@ from minisam_kernels.lab.gpus import gpu_of_device
 from minisam_kernels.lab.peers import COMPILED, NO_BIAS, Function, peers
 from minisam_kernels.lab.results import OURS, KernelResult, Results
 from minisam_kernels.lab.roofline import floor_on
-from minisam_kernels.lab.work import MODELS, work_of
+from minisam_kernels.lab.work import MODELS, directions_of, dtype_of, work_of
+from minisam_kernels.mask_cases import COUNTING, mask_inputs
 
 DTYPE, DTYPE_NAME = torch.bfloat16, "bf16"
 DIRECTIONS = ("forward", "backward")
@@ -38,6 +40,7 @@ PLAN = (
         (kernel, "vit_b", 8)
         for kernel in ("token_to_image", "image_to_token", "cross_attention", "attention", "softmax")
     ),
+    *((kernel, "vit_b", 1) for kernel in COUNTING),
     *(
         (kernel, model, batch)
         for model in ("vit_h", "vit_l")
@@ -89,7 +92,7 @@ class Call:
 
 def part(operation: str, tensor: Tensor) -> Tensor:
     """What is compared: one head of the last image, or everything where gradients are sums over the images."""
-    if operation in ("window_attention", "token_to_image", "image_to_token"):
+    if operation in ("window_attention", "token_to_image", "image_to_token", *COUNTING):
         return tensor
     return tensor[-1:] if operation == "softmax" else tensor[-1:, -1:]
 
@@ -98,6 +101,8 @@ def make_call(
     operation: str, shapes: Mapping[str, Tensor], constants: dict, device: str, dtype: torch.dtype
 ) -> Call:
     """Random inputs in the layout of the shapes, and what is right for the part that is compared."""
+    if operation in COUNTING:
+        return make_counting_call(operation, shapes, constants, device, dtype)
     generator = torch.Generator(device).manual_seed(0)
 
     def draw(shape: torch.Size, stride: tuple[int, ...]) -> Tensor:
@@ -117,14 +122,33 @@ def make_call(
     return Call(operation, inputs, constants, grad_out, *results)
 
 
+def make_counting_call(
+    operation: str, shapes: Mapping[str, Tensor], constants: dict, device: str, dtype: torch.dtype
+) -> Call:
+    """Masks with an outline, as noise is nothing but outline; the reference is the dense formula in the same type."""
+    size = (*shapes["low_res"].shape, len(shapes["row_first"]), len(shapes["column_first"]))
+    arrays = mask_inputs(size, np.random.default_rng(0))
+    inputs = {
+        name: torch.tensor(array, dtype=dtype if array.dtype.kind == "f" else None, device=device)
+        for name, array in arrays.items()
+    }
+    right = {"output": dense.OPERATIONS[operation](**inputs, **constants)}
+    return Call(operation, inputs, constants, right["output"], right, right)
+
+
 def relative_error(found: Mapping[str, Tensor], reference: Mapping[str, Tensor]) -> float:
     """The largest of ‖Δ‖/‖ref‖ over the tensors."""
-    errors = [(found[name].double() - reference[name]).norm() / reference[name].norm() for name in found]
+    errors = [
+        (found[name].double() - reference[name]).norm() / reference[name].double().norm() for name in found
+    ]
     return float(torch.stack(errors).max())
 
 
 def wrong(call: Call, found: Mapping[str, Tensor], direction: str) -> str:
     """What the error rule finds wrong with our own results; "" if nothing."""
+    if call.operation in COUNTING:
+        differ = int((found["output"] != call.reference["output"]).sum())
+        return f"output: {differ} numbers differ" if differ else ""
     factor = FACTOR if direction == "forward" else GRADIENT_FACTOR
     magnitude = max(float(call.reference[name].abs().max()) for name in found)
     for name, tensor in found.items():
@@ -181,14 +205,15 @@ def measure_kernels(
             continue
         heads, head_dim = MODELS[model]
         head_dim = 16 if operation == "cross_attention" else head_dim
-        shapes, constants = call_in_sam(operation, DTYPE, head_dim, batch, heads)
+        dtype = torch.float32 if operation in COUNTING else DTYPE
+        shapes, constants = call_in_sam(operation, dtype, head_dim, batch, heads)
         if compiled:  # torch compiles a function for a limited number of shapes, then no more
             torch.compiler.reset()
-        call = make_call(operation, shapes, constants, device, DTYPE)
-        for direction in DIRECTIONS:
+        call = make_call(operation, shapes, constants, device, dtype)
+        for direction in directions_of(operation):
             result = result_for(results, operation, model, batch, direction)
             if gpu is not None:
-                work = work_of(operation, model, batch, DTYPE_NAME, direction == "backward")
+                work = work_of(operation, model, batch, dtype_of(operation), direction == "backward")
                 result.floor_milliseconds = floor_on(gpu, work).floor * 1e3
             for name, function in contestants.items():
                 if not deadline.passed:
@@ -201,5 +226,5 @@ def result_for(results: Results, kernel: str, model: str, batch: int, direction:
     for item in results.kernels:
         if (item.kernel, item.model, item.batch, item.direction) == (kernel, model, batch, direction):
             return item
-    results.kernels.append(KernelResult(kernel, model, batch, DTYPE_NAME, direction))
+    results.kernels.append(KernelResult(kernel, model, batch, dtype_of(kernel), direction))
     return results.kernels[-1]

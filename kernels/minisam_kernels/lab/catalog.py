@@ -7,6 +7,8 @@
     window_attention     its other layers: 14 x 14 windows of that grid
     token_to_image       the mask decoder: 64 prompts an image, 7 tokens by 8 heads over 4096 positions of 256 channels
     image_to_token       the same prompts' images, updated
+    mask_statistics      the automatic mask generator: the three masks of 64 clicks, on a photo of 2048 x 1365 pixels
+    mask_bits            the same masks, written out
 
 The tensors are shapes on the "meta" device; whoever needs values makes some of that shape and stride.
 """
@@ -22,6 +24,7 @@ import torch
 from torch import Tensor
 
 from minisam_kernels.launch import Launch, chosen, launch_for
+from minisam_kernels.mask_cases import COUNTING, mask_thresholds
 
 OPERATIONS = (
     "softmax",
@@ -31,10 +34,13 @@ OPERATIONS = (
     "window_attention",
     "token_to_image",
     "image_to_token",
+    "mask_statistics",
+    "mask_bits",
 )
 HEADS = {64: 12, 80: 16}  # ViT-B's and ViT-H's
 GRID, WINDOW, PROMPTS, TOKENS = 64, 14, 64, 7
 DECODER_HEADS, CHANNELS = 8, 256  # the mask decoder's, the same for every encoder
+MASKS, LOW, PHOTO, TAPS = 3 * PROMPTS, 256, (1365, 2048), 3
 
 
 def module_of(operation: str) -> ModuleType:
@@ -95,6 +101,12 @@ def call_in_sam(
             "bias": empty(CHANNELS),
         }
         return tensors, {"scale": 16**-0.5, "eps": 1e-5}
+    if operation in COUNTING:
+        tensors = {"low_res": empty(batch * MASKS, LOW, LOW)}
+        for axis, length in zip(("row", "column"), PHOTO, strict=True):
+            first = torch.empty(length, dtype=torch.int32, device="meta")
+            tensors |= {f"{axis}_first": first, f"{axis}_weights": empty(length, TAPS)}
+        return tensors, mask_thresholds(operation)
     if operation == "cross_attention":
         queries, keys = (tokens, TOKENS) if launch and launch.startswith("many") else (TOKENS, tokens)
         q = empty(batch * PROMPTS, queries, 8, head_dim).transpose(1, 2)

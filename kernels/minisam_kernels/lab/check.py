@@ -1,8 +1,8 @@
 """Is somebody's own function right?  It is run on the cases that this project's kernels have to pass.
 
     inputs between guard bands, new tensors full of NaN  ->  function  ->  no stray access, no input changed,
-    the output within the error rule, the same to the bit when run again, and, if it can be differentiated,
-    every gradient within the error rule
+    the output within the error rule, or equal where it counts, the same to the bit when run again, and, if it can
+    be differentiated, every gradient within the error rule
 
 The function takes what the operation of that name takes, in the same order: torch tensors, then numbers.  It may
 use Triton or torch alone.  The first thing that is wrong ends the check, with the case, the index, both values and
@@ -19,12 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from minisam_kernels import dense
-from minisam_kernels.cases import Case, cases, expected, gradients, output_gradient
+from minisam_kernels.cases import Case, cases, expected, expected_counts, gradients, output_gradient
 from minisam_kernels.lab.error_rule import GRADIENT_FACTOR, Verdict, compare
 from minisam_kernels.lab.memory_guard import StrayAccess, checked_lanes, fenced, guard_bands
 from minisam_kernels.launch import INTERPRETED
@@ -122,10 +123,10 @@ def check_case(function: Function, case: Case, dtype: torch.dtype) -> bool:
     """Raises CheckError at the first thing that is wrong; says whether gradients could be checked."""
     device = "cpu" if INTERPRETED or not torch.cuda.is_available() else "cuda"
     case = case.rounded(dtype)
-    inputs = {name: fenced(torch.tensor(a, dtype=dtype, device=device)) for name, a in case.inputs.items()}
+    inputs = {name: fenced(tensor) for name, tensor in case.tensors(dtype, device).items()}
     before = {name: tensor.clone() for name, tensor in inputs.items()}
-    leaves = {name: tensor.requires_grad_() for name, tensor in inputs.items()}
-    twins = {name: tensor.clone().requires_grad_() for name, tensor in before.items()}
+    leaves = {name: tensor.requires_grad_(not case.counts) for name, tensor in inputs.items()}
+    twins = {name: tensor.clone().requires_grad_(not case.counts) for name, tensor in before.items()}
     torchs = dense.OPERATIONS[case.operation](**twins, **case.constants)
 
     out = guarded(lambda: function(*leaves.values(), *case.constants.values()))
@@ -134,9 +135,13 @@ def check_case(function: Function, case: Case, dtype: torch.dtype) -> bool:
             raise CheckError(f"input {name} was written to")
     if not isinstance(out, Tensor):
         raise CheckError(f"returned {type(out).__name__}, wanted a tensor")
-    if out.dtype != dtype or out.device.type != device:
-        raise CheckError(f"returned {out.dtype} on {out.device}, wanted {dtype} on {device}")
-    require(compare("output", out, expected(case), torchs))
+    wanted_type = torch.int32 if case.counts else dtype
+    if out.dtype != wanted_type or out.device.type != device:
+        raise CheckError(f"returned {out.dtype} on {out.device}, wanted {wanted_type} on {device}")
+    if case.counts:
+        require_equal("output", out, expected_counts(case, dtype))
+    else:
+        require(compare("output", out, expected(case), torchs))
     again = guarded(lambda: function(*leaves.values(), *case.constants.values()))
     if not torch.equal(out, again):
         raise CheckError("a second run gives other bits: programs write one place, or read what none wrote")
@@ -171,6 +176,19 @@ def guarded(call: Callable[[], Result]) -> Result:
 def require(verdict: Verdict) -> None:
     if not verdict.ok:
         raise CheckError(verdict.explain())
+
+
+def require_equal(name: str, got: Tensor, wanted: np.ndarray) -> None:
+    """Raises CheckError unless these are the same whole numbers."""
+    value = got.cpu().numpy()
+    if value.shape != wanted.shape:
+        raise CheckError(f"{name}: has shape {list(value.shape)}, wanted {list(wanted.shape)}")
+    differ = np.argwhere(value != wanted)
+    if len(differ):
+        first = tuple(differ[0])
+        numbers = f"{len(differ)} of {wanted.size} numbers" if wanted.size > 1 else "the number"
+        at = f"the first at {[int(i) for i in first]}: got {value[first]}, wanted {wanted[first]}"
+        raise CheckError(f"{name}: wrong in {numbers}, {at}")
 
 
 def one_line(error: BaseException) -> str:

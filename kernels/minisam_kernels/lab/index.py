@@ -1,7 +1,7 @@
 """The generated part of kernels/README.md: what each kernel saves, its floors, and what was measured.
 
-    bytes    of ViT-B's call for one image in bfloat16: every input read once and every output written once, beside
-             what separate operations move as well (`intermediates`)
+    bytes    of ViT-B's call for one image in bfloat16, of masks in float32: every input read once and every output
+             written once, beside what separate operations move as well (`intermediates`)
     floors   forward and backward, batch 8, by roofline.py
     measured from kernels/benchmarks/*.json; "unmeasured" where there is no such file
 
@@ -13,9 +13,21 @@ from __future__ import annotations
 from minisam_kernels.lab.gpus import GPUS
 from minisam_kernels.lab.results import OURS, committed_results
 from minisam_kernels.lab.roofline import floor_on
-from minisam_kernels.lab.work import BYTES, GRID, KERNELS, MODELS, WINDOW, Term, work_of
+from minisam_kernels.lab.work import (
+    BYTES,
+    GRID,
+    KERNELS,
+    LOW,
+    MODELS,
+    PHOTO,
+    WINDOW,
+    Term,
+    directions_of,
+    dtype_of,
+    work_of,
+)
 
-MODEL, DTYPE = "vit_b", "bf16"
+MODEL = "vit_b"
 HEAD = (
     "kernel",
     "bytes, separate operations",
@@ -28,7 +40,7 @@ HEAD = (
 
 def intermediates(kernel: str) -> tuple[Term, ...]:
     """What separate operations write and read again, beside inputs and outputs; forward, one image."""
-    (heads, head_dim), tokens, size = MODELS[MODEL], GRID * GRID, BYTES[DTYPE]
+    (heads, head_dim), tokens, size = MODELS[MODEL], GRID * GRID, BYTES[dtype_of(kernel)]
     if kernel == "softmax":
         return (Term("x, x − max, exp, its sum: six more passes", (6, heads * tokens, tokens, size)),)
     if kernel == "attention":
@@ -57,25 +69,36 @@ def intermediates(kernel: str) -> tuple[Term, ...]:
             Term("scores and weights, written and read", (4, prompts, 8, 7, tokens, size)),
             Term("y + e, W_o's product and the sum, written and read", (6, prompts, tokens, 256, size)),
         )
+    if kernel in ("mask_statistics", "mask_bits"):
+        masks, (height, width), square = 3 * 64, PHOTO, 4 * LOW
+        comparisons = 3 if kernel == "mask_statistics" else 1
+        return (
+            Term("the network's square, written and read", (2, masks, square, square, size)),
+            Term(
+                "the image, written once, read for each comparison",
+                (1 + comparisons, masks, height, width, size),
+            ),
+            Term("a byte for each comparison, written and read", (2 * comparisons, masks, height, width)),
+        )
     raise ValueError(f"no kernel {kernel!r}; there are {', '.join(KERNELS)}")
 
 
 def row(kernel: str) -> tuple[str, ...]:
-    one_image = work_of(kernel, MODEL, 1, DTYPE).total("bytes")
+    one_image = work_of(kernel, MODEL, 1, dtype_of(kernel)).total("bytes")
     separate = one_image + sum(term.amount for term in intermediates(kernel))
     floors = [
         " / ".join(
-            f"{floor_on(GPUS[gpu], work_of(kernel, MODEL, 8, DTYPE, backward)).floor * 1e6:.0f}"
+            f"{floor_on(GPUS[gpu], work_of(kernel, MODEL, 8, dtype_of(kernel), backward)).floor * 1e6:.0f}"
             for gpu in ("H100", "H200")
         )
-        for backward in (False, True)
+        for backward in (False, True)[: len(directions_of(kernel))]
     ]
     return (
         kernel,
         megabytes(separate),
         megabytes(one_image),
         f"{floors[0]} µs",
-        f"{floors[1]} µs",
+        f"{floors[1]} µs" if len(floors) > 1 else "none",
         measured(kernel),
     )
 
@@ -90,7 +113,7 @@ def measured(kernel: str) -> str:
         f"{results.device}: {item.direction} {item.milliseconds[OURS] * 1e3:.0f} µs"
         for results in committed_results()
         for item in results.kernels
-        if (item.kernel, item.model, item.batch, item.dtype) == (kernel, MODEL, 8, DTYPE)
+        if (item.kernel, item.model, item.batch, item.dtype) == (kernel, MODEL, 8, dtype_of(kernel))
         and OURS in item.milliseconds
     ]
     return "; ".join(found) or "unmeasured"

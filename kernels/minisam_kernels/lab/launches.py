@@ -42,7 +42,7 @@ class RecordedLaunch:
     signature: dict[str, str]
     constants: dict[str, object]
     divisible: tuple[str, ...]
-    options: dict[str, int] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -126,12 +126,15 @@ def _nothing(x: Tensor) -> Tensor:
 def launches_of(
     call: Callable[..., Tensor], inputs: dict[str, Tensor], **constants: Any
 ) -> list[RecordedLaunch]:
-    """The launches of a call and of its backward; `inputs` are copied as shapes alone."""
+    """The launches of a call and of its backward, if it has one; `inputs` are copied as shapes alone."""
     with FakeTensorMode(), recorded_launches() as found:
         shapes = {
-            name: torch.empty_strided(x.shape, x.stride(), dtype=x.dtype, requires_grad=True)
+            name: torch.empty_strided(
+                x.shape, x.stride(), dtype=x.dtype, requires_grad=x.dtype.is_floating_point
+            )
             for name, x in inputs.items()
         }
         out = call(**shapes, **constants)
-        torch.autograd.grad(out, list(shapes.values()), torch.empty_like(out), allow_unused=True)
+        if out.requires_grad:
+            torch.autograd.grad(out, list(shapes.values()), torch.empty_like(out), allow_unused=True)
     return [launch for place, launch in enumerate(found) if launch not in found[:place]]

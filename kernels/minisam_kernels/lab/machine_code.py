@@ -88,6 +88,7 @@ def compile_for(
     divisible: tuple[str, ...] = (),
     num_warps: int = 4,
     num_stages: int = 3,
+    enable_fp_fusion: bool = True,
 ) -> MachineCode:
     """Compile a jit function and read what came out.
 
@@ -98,7 +99,7 @@ def compile_for(
     names = list(signature)
     attributes = {(names.index(name),): [["tt.divisibility", 16]] for name in divisible}
     source = ASTSource(function, dict(signature), {k: constants[k] for k in constants}, attributes)
-    options = {"num_warps": num_warps, "num_stages": num_stages}
+    options = {"num_warps": num_warps, "num_stages": num_stages, "enable_fp_fusion": enable_fp_fusion}
     kernel = triton.compile(source, target=TARGETS[arch], options=options)
     if arch.startswith("gfx"):
         return read_amdgcn(arch, kernel.asm["amdgcn"], kernel.metadata.shared, num_warps)

@@ -7,6 +7,7 @@
     FlexAttention           the bias is a function of the indices, compiled into a kernel by torch
     no bias                 attention without positions: another result, and what the bias costs is the difference
     pad, partition, …       windows cut out by copies, a batch of small attentions, and copies back
+    F.interpolate twice     the masks upscaled to the network's square and to the image, then compared and summed
     one head                absorbed rows as the queries of one head as wide as the image, positions added by a copy
 
 Everything here differentiates, takes what the operation takes, and runs wherever torch has the backend.
@@ -61,6 +62,10 @@ def peers(operation: str) -> dict[str, Function]:
         return {f"SDPA {name}, one head": one_wide_head(name) for name in BACKENDS}
     if operation == "image_to_token":
         return {"matrix products, softmax, layer norm": dense.image_to_token}
+    if operation == "mask_statistics":
+        return {"F.interpolate twice, comparisons, sums": statistics_of_interpolated}
+    if operation == "mask_bits":
+        return {"F.interpolate twice, comparison, packing": bits_of_interpolated}
     raise ValueError(f"no peers of {operation!r} are known")
 
 
@@ -80,6 +85,44 @@ def one_wide_head(backend: str | None) -> Function:
         return sdpa(backend)(rows[:, None], keys[:, None], image[:, None], scale)[:, 0]
 
     return attention
+
+
+def statistics_of_interpolated(
+    low_res: Tensor,
+    row_first: Tensor,
+    row_weights: Tensor,
+    column_first: Tensor,
+    column_weights: Tensor,
+    lower: float,
+    middle: float,
+    upper: float,
+) -> Tensor:
+    pixels = interpolated_twice(low_res, len(row_first), len(column_first))
+    certain = torch.zeros(len(low_res), dtype=torch.int32, device=low_res.device)
+    return dense.statistics_of_pixels(pixels, certain, (lower, middle, upper))
+
+
+def bits_of_interpolated(
+    low_res: Tensor,
+    row_first: Tensor,
+    row_weights: Tensor,
+    column_first: Tensor,
+    column_weights: Tensor,
+    threshold: float,
+) -> Tensor:
+    return dense.packed_columns(interpolated_twice(low_res, len(row_first), len(column_first)) > threshold)
+
+
+def interpolated_twice(low_res: Tensor, height: int, width: int) -> Tensor:
+    """[P, h, w] -> four times as large, of which the image's shape is kept -> [P, height, width]."""
+    padded = [4 * side for side in low_res.shape[1:]]
+    kept = [
+        max(1, round(side * length / max(height, width)))
+        for side, length in zip(padded, (height, width), strict=True)
+    ]
+    square = F.interpolate(low_res[:, None], padded, mode="bilinear", align_corners=False)
+    image = square[..., : kept[0], : kept[1]]
+    return F.interpolate(image, (height, width), mode="bilinear", align_corners=False)[:, 0]
 
 
 def sdpa_with_bias(backend: str | None) -> Function:

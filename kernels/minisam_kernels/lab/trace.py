@@ -29,6 +29,8 @@ PICTURED = {
     "window_attention": (1, 7, 9, 1, 16, 4),
     "token_to_image": (1, 20, 600, 16),
     "image_to_token": (1, 2, 2, 3, 90, 16),
+    "mask_statistics": (2, 8, 12, 20, 36),
+    "mask_bits": (2, 8, 12, 70, 36),
 }
 
 
@@ -114,13 +116,13 @@ def traced_launches() -> Iterator[list[TracedLaunch]]:
 def trace_call(
     call: Callable[..., Tensor], inputs: dict[str, np.ndarray], backward: bool, **constants: Any
 ) -> list[TracedLaunch]:
-    """The launches of a call with float32 inputs, followed by those of its backward if asked for."""
-    tensors = {
-        name: torch.tensor(array, dtype=torch.float32, requires_grad=backward)
-        for name, array in inputs.items()
-    }
+    """The launches of a call with float32 inputs, followed by those of its backward if asked for and there is one."""
+    tensors = {name: torch.tensor(array) for name, array in inputs.items()}
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point():
+            tensors[name] = tensor.float().requires_grad_(backward)
     with traced_launches() as launches:
         out = call(**tensors, **constants)
-        if backward:
+        if out.requires_grad:
             out.backward(torch.ones_like(out))
     return launches

@@ -13,8 +13,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from minisam_kernels.mask_cases import COUNTING
+
 MODELS = {"vit_b": (12, 64), "vit_l": (16, 64), "vit_h": (16, 80)}  # heads, head dim
 GRID, WINDOW = 64, 14
+LOW, PHOTO = 256, (1365, 2048)
 BYTES = {"fp16": 2, "bf16": 2, "fp32": 4}
 
 
@@ -187,6 +190,28 @@ def image_to_token_work(
     )
 
 
+def dtype_of(kernel: str) -> str:
+    """The type in which a kernel is timed: counts of masks are F.interpolate's for float32 logits alone."""
+    return "fp32" if kernel in COUNTING else "bf16"
+
+
+def directions_of(kernel: str) -> tuple[str, ...]:
+    return ("forward",) if kernel in COUNTING else ("forward", "backward")
+
+
+def mask_work(kernel: str, masks: int, dtype: str) -> Work:
+    """Masks of 256 x 256 logits on a photo of 2048 x 1365 pixels: what is read and written.
+
+    How many pixels are computed depends on the length of the outlines; nothing of that is in the floor.
+    """
+    height, width = PHOTO
+    if kernel == "mask_bits":
+        written = Term("a bit a pixel, words of 32", (masks, width, height // 32 + 1, 4))
+    else:
+        written = Term("8 numbers of 4 bytes a strip of 8 rows", (masks, -(-height // 8), 8, 4))
+    return Work(kernel, dtype, (), (Term("logits", (masks, LOW, LOW, BYTES[dtype])), written), ())
+
+
 def softmax_work(rows: int, columns: int, dtype: str = "bf16", backward: bool = False) -> Work:
     """Read once and written once; the backward reads the output and its gradient."""
     return Work(
@@ -201,10 +226,15 @@ def softmax_work(rows: int, columns: int, dtype: str = "bf16", backward: bool = 
 
 
 def work_of(kernel: str, model: str, batch: int, dtype: str = "bf16", backward: bool = False) -> Work:
-    """The work of a kernel in SAM's image encoder or, for the last two and cross_attention, in its mask decoder.
+    """The work of a kernel in SAM's image encoder or, for cross_attention and those after the windows, after it.
 
-    The decoder has 64 prompts an image and is the same for every model.
+    The decoder has 64 prompts an image, and the mask generator three masks of each, whatever the model.
+    Raises ValueError for the backward of what has none.
     """
+    if kernel in COUNTING:
+        if backward:
+            raise ValueError(f"{kernel} counts: it has no backward")
+        return mask_work(kernel, 3 * 64 * batch, dtype)
     heads, head_dim = MODELS[model]
     tokens = GRID * GRID
     if kernel == "rel_pos_attention":
@@ -232,4 +262,6 @@ KERNELS = (
     "window_attention",
     "token_to_image",
     "image_to_token",
+    "mask_statistics",
+    "mask_bits",
 )

@@ -21,6 +21,8 @@ from minisam_kernels.lab.results import (
     committed_results,
     path_for,
 )
+from minisam_kernels.lab.work import directions_of
+from minisam_kernels.mask_cases import COUNTING
 
 SIZES = {
     "softmax": (3, 7),
@@ -28,12 +30,15 @@ SIZES = {
     "window_attention": (2, 5, 7, 2, 16, 3),
     "token_to_image": (2, 7, 13, 16),
     "image_to_token": (2, 2, 2, 3, 13, 16),
+    "mask_statistics": (2, 8, 6, 19, 31),
+    "mask_bits": (2, 8, 6, 19, 31),
 }
+DIRECTIONS = [(operation, direction) for operation in SIZES for direction in directions_of(operation)]
 
 
 def tiny_call(operation: str, dtype: torch.dtype = torch.float32) -> bench.Call:
     case = make_case(operation, "tiny", SIZES[operation])
-    shapes = {name: torch.empty(array.shape, device="meta") for name, array in case.inputs.items()}
+    shapes = {name: tensor.to("meta") for name, tensor in case.tensors(dtype).items()}
     return bench.make_call(operation, shapes, case.constants, "cpu", dtype)
 
 
@@ -50,13 +55,24 @@ def new_results(*kernels: KernelResult) -> Results:
     return Results("NVIDIA H100 80GB HBM3", {"torch": "2"}, "0123456789abcdef", "2026-01-01", list(kernels))
 
 
-@pytest.mark.parametrize("operation", SIZES)
-@pytest.mark.parametrize("direction", bench.DIRECTIONS)
+@pytest.mark.parametrize(("operation", "direction"), DIRECTIONS)
 def test_what_is_right_is_timed_and_its_error_is_small(operation, direction):
     call, result = tiny_call(operation), new_result(direction, operation)
     bench.measure(call, OURS, dense.OPERATIONS[operation], result, run_once)
     assert result.failed == {} and result.milliseconds == {OURS: 2.0}
-    assert 0 < result.relative_error[OURS] < 1e-5
+    if operation in COUNTING:
+        assert result.relative_error[OURS] == 0
+    else:
+        assert 0 < result.relative_error[OURS] < 1e-5
+
+
+def test_a_wrong_count_is_not_timed():
+    def one_more(**arguments):
+        return dense.mask_statistics(**arguments) + torch.eye(2, 8, dtype=torch.int32)
+
+    result = new_result("forward", "mask_statistics")
+    bench.measure(tiny_call("mask_statistics"), OURS, one_more, result, run_once)
+    assert result.failed == {OURS: "ArithmeticError: output: 2 numbers differ"} and not result.milliseconds
 
 
 @pytest.mark.parametrize("direction", bench.DIRECTIONS)

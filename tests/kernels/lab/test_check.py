@@ -10,6 +10,7 @@ import triton.language as tl
 from minisam_kernels import dense
 from minisam_kernels.lab.check import LoadError, check_function, default_dtypes, explain, load_function
 from minisam_kernels.launch import INTERPRETED
+from minisam_kernels.mask_cases import COUNTING
 
 SMALL = "prime"  # part of the name of one case of softmax and of its adversarial ones
 
@@ -23,8 +24,37 @@ def failure_of(function, dtype="fp32") -> str:
 @pytest.mark.parametrize("operation", dense.OPERATIONS)
 def test_torch_is_right_with_gradients(operation):
     report = check_function(dense.OPERATIONS[operation], operation, ("fp32",))
-    assert report.failure is None and report.with_gradients and report.right == report.total >= 8
-    assert "right: " in next(explain(report)) and "every gradient" in next(explain(report))
+    assert report.failure is None and report.right == report.total >= 8
+    assert report.with_gradients == (operation not in COUNTING)
+    looked_at = "every gradient" if report.with_gradients else "it has no gradient"
+    assert "right: " in next(explain(report)) and looked_at in next(explain(report))
+
+
+def one_pixel_more(*arguments):
+    statistics = dense.mask_statistics(*arguments)
+    statistics[-1, 1] += 1
+    return statistics
+
+
+def areas_as_floats(*arguments):
+    return dense.mask_statistics(*arguments).float()
+
+
+def no_box(*arguments):
+    return dense.mask_statistics(*arguments)[:, :4]
+
+
+@pytest.mark.parametrize(
+    ("function", "says"),
+    [
+        (one_pixel_more, "output: wrong in 1 of 8 numbers, the first at [0, 1]: got 2, wanted 1"),
+        (areas_as_floats, "returned torch.float32 on cpu, wanted torch.int32 on cpu"),
+        (no_box, "output: has shape [1, 4], wanted [1, 8]"),
+    ],
+)
+def test_a_count_is_right_or_wrong(function, says):
+    report = check_function(function, "mask_statistics", ("fp32",))
+    assert report.failure is not None and says in report.failure.explain()
 
 
 def test_half_precision_is_checked_by_default():

@@ -22,11 +22,14 @@ def test_the_page_shows_what_is_generated():
         ("attention", 4 * 403),
         ("softmax", 6 * 403),
         ("token_to_image", 268 + 117),
+        ("mask_statistics", 1611 + 8588 + 3221),
+        ("mask_bits", 1611 + 4294 + 1074),
     ],
 )
 def test_what_separate_operations_move_besides(kernel, megabytes):
     """403 MB are 12 heads' 4096² numbers of two bytes; windows: 25 of 196 tokens and as many bias entries squared.
 
+    Masks: 192 squares of 1024² numbers, and 192 images of 537 MB in all as bytes, four times that as numbers.
     The decoder: keys and values of 64 prompts, 4096 · 128 numbers each, and the weights of 56 rows over 4096 tokens.
     """
     assert sum(term.amount for term in intermediates(kernel)) / 1e6 == pytest.approx(megabytes, rel=0.01)

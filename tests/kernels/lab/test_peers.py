@@ -11,6 +11,7 @@ from minisam_kernels.cases import cases, make_case
 from minisam_kernels.lab import peers
 from minisam_kernels.lab.catalog import OPERATIONS
 from minisam_kernels.lab.check import check_case
+from minisam_kernels.mask_cases import COUNTING
 
 TINY = {
     "softmax": (3, 7),
@@ -20,6 +21,8 @@ TINY = {
     "window_attention": (2, 5, 7, 2, 16, 3),
     "token_to_image": (2, 5, 11, 16),
     "image_to_token": (2, 2, 2, 3, 11, 16),
+    "mask_statistics": (2, 8, 8, 19, 31),
+    "mask_bits": (2, 8, 8, 19, 31),
 }
 EVERYWHERE = [  # the same formulas with the backend left to torch, and FlexAttention not compiled
     ("attention", peers.sdpa(None)),
@@ -35,6 +38,12 @@ EVERYWHERE = [  # the same formulas with the backend left to torch, and FlexAtte
     ("image_to_token", next(iter(peers.peers("image_to_token").values()))),
     ("softmax", peers.peers("softmax")["torch"]),
 ]
+
+
+@pytest.mark.parametrize("operation", COUNTING)
+def test_interpolating_twice_counts_the_same(operation):
+    (function,) = peers.peers(operation).values()
+    assert not check_case(function, make_case(operation, "tiny", TINY[operation]), torch.float32)
 
 
 @pytest.mark.parametrize(("operation", "function"), EVERYWHERE)

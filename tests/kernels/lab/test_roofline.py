@@ -15,6 +15,7 @@ from minisam_kernels.lab.work import (
     KERNELS,
     MODELS,
     attention_work,
+    directions_of,
     rel_pos_attention_work,
     window_attention_work,
     work_of,
@@ -123,8 +124,10 @@ def test_float32_products_do_not_use_the_tensor_cores():
     assert single.bytes == 2 * half.bytes
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
-@pytest.mark.parametrize("backward", [False, True])
+@pytest.mark.parametrize(
+    ("kernel", "backward"),
+    [(kernel, direction == "backward") for kernel in KERNELS for direction in directions_of(kernel)],
+)
 def test_the_working_adds_up_and_names_its_source(kernel, backward):
     lines = working(GPUS["A100"], work_of(kernel, "vit_b", 1, backward=backward))
     text = "\n".join(lines)
@@ -150,6 +153,15 @@ def test_every_gpu_has_a_source_and_is_found_by_its_device_name():
     assert gpu_of_device("Tesla T4") is GPUS["T4"]
     assert gpu_of_device("Radeon") is None
     assert set(BYTES) == {"fp16", "bf16", "fp32"}
+
+
+def test_masks_by_hand():
+    """192 masks of 256 KB, and 8 numbers for each of 171 strips, or a bit for each of 2048 x 1376 pixels."""
+    statistics, bits = (work_of(kernel, "vit_b", 1, "fp32") for kernel in ("mask_statistics", "mask_bits"))
+    assert statistics.total("bytes") == 192 * (256 * 256 * 4 + 171 * 32)
+    assert bits.total("bytes") == 192 * (256 * 256 * 4 + 2048 * 1376 / 8)
+    with pytest.raises(ValueError, match="mask_bits counts: it has no backward"):
+        work_of("mask_bits", "vit_b", 1, "fp32", backward=True)
 
 
 def test_an_unknown_kernel_is_refused_with_the_names():

@@ -11,13 +11,14 @@ import torch
 
 from minisam_kernels.lab.catalog import OPERATIONS, launches_by_name
 from minisam_kernels.lab.inspection import Compiled, Compiler, Request, compiler
+from minisam_kernels.mask_cases import COUNTING
 
 SHARED_LIMIT = {"sm_80": 163 * 1024, "sm_90": 227 * 1024}
 TENSOR_CORE = {"sm_80": "mma.sync", "sm_90": "wgmma"}
 SMALLEST_WGMMA_BLOCK = 64
 DTYPES = ("bf16", "fp16", "fp32")
 ARCHS = tuple(SHARED_LIMIT)
-MULTIPLYING = [operation for operation in OPERATIONS if operation != "softmax"]
+MULTIPLYING = [operation for operation in OPERATIONS if operation not in ("softmax", *COUNTING)]
 
 
 @pytest.fixture(scope="module")
