@@ -73,7 +73,7 @@ WRONG = {
             {CUT: "cut.transpose(0, 2, 4, 1, 3, 5)"},
         ),
         Mistake(
-            "Two things at once: the channel comes first in each patch, and the variance is divided by n, not by n - 1.",
+            "Two things at once: the channel comes first in each patch, and the variance is divided by n, not n - 1.",
             {
                 CUT: "cut.transpose(0, 2, 4, 1, 3, 5)",
                 VARIANCE: "variance = patches.var(axis=-1, keepdims=True)",
