@@ -16,6 +16,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     sam.add_argument(
         "--preset", choices=("nano", "tiny"), default="nano", help="whose trained weights to start from"
     )
+    sam.add_argument(
+        "--from", dest="start_from", type=Path, metavar="FILE", help="go on from a file of this command"
+    )
+    sam.add_argument(
+        "--captions",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="share of prompts that are captions in place of crops, 0 to 1 (default and the paper: 0)",
+    )
     sam.add_argument("-o", "--out", type=Path, help="folder of the run (default: runs/PRESET-text)")
     words = actions.add_parser("words", help="print the words that a text prompt may use")
     words.add_argument("-o", "--out", type=Path, help="write them to this file instead")
@@ -50,13 +60,19 @@ def train_clip(args: argparse.Namespace) -> int:
 def train_sam(args: argparse.Namespace) -> int:
     import torch
 
+    from minisam.errors import MinisamError
     from minisam.text.sam_run import TextRecipe, TextSamRun
 
     if args.threads:
         torch.set_num_threads(args.threads)
     recipe = replace(TextRecipe(), steps=args.steps or TextRecipe.steps)
     folder = args.out or Path("runs") / f"{args.preset}-text"
-    training = TextSamRun(folder, args.clip, recipe, args.preset, args.seed, args.precision, args.save_every)
+    if not 0 <= args.captions <= 1:
+        raise MinisamError(f"--captions is a share between 0 and 1, got {args.captions}")
+    training = TextSamRun(
+        folder, args.clip, recipe, args.preset, args.seed, args.precision, args.save_every, args.start_from,
+        args.captions,
+    )  # fmt: skip
     training.run()
     last, file = training.validations[-1], folder / "text.safetensors"
     print(f"trained {recipe.steps} steps in {training.seconds:.0f} s: {file}")

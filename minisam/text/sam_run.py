@@ -25,7 +25,7 @@ from minisam.text.files import read_clip
 from minisam.text.measure import mean_ious
 from minisam.text.run import ResumableRun
 from minisam.text.targets import Targets, draw_targets, scene_size
-from minisam.text.text_sam import TextSam, save_text_sam
+from minisam.text.text_sam import TextSam, load_text_sam, save_text_sam
 from minisam.train.interactive import Rounds, interactive_rounds
 from minisam.train.optimizer import build_optimizers, set_learning_rate
 from minisam.train.scenes import hash_seed
@@ -74,7 +74,14 @@ class TextSamRun(ResumableRun):
         seed: int = 0,
         precision: str = "fp32",
         save_every: int = 200,
+        start_from: Path | None = None,
+        captions: float = 0.0,
     ) -> None:
+        """`start_from`: a text.safetensors with the same CLIP to go on from.
+
+        `captions`: the share of tokens that are a caption's in place of a crop's, which the paper has none of; their
+        targets are then those that a caption names alone.
+        """
         super().__init__(folder, recipe.steps, save_every)
         self.recipe, self.preset, self.seed, self.precision = recipe, preset, seed, precision
         torch.manual_seed(seed)
@@ -89,7 +96,18 @@ class TextSamRun(ResumableRun):
         )  # fmt: skip
         external = {"params": list(self.model.external.parameters()), "base_lr": recipe.external_lr}
         self.optimizers[0].add_param_group({**external, "weight_decay": 0.0})
-        self.started_from = {"clip": sha256(clip_file), "sam": sha256(WEIGHTS / f"{preset}.safetensors")}
+        self.started_from: dict[str, object] = {
+            "clip": sha256(clip_file),
+            "sam": sha256(WEIGHTS / f"{preset}.safetensors"),
+        }
+        self.captions = captions
+        if captions:
+            self.started_from["captions"] = captions
+        if start_from is not None:
+            start = load_text_sam(start_from)
+            self.model.sam.load_state_dict(start.sam.state_dict())
+            self.model.external.load_state_dict(start.external.state_dict())
+            self.started_from["start"] = sha256(start_from)
 
     def train_step(self) -> dict[str, float]:
         seed = hash_seed(self.seed, self.step)
@@ -97,7 +115,7 @@ class TextSamRun(ResumableRun):
         factor = set_learning_rate(
             self.optimizers, self.step, self.steps, self.recipe.warmup, linear_decay=True
         )
-        targets = self.draw(seed)
+        targets = self.draw(seed, unique=self.captions > 0)
         draw, single = torch.rand(2, generator=generator).tolist()
         order = torch.Generator().manual_seed(seed)
         schedule = [] if single < self.recipe.single_round_share else self.recipe.rounds.schedule(order)
@@ -111,7 +129,7 @@ class TextSamRun(ResumableRun):
         with torch.autocast("cpu", dtype) if dtype else nullcontext(), attention_backend("cpu", dtype):
             token = None
             if draw < self.recipe.token_alone + self.recipe.token_and_more:
-                token = self.model.external(self.crop_embeddings(targets, generator), "image")
+                token = self.tokens(targets, generator)
             embeddings = sam.image_encoder(sam.preprocess(targets.images))
             rounds = interactive_rounds(
                 sam, embeddings, targets.image_index, targets.masks, schedule, generator,
@@ -131,6 +149,16 @@ class TextSamRun(ResumableRun):
         recipe = self.recipe
         scenes = render_scenes(seed, recipe.scenes, scene_size(self.size), object_scale=recipe.object_scale)
         return draw_targets(scenes, self.size, recipe.per_scene, seed, recipe.min_area, unique)
+
+    def tokens(self, targets: Targets, generator: torch.Generator) -> Tensor:
+        """The external token of each target, [P, 1, E]: its crop's, or its caption's for a share of them."""
+        tokens = self.model.external(self.crop_embeddings(targets, generator), "image")
+        if not self.captions:
+            return tokens
+        with torch.no_grad():
+            texts = self.model.clip.encode_texts(targets.captions)
+        in_words = torch.rand(len(tokens), 1, 1, generator=generator) < self.captions
+        return torch.where(in_words, self.model.external(texts, "text"), tokens)
 
     @torch.no_grad()
     def crop_embeddings(self, targets: Targets, generator: torch.Generator) -> Tensor:
