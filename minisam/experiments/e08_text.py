@@ -40,7 +40,7 @@ MAIN = 6
 PER_IMAGE = 8
 SHOWN = 6
 GAP_LEFT = "caption uncentred"
-LONGER = replace(TEXT, steps=1400)
+LONGER = replace(TEXT, steps=1000)
 IN_WORDS = 0.5
 ARMS = {"longer": 0.0, "in words": IN_WORDS}
 """What follows the paper's recipe: more of the same, or half of the tokens from captions."""
