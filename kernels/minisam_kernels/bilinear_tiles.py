@@ -3,7 +3,7 @@
     pixel[y, x] = Σ_s rows[y, s] Σ_t columns[x, t] logit[row_first[y] + s, column_first[x] + t]
 
 SAM's two steps, to the network's square and from there to the image, are one such sum with at most four weights an
-axis (reference/bilinear_steps.py): a tile of 8 x 64 pixels lies over some 4 x 18 logits. Most tiles lie wholly
+axis (reference/bilinear_steps.py): a tile of 32 x 32 pixels lies over some 10 x 10 logits. Most tiles lie wholly
 inside or wholly outside of a mask. There every logit is far on one side of every threshold; a weighted mean of them
 is too, and no pixel is computed. Only the tiles along the outline are.
 
@@ -29,7 +29,7 @@ from minisam_kernels.launch import check_shape, check_tensors
 FUSED = False
 MOST_TAPS = 4
 ROUNDINGS = 10
-PATCH_H, PATCH_W = 8, 32
+PATCH_H, PATCH_W = 8, 16
 SMALLEST: tl.constexpr = tl.constexpr(2.0**-126)
 
 

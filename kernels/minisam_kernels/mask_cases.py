@@ -21,7 +21,7 @@ MASK_SIZES: dict[str, tuple[int, ...]] = {  # P, h, w, H, W
     "one row": (1, 7, 9, 1, 70),
     "one column": (2, 9, 7, 33, 1),
     "enlarged once": (1, 8, 8, 32, 32),
-    "made smaller": (1, 16, 16, 9, 7),
+    "made smaller": (1, 24, 40, 9, 15),
     "many tiles": (1, 16, 24, 70, 130),
     "hard": (1, 6, 8, 20, 35),
 }

@@ -40,8 +40,8 @@ from minisam_kernels.launch import Launch, chosen
 
 COLUMNS = ("lower", "middle", "upper", "in_doubt", "x0", "y0", "x1", "y1")
 LAUNCHES = {
-    "large": Launch(block_m=8, block_k=64, num_warps=4, num_stages=1),
-    "small": Launch(block_m=16, block_k=16, num_warps=4, num_stages=1),
+    "large": Launch(block_m=32, block_k=32, num_warps=4, num_stages=1),
+    "small": Launch(block_m=16, block_k=16, num_warps=8, num_stages=1),
 }
 SMALL_IMAGE = 128
 

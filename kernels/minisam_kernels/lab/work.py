@@ -208,7 +208,7 @@ def mask_work(kernel: str, masks: int, dtype: str) -> Work:
     if kernel == "mask_bits":
         written = Term("a bit a pixel, words of 32", (masks, width, height // 32 + 1, 4))
     else:
-        written = Term("8 numbers of 4 bytes a strip of 8 rows", (masks, -(-height // 8), 8, 4))
+        written = Term("8 numbers of 4 bytes a strip of 32 rows", (masks, -(-height // 32), 8, 4))
     return Work(kernel, dtype, (), (Term("logits", (masks, LOW, LOW, BYTES[dtype])), written), ())
 
 

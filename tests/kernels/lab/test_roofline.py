@@ -156,9 +156,9 @@ def test_every_gpu_has_a_source_and_is_found_by_its_device_name():
 
 
 def test_masks_by_hand():
-    """192 masks of 256 KB, and 8 numbers for each of 171 strips, or a bit for each of 2048 x 1376 pixels."""
+    """192 masks of 256 KB, and 8 numbers for each of 43 strips, or a bit for each of 2048 x 1376 pixels."""
     statistics, bits = (work_of(kernel, "vit_b", 1, "fp32") for kernel in ("mask_statistics", "mask_bits"))
-    assert statistics.total("bytes") == 192 * (256 * 256 * 4 + 171 * 32)
+    assert statistics.total("bytes") == 192 * (256 * 256 * 4 + 43 * 32)
     assert bits.total("bytes") == 192 * (256 * 256 * 4 + 2048 * 1376 / 8)
     with pytest.raises(ValueError, match="mask_bits counts: it has no backward"):
         work_of("mask_bits", "vit_b", 1, "fp32", backward=True)
