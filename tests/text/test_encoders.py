@@ -70,15 +70,18 @@ def test_no_mask_is_a_mask_of_everything(clip):
 
 def test_a_patch_counts_as_inside_from_half_on_and_some_patch_always_does():
     encoder = CropEncoder(crop_size=8, patch_size=4, embed_dim=4, width=8, layers=1, heads=2)
-    masks = torch.zeros(3, 8, 8, dtype=torch.bool)
+    masks = torch.zeros(4, 8, 8, dtype=torch.bool)
     masks[0, :4, :2] = True
     masks[0, :4, 4:5] = True
     masks[1, 7, 7] = True
     masks[2] = True
+    masks[3, :4] = True
+    masks[3, :4, 5] = False
     assert encoder.patches_inside(masks).tolist() == [
         [True, False, False, False],
         [False, False, False, True],
         [True] * 4,
+        [True, True, False, False],
     ]
 
 

@@ -9,6 +9,7 @@ from minisam.cli.main import main
 from minisam.data.partworld import render_scenes
 from minisam.errors import CheckpointError
 from minisam.evaluate.targets import evaluation_scenes
+from minisam.text import load_text_sam
 from minisam.text.clip_run import ClipRecipe, ClipRun
 from minisam.text.measure import Measured, captions_of_others
 from minisam.text.pairs import draw_pairs, phrasings
@@ -59,6 +60,26 @@ def test_a_step_trains_sam_and_the_projection_but_not_clip(tmp_path, clip_file):
     assert not any(name.startswith("clip") for name in changed) and "external.centres" not in changed
 
 
+def test_captions_may_take_the_place_of_crops_and_a_run_may_go_on_from_another(tmp_path, clip_file):
+    run_sam(tmp_path / "first", clip_file).run()
+    file = tmp_path / "first" / "text.safetensors"
+    recipe = replace(SAM, steps=1, token_alone=1.0)
+    run = TextSamRun(tmp_path / "second", clip_file, recipe, start_from=file, captions=1.0)
+    start = load_text_sam(file)
+    assert run.model.sam.mask_decoder.iou_token.weight.equal(start.sam.mask_decoder.iou_token.weight)
+    targets = run.draw(3, unique=True)
+    run.model.eval()
+    tokens = run.tokens(targets, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(tokens, run.model.embed_text(targets.captions))
+    run.captions = 0.5
+    mixed = run.tokens(targets, torch.Generator().manual_seed(0))
+    in_words = (mixed - run.model.embed_text(targets.captions)).abs().amax(dim=(1, 2)) < 1e-5
+    assert in_words.any() and not in_words.all()
+    run.run()
+    with pytest.raises(CheckpointError, match="other settings"):
+        TextSamRun(tmp_path / "second", clip_file, recipe, start_from=file).run()
+
+
 def test_other_settings_and_another_clip_do_not_take_up_a_state(tmp_path, clip_file):
     run = run_sam(tmp_path, clip_file)
     run.save([run.timed_step()])
@@ -71,6 +92,7 @@ def test_the_commands_fit_together(tmp_path, capsys, monkeypatch):
     assert main(["text", "clip", "--steps", "1", "-o", "clip"]) == 0
     assert main(["text", "sam", "--clip", "clip/clip.safetensors", "--steps", "1", "-o", "sam"]) == 0
     assert "sam/text.safetensors" in capsys.readouterr().out
+    assert main(["text", "sam", "--clip", "clip/clip.safetensors", "--captions", "2"]) == 1
     assert main(["text", "sam", "--clip", "sam/metrics.csv", "--steps", "1", "-o", "other"]) == 3
     assert "metrics.csv" in capsys.readouterr().err
 
