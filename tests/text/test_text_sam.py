@@ -140,6 +140,12 @@ def test_segment_says_what_is_wrong(photo, weights, tmp_path, capsys, arguments,
     assert message in error and len(error.splitlines()) == 1
 
 
+def test_without_weights_that_ship_it_says_how_to_get_some(photo, capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr("minisam.text.text_sam.SHIPPED", tmp_path / "none.safetensors")
+    assert main(["segment", str(photo), "--text", "dog"]) == 3
+    assert "minisam text sam" in capsys.readouterr().err
+
+
 def test_a_file_of_parts_that_do_not_fit_is_refused(model, tmp_path):
     wider = TextSam("nano", model.sam, model.clip, ExternalPrompt(64, 96))
     save_text_sam(tmp_path / "text.safetensors", wider)
