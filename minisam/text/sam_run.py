@@ -40,7 +40,7 @@ CENTRE_BATCHES = 8
 class TextRecipe:
     """Everything about a run but its seed, precision and CLIP."""
 
-    steps: int = 3400
+    steps: int = 4000
     scenes: int = 8
     per_scene: int = 8
     min_area: float = 1 / 64
