@@ -1,8 +1,8 @@
 """Low-resolution logits on which the mask kernels have to be right: discs, and what is harder than discs.
 
 A disc has all that a mask has: tiles far outside, far inside, and an outline between them. The hard ones lie on the
-thresholds, on one side of all of them, or next to one in a single pixel. The last two are found by kernels whose
-tiles are decided without being computed.
+thresholds or next to them, on one side of all of them, or are crossed by a few logits alone, which a kernel that
+decides about a tile without computing it has to see.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MASK_SIZES: dict[str, tuple[int, ...]] = {  # P, h, w, H, W
     "enlarged once": (1, 8, 8, 32, 32),
     "made smaller": (1, 24, 40, 9, 15),
     "many tiles": (1, 16, 24, 70, 130),
-    "hard": (1, 6, 8, 20, 35),
+    "hard": (1, 24, 40, 20, 35),
 }
 
 
@@ -76,14 +76,18 @@ def empty(low_res: np.ndarray) -> None:
     low_res[...] = -9 + low_res / 100
 
 
-def one_logit_set(low_res: np.ndarray) -> None:
+def few_logits_set(low_res: np.ndarray) -> None:
     low_res[...] = -8
-    low_res[:, 3, 5] = 12
+    low_res[:, 9:11, 16:18] = 12
 
 
-def one_logit_missing(low_res: np.ndarray) -> None:
+def few_logits_missing(low_res: np.ndarray) -> None:
     low_res[...] = 8
-    low_res[:, 4, 2] = -12
+    low_res[:, 4:6, 30:32] = -12
+
+
+def all_on_the_lower_threshold(low_res: np.ndarray) -> None:
+    low_res[...] = -1
 
 
 def between_the_thresholds(low_res: np.ndarray) -> None:
@@ -100,8 +104,9 @@ HARD_MASKS: dict[str, Callable[[np.ndarray], None]] = {
     "all zero": all_zero,
     "all set": all_set,
     "empty": empty,
-    "one logit set": one_logit_set,
-    "one logit missing": one_logit_missing,
+    "few logits set": few_logits_set,
+    "few logits missing": few_logits_missing,
+    "all on the lower threshold": all_on_the_lower_threshold,
     "between the thresholds": between_the_thresholds,
     "huge": huge,
 }
