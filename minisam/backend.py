@@ -30,7 +30,8 @@ class use_backend:
     """Choose the backend, for the rest of the process or, as a context manager, until its end.
 
     What has no kernel is computed by PyTorch under every backend: heads wider than 128, dropout, windows whose
-    heads are not 16, 24, 32, … 128 wide, float64 on a GPU under "auto". Other heads narrower than 128 are padded.
+    heads are not 16, 24, 32, … 128 wide, masks whose logits are not float32, float64 on a GPU under "auto". Other
+    heads narrower than 128 are padded.
 
     Raises MinisamError for an unknown name, and for "triton" where Triton or a device for it is missing.
     """
