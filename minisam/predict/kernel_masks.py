@@ -56,26 +56,33 @@ def stable_masks_by_kernels(
     thresholds = (masks.lower, masks.middle, masks.upper)
     statistics = kernels.statistics(logits, *axes, *thresholds).cpu().numpy()
 
-    outer, inner, certain = statistics[:, 0], statistics[:, 2], statistics[:, 3] == 0
-    with np.errstate(divide="ignore", invalid="ignore"):
-        scores = inner.astype(np.float32) / outer.astype(np.float32)
+    outer, inner, doubts = statistics[:, 0], statistics[:, 2], statistics[:, 3]
+    scores, best = ratio(inner, outer), ratio(inner + doubts, np.maximum(outer - doubts, 0))
+    certain = doubts == 0
     stable = certain & ((scores >= np.float32(lowest)) | (lowest <= 0))
     written = np.flatnonzero(stable)
     bits = kernels.bits(logits[torch.from_numpy(written).to(device)], *axes, masks.middle)
     borders = dict(zip(written.tolist(), bits_to_borders(bits, offset, height), strict=True))
 
-    doubtful = np.flatnonzero(~certain)
+    # What is too low even with every pixel in doubt in its favour needs no second look.
+    doubtful = np.flatnonzero(~certain & ~((best < np.float32(lowest)) & (lowest > 0)))
     measured = masks.of(prompts[torch.from_numpy(doubtful)])
     found = []
     for place, (prompt, channel) in enumerate(zip(prompts.tolist(), channels.tolist(), strict=True)):
         if place in borders:
             found.append(StableMask(prompt, channel, borders[place], scores[place]))
-        elif not certain[place]:
+        elif place in doubtful:
             mask = measured.measure(int(np.searchsorted(doubtful, place)), channel)
             score = mask.stability_at_least(lowest)
             if score is not None:
                 found.append(StableMask(prompt, channel, mask.borders(offset, height), score))
     return found
+
+
+def ratio(inner: NDArray[np.int32], outer: NDArray[np.int32]) -> NDArray[np.float32]:
+    """The stability of each pair of areas, as `stability_of_counts` defines it."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return inner.astype(np.float32) / outer.astype(np.float32)
 
 
 def taps(axis: AxisBands, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -79,6 +79,23 @@ def test_a_crop_lands_where_it_was_taken(masks_by_kernels):
     assert assert_same(case, 0.0, offset=(4, 3), below=7)
 
 
+def test_an_unstable_mask_in_doubt_is_not_measured(masks_by_kernels, monkeypatch):
+    case = low_resolution_cases.random_case(np.random.default_rng(5), largest=40)
+    case.low_res, case.threshold, case.offset = (case.low_res * 2).round() / 3, 1 / 3, 1 / 3
+    assert assert_same(case, 0.99) < 5
+    measured = []
+    original = kernel_masks.LowResolutionMasks.measure
+    monkeypatch.setattr(
+        kernel_masks.LowResolutionMasks,
+        "measure",
+        lambda self, *place: measured.append(place) or original(self, *place),
+    )
+    for lowest, looks in ((0.0, True), (1.5, False)):
+        measured.clear()
+        stable_masks_by_kernels(case.masks(), torch.tensor([[1, 1, 1], [0, 1, 1]]), lowest, (0, 0), 99)
+        assert bool(measured) == looks
+
+
 def test_none_confident_gives_none(masks_by_kernels):
     case = low_resolution_cases.random_case(np.random.default_rng(5), largest=20)
     case.low_res = case.low_res.to(DEVICE)
