@@ -43,4 +43,5 @@ class FourierEncoding(nn.Module):
         """Pixel positions [..., 2] as (x, y) on an image of (H, W) pixels -> [..., 2·F]."""
         H, W = image_size
         like = self.positional_encoding_gaussian_matrix
-        return self.encode(coords_input.to(like.dtype) / like.new_tensor([W, H]))
+        size = torch.cat([like.new_full((1,), W), like.new_full((1,), H)])  # made on the device, not copied to it
+        return self.encode(coords_input.to(like.dtype) / size)

@@ -91,8 +91,13 @@ def fusing_is_open(transformer: nn.Module, tokens: Tensor, image_pe: Tensor) -> 
         has_kernels
         and tokens.shape[0] > 0
         and not torch.is_grad_enabled()
-        and not torch.is_autocast_enabled(tokens.device.type)
+        and not is_autocast_on(tokens.device.type)
         and image_pe.shape[0] == 1
         and tokens.shape[1] * attention.num_heads <= 2 * attention.internal_dim
         and tokens.shape[1] <= MOST_TOKENS
     )
+
+
+def is_autocast_on(device: str) -> bool:
+    """False for a kind of device that has no autocast."""
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)

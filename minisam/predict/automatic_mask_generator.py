@@ -12,10 +12,10 @@ after `output_mode` are what its code lacks.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -26,6 +26,7 @@ from minisam.errors import GeneratorError
 from minisam.model import Sam
 from minisam.predict.amg_memory import MemoryEstimate, estimate_memory
 from minisam.predict.candidates import Candidates, join, no_candidates
+from minisam.predict.click_rounds import Round, decode_in_rounds
 from minisam.predict.crops import CropBox, generate_crop_boxes
 from minisam.predict.low_resolution_masks import LowResolutionMasks
 from minisam.predict.mask_filters import MaskFilters
@@ -35,6 +36,14 @@ from minisam.predict.predictor import SamPredictor
 from minisam.predict.small_regions import clean_masks
 
 OUTPUT_MODES = ("binary_mask", "uncompressed_rle", "coco_rle")
+
+
+class View(NamedTuple):
+    """An image or a crop of it, its place in the image, and the clicks on it [N, 2] in its own pixels."""
+
+    pixels: NDArray[np.uint8]
+    crop: CropBox
+    points: NDArray[np.float64]
 
 
 class SamAutomaticMaskGenerator:
@@ -115,95 +124,115 @@ class SamAutomaticMaskGenerator:
 
         Raises ImageError for what is no image, GeneratorError for a region of another size.
         """
-        image = check_image_array(image)
-        size = (image.shape[0], image.shape[1])
-        if region is not None and region.shape != size:
-            raise GeneratorError(f"the region must be {list(size)} like the image, got {list(region.shape)}")
-        candidates = self._find(image, size, region)
-        if self.min_mask_region_area > 0:
-            candidates = clean_masks(
-                candidates,
-                size,
-                self.min_mask_region_area,
-                max(self.box_nms_thresh, self.crop_nms_thresh),
-                self.keep_largest_region,
-            )
-        return [self._record(candidates, index, size) for index in range(len(candidates))]
+        return next(self._generate([image], region))
 
-    def generate_batch(self, images: Iterable[NDArray[np.uint8]]) -> Iterator[list[dict[str, Any]]]:
-        """`generate` for several images; the masks of no more than one are held at a time."""
-        for image in images:
-            yield self.generate(image)
+    def generate_batch(
+        self, images: Iterable[NDArray[np.uint8]], encoded_together: int = 1
+    ) -> Iterator[list[dict[str, Any]]]:
+        """`generate` for several images; the masks of no more than one are held at a time.
+
+        So many images, and crops of them, go through the encoder in one call: on a GPU that takes less time, and
+        everywhere more memory.  Sums in another order may then move a pixel that lies at a threshold.
+        """
+        if encoded_together < 1:
+            raise GeneratorError(f"encoded_together must be at least 1, got {encoded_together}")
+        remaining = iter(images)
+        while group := list(islice(remaining, encoded_together)):
+            yield from self._generate(group, None, encoded_together)
 
     def estimate_memory(self, size: tuple[int, int]) -> MemoryEstimate:
         """What `generate` will take for an image of `size` (H, W), in bytes."""
         return estimate_memory(self.predictor.model, size, self.points_per_batch, self.output_mode)
 
-    def _find(
-        self, image: NDArray[np.uint8], size: tuple[int, int], region: NDArray[np.bool_] | None
-    ) -> Candidates:
-        """The masks of all crops without duplicates."""
-        crops, layers = generate_crop_boxes(size, self.crop_n_layers, self.crop_overlap_ratio)
-        clicks = [self._clicks(crop, layer, region) for crop, layer in zip(crops, layers, strict=True)]
+    def _generate(
+        self, images: list[NDArray[np.uint8]], region: NDArray[np.bool_] | None, encoded_together: int = 1
+    ) -> Iterator[list[dict[str, Any]]]:
+        """The records of one image after the other."""
+        plans = [self._plan(check_image_array(image), region) for image in images]
+        encoded = self._encode([view for plan in plans for view in plan], encoded_together)
+        for image, views in zip(images, plans, strict=True):
+            size = (image.shape[0], image.shape[1])
+            candidates = self._find(views, encoded, size)
+            if self.min_mask_region_area > 0:
+                candidates = clean_masks(
+                    candidates,
+                    size,
+                    self.min_mask_region_area,
+                    max(self.box_nms_thresh, self.crop_nms_thresh),
+                    self.keep_largest_region,
+                )
+            yield [self._record(candidates, index, size) for index in range(len(candidates))]
+
+    def _plan(self, image: NDArray[np.uint8], region: NDArray[np.bool_] | None) -> list[View]:
+        """The image and its crops, those without a click left out."""
+        size = (image.shape[0], image.shape[1])
+        if region is not None and region.shape != size:
+            raise GeneratorError(f"the region must be {list(size)} like the image, got {list(region.shape)}")
+        views = []
+        boxes, layers = generate_crop_boxes(size, self.crop_n_layers, self.crop_overlap_ratio)
+        for (x0, y0, x1, y1), layer in zip(boxes, layers, strict=True):
+            points = np.asarray(self.point_grids[layer], np.float64) * (x1 - x0, y1 - y0)
+            if region is not None:
+                points = points[inside_region(points + np.array([x0, y0]), region)]
+            if len(points):
+                views.append(View(image[y0:y1, x0:x1], (x0, y0, x1, y1), points))
+        return views
+
+    def _encode(self, views: list[View], together: int) -> Iterator[None]:
+        """Each step sets the next view as the predictor's image; so many at a time are encoded in one call."""
+        for start in range(0, len(views), together):
+            yield from self.predictor.set_images_in_turn(
+                [view.pixels for view in views[start : start + together]]
+            )
+
+    def _find(self, views: list[View], encoded: Iterator[None], size: tuple[int, int]) -> Candidates:
+        """The masks of all crops of an image of `size` (H, W), without duplicates."""
         silent = None if self.progress is None else not self.progress
-        with tqdm(total=sum(map(len, clicks)), desc="clicks", delay=2, disable=silent, leave=False) as bar:
-            parts = [
-                self._find_in_crop(image, size, crop, points, bar)
-                for crop, points in zip(crops, clicks, strict=True)
-                if len(points)
-            ]
+        clicks = sum(len(view.points) for view in views)
+        parts = []
+        with tqdm(total=clicks, desc="clicks", delay=2, disable=silent, leave=False) as bar:
+            for view in views:
+                next(encoded)
+                parts.append(self._find_in_view(view, size, bar))
         candidates = join(parts) if parts else no_candidates()
-        if len(crops) == 1:
+        if self.crop_n_layers == 0:
             return candidates
         lengths = candidates.crop_boxes[:, 2:] - candidates.crop_boxes[:, :2]
         smaller_first = 1 / lengths.prod(axis=1).astype(np.float32)
         return candidates.take(box_nms(candidates.boxes, smaller_first, self.crop_nms_thresh))
 
-    def _clicks(self, crop: CropBox, layer: int, region: NDArray[np.bool_] | None) -> NDArray[np.float64]:
-        """The clicks on a crop, [N, 2] in its pixels."""
-        x0, y0, x1, y1 = crop
-        points = np.asarray(self.point_grids[layer], np.float64) * (x1 - x0, y1 - y0)
-        return points if region is None else points[inside_region(points + np.array([x0, y0]), region)]
-
-    def _find_in_crop(
-        self,
-        image: NDArray[np.uint8],
-        size: tuple[int, int],
-        crop: CropBox,
-        points: NDArray[np.float64],
-        bar: tqdm,
-    ) -> Candidates:
-        """The masks of one crop without duplicates."""
-        x0, y0, x1, y1 = crop
-        filters = MaskFilters(self.pred_iou_thresh, self.stability_score_thresh, self.max_area_fraction)
-        self.predictor.set_image(image[y0:y1, x0:x1])
+    def _find_in_view(self, view: View, size: tuple[int, int], bar: tqdm) -> Candidates:
+        """The masks of the view that is set, without duplicates."""
         parts = []
-        for start in range(0, len(points), self.points_per_batch):
-            clicks = points[start : start + self.points_per_batch]
-            masks, iou_predictions = self._predict(clicks)
-            parts.append(filters.apply(masks, iou_predictions, clicks, crop, size))
-            bar.update(len(clicks))
+        for decoded in decode_in_rounds(
+            self.predictor, view.points, self.points_per_batch, self.multimask_output
+        ):
+            parts += self._filter(decoded, view.crop, size)
+            bar.update(len(decoded.points))
         self.predictor.reset_image()
         candidates = join(parts)
         kept = box_nms(candidates.boxes, candidates.iou_predictions, self.box_nms_thresh)
         return candidates.take(kept)
 
-    def _predict(self, points: NDArray[np.float64]) -> tuple[LowResolutionMasks, torch.Tensor]:
-        """The masks of P clicks [P, 2] on the image that is set, and their predicted IoU [P, C]."""
-        predictor, sam = self.predictor, self.predictor.model
-        coords = torch.from_numpy(predictor.transform.apply_coords(points, predictor.original_size))
-        labels = torch.ones((len(points), 1), dtype=torch.int, device=sam.device)
-        low_res, iou_predictions = predictor.predict_low_res_torch(
-            coords[:, None].to(sam.device), labels, multimask_output=self.multimask_output
+    def _filter(self, decoded: Round, crop: CropBox, size: tuple[int, int]) -> Iterator[Candidates]:
+        """The masks that pass, a batch of clicks at a time; the first to ask the device for anything."""
+        filters = MaskFilters(self.pred_iou_thresh, self.stability_score_thresh, self.max_area_fraction)
+        sam, t, offset = (
+            self.predictor.model,
+            self.predictor.model.mask_threshold,
+            self.stability_score_offset,
         )
-        lower, upper = (
-            sam.mask_threshold + offset
-            for offset in (-self.stability_score_offset, self.stability_score_offset)
-        )
-        thresholds = (lower, sam.mask_threshold, upper)
-        return LowResolutionMasks(
-            low_res, sam, predictor.input_size, predictor.original_size, thresholds
-        ), iou_predictions
+        points, low_res, iou_predictions = decoded.points, decoded.low_res, decoded.iou_predictions.cpu()
+        for start in range(0, len(points), self.points_per_batch):
+            own = slice(start, start + self.points_per_batch)
+            masks = LowResolutionMasks(
+                low_res[own],
+                sam,
+                self.predictor.input_size,
+                self.predictor.original_size,
+                (t - offset, t, t + offset),
+            )
+            yield filters.apply(masks, iou_predictions[own], points[own], crop, size)
 
     def _record(self, candidates: Candidates, index: int, size: tuple[int, int]) -> dict[str, Any]:
         """One mask in segment-anything's form."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -41,11 +43,20 @@ class SamPredictor:
         if image_format not in ("RGB", "BGR"):
             raise ValueError(f"image_format must be RGB or BGR, got {image_format!r}")
         image = check_image_array(image)
-        if image_format != self.model.image_format:
-            image = image[..., ::-1]
-        resized = self.transform.apply_image(np.ascontiguousarray(image))
-        pixels = torch.from_numpy(resized).to(self.device).permute(2, 0, 1)[None]
-        self.set_torch_image(pixels, (image.shape[0], image.shape[1]))
+        self.set_torch_image(self._scaled(image, image_format), (image.shape[0], image.shape[1]))
+
+    @torch.no_grad()
+    def set_images_in_turn(self, images: Sequence[NDArray[np.uint8]]) -> Iterator[None]:
+        """Encode images [H, W, 3] uint8 RGB in one call; each step of the iterator sets the next of them.
+
+        Raises ImageError where one is anything else.
+        """
+        images = [check_image_array(image) for image in images]
+        scaled = [self._scaled(image, "RGB") for image in images]
+        embeddings = self.model.image_encoder(torch.cat([self.model.preprocess(x) for x in scaled]))
+        for image, x, embedding in zip(images, scaled, embeddings, strict=True):
+            self._keep(embedding[None], (x.shape[2], x.shape[3]), (image.shape[0], image.shape[1]))
+            yield
 
     @torch.no_grad()
     def set_torch_image(self, transformed_image: Tensor, original_image_size: tuple[int, int]) -> None:
@@ -62,10 +73,8 @@ class SamPredictor:
             got = tuple(transformed_image.shape)
             raise ValueError(f"set_torch_image takes [1, 3, h, w] with a longest side of {size}, got {got}")
         self.reset_image()
-        self.original_size = original_image_size
-        self.input_size = (transformed_image.shape[2], transformed_image.shape[3])
-        self.features = self.model.image_encoder(self.model.preprocess(transformed_image))
-        self.is_image_set = True
+        features = self.model.image_encoder(self.model.preprocess(transformed_image))
+        self._keep(features, (transformed_image.shape[2], transformed_image.shape[3]), original_image_size)
 
     def predict(
         self,
@@ -156,6 +165,17 @@ class SamPredictor:
     def get_image_embedding(self) -> Tensor:
         """The embedding of the image that is set, [1, E, h, w]."""
         return self._require_image()
+
+    def _scaled(self, image: NDArray[np.uint8], image_format: str) -> Tensor:
+        """An image at the network's size, [1, 3, h, w], on its device."""
+        if image_format != self.model.image_format:
+            image = image[..., ::-1]
+        resized = self.transform.apply_image(np.ascontiguousarray(image))
+        return torch.from_numpy(resized).to(self.device).permute(2, 0, 1)[None]
+
+    def _keep(self, features: Tensor, input_size: tuple[int, int], original_size: tuple[int, int]) -> None:
+        self.features, self.input_size, self.original_size = features, input_size, original_size
+        self.is_image_set = True
 
     def _require_image(self) -> Tensor:
         if self.features is None:

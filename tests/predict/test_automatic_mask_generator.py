@@ -89,6 +89,27 @@ def test_several_images_in_one_call(nano, image):
     assert list(generator.generate_batch(iter(images))) == [generator.generate(one) for one in images]
 
 
+@pytest.mark.parametrize(("options", "together", "calls"), [({}, 2, 2), ({"crop_n_layers": 1}, 4, 5)])
+def test_images_and_crops_encoded_together(nano, image, options, together, calls):
+    """In so many calls of the encoder; up to rounding, as if each had been alone."""
+    generator = SamAutomaticMaskGenerator(nano, **LENIENT, **options)
+    images = [image, image[:, ::-1].copy(), image[:40], image[:, :31]][: 3 if not options else 4]
+    expected = [generator.generate(one) for one in images]
+    batches = []
+    hook = nano.image_encoder.register_forward_pre_hook(lambda _, inputs: batches.append(len(inputs[0])))
+    found = list(generator.generate_batch(iter(images), encoded_together=together))
+    hook.remove()
+    assert len(batches) == calls and max(batches) == together
+    for ours, wanted in zip(found, expected, strict=True):
+        assert [one["point_coords"] for one in ours] == [one["point_coords"] for one in wanted] != []
+        for one, other in zip(ours, wanted, strict=True):
+            assert one["crop_box"] == other["crop_box"]
+            assert one["predicted_iou"] == pytest.approx(other["predicted_iou"], abs=1e-4)
+            assert (one["segmentation"] != other["segmentation"]).mean() < 1e-3
+    with pytest.raises(GeneratorError, match="encoded_together must be at least 1, got 0"):
+        next(generator.generate_batch([image], encoded_together=0))
+
+
 def test_the_batch_of_clicks_does_not_matter(nano, image):
     """But for rounding, which a batch may do in another order."""
     records = [
