@@ -40,7 +40,7 @@ MAIN = 6
 PER_IMAGE = 8
 SHOWN = 6
 GAP_LEFT = "caption uncentred"
-LONGER = replace(TEXT, steps=1000)
+LONGER = replace(TEXT, steps=3000)
 IN_WORDS = 0.5
 ARMS = {"longer": 0.0, "in words": IN_WORDS}
 """What follows the paper's recipe: more of the same, or half of the tokens from captions."""
@@ -143,7 +143,7 @@ def trained_text_sams(settings: Settings) -> dict[str, TextSam]:
         recipe = longer = replace(TEXT, steps=2, scenes=2)
     folder = settings.work / "E8"
     clip_file, first = folder / "clip" / "clip.safetensors", folder / "sam" / "text.safetensors"
-    ClipRun(folder / "clip", clip_recipe, precision="fp32" if settings.quick else "bf16").run()
+    ClipRun(folder / "clip", clip_recipe).run()
     TextSamRun(folder / "sam", clip_file, recipe).run()
     models = {"": load_text_sam(first)}
     for arm, share in ARMS.items():

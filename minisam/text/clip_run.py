@@ -17,6 +17,7 @@ from minisam.text.crops import masked_crops, random_crops
 from minisam.text.files import write_clip
 from minisam.text.pairs import SCENE_SIZE, Pairs, draw_pairs
 from minisam.text.run import ResumableRun, warm_then_cosine
+from minisam.train.muon import Muon
 from minisam.train.scenes import hash_seed
 from minisam.train.trainer import AUTOCAST, attention_backend
 
@@ -125,9 +126,7 @@ def build_optimizers(clip: Clip, recipe: ClipRecipe) -> list[optim.Optimizer]:
         {"params": decayed, "weight_decay": recipe.weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]
-    muon = optim.Muon(
-        matrices, lr=recipe.muon_lr, weight_decay=recipe.weight_decay, adjust_lr_fn="match_rms_adamw"
-    )
+    muon = Muon(matrices, lr=recipe.muon_lr, weight_decay=recipe.weight_decay)
     return [optim.AdamW(groups, lr=recipe.lr, betas=recipe.betas), muon]
 
 

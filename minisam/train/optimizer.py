@@ -7,8 +7,8 @@ or with 1 − step / steps in place of the last factor.
 Layer 0 is the patch embedding with the absolute positions, i + 1 is block i, and depth + 1 is everything else.
 
 The paper trains all parameters by AdamW.  From random weights the matrices of the linear layers learn faster by
-Muon (Jordan et al. 2024), whose step is the momentum made orthogonal, so that no direction of a matrix waits for
-another; it comes with torch.  Everything that is no such matrix stays with AdamW.
+Muon (minisam/train/muon.py), whose step is the momentum made orthogonal, so that no direction of a matrix waits for
+another.  Everything that is no such matrix stays with AdamW.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from torch import nn, optim
+
+from minisam.train.muon import Muon
 
 
 def build_optimizers(
@@ -53,7 +55,7 @@ def build_optimizers(
 
     optimizers: list[optim.Optimizer] = [optim.AdamW(of(False, lr), lr=lr, betas=(0.9, 0.999))]
     if muon_lr:
-        optimizers.append(optim.Muon(of(True, muon_lr), lr=muon_lr, adjust_lr_fn="match_rms_adamw"))
+        optimizers.append(Muon(of(True, muon_lr), lr=muon_lr))
     return optimizers
 
 
