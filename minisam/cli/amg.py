@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import inspect
 import json
+import math
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -43,8 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, (kind, words) in OPTIONS.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="N", help=words)
     parser.add_argument("--single", action="store_true", help="one mask a click instead of three")
-    parser.add_argument("--roi", type=numbers(4), metavar="X0,Y0,X1,Y1", help="click inside this box alone")
-    parser.add_argument("--roi-mask", type=Path, metavar="FILE", help="click on this picture's white alone")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--roi", type=numbers(4), metavar="X0,Y0,X1,Y1", help="click inside this box alone")
+    where.add_argument("--roi-mask", type=Path, metavar="FILE", help="click on this picture's white alone")
     parser.add_argument(
         "--shard",
         type=shard,
@@ -72,6 +75,10 @@ def run(args: argparse.Namespace) -> int:
 
     from minisam.predict.amg_records import list_images, record_paths, shard_of
 
+    if not args.images.exists():
+        raise ImageError(f"{args.images}: no such image file, and no such folder")
+    if args.roi is not None and not all(map(math.isfinite, args.roi)):
+        raise GeneratorError("--roi must be four finite numbers")
     images = list_images(args.images)
     top = args.images if args.images.is_dir() else args.images.parent
     paths = record_paths(images, top, args.out or top)
@@ -86,18 +93,24 @@ def run(args: argparse.Namespace) -> int:
                 raise
             tqdm.write(f"minisam: {error}", file=sys.stderr)
             outcome = "unreadable"
-        done[outcome].append(str(paths[place]))
+        done[outcome].append(str(images[place] if outcome == "unreadable" else paths[place]))
     if args.json:
         print(json.dumps(done))
     else:
-        print(", ".join(f"{len(names)} {words}" for words, names in named(done)))
+        counts = ", ".join(f"{len(names)} {words}" for words, names in named(done))
+        print(f"{counts}; {worker.masks} new masks, in {args.out or top}")
     return UNREADABLE if done["unreadable"] else FINE
 
 
 def named(done: dict[str, list[str]]) -> list[tuple[str, list[str]]]:
     """The outcomes in words; the last one only if there was any."""
-    words = {"written": "records written", "valid": "already there", "unreadable": "images unreadable"}
-    return [(words[outcome], names) for outcome, names in done.items() if names or outcome != "unreadable"]
+    one = {"written": "record written", "valid": "already there", "unreadable": "image unreadable"}
+    many = {**one, "written": "records written", "unreadable": "images unreadable"}
+    return [
+        ((one if len(names) == 1 else many)[outcome], names)
+        for outcome, names in done.items()
+        if names or outcome != "unreadable"
+    ]
 
 
 def settings_of(generator: Callable[..., Any], options: dict[str, Any]) -> dict[str, Any]:
@@ -108,6 +121,23 @@ def settings_of(generator: Callable[..., Any], options: dict[str, Any]) -> dict[
         if name not in ("model", "point_grids", "output_mode", "progress")
     }
     return {**defaults, **options}
+
+
+def newer(figure: Path, record: Path) -> bool:
+    """Whether the figure is there and was drawn after the record was written."""
+    return figure.exists() and figure.stat().st_mtime_ns >= record.stat().st_mtime_ns
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder unless it is there.  Raises GeneratorError where nothing can be written into it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise GeneratorError(
+            f"{folder} cannot be a folder ({error.strerror}); choose another with -o"
+        ) from None
+    if not os.access(folder, os.W_OK):
+        raise GeneratorError(f"{folder}: no permission to write into it; choose another with -o")
 
 
 class Worker:
@@ -127,13 +157,19 @@ class Worker:
         self.generator = SamAutomaticMaskGenerator(sam, output_mode="coco_rle", **options)
         self.weights = weights_digest(sam)
         self.settings = settings_of(SamAutomaticMaskGenerator, options)
-        self.told = False
+        self.told, self.masks = False, 0
 
     def work(self, image_path: Path, record_path: Path) -> str:
         """Make one record unless it is there.  Raises ImageError where the image cannot be read."""
         from minisam.data.images import load_image, save_image
         from minisam.data.sa1b import read_record, write_json
-        from minisam.predict.amg_records import FIGURE_ENDING, is_valid, make_record, provenance
+        from minisam.predict.amg_records import (
+            FIGURE_ENDING,
+            check_replaceable,
+            is_valid,
+            make_record,
+            provenance,
+        )
         from minisam.show.everything_figure import everything_figure
 
         if not image_path.is_file():
@@ -145,12 +181,14 @@ class Worker:
         outcome, image = "valid", None
         if not is_valid(record_path, name, made_of):
             image = load_image(image_path)
+            check_replaceable(record_path)
+            make_folder(record_path.parent)
             self.tell_memory(image.shape[:2])
             masks = self.generator.generate(image, self.region(image.shape[:2]))
-            record_path.parent.mkdir(parents=True, exist_ok=True)
             write_json(record_path, make_record(name, image.shape[:2], masks, made_of))
+            self.masks += len(masks)
             outcome = "written"
-        if self.args.figure and (outcome == "written" or not figure.exists()):
+        if self.args.figure and not newer(figure, record_path):
             image = load_image(image_path) if image is None else image
             save_image(figure, everything_figure(image, read_record(record_path)["annotations"]))
         return outcome

@@ -66,7 +66,9 @@ def check_image_array(image: object) -> np.ndarray:
         ImageError: it is anything else; the message says how to convert it.
     """
     if not isinstance(image, np.ndarray):
-        raise ImageError(f"image is a {type(image).__name__}; give a NumPy array, uint8 [H, W, 3], RGB")
+        hint = " (a file: minisam.data.images.load_image)" if isinstance(image, str | os.PathLike) else ""
+        hint = ' (np.array(image.convert("RGB")))' if isinstance(image, Image.Image) else hint
+        raise ImageError(f"image is a {type(image).__name__}; give a NumPy array, uint8 [H, W, 3], RGB{hint}")
     shape = "x".join(map(str, image.shape))
     if image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 1):
         raise ImageError(f"image is grey ({shape}); use np.dstack([image] * 3)")
@@ -81,9 +83,18 @@ def check_image_array(image: object) -> np.ndarray:
     if image.shape[2] != 3:
         raise ImageError(f"image has {image.shape[2]} channels ({shape}); give three, RGB")
     if image.dtype != np.uint8:
-        remedy = "(image * 255).round()" if image.dtype.kind == "f" else "to 0..255"
-        raise ImageError(f"image is {image.dtype}, not uint8; scale it, {remedy}, then use .astype(np.uint8)")
+        raise ImageError(f"image is {image.dtype}, not uint8; use {_to_uint8(image)}.astype(np.uint8)")
     return np.require(image, requirements=["C_CONTIGUOUS", "WRITEABLE"])
+
+
+def _to_uint8(image: np.ndarray) -> str:
+    """The expression that brings an array's values to 0 … 255, guessed from its largest."""
+    largest = image.max()
+    if image.dtype.kind == "f":
+        return "(image * 255).round()" if largest <= 1 else "image.round().clip(0, 255)"
+    if image.dtype.kind == "b":
+        return "(image * 255)"
+    return "image" if largest <= 255 else f"(image / {largest} * 255).round()"
 
 
 def save_image(path: str | os.PathLike[str], image: np.ndarray) -> None:

@@ -9,8 +9,9 @@
     predicted IoU above        0.88             0.88                         0.5
     stability of at least      0.95             0.95                         0.6
 
-The network that made SA-1B was another one than any that was released.  `young` is for the weights that ship: after
-an hour of training they promise little of their masks, and the other presets would leave next to none.
+The network that made SA-1B was another one than any that was released.  `young` is for the weights that ship:
+after hours of training instead of days they promise little of their masks, and the other presets would leave next to
+none.
 """
 
 from __future__ import annotations

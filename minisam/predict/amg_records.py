@@ -17,7 +17,7 @@ from typing import Any, cast
 
 from minisam.data.images import READ_FORMATS
 from minisam.data.rle import string_to_counts
-from minisam.data.sa1b import Record, read_record
+from minisam.data.sa1b import Record, read_json, read_record
 from minisam.errors import GeneratorError, MinisamError
 from minisam.model import Sam
 
@@ -97,6 +97,21 @@ def is_valid(path: Path, file_name: str, made_of: dict[str, Any]) -> bool:
         return of_this and masks_are_whole(record)
     except (MinisamError, KeyError, TypeError, AttributeError):
         return False
+
+
+def check_replaceable(path: Path) -> None:
+    """Raise GeneratorError where the file is JSON, but not from here: annotations by hand have such names too.
+
+    A damaged file, and one of other settings, may be replaced.
+    """
+    try:
+        content = read_json(path)
+    except MinisamError:
+        return
+    if not (isinstance(content, dict) and "generator" in content):
+        raise GeneratorError(
+            f"{path} was not written by minisam amg and stays; write elsewhere with -o FOLDER"
+        )
 
 
 def masks_are_whole(record: Record) -> bool:

@@ -19,7 +19,10 @@ EDGE_DISTANCE = 20
 def generate_crop_boxes(
     im_size: tuple[int, int], n_layers: int, overlap_ratio: float
 ) -> tuple[list[CropBox], list[int]]:
-    """Boxes (x0, y0, x1, y1) on an image of (H, W), and the layer of each; layer 0 is the whole image."""
+    """Boxes (x0, y0, x1, y1) on an image of (H, W), and the layer of each; layer 0 is the whole image.
+
+    Crops without a pixel, of an image smaller than their number, are left out.
+    """
     height, width = im_size
     boxes: list[CropBox] = [(0, 0, width, height)]
     layers = [0]
@@ -29,8 +32,9 @@ def generate_crop_boxes(
         crop_width, crop_height = (math.ceil((overlap * (n - 1) + length) / n) for length in (width, height))
         for x0 in ((crop_width - overlap) * i for i in range(n)):
             for y0 in ((crop_height - overlap) * i for i in range(n)):
-                boxes.append((x0, y0, min(x0 + crop_width, width), min(y0 + crop_height, height)))
-                layers.append(layer)
+                if x0 < width and y0 < height:
+                    boxes.append((x0, y0, min(x0 + crop_width, width), min(y0 + crop_height, height)))
+                    layers.append(layer)
     return boxes, layers
 
 

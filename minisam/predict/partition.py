@@ -7,7 +7,7 @@ ones over doubtful ones.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,19 +15,23 @@ from numpy.typing import NDArray
 from minisam.data.rle import decode_rle
 from minisam.errors import GeneratorError
 
+OnTop = Literal["small", "good"]
+
 
 def to_partition(
     records: Sequence[Mapping[str, Any]],
     size: tuple[int, int],
-    on_top: Literal["small", "good"] = "small",
+    on_top: OnTop = "small",
 ) -> NDArray[np.int32]:
     """Labels [H, W] for an image of `size`: 0 for no mask, k + 1 for record k.
 
     `on_top`: "small" shows parts on their wholes, by area; "good" the higher predicted IoU · stability.  Records
     that are equal in that stay in their order, the first on top.  Masks may be in any of the output modes.
 
-    Raises GeneratorError for a mask of another size, RleError for a damaged one.
+    Raises GeneratorError for a mask of another size or an unknown `on_top`, RleError for a damaged one.
     """
+    if on_top not in get_args(OnTop):
+        raise GeneratorError(f"on_top must be one of {', '.join(get_args(OnTop))}, got {on_top!r}")
     labels = np.zeros(size, np.int32)
     for index in sorted(range(len(records)), key=lambda n: (rank(records[n], on_top), -n)):
         mask = as_mask(records[index]["segmentation"])

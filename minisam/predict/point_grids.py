@@ -23,7 +23,7 @@ def build_all_layer_point_grids(
     return [build_point_grid(int(n_per_side / scale_per_layer**layer)) for layer in range(n_layers + 1)]
 
 
-def inside_region(points: NDArray[np.float64], region: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Which of the points [N, 2] in pixels lie on a pixel of the region [H, W] that is set."""
+def inside_region(points: NDArray[np.float64], region: NDArray) -> NDArray[np.bool_]:
+    """Which of the points [N, 2] in pixels lie on a pixel of the region [H, W] that is set: not 0."""
     x, y = points.astype(np.int64).T
-    return region[y.clip(0, region.shape[0] - 1), x.clip(0, region.shape[1] - 1)]
+    return region[y.clip(0, region.shape[0] - 1), x.clip(0, region.shape[1] - 1)] != 0

@@ -177,10 +177,45 @@ def test_an_unreadable_picture_does_not_stop_the_others(pictures, tmp_path, caps
         Image.open(pictures / "scene001.png").save(tmp_path / name)
     assert main(["amg", str(tmp_path), *QUICK]) == 3
     captured = capsys.readouterr()
-    assert "2 records written, 0 already there, 1 images unreadable" in captured.out
+    assert "2 records written, 0 already there, 1 image unreadable; " in captured.out
+    assert f"new masks, in {tmp_path}" in captured.out
     assert "b.png" in captured.err
     assert main(["amg", str(tmp_path / "b.png"), *QUICK]) == 3
     assert capsys.readouterr().err.startswith("minisam: ")
+
+
+def test_what_others_have_written_stays(pictures, tmp_path, capsys):
+    Image.open(pictures / "scene001.png").save(tmp_path / "photo.png")
+    theirs = tmp_path / "photo.json"
+    theirs.write_text('{"image":{"file_name":"photo.png","height":9,"width":9},"annotations":[]}')
+    before = theirs.read_bytes()
+    assert main(["amg", str(tmp_path), *QUICK]) == 2
+    assert "photo.json was not written by minisam amg and stays" in capsys.readouterr().err
+    assert theirs.read_bytes() == before
+
+
+def test_a_figure_is_of_its_record(pictures, tmp_path):
+    command = ["amg", str(pictures / "scene001.png"), "-o", str(tmp_path), *QUICK]
+    figure = tmp_path / "scene001_masks.png"
+    assert main([*command, "--figure"]) == 0
+    first = figure.read_bytes()
+    assert main([*command, "--points-per-side", "2"]) == 0
+    assert main([*command, "--points-per-side", "2", "--figure"]) == 0
+    assert figure.read_bytes() != first
+
+
+def test_a_file_where_the_folder_should_be(pictures, tmp_path, capsys):
+    (tmp_path / "file").write_text("mine")
+    for place in ("file", "file/deeper"):
+        assert main(["amg", str(pictures), "-o", str(tmp_path / place), *QUICK]) == 2
+        error = capsys.readouterr().err
+        assert "cannot be a folder" in error and "MB of memory" not in error
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_picture_of_one_pixel_has_crops_too(tmp_path):
+    Image.new("RGB", (1, 1)).save(tmp_path / "dot.png")
+    assert main(["amg", str(tmp_path), *QUICK, "--preset", "paper"]) == 0
 
 
 def test_a_region(pictures, tmp_path):
@@ -226,6 +261,7 @@ def test_without_a_checkpoint_thresholds_suit_the_weights_that_ship(pictures, tm
         (["missing.png"], 3, "missing.png: no such image file"),
         (["."], 2, "no image files in this folder"),
         (["photo.png", "--points-per-batch", "0"], 2, "points_per_batch must be at least 1"),
+        (["photo.png", "--roi", "nan,0,1,1"], 2, "--roi must be four finite numbers"),
         (["photo.png", "--roi", "500,500,600,600"], 2, "has no pixel of the image of 12 x 9"),
     ],
 )

@@ -41,3 +41,7 @@ def test_only_inner_edges_cut_masks_off():
         ]
     )
     assert near_crop_edge(boxes, crop, size).tolist() == [False, True, False, False, True]
+
+
+def test_an_image_smaller_than_the_number_of_crops():
+    assert generate_crop_boxes((1, 1), 2, RATIO) == ([(0, 0, 1, 1)] * 3, [0, 1, 2])

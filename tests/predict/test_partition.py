@@ -53,6 +53,8 @@ def test_no_masks_and_bad_ones():
     assert not to_partition([], (6, 8)).any()
     with pytest.raises(GeneratorError, match=r"mask 0 is \[6, 8\], the partition \[5, 8\]"):
         to_partition(nested()[:1], (5, 8))
+    with pytest.raises(GeneratorError, match="on_top must be one of small, good"):
+        to_partition(nested(), (6, 8), on_top="big")  # type: ignore
     damaged = {**nested()[0], "segmentation": {"size": [6, 8], "counts": [3]}}
     with pytest.raises(RleError):
         to_partition([damaged], (6, 8))

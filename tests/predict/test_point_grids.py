@@ -17,3 +17,5 @@ def test_inside_region():
     region[1, 2] = region[3, 5] = True
     points = np.array([[2.0, 1.0], [2.99, 1.99], [1.99, 1.5], [2.5, 2.0], [6.0, 4.0]])
     assert inside_region(points, region).tolist() == [True, True, False, False, True]
+    for kind in (np.uint8, np.float32):
+        assert inside_region(points, 255 * region.astype(kind)).tolist() == [True, True, False, False, True]
