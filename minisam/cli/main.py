@@ -20,6 +20,7 @@ COMMANDS = {
     "pretrain": "pre-train an image encoder as a masked autoencoder, without labels",
     "train": "train a network on PartWorld, or on your own pictures with masks",
     "text": "train what text prompts need: a small CLIP, and the network that takes its embeddings",
+    "engine": "collect masks in three stages, with a simulated annotator, and train between them",
     "eval": "measure a checkpoint on the held-out worlds, or on your own pictures with masks",
     "experiment": "small experiments, each for one idea",
     "data": "look at PartWorld, or write it as a data set of files",

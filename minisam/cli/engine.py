@@ -1,0 +1,69 @@
+"""`minisam engine run`: the data engine, from a few labelled pictures to masks that nobody drew."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the one action and its options."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    run = actions.add_parser(
+        "run", help="collect masks in three stages and train between them; start it again to go on"
+    )
+    run.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder of the engine")
+    run.add_argument("--preset", choices=("nano",), default="nano")
+    run.add_argument(
+        "--images",
+        type=int,
+        nargs=4,
+        metavar=("LABELLED", "MANUAL", "SEMI", "AUTOMATIC"),
+        help="pictures of each stage (default: the preset's)",
+    )
+    run.add_argument("--manual-rounds", type=int, metavar="N", help="trainings in the assisted-manual stage")
+    run.add_argument(
+        "--steps",
+        type=int,
+        nargs=2,
+        metavar=("FIRST", "LATER"),
+        help="steps of the first training and of each later one (default: the preset's)",
+    )
+    run.add_argument("--held-out", type=int, metavar="N", help="scenes that every model is measured on")
+    run.add_argument("--seed", type=int, default=0)
+    run.add_argument("--threads", type=int, help="CPU threads (default: torch's choice)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the engine to its end and print the table."""
+    import torch
+
+    from minisam.engine.report import report_rows, table
+    from minisam.engine.run import EngineRun
+    from minisam.engine.settings import ENGINES
+    from minisam.errors import MinisamError
+
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    settings = ENGINES[args.preset]
+    if args.images:
+        labelled, manual, semi, automatic = args.images
+        settings = replace(settings, labelled=labelled, manual=manual, semi=semi, automatic=automatic)
+    if args.steps:
+        if min(args.steps) < 1:
+            raise MinisamError(f"--steps {args.steps[0]} {args.steps[1]}: use at least 1 of each")
+        first, later = (
+            replace(recipe, steps=steps)
+            for recipe, steps in zip((settings.first, settings.later), args.steps, strict=True)
+        )
+        settings = replace(settings, first=first, later=later)
+    changes = {"manual_rounds": args.manual_rounds, "held_out": args.held_out, "seed": args.seed}
+    settings = replace(settings, **{name: value for name, value in changes.items() if value is not None})
+    engine = EngineRun(args.out, settings, draw_ahead=(os.cpu_count() or 1) > 1)
+    results = engine.run()
+    print(table(report_rows(results)), end="")
+    print(f"go on with: minisam train --preset {args.preset} --data {args.out / 'data'}", file=sys.stderr)
+    return 0

@@ -1,0 +1,66 @@
+"""Clicking with the model in the loop: until the mask will do, or the annotator has had enough.
+
+    click 1      the deepest pixel of the thing
+    click n + 1  the deepest pixel of the error of the mask shown, as in minisam/evaluate/clicks.py
+    stop         IoU > satisfied, or the last click that there is patience for
+
+All things of a picture are clicked on side by side; what one of them sees does not depend on the others.
+
+P things   S image size   h, w pixels of the mask logits
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from minisam.evaluate.clicks import Prompted, full_size_masks, next_clicks
+from minisam.evaluate.distance import interior_points
+from minisam.model.prompt_encoder import FOREGROUND
+from minisam.train.losses import mask_iou
+
+
+@dataclass(frozen=True)
+class Clicked:
+    """How clicking on P things ended: masks [P, S, S]; clicks, true IoU and predicted IoU [P]; first click [P, 2]."""
+
+    masks: Tensor
+    clicks: Tensor
+    iou: Tensor
+    predicted_iou: Tensor
+    first_click: Tensor
+
+
+def click_until_satisfied(prompted: Prompted, things: Tensor, satisfied: float, most_clicks: int) -> Clicked:
+    """Click on each of things [P, S, S] (bool, none empty) for which `prompted` is ready."""
+    P, device = len(things), things.device
+    click, label = interior_points(things)[0], torch.full((P,), FOREGROUND, device=device)
+    result = Clicked(
+        torch.zeros_like(things),
+        torch.zeros(P, dtype=torch.int64, device=device),
+        torch.zeros(P, device=device),
+        torch.zeros(P, device=device),
+        click,
+    )
+    coords, labels = click[:, None][:, :0], label[:, None][:, :0]
+    feedback: Tensor | None = None
+    active = torch.arange(P, device=device)
+    for number in range(1, most_clicks + 1):
+        if not len(active):
+            break
+        coords, labels = torch.cat([coords, click[:, None]], 1), torch.cat([labels, label[:, None]], 1)
+        now = replace(prompted, image_index=prompted.image_index[active])
+        logits, predicted = now.predict(points=(coords.float(), labels), mask_input=feedback)
+        predicted, shown = predicted.max(dim=1)
+        feedback = logits[torch.arange(len(shown), device=device), shown][:, None]
+        masks = full_size_masks(feedback, things.shape[-1])[:, 0]
+        iou = mask_iou(masks, things[active])
+        result.masks[active], result.iou[active], result.predicted_iou[active] = masks, iou, predicted
+        result.clicks[active] = number
+
+        open_ = iou <= satisfied
+        active, coords, labels, feedback = active[open_], coords[open_], labels[open_], feedback[open_]
+        click, label = next_clicks(masks[open_], things[active])
+    return result

@@ -1,0 +1,74 @@
+"""The masks that an annotator of stage two is given: the detector's boxes, turned into masks by the model.
+
+    box -> three masks -> the one with the highest predicted IoU -> kept if that is high enough
+        -> of masks whose boxes overlap much, the one with the highest
+    the annotator looks at each: right if its IoU with something that is there is high enough, else thrown away
+
+A thing that is given already need not be clicked on; the annotator adds the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from minisam.engine.box_targets import boxes_of
+from minisam.engine.costs import Costs
+from minisam.engine.detector import ObjectDetector
+from minisam.engine.work import GIVEN, CollectedMask, Work
+from minisam.evaluate.clicks import Prompted, full_size_masks
+from minisam.predict.nms import box_nms
+from minisam.train.losses import mask_iou
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """`predicted_iou` makes a mask worth showing; `right` is the true IoU at which the annotator lets it stand."""
+
+    predicted_iou: float = 0.7
+    nms_threshold: float = 0.8
+    right: float = 0.75
+
+
+def confident_masks(
+    prompted: Prompted, detector: ObjectDetector, confidence: Confidence
+) -> tuple[Tensor, Tensor]:
+    """Masks [n, S, S] bool for the one image that `prompted` holds, and predicted IoU [n], highest first."""
+    size = detector.head.image_size
+    boxes, _ = detector.detect(prompted.embeddings)
+    nothing = torch.zeros(0, size, size, dtype=torch.bool), torch.zeros(0)
+    if not len(boxes):
+        return nothing
+    ready = replace(prompted, image_index=torch.zeros(len(boxes), dtype=torch.int64))
+    logits, predicted = ready.predict(boxes=boxes - boxes.new_tensor([0, 0, 1, 1]))
+    predicted, shown = predicted.max(dim=1)
+    masks = full_size_masks(logits, size)[torch.arange(len(shown)), shown]
+    sure = (predicted >= confidence.predicted_iou) & masks.flatten(1).any(dim=1)
+    if not sure.any():
+        return nothing
+    masks, predicted = masks[sure], predicted[sure]
+    kept = box_nms(boxes_of(masks).numpy(), predicted.numpy(), confidence.nms_threshold).copy()
+    return masks[kept], predicted[kept]
+
+
+def look_through(
+    masks: Tensor, predicted_iou: Tensor, things: Tensor, costs: Costs, right: float
+) -> tuple[Work, Tensor]:
+    """Judge given masks [n, S, S]; the work that was, and which of things [m, S, S] are done, [m] bool.
+
+    A thing is given once: a second mask of it is thrown away.
+    """
+    done = torch.zeros(len(things), dtype=torch.bool)
+    work = Work()
+    for mask, predicted in zip(masks, predicted_iou.tolist(), strict=True):
+        iou = torch.where(done, 0.0, mask_iou(mask[None], things)) if len(things) else torch.zeros(1)
+        best = int(iou.argmax())
+        if iou[best] <= right:
+            work += Work(seconds=costs.look, rejected=1)
+            continue
+        done[best] = True
+        given = CollectedMask(mask, GIVEN, 0, costs.look, iou[best].item(), predicted)
+        work += Work([given], seconds=costs.look)
+    return work, done

@@ -1,0 +1,182 @@
+"""The data engine: collect, train, collect with the better model; killed at any moment, it goes on byte for byte.
+
+    DIR/engine.json     the settings
+    DIR/labelled        the first pictures, with all their masks
+    DIR/data            what was collected, a folder a round: `minisam train --data DIR/data`
+    DIR/models          a training a round: metrics, model.safetensors, held_out.json; and detector.safetensors
+    DIR/rounds.json, table.txt, figure.png
+
+A picture's record is its own mark that it is done, a model's file that it is trained.  What random there is
+follows from the seed and the number of the round, and every round needs nothing but what earlier ones wrote.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from minisam.build import CONFIGS, build_from_config
+from minisam.data.sa1b import read_json, write_json
+from minisam.engine.annotator import Annotator
+from minisam.engine.automatic import segment_everything
+from minisam.engine.confident_masks import confident_masks, look_through
+from minisam.engine.detector import ObjectDetector, train_detector
+from minisam.engine.records import read_work, record_path, write_work
+from minisam.engine.report import write_report
+from minisam.engine.scenes import UnlabelledPicture, unlabelled_pictures
+from minisam.engine.settings import AUTOMATIC, LABELLED, MANUAL, EngineSettings, Round
+from minisam.engine.tally import Tally
+from minisam.engine.training import held_out_metrics, trained_on, training_seed
+from minisam.engine.work import CollectedMask, Work
+from minisam.errors import MinisamError
+from minisam.evaluate.clicks import Prompted
+from minisam.model import Sam
+from minisam.predict import SamAutomaticMaskGenerator
+
+Collector = Callable[[UnlabelledPicture], Work]
+GIVEN_BY_OTHERS = "labelled"
+
+
+@dataclass(frozen=True)
+class RoundResult:
+    """A round, what it collected, and how good the model is that was trained after it: name -> [value, low, high]."""
+
+    round: Round
+    tally: Tally
+    metrics: dict[str, list[float]]
+
+
+@dataclass
+class EngineRun:
+    """An engine in a folder."""
+
+    folder: Path
+    settings: EngineSettings
+    draw_ahead: bool = False
+    """Read training pictures in a second process."""
+    progress_bar: bool | None = None
+    """None shows bars on a terminal only."""
+
+    def __post_init__(self) -> None:
+        self.image_size = CONFIGS[self.settings.preset].image_size
+        self.annotator = Annotator(self.settings.rules, self.settings.costs)
+
+    def run(self) -> list[RoundResult]:
+        """All rounds, and the report; what is done already is only read.
+
+        Raises MinisamError where the folder holds an engine with other settings.
+        """
+        self.claim_folder()
+        results, sam = [], build_from_config(CONFIGS[self.settings.preset])
+        previous: Path | None = None
+        for number, one in enumerate(self.settings.rounds()):
+            self.collect(one, sam)
+            tally = Tally.of(read_work(self.folder / one.collects_in))
+            if not tally.masks:
+                raise MinisamError(
+                    f"round {one.name} of {self.folder} collected no mask; train the model before it for longer"
+                )
+            home = self.folder / "models" / one.name
+            sam = self.train(number, one, previous)
+            previous = home / "model.safetensors"
+            results.append(RoundResult(one, tally, held_out_metrics(sam, home, self.settings)))
+            write_report(self.folder, results)
+        return results
+
+    def claim_folder(self) -> None:
+        """Write the settings, or see that they are those that are there."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / "engine.json"
+        settings = json.loads(json.dumps(asdict(self.settings)))
+        if not path.exists():
+            write_json(path, settings)
+        elif read_json(path) != settings:
+            raise MinisamError(
+                f"{self.folder} holds an engine with other settings; choose another --out or delete it"
+            )
+
+    def train(self, number: int, one: Round, previous: Path | None) -> Sam:
+        """The model after a round, in evaluation mode."""
+        return trained_on(
+            self.folder / one.trains_on,
+            self.folder / "models" / one.name,
+            self.settings.preset,
+            self.settings.first if one.stage == LABELLED else self.settings.later,
+            training_seed(self.settings, number),
+            previous,
+            self.draw_ahead,
+            self.progress_bar,
+        )
+
+    def collect(self, one: Round, sam: Sam) -> None:
+        """Work through the pictures of a round that have no record yet."""
+        folder = self.folder / one.collects_in
+        missing = [number for number in one.pictures if not record_path(folder, number).exists()]
+        if not missing:
+            return
+        work_on = self.collector(one, sam)
+        pictures = unlabelled_pictures(
+            missing, self.settings.world, self.image_size, self.settings.seed, self.settings.knobs
+        )
+        hidden = None if self.progress_bar is None else not self.progress_bar
+        for picture in tqdm(pictures, total=len(missing), desc=one.name, disable=hidden, leave=False):
+            write_work(folder, picture, work_on(picture), one.stage)
+
+    def collector(self, one: Round, sam: Sam) -> Collector:
+        """What is done with a picture in this stage."""
+        if one.stage == LABELLED:
+            return self.take_as_given
+        if one.stage == MANUAL:
+            return lambda picture: self.annotate(sam, picture)
+        if one.stage == AUTOMATIC:
+            generator = SamAutomaticMaskGenerator(sam, **self.settings.generator, progress=False)
+            return lambda picture: segment_everything(generator, picture)
+        detector = self.detector(sam)
+        return lambda picture: self.complete(sam, detector, picture)
+
+    def take_as_given(self, picture: UnlabelledPicture) -> Work:
+        """A picture of a public data set: all its masks are there."""
+        things = picture.prominent(self.settings.min_area)
+        return Work([CollectedMask(thing, GIVEN_BY_OTHERS, 0, 0.0, 1.0, 1.0) for thing in things])
+
+    @torch.inference_mode()
+    def annotate(self, sam: Sam, picture: UnlabelledPicture) -> Work:
+        """Stage one: the annotator alone with the model."""
+        things = picture.prominent(self.settings.min_area)
+        return self.annotator.annotate(prompted(sam, picture, len(things)), things)
+
+    @torch.inference_mode()
+    def complete(self, sam: Sam, detector: ObjectDetector, picture: UnlabelledPicture) -> Work:
+        """Stage two: look through what the detector gives, then add the other things."""
+        confidence = self.settings.confidence
+        things = picture.prominent(self.settings.min_area)
+        ready = prompted(sam, picture, len(things))
+        masks, predicted = confident_masks(ready, detector, confidence)
+        given, done = look_through(masks, predicted, things, self.settings.costs, confidence.right)
+        others = things[~done]
+        return given + self.annotator.annotate(replace(ready, image_index=ready.image_index[~done]), others)
+
+    def detector(self, sam: Sam) -> ObjectDetector:
+        """Trained on the masks of stage one, or read where that was done."""
+        config, recipe = CONFIGS[self.settings.preset], self.settings.detector
+        path = self.folder / "models" / "detector.safetensors"
+        if path.exists():
+            detector = ObjectDetector(config.prompt_dim, self.image_size, recipe)
+            detector.load(path)
+            return detector
+        manual = self.folder / "data"
+        detector = train_detector(sam, manual, recipe, self.settings.seed, self.progress_bar)
+        detector.save(path)
+        return detector
+
+
+def prompted(sam: Sam, picture: UnlabelledPicture, prompts: int) -> Prompted:
+    """The picture encoded, ready for so many prompts on it."""
+    image = torch.from_numpy(picture.image).permute(2, 0, 1)
+    embedding = sam.image_encoder(sam.preprocess(image)[None])
+    return Prompted(sam, embedding, torch.zeros(prompts, dtype=torch.int64))

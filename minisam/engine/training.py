@@ -1,0 +1,76 @@
+"""Training between the rounds: on what was collected so far, from the weights before; and how good it has become."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from minisam.checkpoint import load_checkpoint, save_checkpoint
+from minisam.data.sa1b import write_json
+from minisam.engine.settings import EngineSettings
+from minisam.evaluate.world import measure_world, summarise
+from minisam.model import Sam
+from minisam.train.pictures import open_split
+from minisam.train.presets import Recipe
+from minisam.train.scenes import hash_seed
+from minisam.train.trainer import TrainingRun
+
+REPORTED = ("top1", "oracle", "valid_iou", "box_top1")
+
+
+def trained_on(
+    data: Path,
+    folder: Path,
+    preset: str,
+    recipe: Recipe,
+    seed: int,
+    start_from: Path | None,
+    draw_ahead: bool = False,
+    progress_bar: bool | None = None,
+) -> Sam:
+    """Train on the pictures of `data`, or read folder/model.safetensors where that was done; in evaluation mode.
+
+    An interrupted training goes on where it was saved last.
+    """
+    path = folder / "model.safetensors"
+    if path.exists():
+        return load_checkpoint(path)
+    open_split.cache_clear()  # the folder may have grown since a training of this process saw it
+    run = TrainingRun(
+        preset,
+        folder,
+        recipe,
+        seed,
+        save_every=100,
+        draw_ahead=draw_ahead,
+        start_from=start_from,
+        data=data,
+    )
+    sam = run.run(progress_bar)
+    save_checkpoint(sam, path, metadata={"preset": preset, "steps": recipe.steps, "seed": seed})
+    return sam
+
+
+def training_seed(settings: EngineSettings, round_number: int) -> int:
+    return hash_seed(settings.seed, round_number)
+
+
+def held_out_metrics(sam: Sam, folder: Path, settings: EngineSettings) -> dict[str, list[float]]:
+    """One click and one box on scenes that no round ever sees: [value, low, high] of each of `REPORTED`.
+
+    Measured once and kept in folder/held_out.json.
+    """
+    path = folder / "held_out.json"
+    if not path.exists():
+        measured = measure_world(
+            sam, settings.world, settings.held_out, seeds=(settings.seed,), clicks=1, knobs=settings.knobs
+        )
+        metrics = summarise(settings.world, settings.held_out, measured).metrics
+        write_json(
+            path,
+            {
+                name: [round(end, 4) for end in (metrics[name].value, metrics[name].low, metrics[name].high)]
+                for name in REPORTED
+            },
+        )
+    return json.loads(path.read_text(encoding="utf-8"))

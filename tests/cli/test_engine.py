@@ -1,0 +1,37 @@
+import pytest
+
+from minisam.cli.main import main
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["run"], ["run", "-o", "x", "--preset", "huge"], ["run", "-o", "x", "--images", "1", "2"]],
+)
+def test_usage_errors(arguments):
+    with pytest.raises(SystemExit) as stopped:
+        main(["engine", *arguments])
+    assert stopped.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--images", "0", "1", "1", "1"], "every stage needs a picture"),
+        (["--steps", "0", "5"], "--steps 0 5"),
+        (["--seed", "-1"], "0 to 1999"),
+        (["--manual-rounds", "0"], "at least one round"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(arguments, words, tmp_path, capsys):
+    out = tmp_path / "engine"
+    assert main(["engine", "run", "-o", str(out), *arguments]) == 1
+    error = capsys.readouterr().err
+    assert words in error and error.count("\n") == 1
+    assert not out.exists()
+
+
+def test_a_folder_of_another_engine_is_left_alone(tmp_path, capsys):
+    (tmp_path / "engine.json").write_text('{"preset":"nano"}')
+    assert main(["engine", "run", "-o", str(tmp_path), "--images", "1", "2", "1", "1"]) == 1
+    assert "other settings" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["engine.json"]

@@ -1,0 +1,201 @@
+"""An engine that is killed anywhere goes on and ends with the same bytes; what it writes trains a network."""
+
+import shutil
+from dataclasses import replace
+
+import pytest
+
+import minisam.engine.run as engine_run
+from minisam.cli.main import main
+from minisam.data.segmentation_folder import open_folder
+from minisam.engine.annotator import Rules
+from minisam.engine.detector import ObjectDetector
+from minisam.engine.report import report_rows, table
+from minisam.engine.run import EngineRun
+from minisam.engine.settings import AUTOMATIC, ENGINES, LABELLED, MANUAL, SEMI, EngineSettings
+from minisam.errors import MinisamError
+from minisam.train.interactive import Rounds
+from minisam.train.presets import Phase, Recipe
+from minisam.train.trainer import TrainingRun
+
+SHORT = Recipe(steps=2, phases=(Phase(0.0, 64, 2, 2, Rounds(1, 0), min_area=1 / 64),), warmup=1)
+SETTINGS = replace(
+    ENGINES["nano"],
+    first=SHORT,
+    later=SHORT,
+    labelled=2,
+    manual=4,
+    manual_rounds=2,
+    semi=2,
+    automatic=2,
+    held_out=2,
+    knobs={"object_scale": 2.0, "levels": 1, "richness": 0.0},
+    rules=Rules(most_clicks=2, most_seconds=1000, patience=3),
+    detector=replace(ENGINES["nano"].detector, steps=3, batch_size=2, min_score=0.0, most_boxes=5),
+    confidence=replace(ENGINES["nano"].confidence, predicted_iou=-1.0, right=0.01),
+    generator={"points_per_side": 2, "pred_iou_thresh": -9.0, "stability_score_thresh": 0.0},
+)
+
+
+class Killed(BaseException):
+    """Like kill -9 for what runs: nothing of ours catches it."""
+
+
+def engine(folder, **changes):
+    return EngineRun(folder, replace(SETTINGS, **changes), progress_bar=False)
+
+
+def files(folder):
+    """Content by name, but for what holds wall-clock times or is there to resume from."""
+    timed = ("metrics.csv", "progress.png", "state.pt")
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in timed
+    }
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("engine")
+    return folder, engine(folder).run()
+
+
+def killed_at(number, function):
+    """`function`, but its call of that number never returns."""
+    calls = 0
+
+    def counted(*args, **kwargs):
+        nonlocal calls
+        calls += 1
+        if calls == number:
+            raise Killed
+        return function(*args, **kwargs)
+
+    return counted
+
+
+POINTS = {
+    "labelled pictures": (engine_run, "write_work", 2),
+    "the second manual round": (engine_run, "write_work", 6),
+    "semi-automatic pictures": (engine_run, "write_work", 8),
+    "automatic pictures": (engine_run, "write_work", 10),
+    "the first training": (TrainingRun, "train_step", 2),
+    "the last training": (TrainingRun, "train_step", 10),
+    "between record and training": (engine_run, "trained_on", 3),
+    "measuring": (engine_run, "held_out_metrics", 4),
+    "the detector's file": (ObjectDetector, "save", 1),
+    "the report": (engine_run, "write_report", 2),
+}
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_killed_engine_goes_on_byte_for_byte(point, whole, tmp_path, monkeypatch):
+    place, name, number = POINTS[point]
+    with monkeypatch.context() as patch:
+        patch.setattr(place, name, killed_at(number, getattr(place, name)))
+        with pytest.raises(Killed):
+            engine(tmp_path).run()
+    assert len(files(tmp_path)) < len(files(whole[0]))
+    results = engine(tmp_path).run()
+    assert results == whole[1]
+    assert files(tmp_path) == files(whole[0])
+
+
+def test_a_picture_without_its_record_is_made_again(whole, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(whole[0], copy)
+    for record in copy.glob("data/2-semi/*.json"):
+        record.unlink()
+    engine(copy).run()
+    assert files(copy) == files(whole[0])
+
+
+def test_every_stage_has_its_pictures_and_its_kind_of_mask(whole):
+    folder, results = whole
+    assert [one.round.stage for one in results] == [LABELLED, MANUAL, MANUAL, SEMI, AUTOMATIC]
+    numbers = [number for one in results for number in one.round.pictures]
+    assert numbers == list(range(10))
+    pictures = open_folder(folder / "data")
+    assert len(pictures.names) == 8
+    manual, semi, automatic = results[1].tally, results[3].tally, results[4].tally
+    assert manual.by_hand == manual.masks > 0 and manual.clicks >= manual.masks
+    assert semi.masks > semi.by_hand > 0
+    assert automatic.by_hand == automatic.clicks == automatic.seconds == 0 < automatic.masks
+    assert results[0].tally.over_90 == results[0].tally.masks > 0
+
+
+def test_another_seed_is_another_engine(whole, tmp_path):
+    other = engine(tmp_path, seed=1, automatic=1, semi=1)
+    other.claim_folder()
+    other.collect(other.settings.rounds()[0], None)
+    assert files(tmp_path)["labelled/sa_00000.png"] != files(whole[0])["labelled/sa_00000.png"]
+
+
+def test_other_settings_are_refused_in_the_same_folder(whole):
+    with pytest.raises(MinisamError, match="other settings"):
+        engine(whole[0], seed=5).run()
+
+
+def test_the_table_has_a_line_a_round(whole):
+    folder, results = whole
+    text = table(report_rows(results))
+    assert (folder / "table.txt").read_text() == text
+    lines = text.splitlines()
+    assert len(lines) == 6 and lines[0].split()[0] == "round"
+    assert lines[-1].split()[:2] == ["3-automatic", "2"]
+    assert f"{results[-1].metrics['top1'][0]:.3f}" in lines[-1]
+    assert (folder / "figure.png").stat().st_size > 10_000
+
+
+def test_training_starts_from_the_model_before_and_on_what_is_collected(tmp_path, monkeypatch):
+    seen = []
+
+    def record(data, folder, preset, recipe, seed, start_from, *rest):
+        names = sorted(path.name for path in data.iterdir())
+        seen.append((data.name, names, start_from and start_from.parent.name, seed))
+        raise Killed
+
+    monkeypatch.setattr(engine_run, "trained_on", record)
+    with pytest.raises(Killed):
+        engine(tmp_path).run()
+    assert seen[0][0] == "labelled" and seen[0][2] is None
+    rounds = SETTINGS.rounds()
+    assert [one.trains_on for one in rounds] == ["labelled", "data", "data", "data", "data"]
+    assert {one.collects_in for one in rounds[1:]} == {
+        "data/1-manual-1", "data/1-manual-2", "data/2-semi", "data/3-automatic",
+    }  # fmt: skip
+
+
+def test_an_annotator_who_gets_nothing_done_stops_the_engine(tmp_path):
+    with pytest.raises(MinisamError, match=r"1-manual-1 .* collected no mask"):
+        engine(tmp_path, rules=Rules(most_clicks=1, most_seconds=0.1)).run()
+
+
+def test_what_it_writes_trains_a_network(whole, tmp_path, capsys):
+    arguments = ["train", "--data", str(whole[0] / "data"), "--steps", "1", "--validation", "0"]
+    assert main([*arguments, "--threads", "1", "-o", str(tmp_path)]) == 0
+    assert (tmp_path / "model.safetensors").exists()
+    assert "left out" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"labelled": 0}, "every stage needs a picture"),
+        ({"manual_rounds": 5}, "4 pictures cannot be annotated in 5 rounds"),
+        ({"seed": 2000}, "0 to 1999"),
+        ({"held_out": 0}, "every stage"),
+    ],
+)
+def test_settings_that_cannot_be(changes, message):
+    with pytest.raises(MinisamError, match=message):
+        replace(SETTINGS, **changes)
+
+
+def test_the_folder_knows_its_settings_by_value(tmp_path):
+    assert isinstance(SETTINGS, EngineSettings)
+    engine(tmp_path).claim_folder()
+    engine(tmp_path).claim_folder()
+    with pytest.raises(MinisamError, match="other settings"):
+        engine(tmp_path, later=replace(SHORT, steps=3)).claim_folder()
