@@ -6,7 +6,7 @@ are drawn again with replacement, so an interval says how far another training r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -20,20 +20,25 @@ from minisam.evaluate.world import measure_world
 from minisam.experiments.decoder_training import DecoderRecipe, trained_decoder
 from minisam.experiments.experiment import Settings
 from minisam.model import Sam
+from minisam.train.interactive import Loss
+from minisam.train.losses import segmentation_loss
 
 Label = TypeVar("Label")
+Run = TypeVar("Run")
 
 
 @dataclass(frozen=True)
 class Arm:
-    """A network made of nano by `change` and trained by `recipe`; arms of one `name` are one run."""
+    """A network made of nano by `change` and trained by `recipe` and `loss`; arms of one `name` are one run."""
 
     name: str
     change: Callable[[Sam], None]
     recipe: DecoderRecipe
+    loss: Loss = segmentation_loss
 
     def trained(self, settings: Settings, seed: int) -> Sam:
-        return trained_decoder(settings, self.name, self.change, self.recipe.shortened(settings), seed)
+        recipe = self.recipe.shortened(settings)
+        return trained_decoder(settings, self.name, self.change, recipe, seed, self.loss)
 
 
 def measure_arms(
@@ -60,6 +65,15 @@ def mean_of_arm(runs: list[Tensor], image: Tensor) -> Estimate:
     """The mean of runs, each [P], with its interval."""
     values = torch.cat(runs).double()
     return estimate(lambda weights: weighted_mean(values, weights), arm_weights(image, len(runs)))
+
+
+def statistic_of_arm(
+    statistic: Callable[[Run, Tensor], Tensor], runs: Sequence[Run], image: Tensor
+) -> Estimate:
+    """The mean over runs of what is no mean over targets; `statistic` takes a run and weights [R, P] -> [R]."""
+    images, seeds = image_weights(image), image_weights(torch.arange(len(runs)), seed=1)
+    of_each = torch.stack([statistic(run, images) for run in runs], dim=1)
+    return estimate(lambda weights: (weights * of_each).sum(dim=1) / weights.sum(dim=1), seeds)
 
 
 def difference(first: list[Tensor], second: list[Tensor], image: Tensor) -> Estimate:

@@ -22,7 +22,8 @@ from minisam.data.partworld import render_scenes
 from minisam.experiments.experiment import Settings
 from minisam.model import Sam
 from minisam.train.initialise import PROMPT_STD
-from minisam.train.interactive import Rounds, interactive_rounds
+from minisam.train.interactive import Loss, Rounds, interactive_rounds
+from minisam.train.losses import segmentation_loss
 from minisam.train.optimizer import build_optimizers, set_learning_rate
 from minisam.train.scenes import hash_seed
 from minisam.train.state import read_state, write_state
@@ -54,12 +55,17 @@ class DecoderRecipe:
 
 
 def trained_decoder(
-    settings: Settings, arm: str, change: Callable[[Sam], None], recipe: DecoderRecipe, seed: int
+    settings: Settings,
+    arm: str,
+    change: Callable[[Sam], None],
+    recipe: DecoderRecipe,
+    seed: int,
+    loss: Loss = segmentation_loss,
 ) -> Sam:
     """The network of an arm, in evaluation mode; one that is finished in `settings.work / "decoders"` is only read.
 
-    `change` gets nano and draws from torch's random numbers.  Raises CheckpointError where the file is damaged or
-    of another recipe.
+    `change` gets nano and draws from torch's random numbers.  `arm` names what `change` and `loss` do.  Raises
+    CheckpointError where the file is damaged or of another recipe.
     """
     torch.manual_seed(hash_seed(seed, 0))
     sam = build_sam(NETWORK)
@@ -71,13 +77,15 @@ def trained_decoder(
     if finished is not None:
         sam.load_state_dict(finished["model"])
         return sam.eval()
-    train_decoder_(sam, recipe, seed, f"{arm} {seed}")
+    train_decoder_(sam, recipe, seed, f"{arm} {seed}", loss)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_state(path, about, {"model": sam.state_dict()})
     return sam.eval()
 
 
-def train_decoder_(sam: Sam, recipe: DecoderRecipe, seed: int, name: str) -> None:
+def train_decoder_(
+    sam: Sam, recipe: DecoderRecipe, seed: int, name: str, loss: Loss = segmentation_loss
+) -> None:
     """Train all of `sam` that has a gradient, in place."""
     sam.train()
     depth = CONFIGS[NETWORK].encoder_depth
@@ -88,11 +96,11 @@ def train_decoder_(sam: Sam, recipe: DecoderRecipe, seed: int, name: str) -> Non
         generator = torch.Generator().manual_seed(hash_seed(seed, step))
         embeddings, image_index, masks = batch(sam, recipe, seed, step, generator)
         schedule = recipe.rounds.schedule(torch.Generator().manual_seed(hash_seed(seed, step)))
-        rounds = interactive_rounds(sam, embeddings, image_index, masks, schedule, generator)
-        loss = torch.stack([round.total for round in rounds]).mean()
+        rounds = interactive_rounds(sam, embeddings, image_index, masks, schedule, generator, loss=loss)
+        total = torch.stack([round.total for round in rounds]).mean()
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        total.backward()
         nn.utils.clip_grad_norm_(trained, 1.0)
         for optimizer in optimizers:
             optimizer.step()

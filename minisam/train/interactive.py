@@ -9,6 +9,7 @@ feedback.  All rounds share one image embedding and count alike.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +19,9 @@ from minisam.model import Sam
 from minisam.train.losses import SegmentationLoss, segmentation_loss
 from minisam.train.prompts import corrective_points, first_prompts
 from minisam.train.targets import low_resolution_targets
+
+Loss = Callable[[Tensor, Tensor, Tensor], SegmentationLoss]
+"""The loss of a round by its logits [P, M, h, w], predicted IoU [P, M] and targets [P, h, w]."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ def interactive_rounds(
     generator: torch.Generator | None = None,
     first: tuple[Tensor, Tensor] | None = None,
     external: Tensor | None = None,
+    loss: Loss = segmentation_loss,
 ) -> list[SegmentationLoss]:
     """The losses of round 0 and of every round in `schedule`.
 
@@ -75,7 +80,7 @@ def interactive_rounds(
         if external is not None:
             sparse = torch.cat([sparse, external], dim=1)
         logits, iou = sam.mask_decoder(embeddings, image_pe, sparse, dense, multimask_output=feedback is None)
-        losses.append(segmentation_loss(logits, iou, targets))
+        losses.append(loss(logits, iou, targets))
         shown = iou.detach().argmax(dim=1)
         feedback = logits.detach()[torch.arange(len(shown)), shown][:, None].float()
     return losses

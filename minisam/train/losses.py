@@ -12,6 +12,7 @@ P prompts   M masks a prompt   h, w pixels of the mask logits
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -62,11 +63,22 @@ class SegmentationLoss(NamedTuple):
     shown_iou: Tensor
 
 
-def segmentation_loss(logits: Tensor, iou_predictions: Tensor, targets: Tensor) -> SegmentationLoss:
+IouLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Predicted IoU [P, M], true IoU [P, M] and the mask that is trained [P] -> the mean loss."""
+
+
+def squared_error_of_all(predicted: Tensor, true: Tensor, trained: Tensor) -> Tensor:
+    """The IoU loss: all M masks count, whichever is `trained`."""
+    return F.mse_loss(predicted, true)
+
+
+def segmentation_loss(
+    logits: Tensor, iou_predictions: Tensor, targets: Tensor, iou_loss: IouLoss = squared_error_of_all
+) -> SegmentationLoss:
     """The loss of one round: logits [P, M, h, w], predicted IoU [P, M], targets [P, h, w] in [0, 1].
 
     Of M masks only the one with the least 20·focal + dice is trained.  The predicted IoU is trained for all M:
-    trained for the winner alone it over-estimates the others, and it is there to tell them apart.
+    it is there to tell them apart.  Another `iou_loss` is for experiment E2, which tries the winner alone.
     """
     logits, targets = logits.float(), targets.float()[:, None]
     focal, dice = focal_loss(logits, targets), dice_loss(logits, targets)
@@ -75,7 +87,7 @@ def segmentation_loss(logits: Tensor, iou_predictions: Tensor, targets: Tensor) 
         true_iou = mask_iou(logits > 0, targets > 0.5)
     focal = focal.gather(1, best[:, None]).mean()
     dice = dice.gather(1, best[:, None]).mean()
-    iou = F.mse_loss(iou_predictions.float(), true_iou)
+    iou = iou_loss(iou_predictions.float(), true_iou, best)
     total = FOCAL_WEIGHT * focal + DICE_WEIGHT * dice + IOU_WEIGHT * iou
     shown_iou = true_iou.gather(1, iou_predictions.argmax(dim=1, keepdim=True)).squeeze(1)
     return SegmentationLoss(total, focal, dice, iou, true_iou, shown_iou)

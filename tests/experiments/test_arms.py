@@ -3,7 +3,12 @@
 import pytest
 import torch
 
-from minisam.experiments.arms import arm_weights, difference, mean_of_arm
+from minisam.evaluate.statistics import weighted_mean
+from minisam.experiments import decoder_training
+from minisam.experiments.arms import Arm, arm_weights, difference, mean_of_arm, statistic_of_arm
+from minisam.experiments.decoder_training import DecoderRecipe
+from minisam.experiments.experiment import Settings
+from minisam.train.losses import segmentation_loss
 
 IMAGE = torch.tensor([0, 0, 1, 2, 2, 2])
 
@@ -35,3 +40,24 @@ def test_seeds_that_disagree_widen_the_interval():
     zero = [torch.zeros(6)] * 3
     found = difference([torch.full((6,), shift) for shift in (-0.1, 0.0, 0.1)], zero, IMAGE)
     assert found.value == pytest.approx(0, abs=1e-6) and found.low < -0.05 and found.high > 0.05
+
+
+def test_a_statistic_of_runs_is_their_mean_and_resampled_as_a_mean_is():
+    runs = [torch.rand(6, generator=torch.Generator().manual_seed(seed)) for seed in range(3)]
+    found = statistic_of_arm(lambda run, weights: weighted_mean(run.double(), weights), runs, IMAGE)
+    expected = mean_of_arm(runs, IMAGE)
+    for end in ("value", "low", "high"):
+        assert getattr(found, end) == pytest.approx(getattr(expected, end))
+    assert found.low < found.value < found.high
+
+
+def test_an_arm_is_trained_by_its_loss_the_usual_one_unless_told(monkeypatch, tmp_path):
+    given = []
+    monkeypatch.setattr(decoder_training, "train_decoder_", lambda *arguments: given.append(arguments[-1]))
+
+    def other(*_):
+        raise AssertionError
+
+    for name, losses in (("usual", ()), ("other", (other,))):
+        Arm(name, lambda sam: None, DecoderRecipe(steps=1), *losses).trained(Settings.short(tmp_path), 0)
+    assert given == [segmentation_loss, other]

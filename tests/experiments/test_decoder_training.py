@@ -9,6 +9,7 @@ from minisam.errors import CheckpointError
 from minisam.experiments.decoder_training import DecoderRecipe, batch, renew_mask_prompt_, trained_decoder
 from minisam.experiments.experiment import Settings
 from minisam.train.interactive import Rounds
+from minisam.train.losses import segmentation_loss
 
 RECIPE = DecoderRecipe(steps=2, rounds=Rounds(1, 0), images=2, prompts_per_image=2)
 
@@ -35,6 +36,19 @@ def test_a_finished_decoder_is_read_and_not_trained_again(tmp_path, monkeypatch)
     assert same_weights(first, trained_decoder(settings, "arm", as_it_is, RECIPE, 0))
     with pytest.raises(CheckpointError, match="other settings"):
         trained_decoder(settings, "arm", as_it_is, DecoderRecipe(steps=3), 0)
+
+
+def test_the_loss_that_is_given_is_the_one_that_trains(tmp_path):
+    def no_iou(*round):
+        return segmentation_loss(*round, iou_loss=lambda predicted, true, trained: 0 * predicted.sum())
+
+    heads = [
+        trained_decoder(Settings.short(tmp_path / str(place)), "arm", as_it_is, RECIPE, 0, *loss)
+        for place, loss in enumerate([(), (segmentation_loss,), (no_iou,)])
+    ]
+    usual, same, other = (sam.mask_decoder.iou_prediction_head.layers[-1].bias for sam in heads)
+    assert usual.equal(same) and not usual.equal(other)
+    assert other.equal(build_sam("nano").mask_decoder.iou_prediction_head.layers[-1].bias)
 
 
 def test_seeds_differ_and_one_seed_is_one_run(tmp_path):

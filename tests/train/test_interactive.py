@@ -4,6 +4,7 @@ import torch
 from minisam.build import CONFIGS, build_from_config
 from minisam.train.initialise import initialise_
 from minisam.train.interactive import Rounds, interactive_rounds
+from minisam.train.losses import segmentation_loss
 
 E = CONFIGS["nano"].prompt_dim
 
@@ -71,3 +72,14 @@ def test_feedback_carries_no_gradient_but_trains_the_mask_network(nano):
     assert gradient_norm(heads[0]) > 0
     assert all(gradient_norm(heads[m]) == 0 for m in (1, 2, 3))
     nano.zero_grad(set_to_none=True)
+
+
+def test_every_round_has_the_loss_that_is_given(nano):
+    def shapes(logits, iou, targets):
+        given.append((logits.shape, iou.shape, targets.shape))
+        return segmentation_loss(logits, iou, targets)._replace(total=logits.sum() * 0 + len(given))
+
+    given, index = [], torch.zeros(4, dtype=torch.long)
+    losses = interactive_rounds(nano, torch.randn(1, E, 8, 8), index, some_masks(), [True], loss=shapes)
+    assert given == [((4, masks, 32, 32), (4, masks), (4, 32, 32)) for masks in (3, 1)]
+    assert [loss.total.item() for loss in losses] == [1, 2]

@@ -67,6 +67,23 @@ def test_the_loss_is_twenty_focal_one_dice_one_iou():
     torch.testing.assert_close(loss.total, expected)
 
 
+def test_the_iou_loss_is_the_squared_error_of_all_masks_unless_another_is_given():
+    logits, iou, targets = random_problem(5)
+    plain = segmentation_loss(logits, iou, targets)
+    torch.testing.assert_close(plain.iou, F.mse_loss(iou, plain.true_iou))
+    given = []
+
+    def iou_loss(predicted, true, trained):
+        given.append((predicted, true, trained))
+        return torch.tensor(7.0)
+
+    other = segmentation_loss(logits, iou, targets, iou_loss)
+    ((predicted, true, trained),) = given
+    each = 20 * focal_loss(logits, targets[:, None]) + dice_loss(logits, targets[:, None])
+    assert predicted.equal(iou) and true.equal(plain.true_iou) and trained.equal(each.argmin(dim=1))
+    torch.testing.assert_close(other.total, plain.total - plain.iou + 7)
+
+
 def test_shown_iou_is_that_of_the_mask_with_the_highest_prediction():
     logits, iou, targets = random_problem(4)
     loss = segmentation_loss(logits, iou, targets)

@@ -1,0 +1,155 @@
+"""E2: which masks must the predicted IoU be trained on, and by which error?  (SAM section A, losses)
+
+    who     all three masks, or the winner alone: the one that focal and dice loss train
+    how     (predicted − true)², or |predicted − true|
+
+SAM's paper has the square and does not say who; SAM 2.1 trains all three by the absolute error.  The IoU token and
+the IoU head are drawn anew, all else starts as nano's.  Only first prompts are trained on, for later ones there is
+one mask.
+
+Expected before the run:
+    all three     ranked first > at random > ranked last; ρ 0.6 to 0.8
+    the winner    it learns how good a mask is if it wins: the others over-estimated by 0.1 to 0.2 more, ranks worse
+    absolute      aims at the median in place of the mean: ranks alike, calibrated worse, as IoUs lean to one side
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from minisam.build import CONFIGS, build_from_config
+from minisam.evaluate.bootstrap import Estimate
+from minisam.evaluate.measure import Measurements
+from minisam.evaluate.statistics import calibration_bins
+from minisam.experiments.arms import Arm, measure_arms
+from minisam.experiments.click_curves import told
+from minisam.experiments.decoder_training import NETWORK, DecoderRecipe
+from minisam.experiments.experiment import Experiment, Outcome, Settings
+from minisam.experiments.prompted_targets import as_json
+from minisam.experiments.ranking import CHOICES, OVER_ESTIMATES, ranking_difference, ranking_of_arm
+from minisam.model import Sam
+from minisam.train.interactive import Rounds
+from minisam.train.losses import segmentation_loss
+
+RECIPE = DecoderRecipe(steps=240, rounds=Rounds(0, 0), prompts_per_image=8)
+Error = Callable[[Tensor, Tensor], Tensor]
+
+
+def error_of_all(predicted: Tensor, true: Tensor, trained: Tensor, error: Error) -> Tensor:
+    """The mean error of the IoUs [P, M] of all masks; an `IouLoss` of minisam/train/losses.py."""
+    return error(predicted, true)
+
+
+def error_of_winner(predicted: Tensor, true: Tensor, trained: Tensor, error: Error) -> Tensor:
+    """The same for one mask of each prompt, the `trained` one [P]."""
+    winner = trained[:, None]
+    return error(predicted.gather(1, winner), true.gather(1, winner))
+
+
+def renew_iou_head_(sam: Sam) -> None:
+    """Draw the IoU token and the IoU head anew."""
+    new = build_from_config(CONFIGS[NETWORK]).mask_decoder
+    sam.mask_decoder.iou_token = new.iou_token
+    sam.mask_decoder.iou_prediction_head = new.iou_prediction_head
+
+
+def arm(name: str, who: Callable[..., Tensor], error: Error) -> Arm:
+    loss = partial(segmentation_loss, iou_loss=partial(who, error=error))
+    return Arm(f"E2-{name}", renew_iou_head_, RECIPE, loss)
+
+
+ALL, ALL_ABSOLUTE, WINNER, WINNER_ABSOLUTE = (
+    f"{who}, {how}" for who in ("all", "winner") for how in ("squared", "absolute")
+)
+ARMS = {
+    ALL: arm("all-squared", error_of_all, F.mse_loss),
+    ALL_ABSOLUTE: arm("all-absolute", error_of_all, F.l1_loss),
+    WINNER: arm("winner-squared", error_of_winner, F.mse_loss),
+    WINNER_ABSOLUTE: arm("winner-absolute", error_of_winner, F.l1_loss),
+}
+PAIRS = ((WINNER, ALL), (ALL_ABSOLUTE, ALL))
+
+
+def run(sam: Sam, settings: Settings) -> Outcome:
+    """`sam` takes no part: the arms are trained."""
+    measured, image = measure_arms(settings, ARMS, clicks=1)
+    found = {label: ranking_of_arm(runs, image) for label, runs in measured.items()}
+    winner, absolute = (ranking_difference(measured[one], measured[other], image) for one, other in PAIRS)
+
+    figure = Figure(figsize=(12, 4), layout="constrained")
+    left, middle, right = figure.subplots(1, 3)
+    draw_groups(left, found, tuple(CHOICES))
+    left.set(ylabel="mIoU, one click in the centre", ylim=(0, None))
+    draw_reliability(middle, measured)
+    draw_groups(right, found, tuple(OVER_ESTIMATES))
+    right.set(ylabel="predicted − true IoU")
+    right.axhline(0, color="grey", linewidth=0.8)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+
+    first, last = found[ALL]["first minus random"], found[ALL]["random minus last"]
+    more = winner["over-estimate of the others"]
+    finding = (
+        f"Trained on all three by the square, the mask ranked first is {told(first)} IoU better than one at random, "
+        f"and that {told(last)} better than the one ranked last; ρ is {found[ALL]['spearman'].value:.2f}. Trained "
+        f"on the winner alone, the head over-estimates the other two by {told(more)} more; ρ changes by "
+        f"{told(winner['spearman'])}, the IoU of the mask ranked first by {told(winner['ranked first'])}, the "
+        f"calibration error from {found[ALL]['calibration error'].value:.3f} to "
+        f"{found[WINNER]['calibration error'].value:.3f}. The absolute error in place of the square changes ρ by "
+        f"{told(absolute['spearman'])} and the calibration error by {told(absolute['calibration error'])}."
+    )
+    values = {label: {name: as_json(e) for name, e in of.items()} for label, of in found.items()}
+    for (one, other), of in zip(PAIRS, (winner, absolute), strict=True):
+        values[f"{one}, minus {other}"] = {name: as_json(e) for name, e in of.items()}
+    return Outcome(all(e.low > 0 for e in (first, last, more)), finding, values, figure)
+
+
+def draw_groups(axes: Axes, found: dict[str, dict[str, Estimate]], names: tuple[str, ...]) -> None:
+    """A group of bars for each name, a bar for each arm, with intervals."""
+    width = 0.8 / len(found)
+    for place, (label, of) in enumerate(found.items()):
+        bars = [of[name] for name in names]
+        places = [group + (place + 0.5) * width - 0.4 for group in range(len(names))]
+        spread = [[e.value - e.low for e in bars], [e.high - e.value for e in bars]]
+        axes.bar(places, [e.value for e in bars], 0.9 * width, yerr=spread, capsize=2, label=label)
+    axes.set_xticks(
+        range(len(names)), [name.replace(" of ", "\nof ").replace("ranked ", "ranked\n") for name in names]
+    )
+    axes.grid(axis="y", alpha=0.3)
+
+
+def draw_reliability(axes: Axes, measured: dict[str, list[Measurements]]) -> None:
+    """True by predicted IoU, in bins of the predicted one, over all masks of all seeds."""
+    for label, runs in measured.items():
+        predicted, true = (
+            torch.cat([masks.flatten() for masks in of]).double()
+            for of in ([run.centre_predicted for run in runs], [run.centre_iou for run in runs])
+        )
+        count, predicted_sum, true_sum = calibration_bins(predicted, true, torch.ones_like(predicted)[None])
+        used = count[0] > 0
+        axes.plot(
+            (predicted_sum / count)[0, used], (true_sum / count)[0, used], "o-", markersize=4, label=label
+        )
+    axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
+    axes.set(xlabel="predicted IoU", ylabel="true IoU, mean of its bin", xlim=(0, 1), ylim=(0, 1))
+    axes.grid(alpha=0.3)
+
+
+EXPERIMENT = Experiment(
+    id="E2",
+    title="Training the predicted IoU",
+    echoes="SAM section A, losses; SAM 2.1's training code",
+    question="Should the predicted IoU be trained on all three masks or on the winner alone, by the square or the "
+    "absolute error?",
+    criterion="with all three by the square, the mask ranked first is better than one at random, and that better than "
+    "the one ranked last; with the winner alone the other two are over-estimated by more than that; all three "
+    "differences with their intervals above zero",
+    run=run,
+    trains=f"nano's prompt encoder and mask decoder with a new IoU head, {RECIPE.steps} steps for each arm and seed",
+)
