@@ -2,7 +2,7 @@
 
 All arms take equally many steps with the same scenes, targets and first prompts, and draw the embedding of mask
 prompts anew.  One round never sees a second click nor a mask; the losses of all rounds count alike, so of eleven
-the first counts a eleventh.  Rounds without a new click are among them as in SAM, the last one always.
+the first counts an eleventh.  Rounds without a new click are among them as in SAM, the last one always.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def run(sam: Sam, settings: Settings) -> Outcome:
     furthest = max(abs(e.value) for e in one_click.values())
     finding = (
         f"After nine clicks 3 rounds are worth {told(nine_clicks[3])} mIoU over 1, 5 rounds {told(nine_clicks[5])} "
-        f"over 1 and 11 rounds {told(last)} over 5. After one click the arms lie within {furthest:.3f} of that with "
-        "one round."
+        f"over 1 and 11 rounds {told(last)} over 5. After one click all lie within {furthest:.3f} of what one round "
+        "reaches."
     )
     flat = all(abs(e.value) <= FLAT for e in one_click.values())
     rises, saturates = nine_clicks[3].low > 0, last.value < nine_clicks[5].value / 4

@@ -3,7 +3,8 @@
 One autoencoder sees 256,000 scenes without labels.  Then nano is trained from random weights, and with the trunk of
 its image encoder taken from the autoencoder: the same labelled scenes, recipe and number of steps.  Each labelled
 scene comes again and again.  The recipe is a short form of the usual curriculum: the encoder alone, by its affinity
-loss, then masks of one click or box.
+loss, then masks of one click or box.  Of the autoencoder there is one, so the intervals do not hold what another
+would change.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from minisam.evaluate.bootstrap import Estimate, estimate, image_weights
 from minisam.evaluate.statistics import weighted_mean
 from minisam.evaluate.targets import FIRST_SEED
 from minisam.evaluate.world import measure_world
+from minisam.experiments.click_curves import told
 from minisam.experiments.experiment import Experiment, Outcome, Settings
 from minisam.experiments.prompted_targets import as_json
 from minisam.experiments.training import trained
@@ -81,13 +83,11 @@ def run(_: Sam, settings: Settings) -> Outcome:
         gains[score] = {share: mean_over_runs(of[MAE, share] - of[RANDOM, share], image) for share in SHARES}
     best = gains[SCORES[0]]
     finding = (
-        "MAE weights change mIoU, best of three, by "
-        + ", ".join(
-            f"{gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}] with {share}"
-            for share, gain in best.items()
-        )
-        + f" of {BATCH * SHARES['100 %']} labelled scenes; from random weights it is "
+        f"Trained on {', '.join(str(BATCH * batches) for batches in SHARES.values())} labelled scenes "
+        f"({', '.join(SHARES)}), nano reaches an mIoU, best of three, of "
         + ", ".join(f"{curves[SCORES[0]][RANDOM][share].value:.3f}" for share in SHARES)
+        + " from random weights; MAE weights add "
+        + ", ".join(told(gain) for gain in best.values())
         + "."
     )
     recipe = pretraining(settings)

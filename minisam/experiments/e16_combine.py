@@ -76,10 +76,13 @@ def run(sam: Sam, settings: Settings) -> Outcome:
     gains = gains_by_clicks(measured, image, [("added", "multiplied"), ("added", "gated")])
     figure = figure_of({FORMULAS[arm]: curve for arm, curve in curves.items()}, gains)
 
-    finding = (
-        f"After three clicks adding gives {curves['added'][JUDGED].value:.3f} mIoU: "
-        + ", ".join(f"{told(curve[JUDGED])} over {pair.split()[-1]}" for pair, curve in gains.items())
+    finding = " ".join(
+        f"After {clicks} click{'s' * (clicks > 1)} image + prompt reaches {curves['added'][clicks].value:.3f} mIoU, "
+        + " and ".join(
+            f"{told(gain[clicks])} more than {FORMULAS[pair.split()[-1]]}" for pair, gain in gains.items()
+        )
         + "."
+        for clicks in (1, JUDGED)
     )
     values = {
         name: {str(n): as_json(e) for n, e in curve.items()} for name, curve in (curves | gains).items()

@@ -13,7 +13,8 @@ INTRODUCTION = """<!-- Made of the files beside it by `minisam experiment --page
 
 Each shows one idea, at a scale that two CPU cores can run, beside the figure of the paper that it echoes. A criterion
 is set in the experiment's file before it runs; what did not come out as expected is said here like the rest. Intervals
-are 95 %, by resampling images. `minisam experiment E3` runs one, `minisam experiment all` all of them.
+are 95 %, by resampling images, and training seeds where there are several. `minisam experiment E3` runs one,
+`minisam experiment all` all of them.
 """
 
 
