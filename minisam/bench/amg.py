@@ -129,19 +129,28 @@ def peak_of_one_run(name: str, setting: Setting) -> int:
 
 def generator_run(name: str, setting: Setting) -> Callable[[], list[dict[str, Any]]]:
     """A call that finds the masks of the photo once."""
+    generator, photo = build_generator(name, setting), square_photo(setting.image_size)
+    return lambda: generator.generate(photo)
+
+
+def build_generator(
+    name: str, setting: Setting, device: str = "cpu", output_mode: str = "binary_mask"
+) -> SamAutomaticMaskGenerator | Any:
+    """Our generator or the original's, with the same network and thresholds."""
     arguments = {
         "points_per_side": setting.points_per_side,
         "pred_iou_thresh": setting.pred_iou_thresh,
         "stability_score_thresh": setting.stability_score_thresh,
         "box_nms_thresh": setting.box_nms_thresh,
+        "output_mode": output_mode,
     }
-    sam, photo = build_network(setting.model), square_photo(setting.image_size)
+    sam = build_network(setting.model)
     if name == OURS:
-        return lambda: SamAutomaticMaskGenerator(sam, **arguments).generate(photo)
+        return SamAutomaticMaskGenerator(sam.to(device), **arguments)
     original = build_original(CONFIGS[setting.model])
     original.load_state_dict(sam.state_dict())
     generator = import_original("automatic_mask_generator").SamAutomaticMaskGenerator
-    return lambda: generator(original, **arguments).generate(photo)
+    return generator(original.to(device), **arguments)
 
 
 def build_network(model: str) -> Sam:
@@ -173,9 +182,9 @@ def square_photo(size: int) -> NDArray[np.uint8]:
         return np.array(image.convert("RGB").crop((0, 0, side, side)).resize((size, size)))
 
 
-def choose_thresholds(setting: Setting) -> Setting:
+def choose_thresholds(setting: Setting, device: str = "cpu") -> Setting:
     """The median of predicted IoU, and a quantile of stability among the masks above it, of a few clicks."""
-    photo, sam = square_photo(setting.image_size), build_network(setting.model)
+    photo, sam = square_photo(setting.image_size), build_network(setting.model).to(device)
     everything = SamAutomaticMaskGenerator(
         sam, TRIAL_POINTS_PER_SIDE, pred_iou_thresh=0, stability_score_thresh=0, box_nms_thresh=1
     ).generate(photo)

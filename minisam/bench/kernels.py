@@ -7,7 +7,6 @@ up nothing new is started: a run that is cut short is a smaller record, not a lo
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -16,7 +15,7 @@ from pathlib import Path
 import torch
 
 from minisam.bench.kernel_encoder import Encoders, measure_encoder, measure_layers
-from minisam.bench.measure import versions
+from minisam.bench.measure import commit, versions
 from minisam.build import CONFIGS
 from minisam.files import write_atomically
 from minisam_kernels.lab.bench import (
@@ -32,7 +31,6 @@ from minisam_kernels.lab.bench_report import report, save_bench_figure
 from minisam_kernels.lab.results import OURS, EncoderResult, Results, path_for
 
 WRONG = 4
-PROJECT = Path(__file__).parents[2]
 
 
 def bench(out: Path | None, quick: bool, minutes: float, as_json: bool) -> int:
@@ -75,20 +73,3 @@ def run(results: Results, save: Callable[[], None], quick: bool, deadline: Deadl
         if not deadline.passed:
             measure_encoder(Encoders(CONFIGS[result.model], "cuda", DTYPE), result, True, deadline, timer)
             save()
-
-
-def commit() -> str:
-    """The commit that is measured, with a plus sign if files differ from it; "unknown" outside a repository."""
-    found = _git("rev-parse", "HEAD")
-    return (
-        found + ("+" if found and _git("status", "--porcelain", "--untracked-files=no") else "") or "unknown"
-    )
-
-
-def _git(*words: str) -> str:
-    try:
-        return subprocess.run(
-            ["git", "-C", str(PROJECT), *words], capture_output=True, text=True, check=True
-        ).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return ""

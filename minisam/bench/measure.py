@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import platform
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -21,6 +22,7 @@ import torch
 from tqdm import tqdm
 
 Result = TypeVar("Result")
+PROJECT = Path(__file__).parents[2]
 
 
 def take_turns(contestants: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
@@ -82,6 +84,23 @@ def versions(*packages: str) -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def commit() -> str:
+    """The commit that is measured, with a plus sign if files differ from it; "unknown" outside a repository."""
+    found = _git("rev-parse", "HEAD")
+    return (
+        found + ("+" if found and _git("status", "--porcelain", "--untracked-files=no") else "") or "unknown"
+    )
+
+
+def _git(*words: str) -> str:
+    try:
+        return subprocess.run(
+            ["git", "-C", str(PROJECT), *words], capture_output=True, text=True, check=True
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 def comparison_lines(

@@ -76,10 +76,15 @@ def box_area(boxes: Tensor) -> Tensor:
 
 
 def batched_nms(boxes: Tensor, scores: Tensor, idxs: Tensor, iou_threshold: float) -> Tensor:
-    """Greedy non-maximum suppression among boxes of the same index; the indices kept, best score first."""
+    """Greedy non-maximum suppression among boxes of the same index; the indices kept, best score first.
+
+    On the CPU, as it asks about one box after the other.
+    """
+    device = boxes.device
+    boxes, scores, idxs = boxes.cpu(), scores.cpu(), idxs.cpu()
     order = scores.argsort(descending=True, stable=True)
     areas = box_area(boxes)
-    alive = torch.ones(len(order), dtype=torch.bool, device=boxes.device)
+    alive = torch.ones(len(order), dtype=torch.bool)
     kept = []
     for place, best in enumerate(order):
         if not alive[place]:
@@ -92,4 +97,4 @@ def batched_nms(boxes: Tensor, scores: Tensor, idxs: Tensor, iou_threshold: floa
         iou = overlap / (areas[order] + areas[best] - overlap)
         # Boxes without an area have no IoU (0 / 0), and stay: torchvision's rule.
         alive &= ~(iou > iou_threshold) | (idxs[order] != idxs[best])
-    return torch.stack(kept) if kept else order
+    return (torch.stack(kept) if kept else order).to(device)

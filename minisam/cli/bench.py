@@ -6,6 +6,11 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from minisam.bench.amg import AmgReport
+    from minisam.bench.amg_on_device_report import DeviceAmgReport
 
 AGREE, DIFFER = 0, 4
 
@@ -23,6 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     amg.add_argument("--size", type=positive, default=1024, help="pixels a side of the photo (default: 1024)")
     amg.add_argument(
         "--points-per-side", type=positive, default=32, help="clicks a side (default: 32; fewer are quicker)"
+    )
+    amg.add_argument(
+        "--device", default="cpu", help="cpu or cuda: there the phases are timed on the GPU's clock"
+    )
+    amg.add_argument(
+        "--backend", choices=("triton", "torch"), help="what computes ours on a CUDA device (default: triton)"
     )
     for subject in (encoder, decoder, amg):
         subject.add_argument("--model", choices=tuple(CONFIGS), default="vit_b")
@@ -50,13 +61,14 @@ def image_size(text: str) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
-    from minisam.bench.amg import Setting, measure_amg
     from minisam.bench.decoder import measure_decoder
     from minisam.bench.encoder import TOLERANCE, measure_encoder
     from minisam.bench.original import INSTALL_COMMAND, is_installed
     from minisam.build import CONFIGS
     from minisam.files import write_atomically
 
+    if args.subject == "amg":
+        check_device_and_backend(args.device, args.backend)
     compare = is_installed()
     if not compare:
         print(
@@ -65,8 +77,7 @@ def run(args: argparse.Namespace) -> int:
         )
     difference = f"the {args.subject}s differ by more than {TOLERANCE:g} of the largest value"
     if args.subject == "amg":
-        setting = Setting(args.model, args.size, args.points_per_side, args.threads)
-        report, difference = measure_amg(setting, args.repeats, compare), "the two found different masks"
+        report, difference = run_amg(args, compare), "the two found different masks"
     elif args.subject == "encoder":
         size = args.size or CONFIGS[args.model].image_size
         report = measure_encoder(args.model, size, args.threads, args.repeats, compare)
@@ -83,3 +94,28 @@ def run(args: argparse.Namespace) -> int:
         print(f"minisam: {difference}", file=sys.stderr)
         return DIFFER
     return AGREE
+
+
+def run_amg(args: argparse.Namespace, compare: bool) -> AmgReport | DeviceAmgReport:
+    from minisam.bench.amg import Setting, measure_amg
+
+    setting = Setting(args.model, args.size, args.points_per_side, args.threads)
+    if args.device == "cpu":
+        return measure_amg(setting, args.repeats, compare)
+    from minisam.bench.amg_on_device import measure_amg_on_device
+    from minisam.bench.device_meter import CudaMeter
+
+    meter = CudaMeter(args.device)
+    return measure_amg_on_device(setting, args.backend or "triton", args.repeats, compare, meter)
+
+
+def check_device_and_backend(device: str, backend: str | None) -> None:
+    """Raises MinisamError for a device that is not there or has no events, and for a backend without a device."""
+    from minisam.device import check_device
+    from minisam.errors import MinisamError
+
+    if check_device(device) == "cpu":
+        if backend is not None:
+            raise MinisamError("--backend is for a CUDA device: add --device cuda, or leave it away")
+    elif not device.startswith("cuda"):
+        raise MinisamError(f"no phases can be timed on {device!r}; use --device cuda or cpu")
