@@ -59,7 +59,9 @@ def figure_of(curves: Mapping[str, Curve], gains: Mapping[str, Curve]) -> Figure
     return figure
 
 
-def draw_curve(axes: Axes, curve: Curve, label: str, interval: bool = True) -> None:
+def draw_curve(
+    axes: Axes, curve: Mapping[int, Estimate] | Mapping[float, Estimate], label: str, interval: bool = True
+) -> None:
     """A line, with its interval as a band."""
     line = axes.plot(list(curve), [e.value for e in curve.values()], "o-", markersize=4, label=label)[0]
     if interval:
