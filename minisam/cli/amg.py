@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from minisam.cli.device_options import add_device_options, chosen_device
 from minisam.cli.segment import load_mask, numbers
 from minisam.errors import GeneratorError, ImageError
 
@@ -59,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint", type=Path, metavar="FILE", help="weights (default: the tiny ones that ship)"
     )
+    add_device_options(parser)
     parser.add_argument("--json", action="store_true", help="print what was done as JSON")
 
 
@@ -82,18 +84,19 @@ def run(args: argparse.Namespace) -> int:
     images = list_images(args.images)
     top = args.images if args.images.is_dir() else args.images.parent
     paths = record_paths(images, top, args.out or top)
-    worker = Worker(args, top)
     own = shard_of(len(images), *args.shard)
     done: dict[str, list[str]] = {"written": [], "valid": [], "unreadable": []}
-    for place in tqdm(own, desc="images", disable=None, leave=False):
-        try:
-            outcome = worker.work(images[place], paths[place])
-        except ImageError as error:
-            if not args.images.is_dir():
-                raise
-            tqdm.write(f"minisam: {error}", file=sys.stderr)
-            outcome = "unreadable"
-        done[outcome].append(str(images[place] if outcome == "unreadable" else paths[place]))
+    with chosen_device(args) as device:
+        worker = Worker(args, top, device)
+        for place in tqdm(own, desc="images", disable=None, leave=False):
+            try:
+                outcome = worker.work(images[place], paths[place])
+            except ImageError as error:
+                if not args.images.is_dir():
+                    raise
+                tqdm.write(f"minisam: {error}", file=sys.stderr)
+                outcome = "unreadable"
+            done[outcome].append(str(images[place] if outcome == "unreadable" else paths[place]))
     if args.json:
         print(json.dumps(done))
     else:
@@ -143,7 +146,7 @@ def make_folder(folder: Path) -> None:
 class Worker:
     """What makes the record of one image after the other."""
 
-    def __init__(self, args: argparse.Namespace, top: Path) -> None:
+    def __init__(self, args: argparse.Namespace, top: Path, device: str) -> None:
         from minisam.build import build_sam
         from minisam.checkpoint import load_checkpoint
         from minisam.predict import PRESETS, SamAutomaticMaskGenerator
@@ -154,7 +157,7 @@ class Worker:
         preset = args.preset or ("default" if args.checkpoint else "young")
         options = {**PRESETS[preset], **given, "multimask_output": not args.single}
         sam = load_checkpoint(args.checkpoint) if args.checkpoint else build_sam("tiny")
-        self.generator = SamAutomaticMaskGenerator(sam, output_mode="coco_rle", **options)
+        self.generator = SamAutomaticMaskGenerator(sam.to(device), output_mode="coco_rle", **options)
         self.weights = weights_digest(sam)
         self.settings = settings_of(SamAutomaticMaskGenerator, options)
         self.told, self.masks = False, 0

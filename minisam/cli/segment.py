@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from minisam.cli.device_options import add_device_options, chosen_device
 from minisam.errors import PromptError
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--out", type=Path, metavar="PNG", help="figure (default: IMAGE's name + _masks.png)"
     )
+    add_device_options(parser)
     parser.add_argument(
         "--json", action="store_true", help="print the masks as JSON with COCO run-length encoding"
     )
@@ -67,7 +69,14 @@ def run(args: argparse.Namespace) -> int:
     described = [given for given in (args.text, args.like) if given is not None]
     if not (args.point or args.negative or args.box or args.mask or described):
         raise PromptError("nothing to segment: give --point, --negative, --box, --mask, --text or --like")
+    if len(described) > 1:
+        raise PromptError("--text and --like both say what to look for; give one of them")
+    with chosen_device(args) as device:
+        return segment(args, described, device)
 
+
+def segment(args: argparse.Namespace, described: list[str | Path], device: str) -> int:
+    """Predict on a device; write the figure and print the masks."""
     from minisam.build import build_sam
     from minisam.checkpoint import load_checkpoint
     from minisam.data.images import load_image
@@ -77,9 +86,8 @@ def run(args: argparse.Namespace) -> int:
     image = load_image(args.image)
     external = None
     if described:
-        if len(described) > 1:
-            raise PromptError("--text and --like both say what to look for; give one of them")
-        sam, external = describe(described[0], args.checkpoint)
+        sam, token = describe(described[0], args.checkpoint)
+        external = token.to(device)
     else:
         sam = load_checkpoint(args.checkpoint) if args.checkpoint else build_sam("tiny")
     points = np.array(args.point + args.negative) if args.point or args.negative else None
@@ -87,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
     boxes = np.array(args.box) if args.box else None
     mask = load_mask(args.mask, image.shape[:2]) if args.mask else None
 
-    predictor = SamPredictor(sam)
+    predictor = SamPredictor(sam.to(device))
     predictor.set_image(image)
     masks, iou_predictions, _ = predictor.predict(
         points,
