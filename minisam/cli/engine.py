@@ -18,6 +18,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder of the engine")
     run.add_argument("--preset", choices=("nano",), default="nano")
     run.add_argument(
+        "--from",
+        dest="start_from",
+        type=Path,
+        metavar="FILE",
+        help="weights to start from, in place of random ones; the first training is then as the later ones",
+    )
+    run.add_argument(
         "--images",
         type=int,
         nargs=4,
@@ -52,6 +59,8 @@ def run(args: argparse.Namespace) -> int:
     if args.images:
         labelled, manual, semi, automatic = args.images
         settings = replace(settings, labelled=labelled, manual=manual, semi=semi, automatic=automatic)
+    if args.start_from:
+        settings = replace(settings, start_from=str(args.start_from.resolve()), first=settings.later)
     if args.steps:
         if min(args.steps) < 1:
             raise MinisamError(f"--steps {args.steps[0]} {args.steps[1]}: use at least 1 of each")

@@ -21,6 +21,7 @@ import torch
 from tqdm import tqdm
 
 from minisam.build import CONFIGS, build_from_config
+from minisam.checkpoint import load_state_dict_into
 from minisam.data.sa1b import read_json, write_json
 from minisam.engine.annotator import Annotator
 from minisam.engine.automatic import segment_everything
@@ -69,11 +70,15 @@ class EngineRun:
     def run(self) -> list[RoundResult]:
         """All rounds, and the report; what is done already is only read.
 
-        Raises MinisamError where the folder holds an engine with other settings.
+        Raises MinisamError where the folder holds an engine with other settings, CheckpointError where the
+        weights to start from are missing, damaged or another network's.
         """
+        sam = build_from_config(CONFIGS[self.settings.preset])
+        previous = None if self.settings.start_from is None else Path(self.settings.start_from)
+        if previous is not None:
+            load_state_dict_into(sam, previous)
         self.claim_folder()
-        results, sam = [], build_from_config(CONFIGS[self.settings.preset])
-        previous: Path | None = None
+        results = []
         for number, one in enumerate(self.settings.rounds()):
             self.collect(one, sam)
             tally = Tally.of(read_work(self.folder / one.collects_in))

@@ -50,6 +50,8 @@ class EngineSettings:
     confidence: Confidence = field(default_factory=Confidence)
     generator: dict[str, Any] = field(default_factory=dict)
     """Arguments of the automatic mask generator."""
+    start_from: str | None = None
+    """A checkpoint that the first training starts from, in place of random weights."""
     held_out: int = 64
     """Scenes that every model is measured on."""
     seed: int = 0

@@ -1,5 +1,8 @@
+from pathlib import Path
+
 import pytest
 
+from minisam.build import WEIGHTS
 from minisam.cli.main import main
 
 
@@ -25,6 +28,21 @@ def test_usage_errors(arguments):
 def test_what_cannot_be_done_is_one_line(arguments, words, tmp_path, capsys):
     out = tmp_path / "engine"
     assert main(["engine", "run", "-o", str(out), *arguments]) == 1
+    error = capsys.readouterr().err
+    assert words in error and error.count("\n") == 1
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [
+        (Path("nowhere.safetensors"), "nowhere.safetensors"),
+        (WEIGHTS / "tiny.safetensors", "holds tiny weights"),
+    ],
+)
+def test_weights_that_cannot_be_started_from_are_a_bad_file(weights, words, tmp_path, capsys):
+    out = tmp_path / "engine"
+    assert main(["engine", "run", "-o", str(out), "--from", str(weights)]) == 3
     error = capsys.readouterr().err
     assert words in error and error.count("\n") == 1
     assert not out.exists()

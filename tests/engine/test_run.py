@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 import minisam.engine.run as engine_run
+from minisam.build import WEIGHTS
 from minisam.cli.main import main
 from minisam.data.segmentation_folder import open_folder
 from minisam.engine.annotator import Rules
@@ -13,7 +14,7 @@ from minisam.engine.detector import ObjectDetector
 from minisam.engine.report import report_rows, table
 from minisam.engine.run import EngineRun
 from minisam.engine.settings import AUTOMATIC, ENGINES, LABELLED, MANUAL, SEMI, EngineSettings
-from minisam.errors import MinisamError
+from minisam.errors import CheckpointError, MinisamError
 from minisam.train.interactive import Rounds
 from minisam.train.presets import Phase, Recipe
 from minisam.train.trainer import TrainingRun
@@ -165,6 +166,23 @@ def test_training_starts_from_the_model_before_and_on_what_is_collected(tmp_path
     assert {one.collects_in for one in rounds[1:]} == {
         "data/1-manual-1", "data/1-manual-2", "data/2-semi", "data/3-automatic",
     }  # fmt: skip
+
+
+def test_an_engine_may_start_from_weights(tmp_path, monkeypatch):
+    starts = []
+
+    def record(data, folder, preset, recipe, seed, start_from, *rest):
+        starts.append(start_from)
+        raise Killed
+
+    monkeypatch.setattr(engine_run, "trained_on", record)
+    weights = WEIGHTS / "nano.safetensors"
+    with pytest.raises(Killed):
+        engine(tmp_path / "engine", start_from=str(weights)).run()
+    assert starts == [weights]
+    with pytest.raises(CheckpointError, match="holds tiny weights"):
+        engine(tmp_path / "other", start_from=str(WEIGHTS / "tiny.safetensors")).run()
+    assert not (tmp_path / "other").exists()
 
 
 def test_an_annotator_who_gets_nothing_done_stops_the_engine(tmp_path):
