@@ -2,7 +2,8 @@
 
     ranked first, at random, ranked last    mean IoU of the mask so chosen, beside the best of three
     regret                                  best of three minus ranked first
-    over-estimate                           predicted − true IoU, of the best mask and of the other two
+    over-estimate                           predicted − true IoU, of the best mask and of the other two, and of each
+                                            output where another one is better
     spearman, calibration error             of all masks of all clicks, as in minisam/evaluate/world.py
 
 Some over-estimate of the other two is left to the best of heads: a click does not say which level is meant, so
@@ -14,6 +15,7 @@ P clicks, each in the centre of its target   R resamples
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from torch import Tensor
 
@@ -69,6 +71,19 @@ def each_mask(weights: Tensor) -> Tensor:
     return weights.repeat_interleave(3, dim=1)
 
 
+def wins(of: Measurements, output: int) -> Tensor:
+    """Whether an output, 0 to 2, has the best of the three masks: [P], 1 or 0."""
+    return (of.centre_iou.argmax(dim=1) == output).double()
+
+
+def over_estimate_where_beaten(of: Measurements, weights: Tensor, output: int) -> Tensor:
+    """The mean [R] of an output's predicted minus true IoU over the clicks for which another one is better."""
+    beaten = weights * (1 - wins(of, output))
+    error = (of.centre_predicted - of.centre_iou)[:, output].double()
+    return beaten @ error / beaten.sum(dim=1).clamp(min=1)
+
+
+OUTPUTS = (1, 2, 3)
 CHOICES = {
     "best of three": best_of_three,
     "ranked first": ranked_first,
@@ -85,8 +100,16 @@ MEANS: dict[str, Callable[[Measurements], Tensor]] = {
     "random minus last": lambda of: at_random(of) - ranked_last(of),
     "regret": lambda of: best_of_three(of) - ranked_first(of),
     **OVER_ESTIMATES,
+    **{f"wins of output {n}": partial(wins, output=n - 1) for n in OUTPUTS},
 }
-STATISTICS = {"spearman": spearman, "calibration error": calibration_error}
+WHERE_BEATEN = {
+    f"over-estimate of output {n}, beaten": partial(over_estimate_where_beaten, output=n - 1) for n in OUTPUTS
+}
+STATISTICS: dict[str, Callable[[Measurements, Tensor], Tensor]] = {
+    "spearman": spearman,
+    "calibration error": calibration_error,
+    **WHERE_BEATEN,
+}
 
 
 def ranking_of_arm(runs: list[Measurements], image: Tensor) -> dict[str, Estimate]:

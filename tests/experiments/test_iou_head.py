@@ -86,6 +86,15 @@ def test_the_criterion(of_all, of_winner, passed, monkeypatch, tmp_path):
     if passed:
         assert "+0.300 [+0.300, +0.300] IoU better than one at random" in outcome.finding
         assert "over-estimates the other two by +0.300" in outcome.finding
+        assert "outputs 1, 2 and 3 fit best in 100 %, 0 %, 0 % of the cases" in outcome.finding
+        assert (
+            "winner's head is off by +0.00, +0.20, +0.40, that of all three by +0.00, +0.00, +0.00"
+            in outcome.finding
+        )
+        assert [axes.get_xticklabels()[1].get_text() for axes in outcome.figure.axes[::2]] == [
+            "ranked\nfirst",
+            "the\nothers",
+        ]
         assert outcome.values["winner, squared, minus all, squared"]["over-estimate of the others"][0] == 0.3
 
 
@@ -95,7 +104,7 @@ def test_what_is_drawn():
     draw_groups(
         left,
         {label: ranking_of_arm(runs, torch.arange(8)) for label, runs in measured.items()},
-        tuple(CHOICES),
+        dict.fromkeys(CHOICES, "a label"),
     )
     heights = [[bar.get_height() for bar in bars] for bars in left.containers if len(bars) == 4]
     assert heights == [pytest.approx([0.6, 0.6, 0.3, 0.0])] * 2

@@ -38,6 +38,18 @@ def test_gains_regret_and_over_estimates():
     assert found["over-estimate of the others"] == pytest.approx([(0.2 + 0.6) / 2, (0.5 + 0) / 2])
 
 
+def test_each_output_where_it_wins_and_where_it_is_beaten():
+    of = clicks([*TRUE, [0.5, 0.1, 0.2]], [*PREDICTED, [0.4, 0.4, 0.4]])
+    assert [MEANS[f"wins of output {n}"](of).tolist() for n in (1, 2, 3)] == [[1, 0, 1], [0, 1, 0], [0, 0, 0]]
+    weights = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, 2.0]], dtype=torch.float64)
+    found = [STATISTICS[f"over-estimate of output {n}, beaten"](of, weights).tolist() for n in (1, 2, 3)]
+    assert found[0] == pytest.approx(
+        [0.5, 0.0]
+    )  # beaten in the second click alone, which the other row leaves out
+    assert found[1] == pytest.approx([(0.2 + 0.3) / 2, (0.2 + 2 * 0.3) / 3])
+    assert found[2] == pytest.approx([(0.6 + 0.0 + 0.2) / 3, (0.6 + 2 * 0.2) / 3])
+
+
 def test_statistics_are_of_all_masks_each_with_the_weight_of_its_click():
     weights = torch.tensor([[1.0, 1.0], [1.0, 0.0]], dtype=torch.float64)
     of = clicks([[0.1, 0.2, 0.3], [0.9, 0.8, 0.7]], [[0.15, 0.25, 0.35], [0.45, 0.55, 0.65]])
