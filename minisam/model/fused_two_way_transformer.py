@@ -4,7 +4,8 @@
     the image asks tokens     image_to_token(y, e, rows, offsets, told)  with the residual and layer norm inside
 
 The algebra is that of absorbed_projections.py. Nothing as large as an image is made besides the next image; where all
-prompts see the same one, there is only that one until the end of the first block.
+prompts see the same one, there is only that one until the end of the first block. Where they see some of several, each
+prompt's is copied once, in the layout that the kernels read.
 
 B prompts   T prompt tokens   N heads   S image tokens   E embedding_dim
 """
@@ -31,13 +32,20 @@ MOST_TOKENS = 64
 
 
 def fused_two_way_transformer(
-    transformer: TwoWayTransformer, image_embedding: Tensor, image_pe: Tensor, point_embedding: Tensor
+    transformer: TwoWayTransformer,
+    image_embedding: Tensor,
+    image_pe: Tensor,
+    point_embedding: Tensor,
+    image_index: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """What `transformer` gives for P prompts, where `fusing_is_open`: tokens [P, T, E] and images [P, h·w, E].
 
-    image_embedding [P, E, h, w], or [1, E, h, w] for all prompts; image_pe [1, E, h, w]; point_embedding [P, T, E].
+    image_embedding [P, E, h, w], or [1, E, h, w] for all prompts, or [I, E, h, w] with the image_index [P] of each
+    prompt; image_pe [1, E, h, w]; point_embedding [P, T, E].
     """
     image = image_embedding.flatten(2).transpose(1, 2).contiguous()
+    if image_index is not None:
+        image = image[image_index]
     key_pe = image_pe.flatten(2).transpose(1, 2)[0].contiguous()
     x = point_embedding
     for each in transformer.layers:

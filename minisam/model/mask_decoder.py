@@ -127,14 +127,16 @@ class MaskDecoder(nn.Module):
             return self.predict_by_prompt(chosen, image_embeddings, image_pe, tokens, dense, image_index)
 
         fused = fusing_is_open(self.transformer, tokens, image_pe)
-        if fused and images == 1 and is_one_for_all(dense):
+        if images == 1:
+            image_index = None
+        if fused and is_one_for_all(dense):
             dense = dense[:1]
         elif image_index is not None:
-            image_embeddings = image_embeddings[image_index]
+            image_embeddings, image_index = image_embeddings[image_index], None
         src = image_embeddings + dense
         if fused:
             transformer = cast(TwoWayTransformer, self.transformer)
-            tokens, src_tokens = fused_two_way_transformer(transformer, src, image_pe, tokens)
+            tokens, src_tokens = fused_two_way_transformer(transformer, src, image_pe, tokens, image_index)
         else:
             tokens, src_tokens = self.transformer(src, image_pe, tokens)
         upscaled = self.output_upscaling(src_tokens.transpose(1, 2).unflatten(2, src.shape[-2:]))

@@ -134,6 +134,52 @@ def test_no_image_for_every_prompt_before_images_differ(decoder):
     assert image <= seen.largest <= max(image, 2 * rows)
 
 
+@pytest.mark.parametrize("mask_prompts", [False, True])
+@pytest.mark.parametrize("index", [[1, 0, 1], [0, 1, 2]])
+def test_prompts_on_several_images(decoder, mask_prompts, index):
+    """An index is right too where it is not the order, and where there are as many images as prompts."""
+    arguments = prompts(PROMPTS, GRID, mask_prompts)
+    embeddings = torch.tensor(normal(5, max(index) + 1, WIDTH, *GRID), dtype=torch.float32, device=DEVICE)
+    arguments |= {"image_embeddings": embeddings.flip(0)}
+    chosen = {"multimask_output": True, "image_index": torch.tensor(index, device=DEVICE)}
+    with torch.no_grad():
+        expected = decoder(**arguments, **chosen)
+        with minisam.use_backend("triton"):
+            found = decoder(**arguments, **chosen)
+    for ours, wanted in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, wanted, rtol=1e-4, atol=1e-5)
+
+
+class LargeCopies(TorchDispatchMode):
+    """The operations that make a tensor of at least so many numbers before the first image takes something up."""
+
+    def __init__(self, numbers: int) -> None:
+        super().__init__()
+        self.numbers, self.names, self.known, self.over = numbers, [], set(), False
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        self.over = self.over or "image_to_token" in func.name()
+        if isinstance(out, torch.Tensor) and not self.over and out.numel() >= self.numbers:
+            memory = out.untyped_storage()
+            if memory.nbytes() >= self.numbers * out.element_size() and memory.data_ptr() not in self.known:
+                self.known.add(memory.data_ptr())
+                self.names.append(func.name())
+        return out
+
+
+def test_images_are_copied_to_their_prompts_once(decoder):
+    """Once for every prompt; what else is done to images is done to the two that there are."""
+    count, grid = 6, (8, 8)
+    arguments = prompts(count, grid, mask_prompts=False)
+    arguments["image_embeddings"] = arguments["image_embeddings"].repeat(2, 1, 1, 1)
+    index = torch.tensor([0, 1, 1, 0, 1, 0], device=DEVICE)
+    watch = LargeCopies(3 * arguments["image_embeddings"].numel())
+    with torch.no_grad(), minisam.use_backend("triton"), watch as seen:
+        decoder(**arguments, multimask_output=True, image_index=index)
+    assert seen.over and seen.names == ["aten::index.Tensor"]
+
+
 def test_not_chosen_without_prompts():
     plain, (_, pe, tokens) = build_transformer(), draw(shared=True)
     with torch.no_grad(), minisam.use_backend("triton"):
