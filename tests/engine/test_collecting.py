@@ -123,6 +123,13 @@ def test_a_record_is_sa1b_and_says_what_it_cost(tmp_path):
     assert [int(segment.mask().sum()) for segment in read.segments] == [400, 30, 100]
 
 
+def test_masks_of_different_pictures_have_different_ids(tmp_path):
+    for number in (17, 18):
+        write_work(tmp_path, picture([square(0, 0, 20, 20)], number), work_of_two(), "semi-automatic")
+    ids = [one["id"] for record in read_work(tmp_path) for one in record["annotations"]]
+    assert len(set(ids)) == len(ids) == 6
+
+
 def test_a_tally_counts_what_was_left_too(tmp_path):
     write_work(tmp_path / "a", picture([square(0, 0, 20, 20)], 1), work_of_two(), "s")
     write_work(tmp_path / "a", picture([square(0, 0, 20, 20)], 2), Work(clicks=8, seconds=10, left=3), "s")
@@ -157,6 +164,7 @@ def test_pictures_do_not_depend_on_how_many_there_are():
     many = {p.number: p for p in unlabelled_pictures(range(6, 11), "train", 64, 3, knobs)}
     few = list(unlabelled_pictures([9, 10], "train", 64, 3, knobs))
     assert list(many) == [6, 7, 8, 9, 10]
+    assert len({picture.image.tobytes() for picture in many.values()}) == 5
     for one in few:
         assert np.array_equal(one.image, many[one.number].image)
         assert one.things.equal(many[one.number].things)
