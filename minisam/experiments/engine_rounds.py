@@ -57,7 +57,7 @@ def rounds_figure(
     top, bottom = figure.subfigures(2, 1, height_ratios=(1.15, 1), squeeze=False)[:, 0]
     curves, clicks, quality = top.subplots(1, 3)
     names = [one.name for one in rounds]
-    for (label, by_round), style in zip(miou.items(), ("o-", "s:"), strict=True):
+    for (label, by_round), style in zip(miou.items(), ("ko-", "rs:"), strict=True):
         draw_intervals(curves, [by_round[name] for name in names], style, label)
     curves.set(ylabel="mIoU of one click, held-out scenes")
     curves.legend(fontsize=8)
@@ -79,7 +79,7 @@ def rounds_figure(
 def draw_intervals(axes: Axes, estimates: Sequence[Estimate], style: str, label: str) -> None:
     line = axes.plot([e.value for e in estimates], style, markersize=4, label=label)[0]
     low, high = [e.low for e in estimates], [e.high for e in estimates]
-    axes.fill_between(range(len(estimates)), low, high, color=line.get_color(), alpha=0.2)
+    axes.fill_between(range(len(estimates)), low, high, color=line.get_color(), alpha=0.15, linewidth=0)
 
 
 def draw_bars(axes: Axes, estimates: Sequence[Estimate], colours: Sequence[str]) -> None:
