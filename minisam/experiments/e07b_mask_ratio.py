@@ -78,12 +78,13 @@ def run(_: Sam, settings: Settings) -> Outcome:
     others = [ratio for ratio in RATIOS if ratio != JUDGED]
     lead = {ratio: mean_over_runs((of[JUDGED] - of[ratio])[:, 0], image) for ratio in others}
     gain = {ratio: mean_over_runs((of[ratio] - of[None])[:, 0], image) for ratio in RATIOS}
+    told_apart = any(not e.low <= 0 <= e.high for e in lead.values())
     finding = (
         f"With {LABELLED} labelled scenes mIoU, best of three, is "
         + ", ".join(f"{best[ratio].value:.3f} with {percent(ratio)} hidden" for ratio in RATIOS)
         + f", and {best[None].value:.3f} from random weights. Hiding {percent(JUDGED)} is worth "
         + ", ".join(f"{told(lead[ratio])} over {percent(ratio)}" for ratio in others)
-        + "."
+        + ("." if told_apart else f": no ratio can be told from {percent(JUDGED)} at this scale.")
     )
     values = {
         "labelled scenes": LABELLED,

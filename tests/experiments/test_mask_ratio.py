@@ -99,10 +99,19 @@ def test_the_criterion_and_the_finding(best, passed, monkeypatch, tmp_path, auto
     assert "0.150 from random weights" in outcome.finding
     lead = best[0.75] - best[0.25]
     assert f"{lead:+.3f} [{lead:+.3f}, {lead:+.3f}] over 25 %" in outcome.finding
+    assert "no ratio can be told" not in outcome.finding
     assert outcome.values["best of three"]["random weights"][0] == pytest.approx(0.15)
     assert outcome.values["ranked first"]["0.9"][0] == pytest.approx(0.1)
     assert outcome.values["0.75 minus"]["0.5"][0] == pytest.approx(0.4 - best[0.5])
     assert outcome.values["gain over random weights"]["0.9"][0] == pytest.approx(best[0.9] - 0.15)
+
+
+def test_ratios_that_cannot_be_told_apart_are_said_to_be_so(monkeypatch, tmp_path, autoencoders):
+    monkeypatch.setattr(e07b_mask_ratio, "pretrained", lambda settings, ratio: autoencoders[ratio])
+    monkeypatch.setattr(e07b_mask_ratio, "labelled", lambda settings, start, seed: start)
+    monkeypatch.setattr(e07b_mask_ratio, "measure_world", lambda *_, **__: measured(0.4, 0.1))
+    outcome = run(None, Settings(work=tmp_path, seeds=(0,)))
+    assert outcome.passed and outcome.finding.endswith("no ratio can be told from 75 % at this scale.")
 
 
 def test_the_curves_are_over_the_ratios_and_random_weights_are_a_line(autoencoders):
