@@ -43,5 +43,6 @@ class FourierEncoding(nn.Module):
         """Pixel positions [..., 2] as (x, y) on an image of (H, W) pixels -> [..., 2·F]."""
         H, W = image_size
         like = self.positional_encoding_gaussian_matrix
-        size = torch.cat([like.new_full((1,), W), like.new_full((1,), H)])  # made on the device, not copied to it
+        made_on_device = [like.new_full((1,), length) for length in (W, H)]
+        size = torch.cat(made_on_device)
         return self.encode(coords_input.to(like.dtype) / size)

@@ -28,6 +28,7 @@ from minisam.predict.amg_memory import MemoryEstimate, estimate_memory
 from minisam.predict.candidates import Candidates, join, no_candidates
 from minisam.predict.click_rounds import Round, decode_in_rounds
 from minisam.predict.crops import CropBox, generate_crop_boxes
+from minisam.predict.kernel_masks import clicks_filtered_together
 from minisam.predict.low_resolution_masks import LowResolutionMasks
 from minisam.predict.mask_filters import MaskFilters
 from minisam.predict.nms import box_nms
@@ -215,7 +216,7 @@ class SamAutomaticMaskGenerator:
         return candidates.take(kept)
 
     def _filter(self, decoded: Round, crop: CropBox, size: tuple[int, int]) -> Iterator[Candidates]:
-        """The masks that pass, a batch of clicks at a time; the first to ask the device for anything."""
+        """The masks that pass, some clicks at a time; the first to ask the device for anything."""
         filters = MaskFilters(self.pred_iou_thresh, self.stability_score_thresh, self.max_area_fraction)
         sam, t, offset = (
             self.predictor.model,
@@ -223,8 +224,9 @@ class SamAutomaticMaskGenerator:
             self.stability_score_offset,
         )
         points, low_res, iou_predictions = decoded.points, decoded.low_res, decoded.iou_predictions.cpu()
-        for start in range(0, len(points), self.points_per_batch):
-            own = slice(start, start + self.points_per_batch)
+        step = clicks_filtered_together(low_res, self.predictor.original_size, self.points_per_batch)
+        for start in range(0, len(points), step):
+            own = slice(start, start + step)
             masks = LowResolutionMasks(
                 low_res[own],
                 sam,

@@ -1,4 +1,4 @@
-"""Stable masks by kernels, all those of a batch of clicks at once: counts first, then the bits of those that pass.
+"""Stable masks by kernels, all those of many clicks at once: counts first, then the bits of those that pass.
 
     logits that passed the predicted IoU -> mask_statistics -> areas, pixels in doubt -> stability
     the stable ones                      -> mask_bits       -> where a bit differs from the one above -> borders
@@ -25,6 +25,7 @@ from minisam.predict.low_resolution_masks import LowResolutionMasks
 from minisam.predict.stable_masks import StableMask
 
 WORD = 32
+WORDS_TOGETHER = 2**27  # 512 MiB: 32 x 32 clicks on a photo of 1024 x 1024 pixels
 
 
 class MaskKernels(NamedTuple):
@@ -41,6 +42,18 @@ def mask_kernels(masks: LowResolutionMasks) -> MaskKernels | None:
         kernel_for(name, logits, logits.shape[-1]) for name in ("mask_statistics", "mask_bits")
     )
     return None if statistics is None or bits is None else MaskKernels(statistics, bits)
+
+
+def clicks_filtered_together(low_res: Tensor, size: tuple[int, int], points_per_batch: int) -> int:
+    """How many clicks' masks [R, C, h, w] are filtered at a time: whole batches, at least one.
+
+    Whoever filters by kernels waits for the device a few times, however many masks there are. So they are many, as far
+    as their bits on an image of `size` (H, W) fit a fixed memory. Without kernels one mask is measured after the other.
+    """
+    if kernel_for("mask_bits", low_res, low_res.shape[-1]) is None:
+        return points_per_batch
+    words = points_per_batch * low_res.shape[1] * size[1] * -(-size[0] // WORD)
+    return max(1, WORDS_TOGETHER // words) * points_per_batch
 
 
 def stable_masks_by_kernels(

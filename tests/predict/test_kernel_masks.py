@@ -14,7 +14,12 @@ from minisam import backend
 from minisam.data.runs import mask_to_borders
 from minisam.model.kernel_choice import choose_kernels_by
 from minisam.predict import SamAutomaticMaskGenerator, kernel_masks
-from minisam.predict.kernel_masks import bits_to_borders, mask_kernels, stable_masks_by_kernels
+from minisam.predict.kernel_masks import (
+    bits_to_borders,
+    clicks_filtered_together,
+    mask_kernels,
+    stable_masks_by_kernels,
+)
 from minisam.predict.stable_masks import stable_masks
 from minisam_kernels.launch import INTERPRETED
 from minisam_kernels.reference.mask_bits import mask_bits
@@ -157,6 +162,36 @@ def test_records_are_equal(masks_by_kernels, monkeypatch):
     with minisam.use_backend("torch"):
         wanted = generator(sam).generate(picture())
     assert records == wanted and records and calls
+
+
+def test_a_round_is_filtered_by_one_set_of_questions(masks_by_kernels, monkeypatch):
+    """Four batches that were decoded together; where their bits are too many, a batch at a time again."""
+    monkeypatch.setattr("minisam.predict.click_rounds.clicks_a_round", lambda *arguments: 1000)
+    by_kernels, asked = kernel_masks.stable_masks_by_kernels, []
+    monkeypatch.setattr(
+        "minisam.predict.mask_filters.stable_masks_by_kernels",
+        lambda masks, *rest: asked.append(len(masks.logits)) or by_kernels(masks, *rest),
+    )
+    sam = minisam.build_sam("nano").to(DEVICE)
+    one_a_batch = generator(sam)
+    one_a_batch.points_per_batch = 1
+    together = one_a_batch.generate(picture())
+    assert asked == [4] and together
+    asked.clear()
+    monkeypatch.setattr(kernel_masks, "WORDS_TOGETHER", 1)
+    assert one_a_batch.generate(picture()) == together
+    assert asked == [1, 1, 1, 1]
+
+
+def test_as_many_clicks_as_their_bits_fit():
+    low_res = torch.zeros(5, 3, 8, 8)
+    assert clicks_filtered_together(low_res, (1024, 1024), 7) == 7
+    with minisam.use_backend("triton"):
+        assert clicks_filtered_together(low_res, (1024, 1024), 64) == 1344 > 32 * 32
+        assert clicks_filtered_together(low_res, (1025, 1024), 1) == 2**27 // (3 * 1024 * 33)
+        assert clicks_filtered_together(low_res[:, :1], (1024, 2048), 64) == 2048
+        assert clicks_filtered_together(low_res, (40_000, 40_000), 64) == 64
+        assert clicks_filtered_together(low_res.half(), (64, 64), 7) == 7
 
 
 def test_the_whole_triton_backend_finds_the_same_masks():
