@@ -7,8 +7,9 @@ an IoU of 0.9 is out of its reach for most things, so the annotator here is cont
 after eight clicks.
 
 Beside it goes a control that trains as often and as long, on the labelled pictures alone: what the engine is above
-it comes from masks, not from steps.  Sizes, rates and thresholds were chosen with engine seeds 0 to 2 and 100, which
-take no part here.
+it comes from masks, not from steps.  Sizes, rates and thresholds were chosen with engine seeds 0 to 2, 100 and 200 to
+202, which take no part here.  The last three were a first run, with half the steps and a stability score of 0.75 for
+masks that nobody looks at: 4 % of these had an IoU above 0.9, and training on them cost 0.040 mIoU.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ from minisam.train.interactive import Rounds
 from minisam.train.presets import Phase, Recipe
 
 TRAINING = Recipe(
-    steps=60,
+    steps=120,
     phases=(Phase(0.0, 64, 8, 4, Rounds(2, 1), single_round_share=0.5, min_area=1 / 64),),
     warmup=10,
     milestones=(),
@@ -59,7 +60,7 @@ ENGINE = EngineSettings(
     labelled=2,
     manual=48,
     manual_rounds=2,
-    semi=32,
+    semi=48,
     automatic=64,
     world="lines",
     knobs={"object_scale": 2.5, "levels": 1, "thinness": 0.0, "richness": 0.1},
@@ -68,14 +69,14 @@ ENGINE = EngineSettings(
     detector=DetectorRecipe(steps=150, lr=2e-3),
     confidence=Confidence(predicted_iou=0.7, right=0.75),
     generator={
-        "points_per_side": 8,
+        "points_per_side": 12,
         "pred_iou_thresh": 0.8,
-        "stability_score_thresh": 0.75,
+        "stability_score_thresh": 0.9,
         "max_area_fraction": 0.95,
     },
     held_out=8,
 )
-FIRST_ENGINE = 200
+FIRST_ENGINE = 300
 """The engine seed of the experiment's seed 0."""
 ENGINE_ARM, CONTROL_ARM = "on what the engine collects", "on the labelled pictures alone"
 
