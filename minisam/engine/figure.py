@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from minisam.data.images import load_image
 from minisam.data.sa1b import read_record
+from minisam.engine.settings import STAGES
 from minisam.predict.partition import to_partition
 from minisam.show.draw import show_image
 from minisam.show.everything_figure import paint_labels
@@ -18,12 +19,7 @@ from minisam.show.everything_figure import paint_labels
 if TYPE_CHECKING:
     from minisam.engine.run import RoundResult
 
-COLOURS = {
-    "labelled": "tab:grey",
-    "assisted-manual": "tab:blue",
-    "semi-automatic": "tab:orange",
-    "fully-automatic": "tab:green",
-}
+COLOURS = dict(zip(STAGES, ("tab:grey", "tab:blue", "tab:orange", "tab:green"), strict=True))
 
 
 def engine_figure(folder: Path, results: Sequence[RoundResult], rows: Sequence[dict[str, Any]]) -> Figure:

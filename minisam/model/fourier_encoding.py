@@ -43,6 +43,6 @@ class FourierEncoding(nn.Module):
         """Pixel positions [..., 2] as (x, y) on an image of (H, W) pixels -> [..., 2·F]."""
         H, W = image_size
         like = self.positional_encoding_gaussian_matrix
-        made_on_device = [like.new_full((1,), length) for length in (W, H)]
-        size = torch.cat(made_on_device)
+        # Made on the device: a copy to it would have the CPU wait.
+        size = torch.cat([like.new_full((1,), length) for length in (W, H)])
         return self.encode(coords_input.to(like.dtype) / size)

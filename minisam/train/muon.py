@@ -9,10 +9,9 @@ decomposition: Newton–Schulz iterations of an odd polynomial push all singular
 
     X ← α X + β (X Xᵀ) X + γ (X Xᵀ)² X,   X₀ = G / ‖G‖
 
-and five of them with the α, β, γ below bring all but the smallest between 0.68 and 1.14.
+and five of them with the α, β, γ below bring all but the smallest near 1.
 
-`torch.optim.Muon` does the same in bfloat16.  Here it is float32, which takes a twentieth of the time on a processor
-without bfloat16 instructions.
+`torch.optim.Muon` does the same in bfloat16, which is slow on a processor that has no instructions for it.
 """
 
 from __future__ import annotations
@@ -69,7 +68,7 @@ class Muon(optim.Optimizer):
             for parameter in group["params"]:
                 if parameter.grad is not None:
                     self.step_of(
-                        parameter, parameter.grad, **{k: v for k, v in group.items() if k in self.defaults}
+                        parameter, parameter.grad, group["lr"], group["weight_decay"], group["momentum"]
                     )
         return loss
 
