@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
+import torch
 from torch import Tensor
 
 from minisam.build import WEIGHTS
@@ -31,13 +32,7 @@ from minisam.engine.settings import MANUAL, SEMI, EngineSettings
 from minisam.evaluate.bootstrap import Estimate
 from minisam.experiments.arms import difference, mean_of_arm
 from minisam.experiments.click_curves import told
-from minisam.experiments.engine_models import (
-    control_models,
-    engine_models,
-    held_out_scenes,
-    image_of_each_target,
-    shown_after_a_click,
-)
+from minisam.experiments.engine_models import after_a_click, control_models, engine_models
 from minisam.experiments.engine_rounds import collected, rounds_figure
 from minisam.experiments.experiment import Experiment, Outcome, Settings
 from minisam.experiments.prompted_targets import as_json
@@ -84,7 +79,7 @@ ENGINE_ARM, CONTROL_ARM = "on what the engine collects", "on the labelled pictur
 def run(_: Sam, settings: Settings) -> Outcome:
     """One click in the centre, in scenes of the engine's world that no engine sees, the same for every model."""
     engine = shortened(ENGINE) if settings.quick else ENGINE
-    rounds, held_out = engine.rounds(), held_out_scenes(engine, settings)
+    rounds, image = engine.rounds(), torch.empty(0)
     iou = {arm: {one.name: list[Tensor]() for one in rounds} for arm in (ENGINE_ARM, CONTROL_ARM)}
     folders = []
     for seed in settings.seeds:
@@ -94,9 +89,10 @@ def run(_: Sam, settings: Settings) -> Outcome:
         models = {ENGINE_ARM: engine_models(folder, of_seed), CONTROL_ARM: control_models(folder, of_seed)}
         for arm, paths in models.items():
             for name, path in paths.items():
-                iou[arm][name].append(shown_after_a_click(path, held_out))
+                measured = after_a_click(path, of_seed, settings)
+                image = measured.image_index
+                iou[arm][name].append(measured.centre_shown[:, 0])
         folders.append(folder)
-    image = image_of_each_target(held_out)
 
     miou = {arm: {name: mean_of_arm(runs, image) for name, runs in of.items()} for arm, of in iou.items()}
     counts = {

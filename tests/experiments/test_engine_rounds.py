@@ -14,7 +14,7 @@ from minisam.evaluate.bootstrap import Estimate
 from minisam.evaluate.world import measure_world
 from minisam.experiments import engine_models
 from minisam.experiments.e06_engine import ENGINE, as_expected
-from minisam.experiments.engine_models import control_models
+from minisam.experiments.engine_models import after_a_click, control_models
 from minisam.experiments.engine_rounds import collected
 from minisam.experiments.experiment import Settings
 
@@ -89,15 +89,14 @@ def test_every_stage_has_to_gain_and_every_round_to_need_fewer_clicks(gains, cli
     assert as_expected([around(gain) for gain in gains], [around(count) for count in clicks]) is expected
 
 
-def test_the_targets_and_numbers_are_those_of_the_usual_measurement():
+def test_models_are_measured_in_the_engines_world():
     engine, settings = replace(ENGINE, knobs={"object_scale": 1.5}), Settings(images=9, seeds=(0, 2))
-    held_out = engine_models.held_out_scenes(engine, settings)
-    shown = engine_models.shown_after_a_click(WEIGHTS / "nano.safetensors", held_out)
+    measured = after_a_click(WEIGHTS / "nano.safetensors", engine, settings)
     usual = measure_world(
         build_sam("nano"), engine.world, 9, seeds=(0, 2), clicks=1, knobs={"object_scale": 1.5}
     )
-    assert engine_models.image_of_each_target(held_out).equal(usual.image_index)
-    torch.testing.assert_close(shown, usual.centre_shown[:, 0])
+    assert measured.image_index.equal(usual.image_index)
+    torch.testing.assert_close(measured.centre_shown, usual.centre_shown)
 
 
 LEVELS = {"0-labelled": 0.40, "1-manual-1": 0.45, "1-manual-2": 0.50, "2-semi": 0.58, "3-automatic": 0.60}
@@ -107,13 +106,12 @@ CLICKS = {"labelled": 0, "1-manual-1": 8, "1-manual-2": 7, "2-semi": 4, "3-autom
 @pytest.mark.parametrize(("worse", "passed"), [({}, True), ({"2-semi": 9}, False)])
 def test_the_outcome_compares_the_last_models_of_the_stages(worse, passed, tmp_path, monkeypatch):
     clicks = CLICKS | worse
-    targets = [engine_models.HeldOut(torch.empty(0), torch.empty(0), torch.tensor([0, 0, 1]), 0)]
     stubs = {
         "EngineRun": lambda folder, engine: SimpleNamespace(run=lambda: None),
         "control_models": lambda folder, engine: {name: folder / "control" / name / "x" for name in LEVELS},
-        "held_out_scenes": lambda engine, settings: targets,
-        "shown_after_a_click": lambda path, _: torch.full(
-            (3,), 0.42 if "control" in path.parts else LEVELS[path.parent.name]
+        "after_a_click": lambda path, engine, settings: SimpleNamespace(
+            image_index=torch.tensor([0, 0, 1]),
+            centre_shown=torch.full((3, 1), 0.42 if "control" in path.parts else LEVELS[path.parent.name]),
         ),
         "read_work": lambda folder: iter([record(clicks[folder.name], [0.95, 0.8])] * 2),
         "rounds_figure": lambda rounds, miou, counts, folder: Figure(),
