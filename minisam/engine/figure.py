@@ -19,7 +19,7 @@ from minisam.show.everything_figure import paint_labels
 if TYPE_CHECKING:
     from minisam.engine.run import RoundResult
 
-COLOURS = dict(zip(STAGES, ("tab:grey", "tab:blue", "tab:orange", "tab:green"), strict=True))
+COLOURS: dict[str, str] = dict(zip(STAGES, ("tab:grey", "tab:blue", "tab:orange", "tab:green"), strict=True))
 
 
 def engine_figure(folder: Path, results: Sequence[RoundResult], rows: Sequence[dict[str, Any]]) -> Figure:
