@@ -24,6 +24,7 @@ from minisam.evaluate.bootstrap import Estimate
 from minisam.evaluate.targets import evaluation_scenes
 from minisam.experiments.experiment import Experiment, Outcome, Settings
 from minisam.experiments.prompted_targets import as_json, mean_over_images
+from minisam.experiments.training import fast_precision
 from minisam.model import Sam
 from minisam.text.clip_run import ClipRecipe, ClipRun, agreement
 from minisam.text.contrastive_loss import same_caption
@@ -122,6 +123,7 @@ def run(_: Sam, settings: Settings) -> Outcome:
     )
     passed = by_words.value >= MARGIN and by_both.low > 0
     recorded = {
+        "precision": fast_precision(),
         "targets": len(of_image),
         "miou": {name: as_json(mean) for name, mean in means.items()},
         "miou_by_seed": by_seed(values, of_image, settings),
@@ -142,14 +144,14 @@ def trained_text_sams(settings: Settings) -> dict[str, TextSam]:
     if settings.quick:
         clip_recipe = replace(CLIP, steps=2, scenes=2)
         recipe = longer = replace(TEXT, steps=2, scenes=2)
-    folder = settings.work / "E8"
+    folder, precision = settings.work / "E8", fast_precision()
     clip_file, first = folder / "clip" / "clip.safetensors", folder / "sam" / "text.safetensors"
-    ClipRun(folder / "clip", clip_recipe).run()
-    TextSamRun(folder / "sam", clip_file, recipe).run()
+    ClipRun(folder / "clip", clip_recipe, precision=precision).run()
+    TextSamRun(folder / "sam", clip_file, recipe, precision=precision).run()
     models = {"": load_text_sam(first)}
     for arm, share in ARMS.items():
         place = folder / arm.replace(" ", "_")
-        TextSamRun(place, clip_file, longer, start_from=first, captions=share).run()
+        TextSamRun(place, clip_file, longer, precision=precision, start_from=first, captions=share).run()
         models[arm] = load_text_sam(place / "text.safetensors")
     return models
 

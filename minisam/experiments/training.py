@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+
 from minisam.experiments.experiment import Settings
 from minisam.model import Sam
 from minisam.train.presets import Recipe
@@ -40,3 +42,9 @@ def trained(
         distinct_batches=distinct_batches,
     )
     return run.run()
+
+
+def fast_precision() -> str:
+    """bf16 where the processor multiplies in it, which the torch of this machine must be able to tell, else fp32."""
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return "bf16" if any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16")) else "fp32"

@@ -31,7 +31,7 @@ WITHOUT_MASK = 0.2
 class ClipRecipe:
     """Everything about a run but its seed and precision; `scenes` · `per_scene` pairs make a batch."""
 
-    steps: int = 1800
+    steps: int = 4500
     scenes: int = 32
     per_scene: int = 8
     min_area: float = 1 / 200

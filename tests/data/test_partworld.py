@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minisam.data.partworld import MAX_NODES, WORLDS, SceneBatch, render_scenes
+from minisam.data.partworld.captions import HUES
 
 TENSORS = ("images", "labels", "level", "parent", "area")
 HELD_OUT = sorted(set(WORLDS) - {"train"})
@@ -150,6 +151,17 @@ def test_held_out_worlds_share_no_family_with_training(world):
 def test_training_pictures_use_training_textures_only():
     phrases = " ".join(phrase for row in render_scenes(11, 32, 32).captions for phrase in row)
     assert "cloudy" in phrases and "marbled" not in phrases and "bricks" not in phrases
+
+
+@pytest.mark.parametrize("world", ["train", "xray"])
+def test_a_grey_scale_image_has_no_hues_in_its_captions(world):
+    scenes = render_scenes(3, 48, 32, world)
+    spread = scenes.images.float().amax(dim=1) - scenes.images.float().amin(dim=1)
+    grey = spread.flatten(1).mean(dim=1) < 1
+    assert grey.any() and (world == "xray" or not grey.all())
+    hued = [any(phrase.startswith(HUES) for phrase in row) for row in scenes.captions]
+    assert not any(of_image for of_image, is_grey in zip(hued, grey.tolist(), strict=True) if is_grey)
+    assert world == "xray" or sum(hued) > 24
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ class Appearance:
         first_texel: int32 [B, K], where the node's tile starts in the bank.
         shading: [6, B, K]; 1, x, y, x^2, x y, y^2 (x, y in fractions of the image side).
         gloss: [B, K], strength of the highlight where the shading is bright.
-        colour: [B, K, 3], the ramp's middle in opponent space, for captions.
+        colour: [B, K, 3], the ramp's middle in opponent space, for captions; a grey-scale image has no hues.
     """
 
     ramp: torch.Tensor
@@ -67,12 +67,18 @@ def sample_appearance(
     amplitude = world.texture_strength * tape.uniform(NODE_SLOTS) ** 1.5 * min(1.0, 0.3 + knobs.contrast)
     shading, gloss = sample_shading(tape, world, layout, pieces, plan)
     first_texel = ((chosen * len(world.textures)).floor() * TILE**2).to(torch.int32)
-    ramp = ramps(tape, world, colour, amplitude)
-    return Appearance(ramp, place_textures(chosen), first_texel, shading, gloss, colour)
+    ramp, painted = ramps(tape, world, colour, amplitude)
+    return Appearance(ramp, place_textures(chosen), first_texel, shading, gloss, painted)
 
 
-def ramps(tape: Tape, world: World, colour: torch.Tensor, amplitude: torch.Tensor) -> torch.Tensor:
-    """Colour ramps [3, B, K, SHADES]: base + slope v + tone max(v, 0), v = -1..1; a third have a second hue."""
+def ramps(
+    tape: Tape, world: World, colour: torch.Tensor, amplitude: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Colour ramps [3, B, K, SHADES]: base + slope v + tone max(v, 0), v = -1..1; a third have a second hue.
+
+    Also the base in opponent space, [B, K, 3]: `colour` under the light of the image, without its hue where the
+    image is grey-scale.
+    """
     u = tape.uniform(NODE_SLOTS, 4)
     lift = 0.45 * (1 - 2 * (u[..., 0] < 0.5).float())
     hue = world.chroma * (u[..., 2:4] - 0.5)
@@ -85,10 +91,10 @@ def ramps(tape: Tape, world: World, colour: torch.Tensor, amplitude: torch.Tenso
     keep = torch.cat((torch.ones_like(in_colour), in_colour, in_colour), -1)
     base = (colour + torch.cat((torch.zeros_like(in_colour), cast), -1)) * keep
     value = torch.linspace(-1, 1, SHADES)
-    base, slope, tone = (
+    middle, slope, tone = (
         ((t * keep) @ OPPONENT_TO_RGB).movedim(-1, 0)[..., None] for t in (base, slope, tone)
     )
-    return torch.addcmul(base + slope * value, tone, value.clamp_min(0)).clamp_(0, 1).mul_(255)
+    return torch.addcmul(middle + slope * value, tone, value.clamp_min(0)).clamp_(0, 1).mul_(255), base
 
 
 def place_textures(chosen: torch.Tensor) -> torch.Tensor:
