@@ -30,7 +30,7 @@ from minisam.engine.detector import ObjectDetector, train_detector
 from minisam.engine.records import read_work, record_path, write_work
 from minisam.engine.report import write_report
 from minisam.engine.scenes import UnlabelledPicture, unlabelled_pictures
-from minisam.engine.settings import AUTOMATIC, LABELLED, MANUAL, EngineSettings, Round
+from minisam.engine.settings import AUTOMATIC, LABELLED, MANUAL, SEMI, EngineSettings, Round
 from minisam.engine.tally import Tally
 from minisam.engine.training import held_out_metrics, trained_on, training_seed
 from minisam.engine.work import CollectedMask, Work
@@ -38,6 +38,7 @@ from minisam.errors import MinisamError
 from minisam.evaluate.clicks import Prompted
 from minisam.model import Sam
 from minisam.predict import SamAutomaticMaskGenerator
+from minisam.train.pictures import Repeats
 
 Collector = Callable[[UnlabelledPicture], Work]
 GIVEN_BY_OTHERS = "labelled"
@@ -111,12 +112,20 @@ class EngineRun:
             self.folder / one.trains_on,
             self.folder / "models" / one.name,
             self.settings.preset,
-            self.settings.first if one.stage == LABELLED else self.settings.later,
+            self.settings.recipe(number),
             training_seed(self.settings, number),
             previous,
             self.draw_ahead,
             self.progress_bar,
+            self.repeats(one),
         )
+
+    def repeats(self, one: Round) -> Repeats:
+        """Before the last training, which pictures are drawn more often than the automatic ones."""
+        if one.stage != AUTOMATIC:
+            return ()
+        annotated = (earlier for earlier in self.settings.rounds() if earlier.stage in (MANUAL, SEMI))
+        return tuple((earlier.name, self.settings.oversampling) for earlier in annotated)
 
     def collect(self, one: Round, sam: Sam) -> None:
         """Work through the pictures of a round that have no record yet."""

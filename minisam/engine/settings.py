@@ -4,14 +4,14 @@
     assisted-manual   `manual` pictures in `manual_rounds` parts; after each the model is trained anew, on the
                       masks that were collected alone
     semi-automatic    `semi` pictures, with masks given by the detector; then all masks so far
-    fully automatic   `automatic` pictures; then all masks so far
+    fully automatic   `automatic` pictures; then all masks so far, those before drawn `oversampling` times as often
 
 Every training goes on from the model before it, as in the paper.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from minisam.engine.annotator import Rules
@@ -34,7 +34,7 @@ class EngineSettings:
     first: Recipe
     """The first model's, on the labelled pictures."""
     later: Recipe
-    """Every later training's, from the weights before it."""
+    """The second training's, from the weights before it; each after that is slower."""
     labelled: int
     manual: int
     manual_rounds: int
@@ -50,6 +50,10 @@ class EngineSettings:
     confidence: Confidence = field(default_factory=Confidence)
     generator: dict[str, Any] = field(default_factory=dict)
     """Arguments of the automatic mask generator."""
+    slowing: float = 1.0
+    """The rates of a training over those of the one before it."""
+    oversampling: int = 10
+    """How often a picture that an annotator worked on counts beside those of the last stage (section 7.6)."""
     start_from: str | None = None
     """A checkpoint that the first training starts from, in place of random weights."""
     held_out: int = 64
@@ -69,6 +73,14 @@ class EngineSettings:
             raise MinisamError(f"{self.manual} pictures cannot be annotated in {self.manual_rounds} rounds")
         if not 0 <= self.seed < 2000:
             raise MinisamError(f"the seed of an engine is 0 to 1999, got {self.seed}")
+
+    def recipe(self, round_number: int) -> Recipe:
+        """How the model is trained after that round, 0 for the labelled pictures."""
+        if round_number == 0:
+            return self.first
+        factor, later = self.slowing ** (round_number - 1), self.later
+        muon_lr = None if later.muon_lr is None else later.muon_lr * factor
+        return replace(later, lr=later.lr * factor, muon_lr=muon_lr)
 
     def rounds(self) -> list[Round]:
         """What is done, in order."""

@@ -10,7 +10,7 @@ from minisam.data.sa1b import write_json
 from minisam.engine.settings import EngineSettings
 from minisam.evaluate.world import measure_world, summarise
 from minisam.model import Sam
-from minisam.train.pictures import open_split
+from minisam.train.pictures import Repeats, open_split
 from minisam.train.presets import Recipe
 from minisam.train.scenes import hash_seed
 from minisam.train.trainer import TrainingRun
@@ -27,6 +27,7 @@ def trained_on(
     start_from: Path | None,
     draw_ahead: bool = False,
     progress_bar: bool | None = None,
+    repeats: Repeats = (),
 ) -> Sam:
     """Train on the pictures of `data`, or read folder/model.safetensors where that was done; in evaluation mode.
 
@@ -45,6 +46,7 @@ def trained_on(
         draw_ahead=draw_ahead,
         start_from=start_from,
         data=data,
+        repeats=repeats,
     )
     sam = run.run(progress_bar)
     save_checkpoint(sam, path, metadata={"preset": preset, "steps": recipe.steps, "seed": seed})

@@ -28,7 +28,7 @@ def control_models(folder: Path, engine: EngineSettings) -> dict[str, Path]:
     paths = {first.name: path}
     for number, one in enumerate(later, 1):
         home, seed = folder / "control" / one.name, training_seed(engine, number)
-        trained_on(folder / first.trains_on, home, engine.preset, engine.later, seed, path)
+        trained_on(folder / first.trains_on, home, engine.preset, engine.recipe(number), seed, path)
         path = paths[one.name] = home / "model.safetensors"
     return paths
 

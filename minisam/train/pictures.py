@@ -6,7 +6,7 @@
 Targets are drawn as from PartWorld: at random, without those over 90 % of the picture or under `min_area` of
 the network's input; a picture that has no others gives its largest mask.  A picture or mask that is damaged,
 missing or empty is named and another one drawn in its place: what a step sees follows from its seed and the
-files alone.
+files alone.  Pictures of a folder that is named in `repeats` are drawn so many times as often as others.
 
 B pictures   M masks of a picture   S side of the network's input   h, w of the picture in it
 """
@@ -39,6 +39,8 @@ from minisam.train.targets import MAX_AREA
 MAX_MASKS = 64
 """The most masks of a picture that are looked at in a step (the paper: 64 on a GPU)."""
 FAILURES_IN_A_ROW = 200
+Repeats = tuple[tuple[str, int], ...]
+"""Names of folders directly below the data, and how often each of their pictures counts."""
 
 
 class PictureBatch(NamedTuple):
@@ -62,6 +64,7 @@ def load_batch(
     masks_per_image: int,
     min_area: float,
     all_masks: bool,
+    repeats: Repeats = (),
 ) -> PictureBatch:
     """Draw pictures, with replacement, from those not held out, and masks of each.
 
@@ -69,7 +72,7 @@ def load_batch(
 
     Raises MinisamError where hardly any picture can be used.
     """
-    folder, training, _ = open_split(path, validation)
+    folder, training, _ = open_split(path, validation, repeats)
     generator, skipped = np.random.default_rng(seed), Skipped()
     images, masks, labels, failures = [], [], [], 0
     limit = MAX_MASKS if all_masks else masks_per_image
@@ -91,10 +94,18 @@ def load_batch(
 
 
 @lru_cache(maxsize=1)
-def open_split(path: Path, validation: float) -> tuple[SegmentationFolder, list[int], list[int]]:
-    """A folder and the numbers of its pictures to train on and to hold out; opened once in a process."""
+def open_split(
+    path: Path, validation: float, repeats: Repeats = ()
+) -> tuple[SegmentationFolder, list[int], list[int]]:
+    """A folder and the numbers of its pictures to train on and to hold out; opened once in a process.
+
+    Among those to train on a number comes as often as `repeats` says of the picture.
+    """
     folder = open_folder(path)
-    return folder, *validation_split(folder.names, validation)
+    training, held_out = validation_split(folder.names, validation)
+    times = dict(repeats)
+    repeated = [n for n in training for _ in range(times.get(Path(folder.names[n]).parts[0], 1))]
+    return folder, repeated, held_out
 
 
 def prepare(

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from minisam.data.skipped import Skipped
-from minisam.train.pictures import PictureBatch, load_batch, open_split
+from minisam.train.pictures import PictureBatch, Repeats, load_batch, open_split
 from minisam.train.presets import Phase, Recipe
 from minisam.train.scenes import DrawnAhead, SceneSource, hash_seed
 from minisam.train.targets import node_masks, sample_nodes
@@ -97,11 +97,18 @@ class PictureSource:
     """Pictures from a folder, but for those held out; what could not be used gathers in `skipped`."""
 
     def __init__(
-        self, path: Path, validation: float, recipe: Recipe, seed: int, device: str, in_background: bool
+        self,
+        path: Path,
+        validation: float,
+        recipe: Recipe,
+        seed: int,
+        device: str,
+        in_background: bool,
+        repeats: Repeats = (),
     ) -> None:
-        self.path, self.validation = path.resolve(), validation
+        self.path, self.validation, self.repeats = path.resolve(), validation, repeats
         self.recipe, self.seed, self.device = recipe, seed, device
-        folder, *_ = open_split(self.path, validation)
+        folder, *_ = open_split(self.path, validation, repeats)
         self.fingerprint = folder.fingerprint()
         self.skipped = Skipped(folder.skipped)
         self.pictures: DrawnAhead[PictureBatch] = DrawnAhead(load_batch, self.arguments, in_background)
@@ -118,6 +125,7 @@ class PictureSource:
             "masks_per_image": phase.prompts_per_image,
             "min_area": phase.min_area,
             "all_masks": phase.affinity > 0,
+            "repeats": self.repeats,
         }
 
     def batch(self, step: int, phase: Phase, generator: torch.Generator) -> TrainingBatch:
@@ -127,7 +135,8 @@ class PictureSource:
         return TrainingBatch(images, drawn.masks.to(self.device), drawn.labels.to(self.device))
 
     def about(self) -> dict[str, object]:
-        return {"data": self.fingerprint, "validation": self.validation}
+        about: dict[str, object] = {"data": self.fingerprint, "validation": self.validation}
+        return about | {"repeats": [list(one) for one in self.repeats]} if self.repeats else about
 
     def close(self) -> None:
         self.pictures.close()

@@ -29,6 +29,7 @@ from minisam.train.interactive import interactive_rounds
 from minisam.train.losses import SegmentationLoss
 from minisam.train.metrics import describe_rounds, mean_of, read_rows, write_rows
 from minisam.train.optimizer import build_optimizers, set_learning_rate
+from minisam.train.pictures import Repeats
 from minisam.train.presets import Phase, Recipe
 from minisam.train.scenes import hash_seed
 from minisam.train.sources import BatchSource, PartWorldSource, PictureSource
@@ -59,6 +60,8 @@ class TrainingRun:
     """A masked autoencoder of the same preset, whose encoder the image encoder starts as."""
     data: Path | None = None
     """A folder of pictures with masks to train on, in place of PartWorld; minisam/data/segmentation_folder.py."""
+    repeats: Repeats = ()
+    """Folders of these pictures whose pictures are drawn more often than others; minisam/train/pictures.py."""
     distinct_batches: int | None = None
     """How many batches of PartWorld are drawn before the first comes again; None for ever new ones."""
     validation: float = 0.0
@@ -135,7 +138,15 @@ class TrainingRun:
             return PartWorldSource(
                 self.recipe, self.seed, self.device, self.draw_ahead, self.distinct_batches
             )
-        return PictureSource(self.data, self.validation, self.recipe, self.seed, self.device, self.draw_ahead)
+        return PictureSource(
+            self.data,
+            self.validation,
+            self.recipe,
+            self.seed,
+            self.device,
+            self.draw_ahead,
+            self.repeats,
+        )
 
     def train_step(self) -> dict[str, float]:
         """One optimiser step; returns its row of the metrics."""

@@ -16,6 +16,7 @@ from minisam.engine.run import EngineRun
 from minisam.engine.settings import AUTOMATIC, ENGINES, LABELLED, MANUAL, SEMI, EngineSettings
 from minisam.errors import CheckpointError, MinisamError
 from minisam.train.interactive import Rounds
+from minisam.train.pictures import open_split
 from minisam.train.presets import Phase, Recipe
 from minisam.train.trainer import TrainingRun
 
@@ -166,6 +167,34 @@ def test_training_starts_from_the_model_before_and_on_what_is_collected(tmp_path
     assert {one.collects_in for one in rounds[1:]} == {
         "data/1-manual-1", "data/1-manual-2", "data/2-semi", "data/3-automatic",
     }  # fmt: skip
+
+
+def test_only_the_last_training_draws_annotated_pictures_more_often(whole, tmp_path, monkeypatch):
+    shutil.copytree(whole[0], tmp_path / "engine")
+    seen, trained_on = [], engine_run.trained_on
+
+    def record(*arguments):
+        seen.append(arguments[-1])
+        return trained_on(*arguments)
+
+    monkeypatch.setattr(engine_run, "trained_on", record)
+    engine(tmp_path / "engine").run()
+    often = SETTINGS.oversampling
+    assert seen[:4] == [()] * 4
+    assert seen[4] == (("1-manual-1", often), ("1-manual-2", often), ("2-semi", often))
+    folder, training, _ = open_split(tmp_path / "engine" / "data", 0.0, seen[4])
+    from_last = [number for number in training if folder.names[number].startswith("3-automatic")]
+    assert len(from_last) == SETTINGS.automatic and len(training) == 6 * often + SETTINGS.automatic
+
+
+def test_every_training_is_slower_than_the_one_before():
+    settings = replace(SETTINGS, slowing=0.5)
+    later = settings.later
+    assert settings.recipe(0) == settings.first and settings.recipe(1) == later
+    third = settings.recipe(3)
+    assert later.muon_lr is not None
+    assert third == replace(later, lr=later.lr / 4, muon_lr=later.muon_lr / 4)
+    assert replace(settings, later=replace(later, muon_lr=None)).recipe(2).muon_lr is None
 
 
 def test_an_engine_may_start_from_weights(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -155,3 +156,30 @@ def test_a_mask_is_scaled_by_the_share_that_it_covers(tmp_path):
     scaled = scaled_mask(segment, (8, 8), Skipped())
     assert scaled is not None
     assert scaled[:5].all() and not scaled[5:].any()
+
+
+def test_pictures_of_a_repeated_folder_are_drawn_more_often(tmp_path):
+    for name in ("rare", "often"):
+        write_sa1b(tmp_path / "data" / name, annotated_pictures("train", 5, 32, object_scale=2.0))
+    folder, plain, held_out = open_split(tmp_path / "data", 0.2)
+    _, repeated, held_out_then = open_split(tmp_path / "data", 0.2, (("often", 10),))
+    counts = Counter(folder.names[number].split("/")[0] for number in repeated)
+    of_plain = Counter(folder.names[number].split("/")[0] for number in plain)
+    assert counts == {"rare": of_plain["rare"], "often": 10 * of_plain["often"]}
+    assert set(repeated) == set(plain) and held_out_then == held_out
+
+
+def test_repeats_decide_what_a_step_sees(tmp_path):
+    for name in ("rare", "often"):
+        write_sa1b(tmp_path / name, annotated_pictures("train", 3, 32, object_scale=2.0, seed=len(name)))
+    alone = {
+        image.numpy().tobytes()
+        for seed in range(9)
+        for image in load_batch(tmp_path / "often", 0.0, seed, 4, 32, 3, 1 / 256, False).images
+    }
+    drawn = [
+        image.numpy().tobytes() in alone
+        for seed in range(25)
+        for image in load_batch(tmp_path, 0.0, seed, 4, 32, 3, 1 / 256, False, (("often", 9),)).images
+    ]
+    assert 0.8 < sum(drawn) / len(drawn) < 1
