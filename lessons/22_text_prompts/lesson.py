@@ -308,13 +308,12 @@ fig.colorbar(picture, ax=panels, shrink=0.8)
 # is chance, and all crops are alike. After, hues find their words. Neighbours are mixed up, as the greys are.*
 #
 # Colour comes first: one glance at any patch is enough for it. Shapes and names need more pictures than some seconds
-# have. And some of these scenes are drawn in greys, where no network can tell the colour in the caption.
-# minisam's own CLIP, which the experiment below uses, gets 1800 batches of 256.
+# have. minisam's own CLIP, which the experiment below uses, gets 4500 batches of 256.
 #
 # Search the new things with words. Nothing but the text goes in:
 
 # %%
-assert ClipRecipe.steps == 1800 and ClipRecipe.scenes * ClipRecipe.per_scene == 256
+assert ClipRecipe.steps == 4500 and ClipRecipe.scenes * ClipRecipe.per_scene == 256
 QUERIES = ("red toy", "green tree", "blue book", "yellow face", "white mug")
 with torch.no_grad():
     answers = (clip.encode_texts(QUERIES) @ embedded["after"][0].T).topk(8).indices

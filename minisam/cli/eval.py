@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+
+from minisam.cli.numbers import number_from
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -121,12 +122,3 @@ def world_name(text: str) -> str:
     if text != "all" and text not in WORLDS:
         raise argparse.ArgumentTypeError(f"there is no world {text!r}; choose from: all, {', '.join(WORLDS)}")
     return text
-
-
-def number_from(lowest: int) -> Callable[[str], int]:
-    def number(text: str) -> int:
-        if not text.isdecimal() or int(text) < lowest:
-            raise argparse.ArgumentTypeError(f"a whole number from {lowest} is wanted, not {text!r}")
-        return int(text)
-
-    return number

@@ -6,6 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from minisam.cli.numbers import number_from
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
@@ -19,7 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--quick", action="store_true", help="two images: does it run?  The numbers mean little"
     )
-    parser.add_argument("--threads", type=int, help="CPU threads (default: torch's choice)")
+    parser.add_argument(
+        "--images",
+        type=number_from(1),
+        default=24,
+        help="scenes for each seed (default: 24; not with --quick)",
+    )
+    parser.add_argument("--threads", type=number_from(1), help="CPU threads (default: torch's choice)")
     parser.add_argument(
         "-o", "--out", type=Path, default=Path("experiments"), help="folder for ID.json and ID.png"
     )
@@ -52,7 +60,9 @@ def run(args: argparse.Namespace) -> int:
         chosen = list(experiments().values()) if args.id == "all" else [find(args.id)]
         sam = load_checkpoint(args.checkpoint) if args.checkpoint else build_sam(args.model)
         network = args.checkpoint.name if args.checkpoint else args.model
-        settings = Settings.short(args.work / "quick") if args.quick else Settings(work=args.work)
+        settings = (
+            Settings.short(args.work / "quick") if args.quick else Settings(args.images, work=args.work)
+        )
         for experiment in chosen:
             print(f"{experiment.id}: {experiment.question}", file=sys.stderr)
             outcome = experiment.run(sam, settings)

@@ -15,7 +15,7 @@ from minisam.errors import MinisamError
 
 COMMANDS = {
     "demo": "segment a photo and a drawn scene with every kind of prompt, and save one figure",
-    "segment": "segment an image by points, a box or a mask",
+    "segment": "segment an image by points, a box, a mask, words or a picture of the thing",
     "amg": "find every mask of an image, or of a folder of images",
     "pretrain": "pre-train an image encoder as a masked autoencoder, without labels",
     "train": "train a network on PartWorld, or on your own pictures with masks",

@@ -7,17 +7,21 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+from minisam.cli.numbers import number_from
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", choices=("nano", "tiny"), default="nano")
     parser.add_argument("-o", "--out", type=Path, help="folder of the run (default: runs/PRESET-mae)")
-    parser.add_argument("--steps", type=int, help="optimiser steps (default: the preset's)")
+    parser.add_argument("--steps", type=number_from(1), help="optimiser steps (default: the preset's)")
     parser.add_argument("--mask-ratio", type=float, help="share of hidden patches (default: 0.75)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
-    parser.add_argument("--threads", type=int, help="CPU threads (default: torch's choice)")
-    parser.add_argument("--save-every", type=int, default=200, metavar="STEPS", help="steps between saves")
+    parser.add_argument("--threads", type=number_from(1), help="CPU threads (default: torch's choice)")
+    parser.add_argument(
+        "--save-every", type=number_from(1), default=200, metavar="STEPS", help="steps between saves"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -6,6 +6,8 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+from minisam.cli.numbers import number_from
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
@@ -30,11 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     words = actions.add_parser("words", help="print the words that a text prompt may use")
     words.add_argument("-o", "--out", type=Path, help="write them to this file instead")
     for action in (clip, sam):
-        action.add_argument("--steps", type=int, help="optimiser steps (default: the recipe's)")
+        action.add_argument("--steps", type=number_from(1), help="optimiser steps (default: the recipe's)")
         action.add_argument("--seed", type=int, default=0)
         action.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
-        action.add_argument("--threads", type=int, help="CPU threads (default: torch's choice)")
-        action.add_argument("--save-every", type=int, default=200, metavar="STEPS")
+        action.add_argument("--threads", type=number_from(1), help="CPU threads (default: torch's choice)")
+        action.add_argument("--save-every", type=number_from(1), default=200, metavar="STEPS")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -69,6 +71,8 @@ def train_sam(args: argparse.Namespace) -> int:
     folder = args.out or Path("runs") / f"{args.preset}-text"
     if not 0 <= args.captions <= 1:
         raise MinisamError(f"--captions is a share between 0 and 1, got {args.captions}")
+    if not args.clip.exists():
+        raise MinisamError(f"{args.clip}: no such file; `minisam text clip` makes it")
     training = TextSamRun(
         folder, args.clip, recipe, args.preset, args.seed, args.precision, args.save_every, args.start_from,
         args.captions,

@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from minisam.cli.numbers import number_from
+
 if TYPE_CHECKING:
     from minisam.model import Sam
 
@@ -20,14 +22,15 @@ VALIDATION_PICTURES = 32
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", choices=("nano", "tiny"), default="nano")
     parser.add_argument("-o", "--out", type=Path, help="folder of the run (default: runs/PRESET)")
-    parser.add_argument(
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument(
         "--from",
         dest="start_from",
         type=Path,
         metavar="FILE",
         help="go on from trained weights of the same network, at a lower rate and without the curriculum",
     )
-    parser.add_argument(
+    start.add_argument(
         "--from-mae",
         dest="start_from_mae",
         type=Path,
@@ -47,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SHARE",
         help="share of the pictures that is held out and measured at every save (default: 0.05)",
     )
-    parser.add_argument("--steps", type=int, help="optimiser steps (default: the preset's)")
+    parser.add_argument("--steps", type=number_from(1), help="optimiser steps (default: the preset's)")
     parser.add_argument(
         "--rounds",
         type=int,
@@ -58,8 +61,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
     parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32")
-    parser.add_argument("--threads", type=int, help="CPU threads (default: torch's choice)")
-    parser.add_argument("--save-every", type=int, default=200, metavar="STEPS", help="steps between saves")
+    parser.add_argument("--threads", type=number_from(1), help="CPU threads (default: torch's choice)")
+    parser.add_argument(
+        "--save-every", type=number_from(1), default=200, metavar="STEPS", help="steps between saves"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

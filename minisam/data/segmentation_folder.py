@@ -98,12 +98,20 @@ def open_folder(path: str | os.PathLike[str]) -> SegmentationFolder:
 
 
 def only_coco_file(folder: Path, files: Sequence[Path]) -> Path:
-    """Of several files the one whose name starts with instances; more than one is an error."""
-    candidates = [file for file in files if file.name.startswith("instances")] or files
+    """Of several files in that format the one whose name starts with instances; more than one is an error."""
+    named = [file for file in files if file.name.startswith("instances")]
+    candidates = named or [file for file in files if holds_coco(file)]
     if len(candidates) > 1:
         listed = ", ".join(str(file) for file in candidates[:5])
         raise DatasetError(f"{folder}: several COCO files; name the one that is meant: {listed}")
     return candidates[0]
+
+
+def holds_coco(file: Path) -> bool:
+    try:
+        return is_coco(read_json(file))
+    except DatasetError:
+        return False
 
 
 @dataclass

@@ -1,9 +1,10 @@
 """The simulated annotator: the most prominent thing first, clicks, the brush for the rest, and not too long.
 
     for every thing, by falling size
-        click until IoU > 0.9 or 8 clicks       -> the model's mask
-        brush away what is still wrong          -> the thing itself, to the pixel
-        over 30 s with the brush                -> leave it; the third one left ends the picture
+        click until satisfied, or 8 clicks      -> the model's mask
+        brush away what is wrong if IoU <= 0.9  -> the thing itself, to the pixel
+        over 30 s with the brush                -> what the clicks gave, if that satisfies;
+                                                   else leave it; the third one left ends the picture
 
 The paper's annotators worked in order of prominence and went on to the next picture once a mask took over 30
 seconds (section 4): the better the model, the more masks a picture gets.
@@ -28,7 +29,9 @@ class Rules:
     """When an annotator is content, and when it is enough."""
 
     satisfied: float = 0.9
-    """A mask of a higher IoU is right."""
+    """At a higher IoU no more clicks are needed."""
+    precise: float = 0.9
+    """A mask of a higher IoU needs no brush."""
     most_clicks: int = 8
     most_seconds: float = 30.0
     """A thing that would take longer, brush included, is left."""
@@ -79,13 +82,14 @@ class Annotator:
         predicted_iou: float,
         point: tuple[int, int],
     ) -> Work:
-        """Take the model's mask, brush it right, or leave the thing."""
+        """Brush the model's mask right, take it as it is, or leave the thing."""
         seconds, source = self.costs.clicking(clicks), MODEL
-        if iou <= self.rules.satisfied:
+        if iou <= self.rules.precise:
             with_brush = seconds + self.costs.brushing(mask, thing)
-            if with_brush > self.rules.most_seconds:
+            if with_brush <= self.rules.most_seconds:
+                seconds, source, mask, iou, predicted_iou = with_brush, BRUSH, thing, 1.0, 1.0
+            elif iou <= self.rules.satisfied:
                 return Work(clicks=clicks, seconds=seconds, left=1)
-            seconds, source, mask, iou, predicted_iou = with_brush, BRUSH, thing, 1.0, 1.0
         x, y = point
         collected = CollectedMask(mask, source, clicks, seconds, iou, predicted_iou, point=(x, y))
         return Work([collected], clicks, seconds)

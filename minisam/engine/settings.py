@@ -34,7 +34,7 @@ class EngineSettings:
     first: Recipe
     """The first model's, on the labelled pictures."""
     later: Recipe
-    """The second training's, from the weights before it; each after that is slower."""
+    """Those of assisted-manual annotation, each from the weights before it; later stages may be slower."""
     labelled: int
     manual: int
     manual_rounds: int
@@ -51,7 +51,7 @@ class EngineSettings:
     generator: dict[str, Any] = field(default_factory=dict)
     """Arguments of the automatic mask generator."""
     slowing: float = 1.0
-    """The rates of a training over those of the one before it."""
+    """The rates of a stage's training over those of the stage before it, from assisted-manual on."""
     oversampling: int = 10
     """How often a picture that an annotator worked on counts beside those of the last stage (section 7.6)."""
     start_from: str | None = None
@@ -76,9 +76,10 @@ class EngineSettings:
 
     def recipe(self, round_number: int) -> Recipe:
         """How the model is trained after that round, 0 for the labelled pictures."""
-        if round_number == 0:
+        stage = self.rounds()[round_number].stage
+        if stage == LABELLED:
             return self.first
-        factor, later = self.slowing ** (round_number - 1), self.later
+        factor, later = self.slowing ** (STAGES.index(stage) - 1), self.later
         muon_lr = None if later.muon_lr is None else later.muon_lr * factor
         return replace(later, lr=later.lr * factor, muon_lr=muon_lr)
 

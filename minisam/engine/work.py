@@ -39,7 +39,7 @@ class Work:
     left: int = 0
     """Things that took too long."""
     rejected: int = 0
-    """Given masks that were of nothing."""
+    """Given masks that were of nothing, not right enough, or of a thing that was done already."""
 
     def __add__(self, later: Work) -> Work:
         return Work(

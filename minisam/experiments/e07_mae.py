@@ -17,10 +17,10 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from minisam.data.partworld import render_scenes
-from minisam.evaluate.bootstrap import Estimate, estimate, image_weights
-from minisam.evaluate.statistics import weighted_mean
+from minisam.evaluate.bootstrap import Estimate
 from minisam.evaluate.targets import FIRST_SEED
 from minisam.evaluate.world import measure_world
+from minisam.experiments.arms import difference, mean_of_arm
 from minisam.experiments.click_curves import told
 from minisam.experiments.experiment import Experiment, Outcome, Settings
 from minisam.experiments.prompted_targets import as_json
@@ -78,9 +78,11 @@ def run(_: Sam, settings: Settings) -> Outcome:
     for place, score in enumerate(SCORES):
         of = {cell: torch.stack(runs)[:, place] for cell, runs in iou.items()}
         curves[score] = {
-            arm: {share: mean_over_runs(of[arm, share], image) for share in SHARES} for arm in starts
+            arm: {share: mean_of_arm(list(of[arm, share]), image) for share in SHARES} for arm in starts
         }
-        gains[score] = {share: mean_over_runs(of[MAE, share] - of[RANDOM, share], image) for share in SHARES}
+        gains[score] = {
+            share: difference(list(of[MAE, share]), list(of[RANDOM, share]), image) for share in SHARES
+        }
     best = gains[SCORES[0]]
     finding = (
         f"Trained on {', '.join(str(BATCH * batches) for batches in SHARES.values())} labelled scenes "
@@ -135,13 +137,6 @@ def labelled(settings: Settings, share: str, seed: int, mae: Path | None) -> Sam
         start_from_mae=mae,
         distinct_batches=SHARES[share],
     )
-
-
-def mean_over_runs(values: Tensor, image: Tensor) -> Estimate:
-    """The mean of values [seeds, P] with its 95 % interval: seeds and images [P] are both drawn again."""
-    seed_weights = image_weights(torch.arange(len(values)), seed=1)
-    weights = (seed_weights[:, :, None] * image_weights(image)[:, None]).flatten(1)
-    return estimate(lambda weights: weighted_mean(values.flatten().double(), weights), weights)
 
 
 def draw(curves: dict[str, dict[str, dict[str, Estimate]]], mae: MaskedAutoencoder) -> Figure:

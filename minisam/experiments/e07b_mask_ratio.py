@@ -24,8 +24,9 @@ from minisam.data.partworld import render_scenes
 from minisam.evaluate.bootstrap import Estimate
 from minisam.evaluate.targets import FIRST_SEED
 from minisam.evaluate.world import measure_world
+from minisam.experiments.arms import difference, mean_of_arm
 from minisam.experiments.click_curves import draw_curve, told
-from minisam.experiments.e07_mae import OBJECT_SCALE, SCORES, mean_over_runs
+from minisam.experiments.e07_mae import OBJECT_SCALE, SCORES
 from minisam.experiments.experiment import Experiment, Outcome, Settings
 from minisam.experiments.prompted_targets import as_json
 from minisam.experiments.training import trained
@@ -71,13 +72,13 @@ def run(_: Sam, settings: Settings) -> Outcome:
 
     of = {start: torch.stack(runs) for start, runs in iou.items()}
     means = {
-        score: {start: mean_over_runs(runs[:, place], image) for start, runs in of.items()}
+        score: {start: mean_of_arm(list(runs[:, place]), image) for start, runs in of.items()}
         for place, score in enumerate(SCORES)
     }
     best = means[SCORES[0]]
     others = [ratio for ratio in RATIOS if ratio != JUDGED]
-    lead = {ratio: mean_over_runs((of[JUDGED] - of[ratio])[:, 0], image) for ratio in others}
-    gain = {ratio: mean_over_runs((of[ratio] - of[None])[:, 0], image) for ratio in RATIOS}
+    lead = {ratio: difference(list(of[JUDGED][:, 0]), list(of[ratio][:, 0]), image) for ratio in others}
+    gain = {ratio: difference(list(of[ratio][:, 0]), list(of[None][:, 0]), image) for ratio in RATIOS}
     told_apart = any(not e.low <= 0 <= e.high for e in lead.values())
     finding = (
         f"With {LABELLED} labelled scenes mIoU, best of three, is "

@@ -105,4 +105,5 @@ EXPERIMENT = Experiment(
     question="One mask for an ambiguous click: which level does the loss itself prefer?",
     criterion="subpart at α = 1/4, part at 1/2, whole at 3/4, each for most trees",
     run=run,
+    trains="the logits of one mask a tree; no network takes part",
 )

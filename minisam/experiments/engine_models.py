@@ -1,7 +1,10 @@
-"""The models of an engine's rounds, and those of its control: as many steps, on the labelled pictures alone.
+"""The models of an engine's rounds, and those that they are held against.
 
-Training goes on from stage to stage, so a later model has also seen more steps.  The control goes the same way with
-the same seeds, but for the masks; what the engine is above it comes from what it collected.
+    the control        as many steps, on the labelled pictures alone
+    last trainings     the last one again, without the masks of the last round, and on those alone
+
+Training goes on from stage to stage, so a later model has also seen more steps.  These go the same way with the same
+seeds, but for the masks; what the engine is above them comes from what it collected.
 """
 
 from __future__ import annotations
@@ -30,6 +33,22 @@ def control_models(folder: Path, engine: EngineSettings) -> dict[str, Path]:
         home, seed = folder / "control" / one.name, training_seed(engine, number)
         trained_on(folder / first.trains_on, home, engine.preset, engine.recipe(number), seed, path)
         path = paths[one.name] = home / "model.safetensors"
+    return paths
+
+
+def last_trainings(folder: Path, engine: EngineSettings) -> dict[str, Path]:
+    """The last training on a part of the masks: without those of the last round, and on those alone."""
+    rounds = engine.rounds()
+    last, number = rounds[-1], len(rounds) - 1
+    start = engine_models(folder, engine)[rounds[-2].name]
+    recipe, seed = engine.recipe(number), training_seed(engine, number)
+    left_out = {"without": [last.name], "alone": [one.name for one in rounds[1:-1]]}
+    paths = {}
+    for which, names in left_out.items():
+        home = folder / "control" / f"{last.name}-{which}"
+        repeats = tuple((name, 0) for name in names)
+        trained_on(folder / last.trains_on, home, engine.preset, recipe, seed, start, repeats=repeats)
+        paths[which] = home / "model.safetensors"
     return paths
 
 

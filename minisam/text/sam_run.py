@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from minisam.build import CONFIGS, WEIGHTS, build_sam
 from minisam.data.partworld import render_scenes
+from minisam.errors import CheckpointError
 from minisam.evaluate.targets import FIRST_SEED
 from minisam.text.clip import Clip
 from minisam.text.crops import random_crops
@@ -47,7 +48,7 @@ class TextRecipe:
     object_scale: float = 1.5
     token_alone: float = 0.5
     """The share of steps whose first prompt is the external token by itself."""
-    token_and_more: float = 0.25
+    token_and_more: float = 0.35
     """The share with a point or a box beside it; the rest has the point or box alone."""
     single_round_share: float = 0.7
     rounds: Rounds = field(default_factory=lambda: Rounds(2, 1))
@@ -105,6 +106,7 @@ class TextSamRun(ResumableRun):
             self.started_from["captions"] = captions
         if start_from is not None:
             start = load_text_sam(start_from)
+            check_same_networks(start, self.model, start_from)
             self.model.sam.load_state_dict(start.sam.state_dict())
             self.model.external.load_state_dict(start.external.state_dict())
             self.started_from["start"] = sha256(start_from)
@@ -183,6 +185,22 @@ class TextSamRun(ResumableRun):
             "recipe": asdict(self.recipe),
             **self.started_from,
         }
+
+
+def check_same_networks(start: TextSam, model: TextSam, path: Path) -> None:
+    """Raises CheckpointError where the two differ in their preset or their CLIP."""
+    if start.preset != model.preset:
+        raise CheckpointError(f"{path}: holds a {start.preset} network; give --preset {start.preset}")
+    theirs, ours = start.clip.state_dict(), model.clip.state_dict()
+    if theirs.keys() != ours.keys() or any(not equal_in_half(theirs[key], ours[key]) for key in ours):
+        raise CheckpointError(
+            f"{path}: was trained with another CLIP; give --clip the one that it began with"
+        )
+
+
+def equal_in_half(stored: Tensor, original: Tensor) -> bool:
+    """Whether they are the same numbers, of which one went through a file in float16."""
+    return stored.shape == original.shape and torch.allclose(stored, original, rtol=2**-10, atol=2**-14)
 
 
 @torch.no_grad()

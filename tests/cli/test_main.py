@@ -30,6 +30,16 @@ def test_errors_become_exit_codes_and_one_line(monkeypatch, capsys, error, code)
         main(["doctor", "--debug"])
 
 
+@pytest.mark.parametrize("command", [["pretrain"], ["train"], ["text", "clip"], ["text", "sam"]])
+@pytest.mark.parametrize("option", ["--steps", "--save-every", "--threads"])
+@pytest.mark.parametrize("number", ["0", "-1", "1.5"])
+def test_numbers_that_make_no_sense_are_usage_errors(command, option, number, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([*command, option, number])
+    assert stopped.value.code == 2
+    assert f"a whole number from 1 is wanted, not '{number}'" in capsys.readouterr().err
+
+
 def test_an_interrupt_is_130(monkeypatch):
     def interrupt(args):
         raise KeyboardInterrupt

@@ -17,7 +17,18 @@ def test_a_short_run_leaves_weights_metrics_and_a_figure(tmp_path, capsys):
     assert (tmp_path / "progress.png").stat().st_size > 1000
 
 
-@pytest.mark.parametrize("arguments", [["--preset", "huge"], ["--precision", "int3"], ["--steps", "many"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--preset", "huge"],
+        ["--precision", "int3"],
+        ["--steps", "many"],
+        ["--steps", "0"],
+        ["--save-every", "0"],
+        ["--threads", "-1"],
+        ["--from", "a", "--from-mae", "b"],
+    ],
+)
 def test_usage_errors(arguments):
     with pytest.raises(SystemExit) as stopped:
         main(["train", *arguments])

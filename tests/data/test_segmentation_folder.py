@@ -96,6 +96,17 @@ def test_several_coco_files_are_not_guessed_between(coco):
         open_folder(coco)
 
 
+def test_other_json_files_beside_a_coco_file_do_not_matter(coco):
+    path = coco / "annotations" / "instances.json"
+    path.rename(path.with_name("masks.json"))
+    (coco / "annotations" / "notes.json").write_text('{"licence": "none"}')
+    (coco / "annotations" / "other.json").write_text("{")
+    assert open_folder(coco).read(0).segments
+    path.with_name("more.json").write_bytes(path.with_name("masks.json").read_bytes())
+    with pytest.raises(DatasetError, match="several COCO files"):
+        open_folder(coco)
+
+
 def test_damaged_and_missing_pictures_raise_one_by_one(sa1b):
     (sa1b / "sa_1.json").write_text("{")
     (sa1b / "sa_2.png").unlink()

@@ -82,6 +82,32 @@ def test_what_would_take_over_thirty_seconds_is_left_but_paid_for():
         )
 
 
+def nearly(levels, first):
+    """The whole but for four of its 400 pixels and, at the first click, 100 of them."""
+    mask = levels[[WHOLE]].clone()
+    rows, columns = mask[0].nonzero().unbind(1)
+    wrong = slice(0, 100 if first else 4)
+    mask[0, rows[wrong], columns[wrong]] = False
+    return mask.expand(3, -1, -1) if first else mask
+
+
+@pytest.mark.parametrize(
+    ("rules", "clicks", "source", "iou"),
+    [
+        (Rules(satisfied=0.7), 1, BRUSH, 1.0),
+        (Rules(satisfied=0.7, precise=0.7), 1, MODEL, 0.75),
+        (Rules(satisfied=0.7, most_seconds=5), 1, MODEL, 0.75),
+        (Rules(satisfied=0.9), 2, MODEL, 0.99),
+        (Rules(satisfied=0.9, precise=0.995), 2, BRUSH, 1.0),
+    ],
+)
+def test_what_satisfies_and_is_not_precise_is_brushed_if_there_is_time(rules, clicks, source, iou):
+    things = wholes()
+    (mask,) = Annotator(rules).annotate(ready(nearly, things), things).masks
+    assert (mask.clicks, mask.source, mask.true_iou) == (clicks, source, pytest.approx(iou))
+    assert mask.mask.equal(things[0]) is (source == BRUSH)
+
+
 def test_clicking_stops_with_the_first_mask_that_will_do():
     things = wholes().expand(3, -1, -1)
     clicked = click_until_satisfied(ready(perfect_from_the_second_click, things), things, 0.9, 8)

@@ -187,13 +187,15 @@ def test_only_the_last_training_draws_annotated_pictures_more_often(whole, tmp_p
     assert len(from_last) == SETTINGS.automatic and len(training) == 6 * often + SETTINGS.automatic
 
 
-def test_every_training_is_slower_than_the_one_before():
+def test_a_later_stage_trains_more_slowly():
     settings = replace(SETTINGS, slowing=0.5)
     later = settings.later
-    assert settings.recipe(0) == settings.first and settings.recipe(1) == later
-    third = settings.recipe(3)
     assert later.muon_lr is not None
-    assert third == replace(later, lr=later.lr / 4, muon_lr=later.muon_lr / 4)
+    assert [settings.recipe(number) for number in range(5)] == [
+        settings.first, later, later,
+        replace(later, lr=later.lr / 2, muon_lr=later.muon_lr / 2),
+        replace(later, lr=later.lr / 4, muon_lr=later.muon_lr / 4),
+    ]  # fmt: skip
     assert replace(settings, later=replace(later, muon_lr=None)).recipe(2).muon_lr is None
 
 

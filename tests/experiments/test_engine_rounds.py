@@ -14,7 +14,7 @@ from minisam.evaluate.bootstrap import Estimate
 from minisam.evaluate.world import measure_world
 from minisam.experiments import engine_models
 from minisam.experiments.e06_engine import ENGINE, as_expected
-from minisam.experiments.engine_models import after_a_click, control_models
+from minisam.experiments.engine_models import after_a_click, control_models, last_trainings
 from minisam.experiments.engine_rounds import collected
 from minisam.experiments.experiment import Settings
 
@@ -71,6 +71,24 @@ def test_the_control_goes_on_from_the_first_model_with_its_pictures_and_the_engi
     assert seeds == [training_seed(ENGINE, number) for number in (1, 2, 3, 4)] and len(set(seeds)) == 4
 
 
+def test_the_last_training_on_parts_of_the_masks_differs_in_nothing_else(tmp_path, monkeypatch):
+    trainings = []
+    monkeypatch.setattr(
+        engine_models, "trained_on", lambda *arguments, **named: trainings.append((arguments, named))
+    )
+    paths = last_trainings(tmp_path, ENGINE)
+    start = tmp_path / "models" / "2-semi" / "model.safetensors"
+    assert [(data, recipe, seed, of_start) for (data, _, _, recipe, seed, of_start), _ in trainings] == [
+        (tmp_path / "data", ENGINE.recipe(4), training_seed(ENGINE, 4), start)
+    ] * 2
+    assert [home / "model.safetensors" for (_, home, *_), _ in trainings] == list(paths.values())
+    left_out = {which: named["repeats"] for which, (_, named) in zip(paths, trainings, strict=True)}
+    assert left_out == {
+        "without": (("3-automatic", 0),),
+        "alone": (("1-manual-1", 0), ("1-manual-2", 0), ("2-semi", 0)),
+    }
+
+
 def around(value, half=0.01):
     return Estimate(value, value - half, value + half)
 
@@ -109,6 +127,10 @@ def test_the_outcome_compares_the_last_models_of_the_stages(worse, passed, tmp_p
     stubs = {
         "EngineRun": lambda folder, engine: SimpleNamespace(run=lambda: None),
         "control_models": lambda folder, engine: {name: folder / "control" / name / "x" for name in LEVELS},
+        "last_trainings": lambda folder, engine: {
+            "without": folder / "2-semi" / "x",
+            "alone": folder / "0-labelled" / "x",
+        },
         "after_a_click": lambda path, engine, settings: SimpleNamespace(
             image_index=torch.tensor([0, 0, 1]),
             centre_shown=torch.full((3, 1), 0.42 if "control" in path.parts else LEVELS[path.parent.name]),
@@ -126,6 +148,8 @@ def test_the_outcome_compares_the_last_models_of_the_stages(worse, passed, tmp_p
         "fully-automatic over semi-automatic": 0.02,
     }
     assert outcome.values["last model over the control's"][0] == 0.18
+    assert outcome.values["last model over one trained without the last masks"][0] == 0.02
+    assert outcome.values["last model over one trained on the last masks alone"][0] == 0.2
     assert outcome.values["collected"]["1-manual-1"]["clicks"][0] == 4
     assert outcome.values["collected"]["3-automatic"]["over_90"][0] == 0.5
     assert outcome.values["mIoU of each seed"]["2-semi"] == [0.58] * 3

@@ -80,6 +80,17 @@ def test_captions_may_take_the_place_of_crops_and_a_run_may_go_on_from_another(t
         TextSamRun(tmp_path / "second", clip_file, recipe, start_from=file).run()
 
 
+def test_a_run_goes_on_only_with_the_networks_that_it_began_with(tmp_path, clip_file):
+    TextSamRun(tmp_path / "first", clip_file, replace(SAM, steps=1)).run()
+    file = tmp_path / "first" / "text.safetensors"
+    TextSamRun(tmp_path / "same", clip_file, SAM, start_from=file)
+    ClipRun(tmp_path / "clip", replace(CLIP, steps=1), seed=1).run()
+    with pytest.raises(CheckpointError, match="another CLIP; give --clip"):
+        TextSamRun(tmp_path / "other", tmp_path / "clip" / "clip.safetensors", SAM, start_from=file)
+    with pytest.raises(CheckpointError, match="holds a nano network; give --preset nano"):
+        TextSamRun(tmp_path / "other", clip_file, SAM, preset="tiny", start_from=file)
+
+
 def test_other_settings_and_another_clip_do_not_take_up_a_state(tmp_path, clip_file):
     run = run_sam(tmp_path, clip_file)
     run.save([run.timed_step()])
@@ -93,6 +104,8 @@ def test_the_commands_fit_together(tmp_path, capsys, monkeypatch):
     assert main(["text", "sam", "--clip", "clip/clip.safetensors", "--steps", "1", "-o", "sam"]) == 0
     assert "sam/text.safetensors" in capsys.readouterr().out
     assert main(["text", "sam", "--clip", "clip/clip.safetensors", "--captions", "2"]) == 1
+    assert main(["text", "sam", "--clip", "nowhere.safetensors"]) == 1
+    assert "`minisam text clip` makes it" in capsys.readouterr().err
     assert main(["text", "sam", "--clip", "sam/metrics.csv", "--steps", "1", "-o", "other"]) == 3
     assert "metrics.csv" in capsys.readouterr().err
 
