@@ -526,7 +526,7 @@ with torch.no_grad():
 iou = {name: mask_iou(mask, new_things.masks) for name, mask in drawn.items()}
 mean = {name: values.mean().item() for name, values in iou.items()}
 assert mean["its crop"] > mean["its caption"] + 0.1
-assert mean["its caption"] > max(mean["its caption,\ngap left open"], mean["another's caption"]) + 0.04
+assert mean["its caption"] > mean["another's caption"] + 0.08
 assert 0.35 < (iou["its caption"] == 0).float().mean() < 0.65 and iou["its caption"][216] < 0.1
 
 fig, panels = plt.subplots(4, 5, figsize=(9.6, 8.2), layout="constrained")
@@ -543,10 +543,10 @@ for axes, (name, value) in zip(panels[0, 1:], mean.items(), strict=True):
 # *What each prompt selects in scenes that neither CLIP nor the layer has seen; the rest is paler. Above,
 # the mean IoU over all things of 64 new scenes.*
 #
-# It was trained on crops, and it answers words: far better than another thing's words do, and best if each kind is
-# measured from its own centre. And it falls far behind the crop: about half of the captions find nothing of their
-# thing, as in the last row. Only a part of that is CLIP's inexact match. A crop shows *which* blue is meant, and
-# the word does not.
+# It was trained on crops, and it answers words: far better than another thing's words do. Whether each kind is
+# measured from its own centre makes little difference here, where training has left a third of the gap; the experiment
+# below asks again. And words fall far behind the crop: about half of the captions find nothing of their thing, as in
+# the last row. Only a part of that is CLIP's inexact match. A crop shows *which* blue is meant, and the word does not.
 #
 # ## In SAM
 #
@@ -605,6 +605,7 @@ ROWS = {
     "caption": "its caption",
     "random caption": "another thing's caption",
     "caption + point": "its caption and the click",
+    "image + point": "a crop of it and the click",
     "caption uncentred": "its caption, gap left open",
     "image unmasked": "a crop, class token looks anywhere",
     "in words caption": "its caption, trained on captions too",
