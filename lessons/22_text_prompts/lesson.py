@@ -637,6 +637,8 @@ met = "That is reached." if by_words[0] >= MARGIN else "That is not reached."
 print("Does it understand words? Its own caption against another's:", against_zero(by_words) + ".")
 print(f"  {MARGIN:.2f} was asked for. {met}")
 print("Do words add to a click?", against_zero(result["caption + point - point"]) + ".")
+print("  After training on captions too:", against_zero(result["in words: caption + point - point"]) + ".")
+print("  A crop adds", against_zero(result["crop + point - point"]) + ".")
 
 lost = {
     "from click to crop": value["point"] - value["image"],
@@ -655,9 +657,10 @@ print(f"What do centring and the masked last layer bring? {signed(centring)} and
 # Compare the centring with what it brought to the SAM of one layer above. The gap is CLIP's; what it
 # costs depends on the network that takes the token in.
 #
-# Train it yourself, and ask:
+# The network that was trained on captions too ships with minisam. Ask it, or train your own:
 #
 # ```sh
+# minisam segment photo.png --text "striped red wheel"
 # minisam text clip
 # minisam text sam
 # minisam segment photo.png --text "striped red wheel" --checkpoint runs/nano-text/text.safetensors
