@@ -34,7 +34,7 @@ class Rules:
     """A mask of a higher IoU needs no brush."""
     most_clicks: int = 8
     most_seconds: float = 30.0
-    """A thing that would take longer, brush included, is left."""
+    """Of clicking and brushing one thing; where the brush would take longer, it is not used."""
     patience: int = 3
     """So many things left end the picture."""
 

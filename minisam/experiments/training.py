@@ -45,6 +45,6 @@ def trained(
 
 
 def fast_precision() -> str:
-    """bf16 where the processor multiplies in it, which the torch of this machine must be able to tell, else fp32."""
+    """bf16 where the processor has instructions for it, else fp32; fp32 too where torch is too old to tell."""
     capabilities = getattr(torch.cpu, "get_capabilities", dict)()
     return "bf16" if any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16")) else "fp32"

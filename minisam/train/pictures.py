@@ -6,7 +6,7 @@
 Targets are drawn as from PartWorld: at random, without those over 90 % of the picture or under `min_area` of
 the network's input; a picture that has no others gives its largest mask.  A picture or mask that is damaged,
 missing or empty is named and another one drawn in its place: what a step sees follows from its seed and the
-files alone.  Pictures of a folder that is named in `repeats` are drawn so many times as often as others.
+files alone.  Pictures of a folder that is named in `repeats` are drawn so many times as often as others, with 0 never.
 
 B pictures   M masks of a picture   S side of the network's input   h, w of the picture in it
 """
