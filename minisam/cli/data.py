@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from minisam.data.partworld import WORLDS, render_scenes
+from minisam.data.partworld import VARIANTS, WORLDS, render_scenes
 from minisam.data.partworld.export import annotated_pictures, write_as_coco, write_sa1b
 from minisam.data.partworld.preview import contact_sheet
 from minisam.errors import ImageError, PromptError
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     preview = actions.add_parser(
         "preview", help="draw a contact sheet: images, and their whole, part and subpart maps"
     )
-    preview.add_argument("--world", choices=sorted(WORLDS), default="train")
+    preview.add_argument("--world", choices=sorted(WORLDS | VARIANTS), default="train")
     preview.add_argument("--seed", type=int, default=0)
     preview.add_argument("--images", type=int, default=8, help="how many scenes (default 8)")
     preview.add_argument("--columns", type=int, default=2, help="scenes side by side (default 2)")
@@ -38,13 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     bench = actions.add_parser(
         "bench", help="milliseconds an image at 64 and 256 px, on one core or a device"
     )
-    bench.add_argument("--world", choices=sorted(WORLDS), default="train")
+    bench.add_argument("--world", choices=sorted(WORLDS | VARIANTS), default="train")
     bench.add_argument("--batch-size", type=int, default=16)
     bench.add_argument("--repeats", type=int, default=10)
     bench.add_argument("--device", default="cpu")
     bench.add_argument("--json", action="store_true", help="print JSON")
     export = actions.add_parser("export", help="write images with masks, in the format of SA-1B or of COCO")
-    export.add_argument("--world", choices=sorted(WORLDS), default="train")
+    export.add_argument("--world", choices=sorted(WORLDS | VARIANTS), default="train")
     export.add_argument("--seed", type=int, default=0)
     export.add_argument("--images", type=int, default=100, metavar="N", help="how many images (default 100)")
     export.add_argument("--size", type=int, default=256, help="side of an image in pixels (default 256)")

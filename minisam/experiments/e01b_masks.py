@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from minisam.evaluate.clicks import full_size_masks
 from minisam.evaluate.distance import interior_points
 from minisam.experiments.experiment import Experiment, Outcome, Settings
-from minisam.experiments.prompted_targets import prompted_targets
+from minisam.experiments.prompted_targets import as_json, mean_over_images, prompted_targets
 from minisam.model import Sam
 from minisam.model.prompt_encoder import FOREGROUND
 from minisam.train.losses import mask_iou
@@ -19,18 +19,21 @@ LEVELS = ("whole", "part", "subpart")
 @torch.inference_mode()
 def run(sam: Sam, settings: Settings) -> Outcome:
     """For a click in the centre of each target: which output fits it best, by the target's level."""
-    wins, areas = torch.zeros(3, 3), [[], [], []]
-    for prompted, masks, level, _ in prompted_targets(sam, settings):
+    wins, areas, winners, images = torch.zeros(3, 3), [[], [], []], [], []
+    for prompted, masks, level, image in prompted_targets(sam, settings):
         clicks = interior_points(masks)[0][:, None].float()
         labels = torch.full((len(masks), 1), FOREGROUND, device=masks.device)
         logits, _ = prompted.predict(points=(clicks, labels))
         answers = full_size_masks(logits, masks.shape[-1])
         best = mask_iou(answers, masks[:, None]).argmax(dim=1)
         wins.index_put_((level.cpu(), best.cpu()), torch.ones(len(best)), accumulate=True)
+        winners.append(best.cpu())
+        images.append(image.cpu())
         for output in range(3):
             areas[output] += answers[:, output].float().mean(dim=(1, 2)).tolist()
     share = wins / wins.sum(dim=1, keepdim=True).clamp(min=1)
-    used = wins.sum(dim=0) / wins.sum()
+    winner, image = torch.cat(winners), torch.cat(images)
+    used = [mean_over_images(winner == output, image) for output in range(3)]
     median_area = [torch.tensor(area).median().item() for area in areas]
 
     figure = Figure(figsize=(9, 3.4), layout="constrained")
@@ -59,13 +62,18 @@ def run(sam: Sam, settings: Settings) -> Outcome:
 
     finding = (
         "The three outputs fit best in "
-        + ", ".join(f"{u:.0%}" for u in used.tolist())
+        + ", ".join(f"{u.value:.0%} [{u.low:.0%}, {u.high:.0%}]" for u in used)
         + " of all cases; their median areas are "
         + ", ".join(f"{area:.1%}" for area in median_area)
         + " of the image."
     )
-    values = {"wins": wins.tolist(), "share_of_level": share.tolist(), "median_area": median_area}
-    return Outcome(used.min().item() > 0.1, finding, values, figure)
+    values = {
+        "wins": wins.tolist(),
+        "share_of_all": [as_json(u) for u in used],
+        "share_of_level": share.tolist(),
+        "median_area": median_area,
+    }
+    return Outcome(min(u.value for u in used) > 0.1, finding, values, figure)
 
 
 EXPERIMENT = Experiment(

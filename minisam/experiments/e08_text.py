@@ -42,7 +42,7 @@ MAIN = 6
 PER_IMAGE = 8
 SHOWN = 6
 GAP_LEFT = "caption uncentred"
-LONGER = replace(TEXT, steps=3000)
+LONGER = replace(TEXT, steps=7000)
 IN_WORDS = 0.8
 ARMS = {"in words": IN_WORDS, "longer": 0.0}
 """What follows the paper's recipe: most of the tokens from captions, or more of the same."""

@@ -14,6 +14,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from minisam.evaluate.bootstrap import Estimate, estimate, image_weights
+from minisam.experiments.click_curves import told
 from minisam.experiments.everything_counts import (
     ALL,
     AMONG,
@@ -91,7 +92,7 @@ def run(sam: Sam, settings: Settings) -> Outcome:
         f"{recall[CROPS]['all 1000'].value:.2f} if about as many clicks are spread over the image and four crops, "
         f"{recall[ONE]['all 1000'].value:.2f} with one mask a click, and {recall[AS_MANY]['all 1000'].value:.2f} with "
         "one mask and three times the clicks. Three masks a click gain on as many single masks "
-        + ", ".join(f"{gain[level].value:+.2f} on {level}s" for level in LEVELS)
+        + ", ".join(f"{told(gain[level])} on {level}s" for level in LEVELS)
         + f". Without thresholds {everything[0]:.0%} of the masks are right (IoU of 0.5 and more, each thing once) "
         f"and find {everything[1]:.0%} of the things; above those of the preset young {filtered[0].value:.0%} are "
         f"right and find {filtered[1].value:.0%}."

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from minisam.evaluate.clicks import full_size_masks
 from minisam.evaluate.distance import interior_points
+from minisam.experiments.click_curves import told
 from minisam.experiments.experiment import Experiment, Outcome, Settings
 from minisam.experiments.prompted_targets import as_json, mean_over_images, prompted_targets
 from minisam.model import Sam
@@ -28,6 +29,8 @@ def run(sam: Sam, settings: Settings) -> Outcome:
     patch = sam.image_encoder.patch_size
     sizes = [round(own * share / (2 * patch)) * 2 * patch for share in SHARES]
     curves = {way: {} for way in WAYS}
+    found: dict[str, dict[int, Tensor]] = {way: {} for way in WAYS}
+    image_of: dict[int, Tensor] = {}
     for size in sizes:
         for way, repeat in WAYS.items():
             resized = copy.deepcopy(sam)
@@ -42,7 +45,8 @@ def run(sam: Sam, settings: Settings) -> Outcome:
                 best = mask_iou(full_size_masks(logits, size), masks[:, None]).amax(dim=1)
                 ious.append(best)
                 images.append(image)
-            curves[way][size] = mean_over_images(torch.cat(ious), torch.cat(images))
+            found[way][size], image_of[size] = torch.cat(ious), torch.cat(images)
+            curves[way][size] = mean_over_images(found[way][size], image_of[size])
 
     figure = Figure(figsize=(5.5, 3.8), layout="constrained")
     axes = figure.subplots()
@@ -61,12 +65,18 @@ def run(sam: Sam, settings: Settings) -> Outcome:
         way: sum(curve[own].value - curve[size].value for size in ends) / len(ends)
         for way, curve in curves.items()
     }
+    gains = torch.cat([found["interpolated"][size] - found["repeated"][size] for size in ends])
+    gain = mean_over_images(gains, torch.cat([image_of[size] for size in ends]))
     finding = (
         f"Away from its own {own} pixels the network loses {lost['interpolated']:.2f} mIoU on average with "
-        f"interpolated positions and {lost['repeated']:.2f} with repeated ones."
+        f"interpolated positions and {lost['repeated']:.2f} with repeated ones: "
+        f"interpolating is worth {told(gain)}."
     )
     passed = all(smooth[size].value > crude[size].value for size in ends)
-    values = {way: {str(size): as_json(e) for size, e in curve.items()} for way, curve in curves.items()}
+    values = {
+        **{way: {str(size): as_json(e) for size, e in curve.items()} for way, curve in curves.items()},
+        "interpolated - repeated": as_json(gain),
+    }
     return Outcome(passed, finding, values, figure)
 
 

@@ -37,14 +37,27 @@ def run(sam: Sam, settings: Settings) -> Outcome:
     panels[0].set(ylabel="mIoU, best of three, one click")
 
     falls = {knob: fall(list(curve.values()), HARDER[knob]) for knob, curve in values.items()}
-    told = ", ".join(f"{knob} {lost:.2f}" for knob, (lost, _) in falls.items())
+    told = "; ".join(
+        f"{knob} {lost:.2f}, from "
+        + " to ".join(map(interval, ends(list(values[knob].values()), HARDER[knob])))
+        for knob, (lost, _) in falls.items()
+    )
     finding = f"From the easy to the hard end of each knob mIoU loses: {told}."
     return Outcome(all(clear for _, clear in falls.values()), finding, values, figure)
 
 
+def ends(curve: list[list[float]], direction: int) -> tuple[list[float], list[float]]:
+    """The easy and the hard end of a curve."""
+    return (curve[0], curve[-1]) if direction > 0 else (curve[-1], curve[0])
+
+
+def interval(estimate: list[float]) -> str:
+    return "{:.3f} [{:.3f}, {:.3f}]".format(*estimate)
+
+
 def fall(curve: list[list[float]], direction: int) -> tuple[float, bool]:
     """Easy minus hard end of a curve of [value, low, high], and whether their intervals are apart."""
-    easy, hard = (curve[0], curve[-1]) if direction > 0 else (curve[-1], curve[0])
+    easy, hard = ends(curve, direction)
     return easy[0] - hard[0], easy[1] > hard[2]
 
 

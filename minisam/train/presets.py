@@ -15,6 +15,7 @@ from minisam.train.targets import MIN_AREA
 
 DEFAULT = Knobs()
 FIRST_PROMPT_ONLY = Rounds(0, 0)
+MIXED = ("train", "cartoon", "train", "faint", "train", "wiry", "train", "train")
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Phase:
     min_area: float = MIN_AREA
     """The smallest target, as a share of the image."""
     richness: float = DEFAULT.richness
+    worlds: tuple[str, ...] = ("train",)
+    """Those of PartWorld that the steps take in turn."""
     affinity: float = 0.0
     """The weight of the encoder's own loss (minisam/train/affinity.py)."""
 
@@ -100,8 +103,8 @@ RECIPES_FROM_WEIGHTS: dict[str, Recipe] = {
         linear_decay=True,
     ),
     "tiny": Recipe(
-        steps=10000,
-        phases=(Phase(0.0, 256, 8, 8, Rounds(3, 1), single_round_share=0.7),),
+        steps=4800,
+        phases=(Phase(0.0, 256, 8, 8, Rounds(3, 1), single_round_share=0.75, worlds=MIXED),),
         lr=5e-4,
         muon_lr=1e-3,
         milestones=(),

@@ -70,6 +70,7 @@ class PartWorldSource:
         phase = self.recipe.phase_at(step)
         drawn_at = step if self.distinct_batches is None else step % self.distinct_batches
         return {
+            "world": phase.worlds[drawn_at % len(phase.worlds)],
             "seed": hash_seed(self.seed, drawn_at),
             "batch_size": phase.batch_size,
             "image_size": phase.image_size,

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minisam.data.partworld import MAX_NODES, WORLDS, SceneBatch, render_scenes
+from minisam.data.partworld import MAX_NODES, VARIANTS, WORLDS, SceneBatch, render_scenes
 from minisam.data.partworld.captions import HUES
 
 TENSORS = ("images", "labels", "level", "parent", "area")
@@ -24,7 +24,7 @@ def test_shapes_and_types():
     assert [len(phrases) for phrases in scenes.captions] == [MAX_NODES] * 3
 
 
-@pytest.mark.parametrize("world", sorted(WORLDS))
+@pytest.mark.parametrize("world", sorted(WORLDS | VARIANTS))
 def test_the_same_seed_gives_the_same_bytes(world):
     first, again, other = (render_scenes(seed, 3, 64, world) for seed in (5, 5, 6))
     for name in TENSORS:
@@ -63,7 +63,11 @@ def check_tree(scenes: SceneBatch) -> None:
         assert [phrase != "" for phrase in scenes.captions[b]] == real.tolist()
 
 
-@given(seed=st.integers(0, 2**40), world=st.sampled_from(sorted(WORLDS)), size=st.sampled_from((32, 57, 96)))
+@given(
+    seed=st.integers(0, 2**40),
+    world=st.sampled_from(sorted(WORLDS | VARIANTS)),
+    size=st.sampled_from((32, 57, 96)),
+)
 @settings(max_examples=25, deadline=None, derandomize=True)
 def test_labels_and_tables_are_one_consistent_tree(seed, world, size):
     check_tree(render_scenes(seed, 3, size, world))
@@ -146,6 +150,32 @@ def test_held_out_worlds_share_no_family_with_training(world):
     trained = {piece.family for template in WORLDS["train"].templates for piece in template.pieces}
     assert not set(WORLDS[world].bodies) & trained
     assert not {template.name for template in WORLDS[world].templates} & {"car", "fish", "house"}
+
+
+@pytest.mark.parametrize("name", sorted(VARIANTS))
+def test_variants_keep_to_the_things_outlines_and_textures_of_the_training_world(name):
+    variant, train = VARIANTS[name], WORLDS["train"]
+    assert name not in WORLDS
+    assert variant.templates == train.templates
+    assert variant.bodies == train.bodies and variant.textures == train.textures
+
+
+def test_variants_look_as_they_are_called():
+    def on_borders(world: str) -> torch.Tensor:
+        """Mean brightness of the pixels where the whole changes, by that of all pixels."""
+        scenes = render_scenes(4, 24, 96, world)
+        image, whole = scenes.images.float().mean(dim=1), scenes.labels[:, 0]
+        border = whole[..., :-1] != whole[..., 1:]
+        return image[..., :-1][border].mean() / image.mean()
+
+    def borders_by_area(world: str) -> torch.Tensor:
+        whole = render_scenes(8, 32, 96, world).labels[:, 0]
+        return (whole[..., 1:] != whole[..., :-1]).sum() / (whole >= 0).sum()
+
+    assert on_borders("cartoon") < 0.8 * on_borders("train")
+    contrast = [boundary_contrast(render_scenes(4, 24, 64, world)) for world in ("faint", "train")]
+    assert contrast[0] < 0.7 * contrast[1]
+    assert borders_by_area("wiry") > 1.3 * borders_by_area("train")
 
 
 def test_training_pictures_use_training_textures_only():

@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch.nn.functional import pad
 
+from minisam.data.partworld import VARIANTS
 from minisam.data.partworld.export import annotated_pictures, write_as_coco, write_sa1b
 from minisam.errors import CheckpointError
 from minisam.train.interactive import Rounds
 from minisam.train.pictures import open_split
-from minisam.train.presets import Phase, Recipe
+from minisam.train.presets import RECIPES, RECIPES_FROM_WEIGHTS, Phase, Recipe
 from minisam.train.sources import PartWorldSource, PictureSource
 from minisam.train.trainer import TrainingRun
 
@@ -153,6 +154,23 @@ def test_distinct_batches_come_again_with_other_targets(tmp_path):
     for other in (None, 2):
         with pytest.raises(CheckpointError, match="other settings"):
             TrainingRun("nano", tmp_path / "run", RECIPE, distinct_batches=other).run()
+
+
+def test_the_worlds_of_a_phase_take_turns():
+    mixed = Phase(0.0, 32, 2, 8, worlds=("train", "cartoon", "train"))
+    source = PartWorldSource(Recipe(steps=6, phases=(mixed,)), 3, "cpu", in_background=False)
+    plain = PartWorldSource(Recipe(steps=6, phases=(Phase(0.0, 32, 2, 8),)), 3, "cpu", in_background=False)
+    drawn = [source.arguments(step)["world"] for step in range(6)]
+    assert drawn == ["train", "cartoon", "train"] * 2
+    for step, alike in enumerate((True, False, True)):
+        images = [one.batch(step, mixed, torch.Generator()).images for one in (source, plain)]
+        assert torch.equal(*images) == alike
+
+
+def test_no_recipe_draws_from_a_world_that_is_held_out():
+    for recipe in (*RECIPES.values(), *RECIPES_FROM_WEIGHTS.values()):
+        for phase in recipe.phases:
+            assert set(phase.worlds) <= {"train"} | set(VARIANTS)
 
 
 def test_oblong_pictures_are_padded_with_the_mean_colour(folder, tmp_path, monkeypatch):

@@ -26,7 +26,7 @@ from minisam.data.partworld.pieces import piece_outlines, sample_pieces
 from minisam.data.partworld.plan import make_plan
 from minisam.data.partworld.shade import shade
 from minisam.data.partworld.tape import Tape
-from minisam.data.partworld.worlds import WORLDS
+from minisam.data.partworld.worlds import VARIANTS, WORLDS
 
 TAPE_LENGTH = 13_000
 BANKS = 16
@@ -48,20 +48,21 @@ def render_scenes(
         seed: everything random follows from it (and from the world's name).
         batch_size: B.  Scene i does not depend on it, up to rounding in the images.
         image_size: S, at least 32.
-        world: one of WORLDS.
+        world: one of WORLDS or VARIANTS.
         device: where the pixels are made and stay.  The same arguments give the same bytes on the same device.
         knobs: fields of `Knobs`; those left out keep the world's own values.
 
     Raises:
         ValueError: an unknown world or knob, or a value out of range.
     """
-    if world not in WORLDS:
-        raise ValueError(f"unknown world {world!r}; use one of {', '.join(WORLDS)}")
+    worlds = WORLDS | VARIANTS
+    if world not in worlds:
+        raise ValueError(f"unknown world {world!r}; use one of {', '.join(worlds)}")
     if image_size < 32 or batch_size < 1:
         raise ValueError(f"cannot draw {batch_size} images of {image_size} px; use at least 1 image of 32 px")
     if unknown := sorted(set(knobs) - set(RANGES)):
         raise ValueError(f"unknown knob {unknown[0]!r}; use one of {', '.join(RANGES)}")
-    place = WORLDS[world]
+    place = worlds[world]
     hardness = dataclasses.replace(place.knobs, **knobs)
     place = place.plainer(hardness.richness)
     device = torch.device(device)

@@ -113,3 +113,18 @@ WORLDS = {
         radius_low=(0.12, 0.15, 0.25), radius_high=(0.3, 0.4, 0.6), count_low=(6, 4, 1), count_high=(9, 7, 4),
     ),
 }  # fmt: skip
+"""The training world, and those that no training sees."""
+VARIANTS = {
+    "cartoon": World(
+        lightness=(0.3, 1.0), backdrop=(0.6, 1.0), clutter=0.3, texture_strength=0.4, relief=0.3, shadow=0.3, blur=0.5,
+        grey=0.3, ink=True,
+    ),
+    "faint": World(
+        knobs=Knobs(contrast=0.45), chroma=0.25, texture_strength=0.6, noise=1.4, grey=0.5,
+    ),
+    "wiry": World(
+        knobs=Knobs(thinness=1.0, occlusion=0.3), crowded=0.1, few=0.45, radius_low=(0.12, 0.15, 0.25),
+        radius_high=(0.3, 0.4, 0.6), count_low=(6, 4, 1), count_high=(9, 7, 4),
+    ),
+}  # fmt: skip
+"""The things, outlines and textures of the training world in other looks, which a training may mix in."""
