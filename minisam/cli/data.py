@@ -11,9 +11,12 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
+from minisam.cli.numbers import number_from
 from minisam.data.partworld import VARIANTS, WORLDS, render_scenes
 from minisam.data.partworld.export import annotated_pictures, write_as_coco, write_sa1b
+from minisam.data.partworld.knobs import RANGES
 from minisam.data.partworld.preview import contact_sheet
+from minisam.device import check_device
 from minisam.errors import ImageError, PromptError
 
 BENCH_SIZES = (64, 256)
@@ -39,8 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "bench", help="milliseconds an image at 64 and 256 px, on one core or a device"
     )
     bench.add_argument("--world", choices=sorted(WORLDS | VARIANTS), default="train")
-    bench.add_argument("--batch-size", type=int, default=16)
-    bench.add_argument("--repeats", type=int, default=10)
+    bench.add_argument("--batch-size", type=number_from(1), default=16)
+    bench.add_argument("--repeats", type=number_from(1), default=10)
     bench.add_argument("--device", default="cpu")
     bench.add_argument("--json", action="store_true", help="print JSON")
     export = actions.add_parser("export", help="write images with masks, in the format of SA-1B or of COCO")
@@ -61,10 +64,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def parse_knobs(words: list[str]) -> dict[str, float]:
-    """Turn ["contrast=0.5"] into {"contrast": 0.5}."""
+    """Turn ["contrast=0.5"] into {"contrast": 0.5}.  Raises PromptError for what is no knob or no number."""
     knobs = {}
     for word in words:
         name, _, value = word.partition("=")
+        if name not in RANGES:
+            raise PromptError(f"--knob {word!r} is no knob; use one of {', '.join(RANGES)}")
         try:
             knobs[name] = int(value) if name == "levels" else float(value)
         except ValueError:
@@ -125,7 +130,7 @@ def bench(args: argparse.Namespace) -> int:
     torch.set_num_threads(1)
     try:
         measured = {
-            size: time_scenes(size, args.batch_size, args.repeats, args.world, args.device)
+            size: time_scenes(size, args.batch_size, args.repeats, args.world, check_device(args.device))
             for size in BENCH_SIZES
         }
     finally:

@@ -8,6 +8,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from minisam.cli.numbers import number_from
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the one action and its options."""
@@ -41,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     run.add_argument("--held-out", type=int, metavar="N", help="scenes that every model is measured on")
     run.add_argument("--seed", type=int, default=0)
-    run.add_argument("--threads", type=int, help="CPU threads (default: torch's choice)")
+    run.add_argument("--threads", type=number_from(1), help="CPU threads (default: torch's choice)")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=number_from(1),
         default=64,
         metavar="N",
-        help="images of each world, or the most of DIR (default: 64)",
+        help="images of each world, or the most of DIR, chosen by a hash of their names (default: 64)",
     )
     parser.add_argument(
         "--targets", type=number_from(1), default=8, metavar="M", help="most masks of an image (default: 8)"
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     from minisam.build import build_sam
     from minisam.checkpoint import load_checkpoint
     from minisam.data.partworld import WORLDS
-    from minisam.data.segmentation_folder import open_folder
+    from minisam.data.segmentation_folder import mixed, open_folder
     from minisam.data.skipped import Skipped
     from minisam.device import check_device
     from minisam.evaluate import WorldResult, evaluate_pictures, evaluate_world
@@ -85,7 +85,8 @@ def run(args: argparse.Namespace) -> int:
     with tqdm(total=count, unit="image", disable=None) as bar:
         options = {"clicks": args.clicks, "on_batch": bar.update}
         if folder:
-            result, skipped = evaluate_pictures(sam, folder, range(count), args.targets, args.seed, **options)
+            chosen = sorted(mixed(folder.names)[:count])
+            result, skipped = evaluate_pictures(sam, folder, chosen, args.targets, args.seed, **options)
             results.append(replace(result, world=args.data.resolve().stem))
         for world in worlds if not folder else []:
             bar.set_description(world)

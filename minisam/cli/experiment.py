@@ -63,13 +63,15 @@ def run(args: argparse.Namespace) -> int:
         settings = (
             Settings.short(args.work / "quick") if args.quick else Settings(args.images, work=args.work)
         )
+        out = args.out / "quick" if args.quick else args.out
         for experiment in chosen:
             print(f"{experiment.id}: {experiment.question}", file=sys.stderr)
             outcome = experiment.run(sam, settings)
-            write_outcome(args.out, experiment, outcome, network, settings)
+            write_outcome(out, experiment, outcome, network, settings)
             print(f"{experiment.id} {'passed' if outcome.passed else 'NOT as expected'}: {outcome.finding}")
+        print(f"results in {out.resolve()}", file=sys.stderr)
     if args.page:
         text = page(args.out)
         write_atomically(args.out / "README.md", lambda file: file.write(text.encode()))
-    print(f"results in {args.out.resolve()}", file=sys.stderr)
+        print(f"wrote {(args.out / 'README.md').resolve()}", file=sys.stderr)
     return 0

@@ -5,6 +5,16 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
+LARGEST_SEED = 2**63 - 1
+
+
+def seed(text: str) -> int:
+    """For `type=` of an argument: what torch takes as a seed."""
+    number = number_from(0)(text)
+    if number > LARGEST_SEED:
+        raise argparse.ArgumentTypeError(f"a seed is {LARGEST_SEED} at most, not {text}")
+    return number
+
 
 def number_from(lowest: int) -> Callable[[str], int]:
     """For `type=` of an argument: whole numbers that are not below `lowest`."""

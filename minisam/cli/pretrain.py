@@ -7,7 +7,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from minisam.cli.numbers import number_from
+from minisam.cli.numbers import number_from, seed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--out", type=Path, help="folder of the run (default: runs/PRESET-mae)")
     parser.add_argument("--steps", type=number_from(1), help="optimiser steps (default: the preset's)")
     parser.add_argument("--mask-ratio", type=float, help="share of hidden patches (default: 0.75)")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=seed, default=0)
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--threads", type=number_from(1), help="CPU threads (default: torch's choice)")

@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="weights (default: the tiny ones that ship; with --text or --like those of `minisam text sam`)",
     )
     parser.add_argument(
-        "-o", "--out", type=Path, metavar="PNG", help="figure (default: IMAGE's name + _masks.png)"
+        "-o", "--out", type=Path, metavar="PNG", help="figure (default: IMAGE's name + _segment.png)"
     )
     add_device_options(parser)
     parser.add_argument(
@@ -81,8 +81,14 @@ def segment(args: argparse.Namespace, described: list[str | Path], device: str) 
     from minisam.checkpoint import load_checkpoint
     from minisam.data.images import load_image
     from minisam.predict import SamPredictor
+    from minisam.predict.amg_records import SEGMENT_ENDING
     from minisam.show import PromptResult, prompt_figure, save_figure
 
+    out = args.out or args.image.with_name(args.image.stem + SEGMENT_ENDING)
+    if any(
+        given is not None and given.resolve() == out.resolve() for given in (args.image, args.mask, args.like)
+    ):
+        raise PromptError(f"{out} is what the figure would be written over; give another name with -o")
     image = load_image(args.image)
     external = None
     if described:
@@ -105,7 +111,6 @@ def segment(args: argparse.Namespace, described: list[str | Path], device: str) 
         multimask_output=not args.single,
         external=external,
     )
-    out = args.out or args.image.with_name(args.image.stem + "_masks.png")
     title = f"{args.image.name}: {args.text}" if args.text else args.image.name
     result = PromptResult(title, image, masks, iou_predictions, points, labels, boxes, mask)
     save_figure(prompt_figure([result]), out)
@@ -124,23 +129,29 @@ def describe(thing: str | Path, checkpoint: Path | None) -> tuple[Sam, Tensor]:
 
     Raises PromptError for words that cannot be read, CheckpointError where there is no such network.
     """
-    from minisam.data.images import load_image
+    from minisam.data.images import BLACK, load_image
     from minisam.text.text_sam import load_text_sam
 
     model = load_text_sam(checkpoint)
-    token = model.embed_text(thing) if isinstance(thing, str) else model.embed_image(load_image(thing))
-    return model.sam, token
+    if isinstance(thing, str):
+        return model.sam, model.embed_text(thing)
+    return model.sam, model.embed_image(load_image(thing, behind=BLACK))
 
 
 def load_mask(path: Path, size: tuple[int, ...]) -> np.ndarray:
-    """A picture of a mask as booleans [H, W].  Raises PromptError where its size is not the image's."""
-    from minisam.data.images import load_image
+    """A picture of a mask, white inside, as booleans [H, W].
 
-    mask = load_image(path).mean(axis=2) > 127
+    Raises PromptError where its size is not the image's, or nothing is inside.
+    """
+    from minisam.data.images import BLACK, load_image
+
+    mask = load_image(path, behind=BLACK).mean(axis=2) > 127
     if mask.shape != tuple(size):
         raise PromptError(
             f"{path} has {mask.shape[1]} x {mask.shape[0]} pixels, the image {size[1]} x {size[0]}"
         )
+    if not mask.any():
+        raise PromptError(f"{path} marks nothing; white is inside, black and transparent are outside")
     return mask
 
 

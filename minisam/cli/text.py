@@ -6,7 +6,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from minisam.cli.numbers import number_from
+from minisam.cli.numbers import number_from, seed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     words.add_argument("-o", "--out", type=Path, help="write them to this file instead")
     for action in (clip, sam):
         action.add_argument("--steps", type=number_from(1), help="optimiser steps (default: the recipe's)")
-        action.add_argument("--seed", type=int, default=0)
+        action.add_argument("--seed", type=seed, default=0)
         action.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
         action.add_argument("--threads", type=number_from(1), help="CPU threads (default: torch's choice)")
         action.add_argument("--save-every", type=number_from(1), default=200, metavar="STEPS")

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from minisam.cli.numbers import number_from
+from minisam.cli.numbers import number_from, seed
 
 if TYPE_CHECKING:
     from minisam.model import Sam
@@ -48,17 +48,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.05,
         metavar="SHARE",
-        help="share of the pictures that is held out and measured at every save (default: 0.05)",
+        help="share of the pictures that is held out; up to 32 of them are measured at every save (default: 0.05)",
     )
     parser.add_argument("--steps", type=number_from(1), help="optimiser steps (default: the preset's)")
     parser.add_argument(
         "--rounds",
-        type=int,
+        type=number_from(0),
         nargs=2,
         metavar=("CORRECTIVE", "MASK_ONLY"),
         help="rounds after the first prompt, where the preset has any (the paper: 8 2)",
     )
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=seed, default=0)
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
     parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32")
     parser.add_argument("--threads", type=number_from(1), help="CPU threads (default: torch's choice)")

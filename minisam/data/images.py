@@ -2,7 +2,7 @@
 
 What a file may hold on the way there:
 - an EXIF orientation is applied, so that clicks land where a viewer shows the picture;
-- transparent pixels are laid over white, as a page or a notebook shows them;
+- transparent pixels are laid over white, as a page or a notebook shows them, unless another colour is given;
 - 16-bit grey is scaled to 8 bits (65535 -> 255), not clipped; CMYK, palettes and grey become RGB;
 - of an animation the first frame counts.
 """
@@ -23,10 +23,11 @@ READ_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 WRITE_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".bmp": "BMP"}
 # Below the 89 million at which Pillow itself starts to warn; 240 MB as RGB.
 MAX_PIXELS = 80_000_000
+WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 
 
-def load_image(path: str | os.PathLike[str]) -> np.ndarray:
-    """Read a PNG, JPEG, WebP, BMP or GIF file as uint8 [H, W, 3] RGB.
+def load_image(path: str | os.PathLike[str], behind: tuple[int, int, int] = WHITE) -> np.ndarray:
+    """Read a PNG, JPEG, WebP, BMP or GIF file as uint8 [H, W, 3] RGB; `behind` shows through transparent pixels.
 
     Raises:
         ImageError: there is no such file, it is not an image of these formats, it is damaged or truncated,
@@ -44,7 +45,7 @@ def load_image(path: str | os.PathLike[str]) -> np.ndarray:
             with Image.open(path, formats=READ_FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise Image.DecompressionBombError
-                return _to_rgb(ImageOps.exif_transpose(image))
+                return _to_rgb(ImageOps.exif_transpose(image), behind)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageError(
             f"{name}: more than {MAX_PIXELS:,} pixels; scale it down, the network sees 1024 a side at most"
@@ -114,12 +115,11 @@ def save_image(path: str | os.PathLike[str], image: np.ndarray) -> None:
     write_atomically(path, lambda file: Image.fromarray(image).save(file, format=WRITE_FORMATS[suffix]))
 
 
-def _to_rgb(image: Image.Image) -> np.ndarray:
+def _to_rgb(image: Image.Image, behind: tuple[int, int, int]) -> np.ndarray:
     if image.mode.startswith("I"):
         grey = np.asarray(image).astype(np.int64).clip(0, 65535)
         return np.repeat((grey * 255 + 32767)[:, :, None] // 65535, 3, axis=2).astype(np.uint8)
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
+        image = Image.alpha_composite(Image.new("RGBA", image.size, behind), image)
     return np.array(image.convert("RGB"))

@@ -92,7 +92,7 @@ def string_to_counts(text: str | bytes) -> np.ndarray:
     Raises:
         RleError: a character outside 48..111, a number without an end, or one longer than `MAX_GROUPS`.
     """
-    data = text.encode("utf-8") if isinstance(text, str) else bytes(text)
+    data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else bytes(text)
     codes = np.frombuffer(data, np.uint8).astype(np.int64) - 48
     if ((codes < 0) | (codes > 63)).any():
         raise RleError("RLE string holds a character that COCO's encoding does not use")

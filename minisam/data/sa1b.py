@@ -142,12 +142,23 @@ def check_image_entry(image: dict[str, Any], where: str) -> None:
     name, sides = image.get("file_name"), (image.get("height"), image.get("width"))
     if not isinstance(name, str) or not name:
         raise DatasetError(f"{where}: an image without a file_name")
+    if not Path(name).parts or "\0" in name or not encodable(name):
+        raise DatasetError(f"{where}: file_name {name!r} is no name of a file")
     if Path(name).is_absolute() or ".." in Path(name).parts:
         raise DatasetError(f"{where}: file_name {name!r} leads out of the folder")
     if not all(isinstance(side, int) and 0 < side <= MAX_PIXELS for side in sides):
         raise DatasetError(
             f"{where}: height and width must be whole numbers of pixels, not {sides[0]!r} and {sides[1]!r}"
         )
+
+
+def encodable(name: str) -> bool:
+    """Whether a file can be called so: JSON may hold halves of characters."""
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:

@@ -63,7 +63,7 @@ class SegmentationFolder(Protocol):
         ...
 
     def fingerprint(self) -> str:
-        """What changes when pictures or masks come, go or are replaced: by names and sizes, or COCO's file."""
+        """What changes with the records: the names and sizes of SA-1B's, or COCO's file.  Images do not enter."""
         ...
 
 
@@ -135,8 +135,7 @@ class Sa1bFolder:
         return Picture(name, load_image_of_size(image_path, size), segments)
 
     def fingerprint(self) -> str:
-        sizes = ((name, (self.path / name).stat().st_size) for name in self.names)
-        return digest(f"{name} {size}" for name, size in sizes)
+        return digest(f"{name} {size_of(self.path / name)}" for name in self.names)
 
 
 @dataclass
@@ -149,7 +148,8 @@ class CocoFolder:
     def __post_init__(self) -> None:
         self.names: Sequence[str] = [image["file_name"] for image in self.content.images]
         self.skipped = self.content.skipped
-        top = self.path.parent.parent if self.path.parent.name == "annotations" else self.path.parent
+        home = self.path.resolve().parent
+        top = home.parent if home.name == "annotations" else home
         last_word = self.path.stem.rpartition("_")[2]
         self.image_folders = [top, top / "images", top / last_word, top / "images" / last_word]
 
@@ -172,6 +172,14 @@ class CocoFolder:
         return hashlib.sha256(self.path.read_bytes()).hexdigest()
 
 
+def size_of(file: Path) -> int:
+    """Bytes, or -1 where nothing is behind the name; reading it will say so."""
+    try:
+        return file.stat().st_size
+    except OSError:
+        return -1
+
+
 def first_file(candidates: Sequence[Path]) -> Path:
     """The first that is there, or the first of all, for the error that it will cause."""
     return next((path for path in candidates if path.is_file()), candidates[0])
@@ -191,7 +199,7 @@ def validation_split(names: Sequence[str], share: float) -> tuple[list[int], lis
     """Numbers of the pictures to train on and of those to hold out, at least one of each where `share` > 0.
 
     A picture's place follows from its name alone, so that pictures that come later leave it where it is,
-    but for the few at the border.
+    but for the few at the border.  The first of those held out are as good a sample as any.
 
     Raises:
         DatasetError: there are too few pictures, or `share` is not in 0 … 1.
@@ -201,8 +209,13 @@ def validation_split(names: Sequence[str], share: float) -> tuple[list[int], lis
     held_out = min(max(1, round(share * len(names))), len(names) - 1) if share else 0
     if not names or (share and not held_out):
         raise DatasetError(f"{len(names)} pictures are too few to train on")
-    order = sorted(range(len(names)), key=lambda index: digest([names[index]]))
-    return sorted(order[held_out:]), sorted(order[:held_out])
+    order = mixed(names)
+    return sorted(order[held_out:]), order[:held_out]
+
+
+def mixed(names: Sequence[str]) -> list[int]:
+    """The numbers of the names in an order that has nothing to do with what they say, but follows from it."""
+    return sorted(range(len(names)), key=lambda index: digest([names[index]]))
 
 
 def digest(lines: Iterator[str] | Sequence[str]) -> str:

@@ -15,11 +15,13 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from minisam.checkpoint.formats import read_tensors
 from minisam.data.segmentation_folder import open_folder
 from minisam.engine.box_decoding import decode_boxes
 from minisam.engine.box_head import ObjectBoxHead, cell_centres
 from minisam.engine.box_loss import detection_loss
 from minisam.engine.box_targets import assign_boxes, boxes_of
+from minisam.errors import CheckpointError
 from minisam.files import write_atomically
 from minisam.model import Sam
 
@@ -66,7 +68,11 @@ class ObjectDetector:
         write_atomically(path, lambda file: file.write(content))
 
     def load(self, path: Path) -> None:
-        self.head.load_state_dict(safetensors.torch.load_file(path))
+        """Raises CheckpointError where the file is damaged or another network's."""
+        try:
+            self.head.load_state_dict(read_tensors(path)[0])
+        except (CheckpointError, RuntimeError) as error:
+            raise CheckpointError(f"{path}: no detector ({error}); delete it to train it again") from None
 
 
 def train_detector(

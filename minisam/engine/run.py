@@ -1,7 +1,7 @@
 """The data engine: collect, train, collect with the better model; killed at any moment, it goes on byte for byte.
 
     DIR/engine.json     the settings
-    DIR/labelled        the first pictures, with all their masks
+    DIR/labelled        the first pictures, with their masks of at least one token
     DIR/data            what was collected, a folder a round: `minisam train --data DIR/data`
     DIR/models          a training a round: metrics, model.safetensors, held_out.json; and detector.safetensors
     DIR/rounds.json, table.txt, figure.png

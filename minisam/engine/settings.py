@@ -1,6 +1,6 @@
 """How large an engine is: pictures for each stage, who annotates by which rules, how often is trained and how.
 
-    labelled          a few pictures with all their masks, as from public data sets: the first model
+    labelled          a few pictures with their masks, as from public data sets: the first model
     assisted-manual   `manual` pictures in `manual_rounds` parts; after each the model is trained anew, on the
                       masks that were collected alone
     semi-automatic    `semi` pictures, with masks given by the detector; then all masks so far

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from minisam.engine.work import BRUSH, MODEL
+from minisam.errors import DatasetError
 
 BY_HAND = (MODEL, BRUSH)
 
@@ -32,22 +33,35 @@ class Tally:
 
     @staticmethod
     def of(records: Iterable[Mapping[str, Any]]) -> Tally:
-        """The sum over records, which minisam/engine/records.py writes."""
+        """The sum over records, which minisam/engine/records.py writes.
+
+        Raises DatasetError for a record that the engine did not write.
+        """
         total = Tally()
         for record in records:
-            about, masks = record["engine"], record["annotations"]
-            total += Tally(
-                1,
-                len(masks),
-                sum(mask["source"] in BY_HAND for mask in masks),
-                about["clicks"],
-                about["seconds"],
-                about["left"],
-                about["rejected"],
-                sum(mask["true_iou"] > 0.9 for mask in masks),
-                sum(mask["true_iou"] > 0.75 for mask in masks),
-            )
+            try:
+                total += Tally.of_one(record)
+            except (KeyError, TypeError) as error:
+                name = record["image"]["file_name"]
+                raise DatasetError(
+                    f"the record of {name} is none of the engine's: {error}; delete it"
+                ) from None
         return total
+
+    @staticmethod
+    def of_one(record: Mapping[str, Any]) -> Tally:
+        about, masks = record["engine"], record["annotations"]
+        return Tally(
+            1,
+            len(masks),
+            sum(mask["source"] in BY_HAND for mask in masks),
+            about["clicks"],
+            about["seconds"],
+            about["left"],
+            about["rejected"],
+            sum(mask["true_iou"] > 0.9 for mask in masks),
+            sum(mask["true_iou"] > 0.75 for mask in masks),
+        )
 
     def __add__(self, other: Tally) -> Tally:
         return Tally(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from minisam.checkpoint import load_checkpoint, save_checkpoint
-from minisam.data.sa1b import write_json
+from minisam.data.sa1b import read_json, write_json
 from minisam.engine.settings import EngineSettings
 from minisam.evaluate.world import measure_world, summarise
 from minisam.model import Sam
@@ -75,4 +74,4 @@ def held_out_metrics(sam: Sam, folder: Path, settings: EngineSettings) -> dict[s
                 for name in REPORTED
             },
         )
-    return json.loads(path.read_text(encoding="utf-8"))
+    return read_json(path)

@@ -3,7 +3,7 @@
     click 1      the deepest pixel of the thing, or a random one
     click n + 1  the deepest pixel of the error, missed or spilled over, whichever goes deeper (RITM, SAM 2):
                  foreground where the mask missed, background where it spilled over; where nothing is wrong,
-                 the deepest pixel of the background
+                 the deepest pixel of the background (of the thing, where there is no background)
 
 The first click asks for three masks, all later ones for mask 0.  The mask shown, of three the one with the
 highest predicted IoU, goes back in as un-thresholded logits.  Masks are judged at the full size of the image.
@@ -96,7 +96,7 @@ def next_clicks(masks: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     spilled = torch.where(perfect[:, None, None], ~targets, spilled)
     points, depth = interior_points(torch.cat([missed, spilled]))
     (miss_point, spill_point), (miss_depth, spill_depth) = points.chunk(2), depth.chunk(2)
-    missed_deeper = miss_depth > spill_depth
+    missed_deeper = (miss_depth > spill_depth) | (spill_depth == 0)
     click = torch.where(missed_deeper[:, None], miss_point, spill_point)
     return click, torch.where(missed_deeper, FOREGROUND, BACKGROUND)
 

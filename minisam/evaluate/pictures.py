@@ -1,7 +1,8 @@
 """The metrics of minisam/evaluate/world.py on one's own pictures with masks.
 
 Masks are judged at the size of the network's input, padding included, as those of PartWorld are.  What a click
-can mean is any mask of the picture under it, so that validIoU says less where few things are annotated.
+can mean is any mask under it, of at most 64 of a picture that are large enough to be targets, so that validIoU says
+less where few things are annotated, or very many.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def measure_picture(
     draw = np.random.default_rng([seed, index])
     picture = folder.read(index)
     image, things = prepare(
-        picture, sam.image_encoder.img_size, MAX_MASKS, 1 / (down * across), draw, skipped
+        picture, sam.image_encoder.img_size, MAX_MASKS, 1 / (down * across), draw, skipped, fallback=False
     )
     image, things = image.to(sam.device), things.to(sam.device)
     generator = torch.Generator(sam.device).manual_seed(int(draw.integers(2**31)))

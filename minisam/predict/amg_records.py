@@ -22,7 +22,7 @@ from minisam.errors import GeneratorError, MinisamError
 from minisam.model import Sam
 
 SUFFIXES = {".jpg", ".jpeg", *(f".{name.lower()}" for name in READ_FORMATS)}
-FIGURE_ENDING = "_masks.png"
+FIGURE_ENDING, SEGMENT_ENDING = "_masks.png", "_segment.png"
 # An annotation's number is its image's times this, plus its place: unique among all images.
 ANNOTATIONS_AN_IMAGE = 100_000
 
@@ -36,7 +36,7 @@ def list_images(path: Path) -> list[Path]:
         return [path]
     files = (file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
     images = sorted(
-        (file for file in files if not file.name.endswith(FIGURE_ENDING)),
+        (file for file in files if not file.name.endswith((FIGURE_ENDING, SEGMENT_ENDING))),
         key=lambda file: file.relative_to(path).as_posix(),
     )
     if not images:

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from minisam.build import CONFIGS
 from minisam.data.partworld import render_scenes
+from minisam.errors import CheckpointError
 from minisam.files import write_atomically
 from minisam.model.sam import IMAGENET_MEAN, IMAGENET_STD
 from minisam.pretrain.figure import reconstructions, save_reconstructions
@@ -75,9 +76,13 @@ class PretrainingRun:
                         self.save(rows)
         finally:
             self.scenes.close()
-        content = safetensors.torch.save(
-            {key: t.cpu().contiguous() for key, t in self.mae.state_dict().items()}
-        )
+        tensors = {key: t.cpu().contiguous() for key, t in self.mae.state_dict().items()}
+        for key, tensor in tensors.items():
+            if not tensor.isfinite().all():
+                raise CheckpointError(
+                    f"{key} holds values that are not finite: it diverged; nothing was written"
+                )
+        content = safetensors.torch.save(tensors)
         write_atomically(self.folder / "mae.safetensors", lambda file: file.write(content))
         return self.mae.eval()
 

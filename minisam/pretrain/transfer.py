@@ -16,6 +16,7 @@ import re
 from collections.abc import Mapping
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from minisam.checkpoint.formats import read_tensors
@@ -23,6 +24,7 @@ from minisam.errors import CheckpointError
 from minisam.model import ImageEncoderViT
 from minisam.model.image_encoder import resize_absolute_positions
 
+PATCHES = "patch_embed.proj.weight"
 THEIR_NAMES = {"mlp.fc1": "mlp.lin1", "mlp.fc2": "mlp.lin2"}
 
 
@@ -30,7 +32,9 @@ THEIR_NAMES = {"mlp.fc1": "mlp.lin1", "mlp.fc2": "mlp.lin2"}
 def move_trunk_(encoder: ImageEncoderViT, mae: Mapping[str, Tensor]) -> None:
     """Copy the trunk from the state dict of an autoencoder, ours or one with the names of MAE's own code.
 
-    Raises CheckpointError where a tensor is missing or of another shape; `encoder` is then untouched.
+    Patches of another size are resampled, as MAE's ViT-H of 14 pixels was for SAM's 16.
+
+    Raises CheckpointError where a tensor is missing, of another shape or not finite; `encoder` is then untouched.
     """
     parameters = dict(encoder.named_parameters())
     moved = {}
@@ -38,6 +42,9 @@ def move_trunk_(encoder: ImageEncoderViT, mae: Mapping[str, Tensor]) -> None:
         name = re.sub(r"mlp\.fc[12]", lambda match: THEIR_NAMES[match.group()], key)
         if name.startswith(("patch_embed.", "blocks.")):
             moved[name] = tensor
+    patch = moved.get(PATCHES)
+    if patch is not None and patch.dim() == 4 and PATCHES in parameters:
+        moved[PATCHES] = resize_patches(patch, parameters[PATCHES].shape[-1])
     if "pos_embed" in mae and encoder.pos_embed is not None:
         moved["pos_embed"] = as_grid(
             mae["pos_embed"], (encoder.pos_embed.shape[1], encoder.pos_embed.shape[2])
@@ -50,11 +57,24 @@ def move_trunk_(encoder: ImageEncoderViT, mae: Mapping[str, Tensor]) -> None:
                 f"this autoencoder does not fit the image encoder: {name} is {found or 'missing'}, "
                 f"expected {wanted or 'no such tensor'}; pre-train with the same preset"
             )
+        if not moved[name].isfinite().all():
+            raise CheckpointError(
+                f"{name} holds NaN or infinite values; the autoencoder diverged, or is damaged"
+            )
     for name, tensor in moved.items():
         parameters[name].copy_(tensor)
     for name, parameter in parameters.items():
         if "rel_pos" in name:
             parameter.zero_()
+
+
+def resize_patches(weight: Tensor, side: int) -> Tensor:
+    """[D, 3, p, p] -> [D, 3, side, side], bicubic; what a flat patch answers stays (SAM's ViT-H: 14 -> 16)."""
+    before = weight.shape[-1]
+    if before == side:
+        return weight
+    resized = F.interpolate(weight.float(), (side, side), mode="bicubic", align_corners=False)
+    return resized * (before / side) ** 2
 
 
 def as_grid(positions: Tensor, grid: tuple[int, int]) -> Tensor:

@@ -72,6 +72,8 @@ def read_bundle(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[s
         raise CheckpointError(f"{os.fspath(path)}: {error}") from None
     try:
         about = json.loads(header[KEY])
+        if not isinstance(about, dict):
+            raise ValueError
     except (KeyError, ValueError):
         raise CheckpointError(
             f"{os.fspath(path)}: has no weights for text or pictures as prompts; give a file of `minisam text`, "

@@ -65,6 +65,8 @@ class ResumableRun(ABC):
                 if self.step % self.save_every == 0 or self.step == self.steps:
                     self.save(rows)
         self.modules.eval()
+        if not self.validations:  # a finished run whose file is lost
+            self.measure()
         self.finish()
 
     def timed_step(self) -> dict[str, float]:
@@ -88,8 +90,7 @@ class ResumableRun(ABC):
         """Write metrics and state, each atomically; the state last, for it says which rows count."""
         write_rows(self.folder / "metrics.csv", rows, ("step", "seconds", *self.columns))
         self.modules.eval()
-        with torch.inference_mode():
-            self.validations.append({"step": float(self.step), **self.validate()})
+        self.measure()
         self.modules.train()
         write_rows(self.folder / "validation.csv", self.validations, list(self.validations[0]))
         state = {
@@ -99,6 +100,10 @@ class ResumableRun(ABC):
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
         }
         write_state(self.folder / "state.pt", self.about(), state)
+
+    def measure(self) -> None:
+        with torch.inference_mode():
+            self.validations.append({"step": float(self.step), **self.validate()})
 
     def resume(self) -> None:
         """Take up the state in the folder, if there is one.

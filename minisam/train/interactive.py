@@ -31,6 +31,12 @@ class Rounds:
     corrective: int = 8
     mask_only: int = 2
 
+    def __post_init__(self) -> None:
+        if min(self.corrective, self.mask_only) < 0:
+            raise ValueError(
+                f"{self.corrective} corrective and {self.mask_only} mask-only rounds; use 0 or more"
+            )
+
     def schedule(self, generator: torch.Generator | None = None) -> list[bool]:
         """Whether each later round has a new point.  One mask-only round is last, the others at random places."""
         later = [True] * self.corrective

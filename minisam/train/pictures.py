@@ -32,7 +32,7 @@ from minisam.data.segmentation_folder import (
     validation_split,
 )
 from minisam.data.skipped import Skipped
-from minisam.errors import MinisamError
+from minisam.errors import DatasetError, MinisamError
 from minisam.predict.resize_longest_side import ResizeLongestSide
 from minisam.train.targets import MAX_AREA
 
@@ -104,7 +104,12 @@ def open_split(
     folder = open_folder(path)
     training, held_out = validation_split(folder.names, validation)
     times = dict(repeats)
+    folders = {Path(name).parts[0] for name in folder.names}
+    if unknown := sorted(times.keys() - folders):
+        raise DatasetError(f"{path}: no pictures in a folder {unknown[0]!r}, which is to be repeated")
     repeated = [n for n in training for _ in range(times.get(Path(folder.names[n]).parts[0], 1))]
+    if not repeated:
+        raise DatasetError(f"{path}: every picture is to be repeated 0 times; nothing is left to train on")
     return folder, repeated, held_out
 
 
@@ -115,15 +120,18 @@ def prepare(
     min_area: float,
     generator: np.random.Generator,
     skipped: Skipped,
+    fallback: bool = True,
 ) -> tuple[Tensor, Tensor]:
     """A picture at the network's scale, uint8 [3, h, w], and at most `limit` of its masks, [m, S, S], m >= 1.
+
+    `fallback` gives the largest where all are too small or too large.
 
     Raises MinisamError where it has no mask that can be used.
     """
     image = ResizeLongestSide(image_size).apply_image(picture.image)
     size = (image.shape[0], image.shape[1])
     smallest, largest = min_area * image_size**2, MAX_AREA * size[0] * size[1]
-    chosen, fallback, fallback_area = [], None, 0.0
+    chosen, other, other_area = [], None, 0.0
     for place in generator.permutation(len(picture.segments)).tolist():
         if len(chosen) == limit:
             break
@@ -134,10 +142,10 @@ def prepare(
         area = np.count_nonzero(mask)
         if smallest <= area <= largest:
             chosen.append(mask)
-        elif area > fallback_area:
-            fallback, fallback_area = mask, area
-    if not chosen and fallback is not None:
-        chosen = [fallback]
+        elif fallback and area > other_area:
+            other, other_area = mask, area
+    if not chosen and other is not None:
+        chosen = [other]
     if not chosen:
         raise MinisamError(f"{picture.name}: no mask that can be used")
     padding = (0, image_size - size[1], 0, image_size - size[0])

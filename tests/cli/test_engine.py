@@ -8,7 +8,13 @@ from minisam.cli.main import main
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["run"], ["run", "-o", "x", "--preset", "huge"], ["run", "-o", "x", "--images", "1", "2"]],
+    [
+        [],
+        ["run"],
+        ["run", "-o", "x", "--preset", "huge"],
+        ["run", "-o", "x", "--images", "1", "2"],
+        ["run", "-o", "x", "--threads", "-1"],
+    ],
 )
 def test_usage_errors(arguments):
     with pytest.raises(SystemExit) as stopped:

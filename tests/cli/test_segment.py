@@ -8,6 +8,7 @@ from PIL import Image
 from minisam.build import CONFIGS, build_from_config
 from minisam.checkpoint import save_checkpoint
 from minisam.cli.main import main
+from minisam.cli.segment import load_mask
 from minisam.data.rle import decode_rle
 
 
@@ -66,12 +67,15 @@ def test_a_mask_file_is_a_prompt(photo, weights, tmp_path, capsys):
         (["--point", "100,10"], 2, "outside the image"),
         (["--box", "9,9,9,9"], 2, "area"),
         (["--point", "5,5", "--mask", "PHOTO_OF_ANOTHER_SIZE"], 2, "pixels"),
+        (["--mask", "BLACK"], 2, "marks nothing"),
+        (["--mask", "BLACK", "-o", "BLACK"], 2, "written over"),
         (["--point", "5,5", "--checkpoint", "NOT_A_CHECKPOINT"], 3, "NOT_A_CHECKPOINT"),
     ],
 )
 def test_one_line_says_what_is_wrong(photo, weights, tmp_path, capsys, arguments, code, message):
     other = tmp_path / "PHOTO_OF_ANOTHER_SIZE"
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(other, format="PNG")
+    Image.fromarray(np.zeros((30, 50), np.uint8)).save(tmp_path / "BLACK", format="PNG")
     (tmp_path / "NOT_A_CHECKPOINT").write_bytes(b"no weights here")
     arguments = [str(tmp_path / word) if word.isupper() else word for word in arguments]
     if "--checkpoint" not in arguments:
@@ -79,6 +83,29 @@ def test_one_line_says_what_is_wrong(photo, weights, tmp_path, capsys, arguments
     assert main(["segment", str(photo), *arguments]) == code
     error = capsys.readouterr().err
     assert error.startswith("minisam: ") and error.count("\n") == 1 and message in error
+
+
+def test_a_mask_may_be_cut_out(tmp_path):
+    pixels = np.zeros((30, 50, 4), np.uint8)
+    pixels[..., :3] = 255
+    pixels[5:20, 10:30, 3] = 255
+    Image.fromarray(pixels).save(tmp_path / "cut.png")
+    mask = load_mask(tmp_path / "cut.png", (30, 50))
+    assert mask.sum() == 15 * 20 and mask[5:20, 10:30].all()
+
+
+def test_the_figure_is_written_over_nothing_that_was_given(photo, weights, tmp_path):
+    mask = np.zeros((30, 50), np.uint8)
+    mask[5:20, 10:30] = 255
+    given = tmp_path / "photo_masks.png"
+    Image.fromarray(mask).save(given)
+    before = given.read_bytes()
+    words = ["segment", str(photo), "--checkpoint", str(weights), "--mask", str(given)]
+    assert main(words) == 0 and given.read_bytes() == before
+    assert main([*words, "-o", str(given)]) == 2 and given.read_bytes() == before
+    assert main([*words, "-o", str(photo)]) == 2
+    with Image.open(photo) as image:
+        assert image.size == (50, 30)
 
 
 def test_a_file_that_is_no_image(tmp_path, capsys):

@@ -26,6 +26,8 @@ def test_a_short_run_leaves_weights_metrics_and_a_figure(tmp_path, capsys):
         ["--steps", "0"],
         ["--save-every", "0"],
         ["--threads", "-1"],
+        ["--rounds", "8", "-2"],
+        ["--seed", "99999999999999999999"],
         ["--from", "a", "--from-mae", "b"],
     ],
 )

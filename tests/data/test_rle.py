@@ -83,6 +83,7 @@ def test_string_keeps_any_counts(counts: list[int]):
         ({"size": [2, 3], "counts": None}, "whole numbers"),
         ({"size": [2, 3], "counts": "~"}, "character"),
         ({"size": [2, 3], "counts": "é"}, "character"),
+        ({"size": [2, 3], "counts": "\ud83d"}, "character"),
         ({"size": [2, 3], "counts": "6P"}, "truncated"),
         ({"size": [2, 3], "counts": "o" * 7 + "0"}, "damaged"),
         ({"size": [2, 3], "counts": ""}, "sum to 0"),

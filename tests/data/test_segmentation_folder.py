@@ -119,6 +119,46 @@ def test_damaged_and_missing_pictures_raise_one_by_one(sa1b):
     assert folder.read(4).segments
 
 
+@pytest.mark.parametrize("name", [".", "./", "\ud83d.png", "a\0b.png"])
+def test_names_that_no_file_can_have_are_left_out(coco, sa1b, name):
+    path = coco / "annotations" / "instances.json"
+    content = json.loads(path.read_text())
+    content["images"][0]["file_name"] = name
+    path.write_text(json.dumps(content))
+    folder = open_folder(coco)
+    assert len(folder.names) == len(content["images"]) - 1 and folder.skipped
+    validation_split(folder.names, 0.1)
+
+    record = json.loads((sa1b / "sa_1.json").read_text())
+    record["image"]["file_name"] = name
+    (sa1b / "sa_1.json").write_text(json.dumps(record))
+    with pytest.raises(DatasetError, match="no name of a file"):
+        open_folder(sa1b).read(0)
+
+
+def test_a_link_to_nothing_is_one_damaged_record(sa1b):
+    (sa1b / "sa_0.json").symlink_to(sa1b / "elsewhere.json")
+    folder = open_folder(sa1b)
+    folder.fingerprint()
+    with pytest.raises(DatasetError, match="sa_0"):
+        folder.read(folder.names.index("sa_0.json"))
+
+
+def test_a_coco_file_finds_its_images_from_its_own_folder(coco, monkeypatch):
+    monkeypatch.chdir(coco / "annotations")
+    for name in ("instances.json", "."):
+        assert open_folder(name).read(0).segments
+
+
+def test_a_data_set_is_not_exported_into_another(sa1b, coco, pictures):
+    before = sorted(file.name for file in sa1b.rglob("*"))
+    for write in (write_sa1b, write_as_coco):
+        for folder in (sa1b, coco):
+            with pytest.raises(DatasetError, match="give another folder"):
+                write(folder, iter(pictures))
+    assert sorted(file.name for file in sa1b.rglob("*")) == before
+
+
 @pytest.mark.parametrize("content", [None, "{}", "{", "[]"])
 def test_a_folder_with_nothing_in_it_is_refused(tmp_path, content):
     if content is not None:
@@ -141,6 +181,7 @@ def test_the_split_follows_from_the_names():
     names = [f"{number}.jpg" for number in range(200)]
     training, held_out = validation_split(names, 0.1)
     assert len(held_out) == 20 and sorted(training + held_out) == list(range(200))
+    assert sum(index < 100 for index in held_out[:10]) not in (0, 10), "the first of them are of all kinds"
     again = validation_split(names[::-1], 0.1)[1]
     assert {199 - index for index in again} == set(held_out)
     grown = validation_split([*names, *(f"new{number}" for number in range(50))], 0.08)[1]

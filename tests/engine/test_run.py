@@ -127,6 +127,24 @@ def test_every_stage_has_its_pictures_and_its_kind_of_mask(whole):
     assert results[0].tally.over_90 == results[0].tally.masks > 0
 
 
+@pytest.mark.parametrize(
+    ("victim", "content", "message"),
+    [
+        ("models/*/held_out.json", "{", "held_out.json: damaged"),
+        ("models/*/detector.safetensors", "nothing", "delete it to train it again"),
+        ("data/1-manual-1/sa_*.json", None, "none of the engine's"),
+    ],
+)
+def test_a_damaged_file_of_a_finished_engine_is_named(victim, content, message, whole, tmp_path):
+    shutil.copytree(whole[0], tmp_path / "copy")
+    path = min((tmp_path / "copy").glob(victim))
+    path.write_text(path.read_text().replace('"engine"', '"other"') if content is None else content)
+    with pytest.raises(MinisamError, match=message):
+        if victim.endswith("detector.safetensors"):
+            ObjectDetector(16, 64, SETTINGS.detector).load(path)
+        engine(tmp_path / "copy").run()
+
+
 def test_another_seed_is_another_engine(whole, tmp_path):
     other = engine(tmp_path, seed=1, automatic=1, semi=1)
     other.claim_folder()

@@ -37,6 +37,12 @@ def test_a_perfect_mask_gets_the_deepest_background():
     assert (click.tolist(), label.tolist()) == ([[13, 4]], [BACKGROUND])
 
 
+def test_a_perfect_mask_of_everything_gets_a_click_inside():
+    everything = torch.ones(1, 8, 8, dtype=torch.bool)
+    point, label = next_clicks(everything, everything)
+    assert label.tolist() == [FOREGROUND] and (point >= 0).all() and (point < 8).all()
+
+
 def test_masks_go_back_and_points_add_up():
     """The network answers with the subpart, then the part, then the whole, which is the target."""
     scenes = nested_scenes(2)

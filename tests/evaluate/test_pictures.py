@@ -46,6 +46,16 @@ def test_the_metrics_are_those_of_the_same_scenes_in_partworld(folder, monkeypat
     assert one["top1"] == pytest.approx(expected.metrics["top1"].value)
 
 
+def test_a_picture_with_a_speck_alone_is_not_measured(folder):
+    speck = np.zeros((64, 64), bool)
+    speck[:2, :2] = True
+    image = np.zeros((64, 64, 3), np.uint8)
+    write_record(folder, image, [annotate(speck, 1), annotate(np.ones((64, 64), bool), 2)], 7, ".png")
+    found, skipped = evaluate_pictures(ToySam(whole_first), open_folder(folder), range(4), clicks=1)  # pyright: ignore
+    assert (found.masks, found.images) == (9, 3)
+    assert list(skipped) == ["sa_7.json"]
+
+
 def test_damaged_pictures_are_named_and_the_rest_measured(folder):
     (folder / "sa_1.png").unlink()
     found, skipped = evaluate_pictures(ToySam(whole_first), open_folder(folder), range(3), clicks=1)  # pyright: ignore

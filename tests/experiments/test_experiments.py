@@ -29,6 +29,14 @@ def test_an_experiment_runs_and_its_page_shows_it(id, tmp_path):
     assert ("not as expected" in text) == (not outcome.passed)
 
 
+def test_a_quick_run_leaves_the_results_of_a_long_one(tmp_path, capsys):
+    (tmp_path / "E18.json").write_text("the long run")
+    assert main(["experiment", "E18", "--quick", "-o", str(tmp_path), "--work", str(tmp_path / "work")]) == 0
+    assert (tmp_path / "E18.json").read_text() == "the long run"
+    assert json.loads((tmp_path / "quick" / "E18.json").read_text())["quick"]
+    assert "quick" in capsys.readouterr().err
+
+
 def test_ids_are_those_of_their_files():
     for id, experiment in experiments().items():
         file = experiment.run.__module__.split(".")[-1].split("_")[0]

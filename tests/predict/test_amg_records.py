@@ -37,7 +37,17 @@ def touch(folder: Path, *names: str) -> list[Path]:
 
 
 def test_images_of_a_folder_and_their_records(tmp_path):
-    touch(tmp_path, "b.png", "a.JPG", "deep/a.webp", "a.png", "notes.txt", "b_masks.png", "b.json")
+    touch(
+        tmp_path,
+        "b.png",
+        "a.JPG",
+        "deep/a.webp",
+        "a.png",
+        "notes.txt",
+        "b_masks.png",
+        "b_segment.png",
+        "b.json",
+    )
     images = list_images(tmp_path)
     assert [image.relative_to(tmp_path).as_posix() for image in images] == [
         "a.JPG",

@@ -103,6 +103,30 @@ def test_what_does_not_fit_is_named_and_changes_nothing(tmp_path):
         assert parameter.equal(before[name]), name
 
 
+def test_weights_that_diverged_are_named_and_change_nothing():
+    mae, encoder = small_mae(), image_encoder(8)
+    before = encoder.blocks[1].attn.qkv.weight.clone()
+    state = mae.state_dict()
+    state["blocks.2.mlp.lin1.weight"] = torch.full_like(state["blocks.2.mlp.lin1.weight"], torch.nan)
+    with pytest.raises(CheckpointError, match=r"blocks\.2\.mlp\.lin1\.weight holds NaN"):
+        move_trunk_(encoder, state)
+    assert encoder.blocks[1].attn.qkv.weight.equal(before)
+
+
+def test_patches_of_another_size_are_resampled():
+    """A flat patch has the same embedding; a smooth one nearly (MAE's ViT-H: 14 pixels, SAM's: 16)."""
+    encoder, state = image_encoder(8), small_mae().state_dict()
+    x = torch.linspace(-1, 1, 7)
+    smooth = (
+        torch.randn(DIM, 3, 1, 1) + torch.randn(DIM, 3, 1, 1) * x + torch.randn(DIM, 3, 1, 1) * x[:, None]
+    )
+    state["patch_embed.proj.weight"] = smooth
+    move_trunk_(encoder, state)
+    moved = encoder.patch_embed.proj.weight
+    assert moved.shape == (DIM, 3, PATCH, PATCH)
+    torch.testing.assert_close(moved.sum(dim=(2, 3)), smooth.sum(dim=(2, 3)), rtol=1e-3, atol=1e-3)
+
+
 @pytest.mark.parametrize("preset", ["nano", "tiny"])
 def test_each_preset_has_an_autoencoder_that_fits(preset):
     encoder, mae = build_from_config(CONFIGS[preset]).image_encoder, build_mae(CONFIGS[preset])

@@ -101,6 +101,8 @@ def test_other_settings_and_another_clip_do_not_take_up_a_state(tmp_path, clip_f
 def test_the_commands_fit_together(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["text", "clip", "--steps", "1", "-o", "clip"]) == 0
+    (tmp_path / "clip" / "validation.csv").unlink()
+    assert main(["text", "clip", "--steps", "1", "-o", "clip"]) == 0
     assert main(["text", "sam", "--clip", "clip/clip.safetensors", "--steps", "1", "-o", "sam"]) == 0
     assert "sam/text.safetensors" in capsys.readouterr().out
     assert main(["text", "sam", "--clip", "clip/clip.safetensors", "--captions", "2"]) == 1

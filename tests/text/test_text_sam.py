@@ -116,7 +116,7 @@ def test_segment_by_words_and_by_a_picture(photo, weights, capsys, prompt):
     prompt = [str(photo.with_name("crop.png")) if word == "CROP" else word for word in prompt]
     assert main(["segment", str(photo), "--checkpoint", str(weights), *prompt]) == 0
     assert "predicted IoU" in capsys.readouterr().out
-    assert photo.with_name("photo_masks.png").stat().st_size > 1000
+    assert photo.with_name("photo_segment.png").stat().st_size > 1000
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,12 @@ def test_no_rounds_means_the_first_prompt_only():
     assert Rounds(0, 0).schedule() == []
 
 
+def test_fewer_than_no_rounds_are_refused():
+    for corrective, mask_only in ((-1, 2), (8, -2)):
+        with pytest.raises(ValueError, match="use 0 or more"):
+            Rounds(corrective, mask_only)
+
+
 def test_first_round_trains_three_masks_and_later_rounds_one(nano):
     embeddings = torch.randn(2, E, 8, 8)
     index = torch.tensor([0, 0, 1, 1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from minisam.data.partworld.export import annotated_pictures, write_sa1b
 from minisam.data.sa1b import annotate, write_record
 from minisam.data.segmentation_folder import Picture, Segment, open_folder
 from minisam.data.skipped import Skipped
-from minisam.errors import MinisamError
+from minisam.errors import DatasetError, MinisamError
 from minisam.train.pictures import load_batch, nesting_labels, open_split, prepare, scaled_mask
 
 
@@ -65,6 +66,12 @@ def test_the_largest_mask_stands_in_where_all_are_too_small():
     picture.segments.append(whole)
     found = prepare(picture, 50, 8, 0.01, np.random.default_rng(0), Skipped())[1]
     assert len(found) == 2 and not (found.sum(dim=(1, 2)) == 20 * 50).any()
+
+
+def test_nothing_stands_in_where_that_is_not_wanted():
+    picture, _ = oblong()
+    with pytest.raises(MinisamError, match="no mask"):
+        prepare(picture, 50, 8, 0.9, np.random.default_rng(0), Skipped(), fallback=False)
 
 
 def test_crowds_and_damaged_masks_are_no_targets():
@@ -167,6 +174,14 @@ def test_pictures_of_a_repeated_folder_are_drawn_more_often(tmp_path):
     of_plain = Counter(folder.names[number].split("/")[0] for number in plain)
     assert counts == {"rare": of_plain["rare"], "often": 10 * of_plain["often"]}
     assert set(repeated) == set(plain) and held_out_then == held_out
+
+
+def test_repeats_of_nothing_are_refused(folder):
+    with pytest.raises(DatasetError, match="typo"):
+        open_split(folder.resolve(), 0.2, (("typo", 10),))
+    names = {Path(name).parts[0] for name in open_split(folder.resolve(), 0.2)[0].names}
+    with pytest.raises(DatasetError, match="nothing is left"):
+        open_split(folder.resolve(), 0.2, tuple((name, 0) for name in names))
 
 
 def test_repeats_decide_what_a_step_sees(tmp_path):

@@ -20,6 +20,7 @@ from minisam.data.images import save_image
 from minisam.data.partworld.batch import SceneBatch
 from minisam.data.partworld.render import render_scenes
 from minisam.data.sa1b import Annotation, annotate, write_record
+from minisam.errors import DatasetError
 
 SCENES_PER_BATCH = 8
 SEEDS = 1_000_000
@@ -63,8 +64,11 @@ def annotate_scene(scenes: SceneBatch, place: int, ids: Iterator[int]) -> list[A
 
 
 def write_sa1b(folder: Path, pictures: Iterator[AnnotatedPicture]) -> int:
-    """Write sa_1.png, sa_1.json, sa_2.png, …; returns how many pictures there are."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write sa_1.png, sa_1.json, sa_2.png, …; returns how many pictures there are.
+
+    Raises DatasetError where the folder has records of another data set.
+    """
+    make_folder_for_data(folder)
     number = 0
     for number, picture in enumerate(pictures, start=1):
         write_record(folder, picture.image, picture.annotations, number, suffix=".png")
@@ -72,7 +76,11 @@ def write_sa1b(folder: Path, pictures: Iterator[AnnotatedPicture]) -> int:
 
 
 def write_as_coco(folder: Path, pictures: Iterator[AnnotatedPicture]) -> int:
-    """Write images/000001.png, … and annotations/instances.json, a category for each level of the part tree."""
+    """Write images/000001.png, … and annotations/instances.json, a category for each level of the part tree.
+
+    Raises DatasetError where the folder has records of another data set.
+    """
+    make_folder_for_data(folder)
     for part in ("images", "annotations"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     entries: list[dict[str, Any]] = []
@@ -86,3 +94,12 @@ def write_as_coco(folder: Path, pictures: Iterator[AnnotatedPicture]) -> int:
     categories = {index: level for index, level in enumerate(LEVELS, start=1)}
     write_coco(folder / "annotations" / "instances.json", entries, converted, categories)
     return len(entries)
+
+
+def make_folder_for_data(folder: Path) -> None:
+    """Raises DatasetError where there are JSON files already: they would be read as part of this data set."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if found := next(folder.rglob("*.json"), None):
+        raise DatasetError(
+            f"{folder}: has a data set in it ({found.name}); give another folder, or empty this one"
+        )
