@@ -105,9 +105,9 @@ def crop_cases() -> list[Case]:
         noisy[:, :P, P:] = True
         found.append(crop_case(rng, name, noisy if share < 1 else np.ones((B, S, S)), P, D))
     rng = np.random.default_rng(9)
-    halves, thin = np.zeros((2, 4, 4)), np.zeros((2, 9, 9))
+    halves, thin = np.zeros((2, 4, 4)), np.zeros((3, 9, 9))
     halves[0, :, 0] = halves[1, 2:, 1:3] = halves[1, 0, :] = 1.0
-    thin[0, 4, 2:8] = thin[1, 1:4, 7] = 1.0
+    thin[0, 4, 2:8] = thin[1, 1:4, 7] = thin[2, 4, 0:6] = 1.0
     return [
         *found,
         crop_case(rng, "exactly half", halves, 2, 4),

@@ -199,6 +199,15 @@ WRONG = {
             {INSIDE: "inside = coverage >= 0.5"},
         ),
         Mistake(
+            "A thin mask covers no patch by half, and several may be covered most. All of them are inside.",
+            {
+                INSIDE: (
+                    "first = F.one_hot(coverage.argmax(dim=1), coverage.shape[1]).bool()\n"
+                    "    inside = (coverage >= 0.5) | ((most < 0.5) & first)"
+                )
+            },
+        ),
+        Mistake(
             "A thin mask covers no patch by half; here the class token then looks everywhere. Take the patches that "
             "are covered most.",
             {INSIDE: "inside = (coverage >= 0.5) | (most < 0.5)"},

@@ -24,6 +24,7 @@ SESSIONS = {  # things, clicks, satisfied, seconds at most
     "eight clicks": (12, 8, 0.9, 30.0),
     "easily satisfied": (8, 4, 0.6, 30.0),
     "little time": (10, 5, 0.8, 20.0),
+    "less time than the clicks take": (12, 8, 0.9, 10.0),
 }
 TABLES = {  # pictures, things of each
     "one picture": (1, 5),
@@ -69,6 +70,11 @@ def click_cases() -> list[Case]:
         Case("next_click", name, {"masks": mask[None], "things": thing[None]})
         for name, (mask, thing) in made.items()
     ]
+    two = {
+        "masks": np.stack([square, patch(2, 2, 6, 3)]),
+        "things": np.stack([square, square]),
+    }
+    found.append(Case("next_click", "one of two is right", two))
     for seed, (name, size) in enumerate(BLOBS.items()):
         rng = np.random.default_rng(seed)
         found.append(

@@ -39,7 +39,7 @@ def annotation_seconds(
     clicks = np.where(done, right.argmax(axis=1) + 1, iou.shape[1])
     seconds = FIND + clicks * (CLICK + LOOK)
     finished = seconds + np.where(done, 0, brush[:, -1])
-    kept = finished <= most_seconds
+    kept = done | (finished <= most_seconds)
     spent = np.where(kept, finished, seconds)
     return np.stack([spent, kept], axis=1).astype(iou.dtype)
 

@@ -19,7 +19,7 @@ RIGHT = "right = iou > satisfied"
 CLICKS = "clicks = np.where(done, right.argmax(axis=1) + 1, iou.shape[1])"
 SECONDS = "seconds = FIND + clicks * (CLICK + LOOK)"
 FINISHED = "finished = seconds + np.where(done, 0, brush[:, -1])"
-KEPT = "kept = finished <= most_seconds"
+KEPT = "kept = done | (finished <= most_seconds)"
 SPENT = "spent = np.where(kept, finished, seconds)"
 WORKED = "return np.stack([spent, kept], axis=1).astype(iou.dtype)"
 
@@ -101,6 +101,10 @@ WRONG = {
             "Where nothing is wrong there is no error to be deep in, and the click falls on pixel (0, 0). It goes to "
             "the deepest background pixel.",
             {PERFECT: "spilled = spilled.clone()"},
+        ),
+        Mistake(
+            "It asks whether anything is wrong in the whole batch. Each mask that is right needs its background click.",
+            {PERFECT: "spilled = ~thing if perfect.all() else spilled"},
         ),
         Mistake(
             "Where both errors are as deep, the click is on what was missed; here it goes to what spilled over.",

@@ -595,9 +595,9 @@ assert three[1] < one[2] and difference[1] > 0
 # for both. Drawing images *once for both*, and taking the difference in each resample, leaves that out. So compare
 # pairs, not intervals.
 #
-# An interval tells how much other images *of this kind* would change the number. It does not tell about another
-# training run (E1 trains each decoder three times), another data set, or another rule for the first click. For those
-# you have to measure again, or at least say what you did.
+# An interval tells about what was drawn again, and about nothing else. Here images of this kind were. E1 trains each
+# decoder three times, and its experiment draws these trainings again as well. Neither tells about another data set, or
+# another rule for the first click. For those you have to measure again, or at least say what you did.
 #
 # ## Find the bugs
 #

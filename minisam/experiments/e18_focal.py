@@ -66,8 +66,9 @@ def run(sam: Sam, settings: Settings) -> Outcome:
 
 def nested_masks(settings: Settings) -> Tensor:
     """[N, 3, S, S] bool: whole, part and subpart around a pixel, each a third larger than the next at least."""
-    found = []
+    found, most = [], MOST_TREES // len(settings.seeds)
     for seed in settings.seeds:
+        of_seed = []
         for scenes in evaluation_scenes("train", settings.images, SIZE, seed, object_scale=1.5):
             for image, label in zip(range(len(scenes.images)), scenes.labels, strict=True):
                 for subpart in (scenes.level[image] == 2).nonzero()[:, 0].tolist():
@@ -78,8 +79,9 @@ def nested_masks(settings: Settings) -> Tensor:
                     masks = torch.stack([label[level] == label[level, y, x] for level in range(3)])
                     whole, part, sub = masks.sum(dim=(1, 2)).tolist()
                     if sub >= 8 and part >= 1.33 * sub and whole >= 1.33 * part:
-                        found.append(masks)
-    return torch.stack(found[:MOST_TREES])
+                        of_seed.append(masks)
+        found += of_seed[:most]
+    return torch.stack(found)
 
 
 def levels_chosen(trees: Tensor, alpha: float, dice_weight: float, steps: int = 150) -> Tensor:
