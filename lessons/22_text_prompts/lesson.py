@@ -637,6 +637,7 @@ by_words = result["caption - random caption"]
 met = "That is reached." if by_words[0] >= MARGIN else "That is not reached."
 print("Does it understand words? Its own caption against another's:", against_zero(by_words) + ".")
 print(f"  {MARGIN:.2f} was asked for. {met}")
+print("  After training on captions too:", against_zero(result["in words: caption - random caption"]) + ".")
 print("Do words add to a click?", against_zero(result["caption + point - point"]) + ".")
 print("  After training on captions too:", against_zero(result["in words: caption + point - point"]) + ".")
 print("  A crop adds", against_zero(result["crop + point - point"]) + ".")
@@ -665,7 +666,7 @@ print(f"What do centring and the masked last layer bring? {signed(centring)} and
 # minisam segment scene.png --text "striped red wheel"
 # ```
 #
-# Or train your own, which takes some three hours on one core:
+# Or train your own, which takes between two and three hours on one core:
 #
 # ```sh
 # minisam text clip

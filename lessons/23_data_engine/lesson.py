@@ -138,13 +138,16 @@ enough = torch.where((iou > 0.9).any(dim=1), (iou > 0.9).int().argmax(dim=1) + 1
 assert stopped.clicks.equal(enough)
 assert stopped.masks.equal(shown[torch.arange(len(things)), enough - 1])
 satisfied, at_once = (iou > 0.9).any(dim=1).float().mean().item(), (iou[:, 0] > 0.9).float().mean().item()
-assert len(things) == 51 and 0.25 < at_once < 0.5 and 0.65 < satisfied < 0.85
-print("51 things: of ten, some four are right after one click, between six and nine after at most eight")
+assert len(things) == 51 and 0.25 < at_once < 0.4 and 0.65 < satisfied < 0.85
+print("51 things: of ten, some three are right after one click, between six and nine after at most eight")
 
 # %%
 EASY, HARD = 33, 0
 needed = {place: int(enough[place]) for place in (EASY, HARD)}
-layout = [[f"{EASY} {n}" for n in range(4)] + ["curves"] * 2, [f"{HARD} {n}" for n in range(6)]]
+layout = [
+    [f"{place} {n}" for n in range(count)] + [rest] * (6 - count)
+    for (place, count), rest in zip(needed.items(), ("curves", "."), strict=True)
+]
 fig, panels = plt.subplot_mosaic(layout, figsize=(12, 4.6), layout="constrained")
 for place, count in needed.items():
     picture = new[int(ready.image_index[place])].image
@@ -275,7 +278,7 @@ assert 0.4 < first_iou["weak nano"] < 0.5 < first_iou["nano"] < 0.7 < first_iou[
 assert 15 < by_hand < 19 and total["tiny"][-1] < 0.8 * by_hand
 assert total["nano"][-1] > 1.3 * by_hand and total["weak nano"][-1] > 1.8 * by_hand
 assert all(total[name][-1] > total[name][0] + 4 for name in ("nano", "weak nano"))
-assert total["tiny"][0] > total["tiny"][2] + 3 and total["tiny"][2] < total["tiny"][-1] + 1.5
+assert total["tiny"][0] > total["tiny"][2] + 3 and total["tiny"][2] > total["tiny"][3] + 1
 assert abs(price.clicking(1) - 3.4) < 1e-9
 print(
     "to finish a thing with tiny takes less than 0.8 of what it takes by hand, with nano more than 1.3 of it"
@@ -310,7 +313,7 @@ for axes in (left, right):
 #
 # A weak model is not a small help. **It is worse than none**: eight clicks are made in vain, and then a ragged mask has
 # to be traced, which is longer than the thing itself. Whoever clicks on a weak model should stop early. With `tiny` it
-# is the other way round: up to the third click each one saves more brush than it costs, and after that hardly any
+# is the other way round: up to the fifth click each one saves more brush than it costs, and after that hardly any
 # does. The price of a perfect model is 3.4 s, found and clicked once. Where exactly the break-even lies depends on
 # our guesses (a slower brush moves it); that there is one does not.
 #
@@ -597,13 +600,13 @@ unfiltered, alone_at, both_at = (
     filters["predicted IoU, stability ≥ 0.6"][AT_SIX_TENTHS],
 )
 assert abs(thresholds[AT_SIX_TENTHS] - 0.6) < 1e-9
-assert 0.2 < unfiltered[0] < 0.35 and 0.75 < alone_at[0] < 0.85 and 0.9 < both_at[0] < 0.96
-assert 0.83 < unfiltered[1] < 0.93 and 0.65 < both_at[1] < alone_at[1] < 0.8
+assert 0.2 < unfiltered[0] < 0.35 and 0.57 < alone_at[0] < 0.68 and 0.85 < both_at[0] < 0.93
+assert 0.85 < unfiltered[1] < 0.95 and 0.63 < both_at[1] < alone_at[1] < 0.75
 assert alone_at[1] - both_at[1] < 0.06
 assert filters["one mask a click"][0][1] < unfiltered[1] - 0.05
 assert abs(filters["one mask a click"][AT_SIX_TENTHS][1] - alone_at[1]) < 0.06
 print(
-    f"{len(right)} masks; unfiltered, fewer than 4 in 10 are right; above 0.6 and stable, more than 9 in 10"
+    f"{len(right)} masks; unfiltered, fewer than 4 in 10 are right; above 0.6 and stable, more than 8 in 10"
 )
 
 # %%
@@ -624,9 +627,9 @@ for axes in (left, right_panel):
 # *Left: precision (solid) and recall (dashed) as the threshold on the predicted IoU rises. Right: the same, one against
 # the other; each dot is a threshold.*
 #
-# Unfiltered, not even three masks in ten are of something. A predicted IoU of 0.6 brings that to eight in ten, and
-# stability beside it to over nine. The price is recall: before, nearly nine things in ten had a right mask among all
-# those wrong ones, afterwards some seven. Stability is the cheaper of the two filters here: it costs next to no recall.
+# Unfiltered, not even three masks in ten are of something. A predicted IoU of 0.6 brings that to six in ten, and
+# stability beside it to nearly nine. The price is recall: before, nine things in ten had a right mask among all those
+# wrong ones, afterwards not quite seven. Stability is the cheaper of the two filters here: it costs little recall.
 #
 # With one mask for each click about a tenth of the things is lost before any filter (red, at its right end). At a
 # threshold of 0.6 most of that difference is gone: what only the second and third masks had found was rarely what

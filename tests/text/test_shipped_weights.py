@@ -18,7 +18,7 @@ def test_words_find_things_in_scenes_that_no_training_saw():
     found = mean_ious(
         model, (draw_targets(scenes, size, 8, 0, RECIPE.min_area, unique=True) for scenes in batches)
     )
-    assert found["caption"] > found["random caption"] + 0.15
+    assert found["caption"] > found["random caption"] + 0.2
     assert found["image"] > found["caption"]
     assert found["caption + point"] > found["point"]
 
