@@ -1,13 +1,15 @@
 """The `minisam` command: finds the file of the sub-command, runs it, and turns errors into exit codes.
 
-0 fine, 1 failure, 2 usage, 3 bad input file, 4 check failed, 130 interrupted.  A sub-command is a module in
-this folder with `add_arguments(parser)` and `run(args) -> int`; only the one that is asked for is imported.
+0 fine, 1 failure, 2 usage, 3 bad input file, 4 check failed, 130 interrupted, 141 nobody reads on (`minisam … | head`).
+A sub-command is a module in this folder with `add_arguments(parser)` and `run(args) -> int`; only the one that is
+asked for is imported.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -50,7 +52,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser(command).parse_args(argv)
     module = importlib.import_module(f"minisam.cli.{args.command}")
     try:
-        return module.run(args)
+        code = module.run(args)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
+        return 141
     except KeyboardInterrupt:
         print("minisam: interrupted", file=sys.stderr)
         return 130

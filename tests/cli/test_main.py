@@ -1,4 +1,7 @@
 import importlib
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -46,6 +49,15 @@ def test_an_interrupt_is_130(monkeypatch):
 
     monkeypatch.setattr("minisam.cli.doctor.run", interrupt)
     assert main(["doctor"]) == 130
+
+
+def test_a_reader_that_has_gone_is_no_error():
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "minisam.cli.main", "text", "words"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 def test_no_command_is_a_usage_error():
