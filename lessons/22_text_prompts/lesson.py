@@ -666,10 +666,11 @@ print(f"What do centring and the masked last layer bring? {signed(centring)} and
 # minisam segment scene.png --text "striped red wheel"
 # ```
 #
-# Or train your own, which takes between two and three hours on one core:
+# Or train your own, which took a little over two hours on one core with AMX (elsewhere leave `--precision` away, and it
+# takes longer):
 #
 # ```sh
-# minisam text clip
+# minisam text clip --precision bf16
 # minisam text sam
 # minisam text sam --from runs/nano-text/text.safetensors --captions 0.8 --steps 7000 -o runs/words
 # minisam segment scene.png --text "striped red wheel" --checkpoint runs/words/text.safetensors

@@ -352,10 +352,12 @@ assert 0.02 < precision < 0.04 and 0.75 < recall < 0.79 and 400 < masks_an_image
 three, one = (everything["average_recall"][arm] for arm in ("three masks", "one mask"))
 for k in (10, 100, 1000):
     print(f"AR@{k:<4} three masks a click {three[f'all {k}'][0]:.2f}, one mask {one[f'all {k}'][0]:.2f}")
-assert 1.1 < three["all 10"][0] / one["all 10"][0] < 1.2 and three["all 1000"][0] / one["all 1000"][0] > 1.35
+assert (
+    1.05 < three["all 10"][0] / one["all 10"][0] < 1.15 and three["all 1000"][0] / one["all 1000"][0] > 1.35
+)
 
 # %% [markdown]
-# Do three masks a click find more than one? At k = 10 a seventh more, at k = 1000 over a third. Neither is the answer
+# Do three masks a click find more than one? At k = 10 a tenth more, at k = 1000 over a third. Neither is the answer
 # without its k.
 #
 # **AP** asks the other question: how many of the masks are right? After each mask in order, precision is the share of

@@ -93,10 +93,12 @@ def next_clicks(masks: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """Where masks [P, S, S] differ most from targets: coordinates [P, 2] int64 as (x, y), and labels [P]."""
     missed, spilled = targets & ~masks, masks & ~targets
     perfect = ~(missed | spilled).flatten(1).any(dim=1)
+    everything = perfect & targets.flatten(1).all(dim=1)
+    missed = torch.where(everything[:, None, None], targets, missed)
     spilled = torch.where(perfect[:, None, None], ~targets, spilled)
     points, depth = interior_points(torch.cat([missed, spilled]))
     (miss_point, spill_point), (miss_depth, spill_depth) = points.chunk(2), depth.chunk(2)
-    missed_deeper = (miss_depth > spill_depth) | (spill_depth == 0)
+    missed_deeper = miss_depth > spill_depth
     click = torch.where(missed_deeper[:, None], miss_point, spill_point)
     return click, torch.where(missed_deeper, FOREGROUND, BACKGROUND)
 

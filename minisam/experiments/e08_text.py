@@ -6,7 +6,8 @@ Scenes have larger objects than usual (object_scale 1.5); targets are wholes, pa
 predicted IoU counts.  One network, measured on scenes of three seeds.
 
 What passes is the paper's recipe, which never shows SAM a word.  From there two networks go on equally long: one by
-the same recipe, the other with captions for four of five tokens.
+the same recipe, the other with captions for four of five tokens.  All of it takes nearly three hours on one core, half
+of that CLIP; what is finished is kept, so it can be done in parts.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""E15: where does it fail?  Contrast, thinness and occlusion, one knob at a time.  (SAM section 8, limitations)"""
+"""E15: where does it fail?  Contrast, thinness and richness, one knob at a time.  (SAM section 8, limitations)"""
 
 from __future__ import annotations
 

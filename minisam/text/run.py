@@ -67,6 +67,7 @@ class ResumableRun(ABC):
         self.modules.eval()
         if not self.validations:  # a finished run whose file is lost
             self.measure()
+            self.write_validations()
         self.finish()
 
     def timed_step(self) -> dict[str, float]:
@@ -92,7 +93,7 @@ class ResumableRun(ABC):
         self.modules.eval()
         self.measure()
         self.modules.train()
-        write_rows(self.folder / "validation.csv", self.validations, list(self.validations[0]))
+        self.write_validations()
         state = {
             "step": self.step,
             "seconds": self.seconds,
@@ -104,6 +105,9 @@ class ResumableRun(ABC):
     def measure(self) -> None:
         with torch.inference_mode():
             self.validations.append({"step": float(self.step), **self.validate()})
+
+    def write_validations(self) -> None:
+        write_rows(self.folder / "validation.csv", self.validations, list(self.validations[0]))
 
     def resume(self) -> None:
         """Take up the state in the folder, if there is one.

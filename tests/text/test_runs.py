@@ -103,6 +103,7 @@ def test_the_commands_fit_together(tmp_path, capsys, monkeypatch):
     assert main(["text", "clip", "--steps", "1", "-o", "clip"]) == 0
     (tmp_path / "clip" / "validation.csv").unlink()
     assert main(["text", "clip", "--steps", "1", "-o", "clip"]) == 0
+    assert (tmp_path / "clip" / "validation.csv").exists()
     assert main(["text", "sam", "--clip", "clip/clip.safetensors", "--steps", "1", "-o", "sam"]) == 0
     assert "sam/text.safetensors" in capsys.readouterr().out
     assert main(["text", "sam", "--clip", "clip/clip.safetensors", "--captions", "2"]) == 1
