@@ -5,13 +5,14 @@ import math
 import pytest
 import torch
 
-from minisam.build import CONFIGS, build_from_config
+from minisam.build import CONFIGS, WEIGHTS, build_from_config
 from minisam.data.partworld.export import annotated_pictures, write_sa1b
 from minisam.engine.box_decoding import decode_boxes
 from minisam.engine.box_head import BoxPredictions, ObjectBoxHead, cell_centres
 from minisam.engine.box_loss import detection_loss, generalised_iou
 from minisam.engine.box_targets import assign_boxes, boxes_of
 from minisam.engine.detector import DetectorRecipe, ObjectDetector, box_examples, train_detector
+from minisam.errors import CheckpointError
 
 
 def test_centres_go_row_by_row():
@@ -157,3 +158,11 @@ def test_a_detector_follows_from_its_seed_and_survives_its_file(learnt, tmp_path
     read.load(tmp_path / "d.safetensors")
     for name, value in first.head.state_dict().items():
         assert value.equal(read.head.state_dict()[name]), name
+
+
+def test_a_file_that_is_no_detector_is_named(tmp_path):
+    path = tmp_path / "d.safetensors"
+    for content in (b"nothing", (WEIGHTS / "nano.safetensors").read_bytes()):
+        path.write_bytes(content)
+        with pytest.raises(CheckpointError, match="delete it to train it again"):
+            ObjectDetector(16, 64, DetectorRecipe()).load(path)
