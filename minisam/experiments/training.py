@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
 from minisam.experiments.experiment import Settings
 from minisam.model import Sam
 from minisam.train.presets import Recipe
@@ -42,9 +40,3 @@ def trained(
         distinct_batches=distinct_batches,
     )
     return run.run()
-
-
-def fast_precision() -> str:
-    """bf16 where the processor has instructions for it, else fp32; fp32 too where torch is too old to tell."""
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
-    return "bf16" if any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16")) else "fp32"
