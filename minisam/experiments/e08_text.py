@@ -160,11 +160,10 @@ def trained_text_sams(settings: Settings) -> dict[str, TextSam]:
     folder.mkdir(parents=True, exist_ok=True)
     clip_file = folder / "clip.safetensors"
     write_clip(clip_file, load_text_sam().clip)
-    places = {arm: folder / arm.replace(" ", "_") for arm in ARMS}
     first = train(folder / "sam", clip_file, recipe)
     with ProcessPoolExecutor(len(ARMS), get_context("spawn"), become_helper_process) as pool:
         runs = {
-            arm: pool.submit(train, places[arm], clip_file, longer, first, share)
+            arm: pool.submit(train, folder / arm.replace(" ", "_"), clip_file, longer, first, share)
             for arm, share in ARMS.items()
         }
         files = {"": first, **{arm: run.result() for arm, run in runs.items()}}
