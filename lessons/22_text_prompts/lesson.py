@@ -666,8 +666,7 @@ print(f"What do centring and the masked last layer bring? {signed(centring)} and
 # minisam segment scene.png --text "striped red wheel"
 # ```
 #
-# Or train your own, which took a little over two hours on one core with AMX (elsewhere leave `--precision` away, and it
-# takes longer):
+# Or train your own, which takes hours (leave `--precision` away on a processor without instructions for bfloat16):
 #
 # ```sh
 # minisam text clip --precision bf16

@@ -73,6 +73,11 @@ def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[
     return tensors, metadata
 
 
+def first_not_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    """The key of the first tensor with a NaN or an infinite value, or None."""
+    return next((key for key, tensor in tensors.items() if not tensor.isfinite().all()), None)
+
+
 def printable(text: object) -> str:
     """Text from a file, cut and escaped so that it stays on one line and leaves the terminal alone."""
     shown = str(text)[:80]

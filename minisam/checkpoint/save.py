@@ -9,6 +9,7 @@ from typing import Any, Literal
 import safetensors.torch
 import torch
 
+from minisam.checkpoint.formats import first_not_finite
 from minisam.checkpoint.geometry import METADATA_KEY, config_of, config_to_json, shapes_of
 from minisam.checkpoint.identify import identify
 from minisam.errors import CheckpointError
@@ -34,11 +35,11 @@ def save_checkpoint(
     header = config_to_json(config_of(sam, identify(shapes_of(sam))), metadata or {})
     stored = {"float32": torch.float32, "float16": torch.float16}[dtype]
     parameters = dict(sam.named_parameters())
-    tensors = {}
-    for key, tensor in sam.state_dict().items():
-        values = tensor.detach().to("cpu", stored if key in parameters else torch.float32).contiguous()
-        if not values.isfinite().all():
-            raise CheckpointError(f"{key} holds values that are not finite in {dtype}; nothing was written")
-        tensors[key] = values
+    tensors = {
+        key: tensor.detach().to("cpu", stored if key in parameters else torch.float32).contiguous()
+        for key, tensor in sam.state_dict().items()
+    }
+    if key := first_not_finite(tensors):
+        raise CheckpointError(f"{key} holds values that are not finite in {dtype}; nothing was written")
     content = safetensors.torch.save(tensors, metadata={METADATA_KEY: header})
     write_atomically(path, lambda file: file.write(content))

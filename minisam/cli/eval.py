@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from minisam.cli.numbers import number_from
+from minisam.cli.numbers import number_from, seed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="most clicks on a mask (1 to 9)",
     )
     parser.add_argument(
-        "--seed", type=number_from(0), default=0, help="other scenes; never those of training (default: 0)"
+        "--seed", type=seed, default=0, help="other scenes; never those of training (default: 0)"
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
     parser.add_argument("--threads", type=number_from(1), help="CPU threads (default: torch's choice)")
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     from minisam.build import build_sam
     from minisam.checkpoint import load_checkpoint
     from minisam.data.partworld import WORLDS
-    from minisam.data.segmentation_folder import mixed, open_folder
+    from minisam.data.segmentation_folder import hashed_order, open_folder
     from minisam.data.skipped import Skipped
     from minisam.device import check_device
     from minisam.evaluate import WorldResult, evaluate_pictures, evaluate_world
@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     with tqdm(total=count, unit="image", disable=None) as bar:
         options = {"clicks": args.clicks, "on_batch": bar.update}
         if folder:
-            chosen = sorted(mixed(folder.names)[:count])
+            chosen = sorted(hashed_order(folder.names)[:count])
             result, skipped = evaluate_pictures(sam, folder, chosen, args.targets, args.seed, **options)
             results.append(replace(result, world=args.data.resolve().stem))
         for world in worlds if not folder else []:

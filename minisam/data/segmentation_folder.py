@@ -209,12 +209,12 @@ def validation_split(names: Sequence[str], share: float) -> tuple[list[int], lis
     held_out = min(max(1, round(share * len(names))), len(names) - 1) if share else 0
     if not names or (share and not held_out):
         raise DatasetError(f"{len(names)} pictures are too few to train on")
-    order = mixed(names)
+    order = hashed_order(names)
     return sorted(order[held_out:]), order[:held_out]
 
 
-def mixed(names: Sequence[str]) -> list[int]:
-    """The numbers of the names in an order that has nothing to do with what they say, but follows from it."""
+def hashed_order(names: Sequence[str]) -> list[int]:
+    """The numbers of the names, by a hash of each: as good as at random, and the same every time."""
     return sorted(range(len(names)), key=lambda index: digest([names[index]]))
 
 

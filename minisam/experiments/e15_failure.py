@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
+from minisam.evaluate.bootstrap import Estimate
 from minisam.evaluate.world import measure_world
 from minisam.experiments.experiment import Experiment, Outcome, Settings
 from minisam.experiments.prompted_targets import as_json, mean_over_images
@@ -37,22 +38,17 @@ def run(sam: Sam, settings: Settings) -> Outcome:
     panels[0].set(ylabel="mIoU, best of three, one click")
 
     falls = {knob: fall(list(curve.values()), HARDER[knob]) for knob, curve in values.items()}
-    told = "; ".join(
-        f"{knob} {lost:.2f}, from "
-        + " to ".join(map(interval, ends(list(values[knob].values()), HARDER[knob])))
-        for knob, (lost, _) in falls.items()
-    )
-    finding = f"From the easy to the hard end of each knob mIoU loses: {told}."
+    told = []
+    for knob, (lost, _) in falls.items():
+        easy, hard = ends(list(values[knob].values()), HARDER[knob])
+        told.append(f"{knob} {lost:.2f}, from {Estimate(*easy)} to {Estimate(*hard)}")
+    finding = f"From the easy to the hard end of each knob mIoU loses: {'; '.join(told)}."
     return Outcome(all(clear for _, clear in falls.values()), finding, values, figure)
 
 
 def ends(curve: list[list[float]], direction: int) -> tuple[list[float], list[float]]:
     """The easy and the hard end of a curve."""
     return (curve[0], curve[-1]) if direction > 0 else (curve[-1], curve[0])
-
-
-def interval(estimate: list[float]) -> str:
-    return "{:.3f} [{:.3f}, {:.3f}]".format(*estimate)
 
 
 def fall(curve: list[list[float]], direction: int) -> tuple[float, bool]:

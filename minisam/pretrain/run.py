@@ -17,6 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from minisam.build import CONFIGS
+from minisam.checkpoint.formats import first_not_finite
 from minisam.data.partworld import render_scenes
 from minisam.errors import CheckpointError
 from minisam.files import write_atomically
@@ -60,7 +61,10 @@ class PretrainingRun:
         self.step, self.seconds = 0, 0.0
 
     def run(self, progress_bar: bool | None = None) -> MaskedAutoencoder:
-        """Pre-train to the last step and write the autoencoder; `progress_bar` None shows one on a terminal only."""
+        """Pre-train to the last step and write the autoencoder; `progress_bar` None shows one on a terminal only.
+
+        Raises CheckpointError where it diverged.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         self.resume()
         rows = read_rows(self.folder / "metrics.csv", self.step)
@@ -77,11 +81,8 @@ class PretrainingRun:
         finally:
             self.scenes.close()
         tensors = {key: t.cpu().contiguous() for key, t in self.mae.state_dict().items()}
-        for key, tensor in tensors.items():
-            if not tensor.isfinite().all():
-                raise CheckpointError(
-                    f"{key} holds values that are not finite: it diverged; nothing was written"
-                )
+        if key := first_not_finite(tensors):
+            raise CheckpointError(f"{key} holds values that are not finite: it diverged; nothing was written")
         content = safetensors.torch.save(tensors)
         write_atomically(self.folder / "mae.safetensors", lambda file: file.write(content))
         return self.mae.eval()

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from minisam.checkpoint.formats import read_tensors
+from minisam.checkpoint.formats import first_not_finite, read_tensors
 from minisam.errors import CheckpointError
 from minisam.model import ImageEncoderViT
 from minisam.model.image_encoder import resize_absolute_positions
@@ -57,10 +57,8 @@ def move_trunk_(encoder: ImageEncoderViT, mae: Mapping[str, Tensor]) -> None:
                 f"this autoencoder does not fit the image encoder: {name} is {found or 'missing'}, "
                 f"expected {wanted or 'no such tensor'}; pre-train with the same preset"
             )
-        if not moved[name].isfinite().all():
-            raise CheckpointError(
-                f"{name} holds NaN or infinite values; the autoencoder diverged, or is damaged"
-            )
+    if name := first_not_finite(moved):
+        raise CheckpointError(f"{name} holds NaN or infinite values; the autoencoder diverged, or is damaged")
     for name, tensor in moved.items():
         parameters[name].copy_(tensor)
     for name, parameter in parameters.items():

@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from minisam.checkpoint.formats import read_tensors
+from minisam.checkpoint.formats import first_not_finite, read_tensors
 from minisam.errors import CheckpointError
 from minisam.files import write_atomically
 from minisam.model.sam import IMAGENET_MEAN, IMAGENET_STD
@@ -80,7 +80,6 @@ def read_bundle(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[s
             "or none for what ships"
         ) from None
     floats = {key: tensor.float() for key, tensor in tensors.items()}
-    for key, tensor in floats.items():
-        if not tensor.isfinite().all():
-            raise CheckpointError(f"{os.fspath(path)}: {key} has values that are not finite")
+    if key := first_not_finite(floats):
+        raise CheckpointError(f"{os.fspath(path)}: {key} has values that are not finite")
     return floats, about

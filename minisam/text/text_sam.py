@@ -21,6 +21,7 @@ from PIL import Image, ImageOps
 from torch import Tensor, nn
 
 from minisam.build import CONFIGS, WEIGHTS, build_from_config
+from minisam.checkpoint.formats import first_not_finite
 from minisam.data.images import check_image_array
 from minisam.errors import CheckpointError
 from minisam.model import Sam
@@ -70,9 +71,8 @@ def save_text_sam(
         key: tensor.to(stored if key in parameters else torch.float32)
         for key, tensor in model.state_dict().items()
     }
-    for key, tensor in tensors.items():
-        if not tensor.isfinite().all():
-            raise CheckpointError(f"{key} holds values that are not finite in {dtype}; nothing was written")
+    if key := first_not_finite(tensors):
+        raise CheckpointError(f"{key} holds values that are not finite in {dtype}; nothing was written")
     write_bundle(path, tensors, {"preset": model.preset, "clip": describe_clip(model.clip)})
 
 

@@ -1,5 +1,6 @@
 """Pre-training as a run: it resumes bit for bit, and what it writes trains on."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -72,3 +73,11 @@ def test_pretrain_then_train(tmp_path, capsys):
     assert state["step"] == 1 and len(state["about"]) > 100
     assert main(["train", "--preset", "nano", "--from-mae", str(tmp_path / "none"), "--steps", "1"]) == 3
     assert main(["pretrain", "--mask-ratio", "1.5"]) == 1
+
+
+def test_an_autoencoder_that_diverged_is_not_written(tmp_path):
+    run = PretrainingRun("nano", tmp_path, replace(SHORT, steps=1))
+    torch.nn.init.constant_(next(run.mae.parameters()), math.nan)
+    with pytest.raises(CheckpointError, match="diverged; nothing was written"):
+        run.run()
+    assert not (tmp_path / "mae.safetensors").exists()

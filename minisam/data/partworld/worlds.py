@@ -122,9 +122,6 @@ VARIANTS = {
     "faint": World(
         knobs=Knobs(contrast=0.45), chroma=0.25, texture_strength=0.6, noise=1.4, grey=0.5,
     ),
-    "wiry": World(
-        knobs=Knobs(thinness=1.0, occlusion=0.3), crowded=0.1, few=0.45, radius_low=(0.12, 0.15, 0.25),
-        radius_high=(0.3, 0.4, 0.6), count_low=(6, 4, 1), count_high=(9, 7, 4),
-    ),
+    "wiry": replace(WORLDS["thin"], templates=World.templates, bodies=TRAIN_BODIES, textures=TRAIN_TEXTURES),
 }  # fmt: skip
 """The things, outlines and textures of the training world in other looks, which a training may mix in."""
