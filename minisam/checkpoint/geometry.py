@@ -63,7 +63,7 @@ def config_of(sam: Sam, identified: SamConfig) -> SamConfig:
     """`identified`, which comes from the shapes, with what shapes cannot tell read from the modules."""
     attention = sam.mask_decoder.transformer.get_submodule("final_attn_token_to_image")
     assert isinstance(attention, Attention)
-    windows = [getattr(block.attn, "window_size", 0) for block in sam.image_encoder.blocks]
+    windows = [getattr(block, "window_size", 0) for block in sam.image_encoder.blocks]
     return replace(
         identified,
         window_size=max(windows) or identified.window_size,

@@ -38,17 +38,25 @@ class Attention(nn.Module):
         self.out_proj = TokenLinear(self.internal_dim, embedding_dim)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        q_bnld = self.separate_heads(self.q_proj(q))
-        k_bnsd = self.separate_heads(self.k_proj(k))
-        v_bnsd = self.separate_heads(self.v_proj(v))
+        q_bnld = self._separate_heads(self.q_proj(q), self.num_heads)
+        k_bnsd = self._separate_heads(self.k_proj(k), self.num_heads)
+        v_bnsd = self._separate_heads(self.v_proj(v), self.num_heads)
         dropout = self.dropout if self.training else 0.0
         kernel = kernel_for("cross_attention", q_bnld, q_bnld.shape[-1]) if dropout == 0 else None
         if kernel is not None:
             out_bnld = kernel(q_bnld, k_bnsd, v_bnsd, q_bnld.shape[-1] ** -0.5)
         else:
             out_bnld = F.scaled_dot_product_attention(q_bnld, k_bnsd, v_bnsd, dropout_p=dropout)
-        return self.out_proj(out_bnld.transpose(1, 2).flatten(2))
+        return self.out_proj(self._recombine_heads(out_bnld))
 
     def separate_heads(self, x: Tensor) -> Tensor:
         """[B, L, N·D] -> [B, N, L, D]."""
-        return x.unflatten(2, (self.num_heads, -1)).transpose(1, 2)
+        return self._separate_heads(x, self.num_heads)
+
+    def _separate_heads(self, x: Tensor, num_heads: int) -> Tensor:
+        """[B, L, N·D] -> [B, N, L, D], under segment-anything's name."""
+        return x.unflatten(2, (num_heads, -1)).transpose(1, 2)
+
+    def _recombine_heads(self, x: Tensor) -> Tensor:
+        """[B, N, L, D] -> [B, L, N·D], under segment-anything's name."""
+        return x.transpose(1, 2).flatten(2)

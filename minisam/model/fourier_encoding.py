@@ -30,6 +30,10 @@ class FourierEncoding(nn.Module):
         angles = 2 * math.pi * ((2 * coords - 1) @ self.positional_encoding_gaussian_matrix)
         return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
+    def _pe_encoding(self, coords: Tensor) -> Tensor:
+        """`encode` under segment-anything's name, by which its users call it and subclasses replace it."""
+        return self.encode(coords)
+
     def forward(self, size: tuple[int, int]) -> Tensor:
         """The centres of a grid of (H, W) cells -> [2·F, H, W]."""
         like = self.positional_encoding_gaussian_matrix
@@ -37,7 +41,7 @@ class FourierEncoding(nn.Module):
         y = (torch.arange(h, device=like.device, dtype=like.dtype) + 0.5) / h
         x = (torch.arange(w, device=like.device, dtype=like.dtype) + 0.5) / w
         centres = torch.stack([x.expand(h, w), y[:, None].expand(h, w)], dim=-1)
-        return self.encode(centres).permute(2, 0, 1)
+        return self._pe_encoding(centres).permute(2, 0, 1)
 
     def forward_with_coords(self, coords_input: Tensor, image_size: tuple[int, int]) -> Tensor:
         """Pixel positions [..., 2] as (x, y) on an image of (H, W) pixels -> [..., 2·F]."""
@@ -45,4 +49,4 @@ class FourierEncoding(nn.Module):
         like = self.positional_encoding_gaussian_matrix
         # Made on the device: a copy to it would have the CPU wait.
         size = torch.cat([like.new_full((1,), length) for length in (W, H)])
-        return self.encode(coords_input.to(like.dtype) / size)
+        return self._pe_encoding(coords_input.to(like.dtype) / size)

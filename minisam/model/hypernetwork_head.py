@@ -22,6 +22,7 @@ class HypernetworkHead(nn.Module):
         self, input_dim: int, hidden_dim: int, output_dim: int, num_layers: int, sigmoid_output: bool = False
     ) -> None:
         super().__init__()
+        self.num_layers = num_layers
         widths = [input_dim, *[hidden_dim] * (num_layers - 1), output_dim]
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         self.sigmoid_output = sigmoid_output

@@ -24,6 +24,7 @@ from minisam.model.mlp_block import MLPBlock
 from minisam.model.patch_embed import PatchEmbed
 from minisam.model.rel_pos_attention import RelPosAttention
 from minisam.model.window_attention import WindowAttention
+from minisam.model.window_partition import window_partition, window_unpartition
 
 TOKENS_PER_BAND = 1024
 
@@ -125,14 +126,13 @@ class Block(nn.Module):
         drop_path_rate: float = 0.0,
     ) -> None:
         super().__init__()
+        self.window_size = window_size
         self.norm1 = norm_layer(dim)
+        attention = (dim, num_heads, qkv_bias, use_rel_pos)
         if window_size > 0:
-            self.attn = WindowAttention(dim, num_heads, qkv_bias, use_rel_pos, window_size)
+            self.attn = WindowAttention(*attention, window_size, rel_pos_zero_init)
         else:
-            self.attn = RelPosAttention(dim, num_heads, qkv_bias, use_rel_pos, input_size)
-        if use_rel_pos and not rel_pos_zero_init:
-            nn.init.trunc_normal_(self.attn.rel_pos_h, std=0.02)
-            nn.init.trunc_normal_(self.attn.rel_pos_w, std=0.02)
+            self.attn = RelPosAttention(*attention, input_size, rel_pos_zero_init)
         self.norm2 = norm_layer(dim)
         self.mlp = MLPBlock(embedding_dim=dim, mlp_dim=int(dim * mlp_ratio), act=act_layer)
         self.drop_path = DropPath(drop_path_rate)
@@ -148,8 +148,15 @@ class Block(nn.Module):
         return torch.cat([self.transform(band) for band in self.attend(x).split(rows, dim=1)], dim=1)
 
     def attend(self, x: Tensor) -> Tensor:
-        """The tokens look at each other."""
-        return x + self.drop_path(self.attn(self.norm1(x)))
+        """The tokens look at each other; a module in place of `WindowAttention` gets windows [B·n, S, S, C]."""
+        tokens = self.norm1(x)
+        if self.window_size == 0 or isinstance(self.attn, WindowAttention):
+            return x + self.drop_path(self.attn(tokens))
+        windows, padded = window_partition(tokens, self.window_size)
+        attended = self.attn(windows)
+        return x + self.drop_path(
+            window_unpartition(attended, self.window_size, padded, (x.shape[1], x.shape[2]))
+        )
 
     def transform(self, x: Tensor) -> Tensor:
         """Every token on its own."""

@@ -44,7 +44,10 @@ class PromptEncoder(nn.Module):
         self.image_embedding_size = image_embedding_size
         self.input_image_size = input_image_size
         self.pe_layer = FourierEncoding(embed_dim // 2)
-        self.point_embeddings = nn.ModuleList(nn.Embedding(1, embed_dim) for _ in range(4))
+        self.num_point_embeddings = 4
+        self.point_embeddings = nn.ModuleList(
+            nn.Embedding(1, embed_dim) for _ in range(self.num_point_embeddings)
+        )
         self.not_a_point_embed = nn.Embedding(1, embed_dim)
         self.no_mask_embed = nn.Embedding(1, embed_dim)
         self.mask_downscaling = nn.Sequential(
@@ -77,17 +80,17 @@ class PromptEncoder(nn.Module):
         """
         tokens = []
         if points is not None:
-            tokens.append(self.embed_points(*points, pad=boxes is None))
+            tokens.append(self._embed_points(*points, pad=boxes is None))
         if boxes is not None:
-            tokens.append(self.embed_boxes(boxes))
-        batch = next((given.shape[0] for given in (*tokens, masks) if given is not None), 1)
+            tokens.append(self._embed_boxes(boxes))
+        batch = self._get_batch_size(points, boxes, masks)
         sparse = (
             torch.cat(tokens, dim=1)
             if tokens
             else self.no_mask_embed.weight.new_empty((batch, 0, self.embed_dim))
         )
         if masks is not None:
-            return sparse, self.mask_downscaling(masks)
+            return sparse, self._embed_masks(masks)
         return sparse, self.no_mask_embed.weight[:, :, None, None].expand(
             batch, -1, *self.image_embedding_size
         )
@@ -118,3 +121,26 @@ class PromptEncoder(nn.Module):
     def kind_embeddings(self) -> Tensor:
         """What is learned of each kind of token, [4, E]: background, foreground, top left, bottom right."""
         return torch.cat([cast(nn.Embedding, embedding).weight for embedding in self.point_embeddings])
+
+    # segment-anything's names, which code written for it calls, and which its subclasses replace.
+
+    def _embed_points(self, points: Tensor, labels: Tensor, pad: bool) -> Tensor:
+        return self.embed_points(points, labels, pad)
+
+    def _embed_boxes(self, boxes: Tensor) -> Tensor:
+        return self.embed_boxes(boxes)
+
+    def _embed_masks(self, masks: Tensor) -> Tensor:
+        return self.mask_downscaling(masks)
+
+    def _get_batch_size(
+        self, points: tuple[Tensor, Tensor] | None, boxes: Tensor | None, masks: Tensor | None
+    ) -> int:
+        """How many prompts there are: the first length of what is given, 1 without any."""
+        if points is not None:
+            return points[0].shape[0]
+        given = boxes if boxes is not None else masks
+        return 1 if given is None else given.shape[0]
+
+    def _get_device(self) -> torch.device:
+        return self.no_mask_embed.weight.device

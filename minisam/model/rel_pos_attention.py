@@ -25,11 +25,13 @@ from minisam.model.token_linear import TokenLinear
 BIAS_ENTRIES_PER_BLOCK = 2**22  # 16 MB; 1024 queries of one head on a 1024-pixel image
 
 
-class RelPosAttention(nn.Module):
+class EncoderAttention(nn.Module):
     """[B, H, W, C] -> [B, H, W, C], every token attending to all H·W.
 
     `input_size` is the grid for which the tables are made, 2·H − 1 and 2·W − 1 rows; on another grid they are
-    interpolated linearly.  segment-anything calls this class `Attention`; the parameters have its names.
+    interpolated linearly.  segment-anything calls this class `Attention`; arguments and parameters are its own.
+
+    Raises ValueError where there should be tables and `input_size` is missing.
     """
 
     def __init__(
@@ -37,19 +39,25 @@ class RelPosAttention(nn.Module):
         dim: int,
         num_heads: int = 8,
         qkv_bias: bool = True,
-        use_rel_pos: bool = True,
-        input_size: tuple[int, int] = (64, 64),
+        use_rel_pos: bool = False,
+        rel_pos_zero_init: bool = True,
+        input_size: tuple[int, int] | None = None,
     ) -> None:
         super().__init__()
+        if use_rel_pos and input_size is None:
+            raise ValueError("relative positions need input_size, the grid (H, W) of tokens")
         head_dim = dim // num_heads
         self.num_heads = num_heads
         self.scale = head_dim**-0.5
         self.qkv = TokenLinear(dim, 3 * dim, bias=qkv_bias)
         self.proj = TokenLinear(dim, dim)
         self.use_rel_pos = use_rel_pos
-        if use_rel_pos:
+        if input_size is not None and use_rel_pos:
             self.rel_pos_h = nn.Parameter(torch.zeros(2 * input_size[0] - 1, head_dim))
             self.rel_pos_w = nn.Parameter(torch.zeros(2 * input_size[1] - 1, head_dim))
+            if not rel_pos_zero_init:
+                nn.init.trunc_normal_(self.rel_pos_h, std=0.02)
+                nn.init.trunc_normal_(self.rel_pos_w, std=0.02)
 
     def forward(self, x: Tensor) -> Tensor:
         B, H, W, C = x.shape
@@ -61,6 +69,21 @@ class RelPosAttention(nn.Module):
         else:
             out_bnld = F.scaled_dot_product_attention(q_bnld, k_bnld, v_bnld, scale=self.scale)
         return self.proj(out_bnld.transpose(1, 2).reshape(B, H, W, C))
+
+
+class RelPosAttention(EncoderAttention):
+    """`EncoderAttention` with its relative positions, as in every SAM."""
+
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int = 8,
+        qkv_bias: bool = True,
+        use_rel_pos: bool = True,
+        input_size: tuple[int, int] = (64, 64),
+        rel_pos_zero_init: bool = True,
+    ) -> None:
+        super().__init__(dim, num_heads, qkv_bias, use_rel_pos, rel_pos_zero_init, input_size)
 
 
 def rel_pos_attention(q: Tensor, k: Tensor, v: Tensor, rel_h: Tensor, rel_w: Tensor, scale: float) -> Tensor:
@@ -115,8 +138,13 @@ def relative_position_table(table: Tensor, size: int) -> Tensor:
 
     A table of another length is interpolated linearly first (align_corners=False), as in segment-anything.
     """
-    rows = 2 * size - 1
-    if table.shape[0] != rows:
-        table = F.interpolate(table.T[None], size=rows, mode="linear").squeeze(0).T
+    table = resize_table(table, 2 * size - 1)
     index = torch.arange(size, device=table.device)
     return table[index[:, None] - index[None, :] + size - 1]
+
+
+def resize_table(table: Tensor, rows: int) -> Tensor:
+    """[R, D] -> [rows, D], by linear interpolation (align_corners=False) where the length differs."""
+    if table.shape[0] == rows:
+        return table
+    return F.interpolate(table.T[None], size=rows, mode="linear").squeeze(0).T

@@ -37,7 +37,10 @@ class TwoWayTransformer(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        self.depth = depth
         self.embedding_dim = embedding_dim
+        self.num_heads = num_heads
+        self.mlp_dim = mlp_dim
         self.layers = nn.ModuleList(
             TwoWayAttentionBlock(
                 embedding_dim=embedding_dim,

@@ -27,8 +27,9 @@ class WindowAttention(RelPosAttention):
         qkv_bias: bool = True,
         use_rel_pos: bool = True,
         window_size: int = 14,
+        rel_pos_zero_init: bool = True,
     ) -> None:
-        super().__init__(dim, num_heads, qkv_bias, use_rel_pos, input_size=(window_size, window_size))
+        super().__init__(dim, num_heads, qkv_bias, use_rel_pos, (window_size, window_size), rel_pos_zero_init)
         self.window_size = window_size
 
     def forward(self, x: Tensor) -> Tensor:

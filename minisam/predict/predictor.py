@@ -17,7 +17,18 @@ from minisam.predict.resize_longest_side import ResizeLongestSide
 
 
 class SamPredictor:
-    """`set_image`, then `predict` as often as you like; segment-anything's methods, shapes and results."""
+    """`set_image`, then `predict` as often as you like; segment-anything's methods, shapes and results.
+
+    `original_size` and `input_size`, both (H, W), exist from the first image on.  orig_h, orig_w, input_h and
+    input_w are None: segment-anything has these names and never gives them a value.
+    """
+
+    original_size: tuple[int, int]
+    input_size: tuple[int, int]
+    orig_h: int | None = None
+    orig_w: int | None = None
+    input_h: int | None = None
+    input_w: int | None = None
 
     def __init__(self, sam_model: Sam) -> None:
         self.model = sam_model
@@ -32,8 +43,6 @@ class SamPredictor:
         """Forget the image."""
         self.is_image_set = False
         self.features: Tensor | None = None
-        self.original_size: tuple[int, int] = (0, 0)
-        self.input_size: tuple[int, int] = (0, 0)
 
     def set_image(self, image: NDArray[np.uint8], image_format: str = "RGB") -> None:
         """Encode an image [H, W, 3] uint8.

@@ -19,7 +19,7 @@ from minisam.predict.nms import box_nms
 
 
 def clean_masks(
-    candidates: Candidates, size: tuple[int, int], min_area: int, iou_threshold: float, keep_largest: bool
+    candidates: Candidates, size: tuple[int, int], min_area: float, iou_threshold: float, keep_largest: bool
 ) -> Candidates:
     """Fill holes, then remove islands, in all masks; of duplicates that arise one stays, rather an untouched one.
 
@@ -38,7 +38,7 @@ def clean_masks(
     return replace(candidates, borders=cleaned, boxes=boxes).take(kept)
 
 
-def fill_small_holes(borders: Borders, size: tuple[int, int], min_area: int) -> Borders:
+def fill_small_holes(borders: Borders, size: tuple[int, int], min_area: float) -> Borders:
     """Set every 8-connected region of unset pixels smaller than `min_area`, in an image of `size` (H, W).
 
     One at the border of the image counts as a hole too, as in segment-anything.  The argument itself comes
@@ -51,7 +51,7 @@ def fill_small_holes(borders: Borders, size: tuple[int, int], min_area: int) -> 
 
 
 def remove_small_islands(
-    borders: Borders, size: tuple[int, int], min_area: int, keep_largest: bool = True
+    borders: Borders, size: tuple[int, int], min_area: float, keep_largest: bool = True
 ) -> Borders:
     """Unset every 8-connected region smaller than `min_area`; if all are, keep the largest or none.
 

@@ -1,0 +1,1 @@
+"""What code written for segment-anything calls and minisam itself has no use for: thin, and tested against it."""

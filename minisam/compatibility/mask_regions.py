@@ -1,0 +1,25 @@
+"""Small holes and islands of a mask, by segment-anything's function, over minisam/predict/small_regions.py."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minisam.data.runs import borders_to_columns, mask_to_borders
+from minisam.predict.small_regions import fill_small_holes, remove_small_islands
+
+
+def remove_small_regions(
+    mask: NDArray[np.bool_], area_thresh: float, mode: str
+) -> tuple[NDArray[np.bool_], bool]:
+    """A mask [H, W] without its 8-connected "holes" or "islands" of fewer pixels, and whether there were any.
+
+    The largest of the islands stays where all are small.  Raises ValueError for another mode.
+    """
+    if mode not in ("holes", "islands"):
+        raise ValueError(f"mode must be holes or islands, got {mode!r}")
+    size = (mask.shape[0], mask.shape[1])
+    borders = mask_to_borders(mask.astype(bool).T)
+    change = fill_small_holes if mode == "holes" else remove_small_islands
+    changed = change(borders, size, area_thresh)
+    return (mask, False) if changed is borders else (borders_to_columns(changed, size).T, True)
