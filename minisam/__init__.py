@@ -1,19 +1,26 @@
-"""Segment Anything, from scratch: a network to read, a trainer for two CPU cores, kernels to learn from."""
+"""Segment Anything, from scratch: a network to read, a trainer for two CPU cores, kernels to learn from.
 
-from minisam.backend import use_backend
-from minisam.build import (
-    SamConfig,
-    build_from_config,
-    build_sam,
-    build_sam_vit_b,
-    build_sam_vit_h,
-    build_sam_vit_l,
-    sam_model_registry,
-)
-from minisam.checkpoint import load_checkpoint, save_checkpoint
-from minisam.errors import CheckpointError, ImageError, MinisamError, PromptError
-from minisam.model import Sam
-from minisam.predict import SamAutomaticMaskGenerator, SamPredictor
+A name is imported when it is first asked for, so that `import minisam` and the command line start at once.
+"""
+
+import importlib
+
+TYPE_CHECKING = False  # to a type checker it is True; typing takes a while to import
+if TYPE_CHECKING:
+    from minisam.backend import use_backend
+    from minisam.build import (
+        SamConfig,
+        build_from_config,
+        build_sam,
+        build_sam_vit_b,
+        build_sam_vit_h,
+        build_sam_vit_l,
+        sam_model_registry,
+    )
+    from minisam.checkpoint import load_checkpoint, save_checkpoint
+    from minisam.errors import CheckpointError, ImageError, MinisamError, PromptError
+    from minisam.model import Sam
+    from minisam.predict import SamAutomaticMaskGenerator, SamPredictor
 
 __all__ = [
     "CheckpointError",
@@ -34,3 +41,28 @@ __all__ = [
     "save_checkpoint",
     "use_backend",
 ]
+HOMES = {
+    "backend": ("use_backend",),
+    "build": (
+        *("SamConfig", "build_from_config", "build_sam"),
+        *("build_sam_vit_b", "build_sam_vit_h", "build_sam_vit_l", "sam_model_registry"),
+    ),
+    "checkpoint": ("load_checkpoint", "save_checkpoint"),
+    "errors": ("CheckpointError", "ImageError", "MinisamError", "PromptError"),
+    "model": ("Sam",),
+    "predict": ("SamAutomaticMaskGenerator", "SamPredictor"),
+}
+"""Which module each name is from."""
+
+
+def __getattr__(name: str) -> object:
+    for home, names in HOMES.items():
+        if name == home:
+            return importlib.import_module(f"minisam.{home}")
+        if name in names:
+            return getattr(importlib.import_module(f"minisam.{home}"), name)
+    raise AttributeError(f"module 'minisam' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *HOMES])

@@ -3,11 +3,32 @@
 A message is one line: it names the thing that is wrong and what to do about it.
 """
 
+import unicodedata
+
+# Control and format characters, halves of characters, and what ends a line.
+NOT_SHOWN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+
+
+def printable(text: object) -> str:
+    """A name or a message on one line; escape codes for the terminal and bytes that are no text are spelt out."""
+    shown = str(text)
+    if shown.isprintable():
+        return shown
+    return "".join(
+        character.encode("unicode_escape").decode()
+        if unicodedata.category(character) in NOT_SHOWN
+        else character
+        for character in shown
+    )
+
 
 class MinisamError(Exception):
     """Something went wrong that the person running the program can mend."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class PromptError(MinisamError, ValueError):

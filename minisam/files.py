@@ -4,7 +4,8 @@
 
 `os.replace` swaps the name in one step, but only within one file system, hence the same folder.  The first
 fsync puts the bytes on the disk before the name points at them, the second makes the new name itself survive
-a power cut.  A process that is killed in between leaves a `.minisam-*.tmp` behind; no reader looks for that.
+a power cut.  A process that is killed in between leaves a `.minisam-*.tmp` behind; no reader looks for that, and
+the next process that writes into the folder removes it.  A temporary file is locked while its writer lives.
 """
 
 from __future__ import annotations
@@ -12,13 +13,18 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
 
 from minisam.errors import MinisamError
+from minisam.locks import lock
+
+TEMPORARY = re.compile(r"\.minisam-[0-9a-f]{16}\.tmp")
 
 
 def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], object]) -> None:
@@ -32,22 +38,100 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], o
         OSError: the file system refused (full, read-only, no such folder); `filename` is then `path`.
     """
     target = _replaceable(path)
-    temporary = target.with_name(f".minisam-{secrets.token_hex(8)}.tmp")
+    _clean_once(target.parent)
+    temporary, held = None, None
     try:
-        with open(temporary, "xb") as file:
+        file, temporary, held = _open_temporary(target.parent)
+        with file:
             if target.exists():
                 shutil.copymode(target, temporary)
-            write(file)
+            _write_or_say_why_not(write, file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)
         _sync_folder(target.parent)
     except OSError as error:
-        error.filename, error.filename2 = os.fspath(path), None
-        raise
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
     finally:
         with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+            if temporary is not None:
+                temporary.unlink(missing_ok=True)
+        if held is not None:
+            os.close(held)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of writers that are no more; those that are being written stay."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if TEMPORARY.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                _remove_unless_locked(entry.path)
+
+
+@lru_cache(maxsize=1024)
+def _clean_once(folder: Path) -> None:
+    """A folder of a million images is not listed again for each of their records."""
+    remove_leftovers(folder)
+
+
+def _remove_unless_locked(path: str) -> None:
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDWR)
+        try:
+            if os.name != "posix" or lock(descriptor):
+                os.unlink(path)
+        finally:
+            os.close(descriptor)
+
+
+def _open_temporary(folder: Path) -> tuple[BinaryIO, Path, int | None]:
+    """A new file, its path, and a descriptor that keeps it locked until it has its name.
+
+    Whoever removes leftovers may have come between making and locking it; then there is another.
+    """
+    while True:
+        path = folder / f".minisam-{secrets.token_hex(8)}.tmp"
+        file = open(path, "xb")  # noqa: SIM115
+        if os.name != "posix":
+            return file, path, None
+        held = os.dup(file.fileno())
+        try:
+            if lock(held) and os.fstat(held).st_nlink:
+                return file, path, held
+        except OSError:  # no locks here: nobody removes leftovers either
+            return file, path, held
+        os.close(held)
+        file.close()
+
+
+def _write_or_say_why_not(write: Callable[[BinaryIO], object], file: BinaryIO) -> None:
+    """Libraries that write through C++ hide what the file system said behind an error of their own."""
+    watched = _Watched(file)
+    try:
+        write(cast(BinaryIO, watched))
+    except Exception:
+        if watched.failure is not None:
+            raise watched.failure from None
+        raise
+
+
+class _Watched:
+    """A file that remembers why a write failed."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self.failure = file, None
+
+    def write(self, data: Any) -> int:
+        try:
+            return self.file.write(data)
+        except OSError as error:
+            self.failure = self.failure or error
+            raise
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.file, name)
 
 
 def _replaceable(path: str | os.PathLike[str]) -> Path:

@@ -18,7 +18,7 @@ import pytest
 
 from minisam import files
 from minisam.errors import MinisamError
-from minisam.files import write_atomically
+from minisam.files import remove_leftovers, write_atomically
 
 OLD, NEW = b"old" * 1000, b"new" * 50_000
 
@@ -196,7 +196,7 @@ def test_what_cannot_be_replaced_is_refused(tmp_path: Path):
 # For each line it is given: fork a process that saves without end, and report that it was killed.
 SAVE_FOREVER = """
 import os, sys
-from minisam.files import write_atomically
+from minisam.files import remove_leftovers, write_atomically
 for _ in sys.stdin:
     child = os.fork()
     number = 0
@@ -245,3 +245,70 @@ def test_kill_while_saving_leaves_a_whole_file(tmp_path: Path):
 @pytest.mark.slow
 def test_many_kills_while_saving_leave_a_whole_file(tmp_path: Path):
     assert kill_while_saving(tmp_path, 300) > 100
+
+
+LEFT = ".minisam-0123456789abcdef.tmp"
+
+
+def test_what_a_killed_writer_left_goes_and_what_others_wrote_stays(tmp_path: Path):
+    theirs = [".minisam-notes.tmp", "minisam-0123456789abcdef.tmp", ".minisam-0123456789abcdef.png"]
+    for name in (LEFT, *theirs):
+        (tmp_path / name).write_bytes(OLD)
+    (tmp_path / ".minisam-ffffffffffffffff.tmp").symlink_to(tmp_path / theirs[0])
+    write_atomically(tmp_path / "a", lambda file: file.write(NEW))
+    assert files_in(tmp_path) == sorted([*theirs, "a", ".minisam-ffffffffffffffff.tmp"])
+
+
+def test_what_is_being_written_stays(tmp_path: Path):
+    def clean_up(file: io.BufferedWriter) -> None:
+        file.write(NEW)
+        remove_leftovers(tmp_path)
+
+    write_atomically(tmp_path / "a", clean_up)
+    assert (tmp_path / "a").read_bytes() == NEW and files_in(tmp_path) == ["a"]
+
+
+def test_a_temporary_file_that_is_taken_for_a_leftover_is_made_once_more(tmp_path: Path, monkeypatch):
+    real, opened = open, []
+
+    def open_and_clean_up(path: Path, mode: str) -> io.BufferedWriter:
+        file = real(path, mode)
+        opened.append(path)
+        if len(opened) == 1:
+            remove_leftovers(tmp_path)
+        return file
+
+    monkeypatch.setattr(files, "open", open_and_clean_up, raising=False)
+    write_atomically(tmp_path / "a", lambda file: file.write(NEW))
+    assert (tmp_path / "a").read_bytes() == NEW and len(opened) == 2 and files_in(tmp_path) == ["a"]
+
+
+def test_without_locks_nothing_is_removed(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(files, "lock", fail(errno.ENOTSUP))
+    (tmp_path / LEFT).write_bytes(OLD)
+    write_atomically(tmp_path / "a", lambda file: file.write(NEW))
+    assert files_in(tmp_path) == sorted([LEFT, "a"])
+
+
+def test_an_error_names_the_file_and_no_other(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(files.os, "fsync", fail(errno.ENOSPC))
+    with pytest.raises(OSError) as caught:
+        write_atomically(tmp_path / "a", lambda file: file.write(NEW))
+    assert str(caught.value) == f"[Errno 28] No space left on device: '{tmp_path / 'a'}'"
+
+
+def test_a_library_that_hides_why_it_could_not_write(tmp_path: Path, monkeypatch):
+    (tmp_path / "a").write_bytes(OLD)
+
+    def write(file: io.BufferedWriter) -> None:
+        try:
+            for _ in range(9):
+                file.write(NEW)
+                file.flush()
+        except OSError:
+            raise RuntimeError("unexpected pos 6217600 vs 6217488") from None
+
+    monkeypatch.setattr(files, "open", faulty_open(70_000), raising=False)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(tmp_path / "a", write)
+    assert (tmp_path / "a").read_bytes() == OLD and files_in(tmp_path) == ["a"]

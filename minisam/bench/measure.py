@@ -14,12 +14,15 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 from tqdm import tqdm
+
+from minisam.errors import MinisamError
 
 Result = TypeVar("Result")
 PROJECT = Path(__file__).parents[2]
@@ -46,7 +49,13 @@ def ratio_of_rounds(ours: list[float], theirs: list[float]) -> float:
 def in_own_process(function: Callable[..., Result], *arguments: object) -> Result:
     """`function(*arguments)` in a fresh process; everything must be importable and picklable."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(function, *arguments).result()
+        try:
+            return pool.submit(function, *arguments).result()
+        except BrokenProcessPool:
+            raise MinisamError(
+                "the process that measures was ended by the system, perhaps for want of memory; "
+                "measure something smaller, or close other programs"
+            ) from None
 
 
 def peak_memory() -> int:

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from typing import TextIO
 
-from minisam.errors import MinisamError
+from minisam.errors import MinisamError, printable
 
 COMMANDS = {
     "demo": "segment a photo and a drawn scene with every kind of prompt, and save one figure",
@@ -47,25 +50,71 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    interrupts = Interrupts(is_program=argv is None)
     argv = list(sys.argv[1:] if argv is None else argv)
-    command = next((word for word in argv if not word.startswith("-")), None)
-    args = build_parser(command).parse_args(argv)
-    module = importlib.import_module(f"minisam.cli.{args.command}")
     try:
-        code = module.run(args)
+        show_every_name(sys.stdout)
+        command = next((word for word in argv if not word.startswith("-")), None)
+        args = build_parser(command).parse_args(argv)
+        code = importlib.import_module(f"minisam.cli.{args.command}").run(args)
         sys.stdout.flush()
+        interrupts.end()
         return code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
         return 141
     except KeyboardInterrupt:
-        print("minisam: interrupted", file=sys.stderr)
-        return 130
-    except (MinisamError, OSError) as error:
-        if args.debug:
+        return interrupts.leave()
+    except (MinisamError, OSError, MemoryError) as error:
+        if "--debug" in argv:
             raise
-        print(f"minisam: {error}", file=sys.stderr)
+        print(f"minisam: {in_one_line(error)}", file=sys.stderr)
         return error.exit_code if isinstance(error, MinisamError) else 1
+    except Exception:  # an import that is interrupted ends in whatever error it makes of that
+        if not interrupts.came:
+            raise
+        return interrupts.leave()
+
+
+class Interrupts:
+    """Ctrl-C, from the first import on; `came` says whether there was one, whatever became of the exception."""
+
+    def __init__(self, is_program: bool) -> None:
+        self.is_program, self.came = is_program, False
+        if is_program:
+            signal.signal(signal.SIGINT, self.interrupt)
+
+    def interrupt(self, number: int, frame: object) -> None:
+        self.came = True
+        raise KeyboardInterrupt
+
+    def end(self) -> None:
+        """The work is done: Ctrl-C while Python takes itself down would only leave a trace."""
+        if self.is_program:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def leave(self) -> int:
+        """Say so; a program ends here, since Python may end one by a signal that was interrupted in `exec`."""
+        print("minisam: interrupted", file=sys.stderr)
+        if self.is_program:
+            sys.stdout.flush()
+            os._exit(130)
+        return 130
+
+
+def in_one_line(error: Exception) -> str:
+    """What the system says of a file as `name: reason`; other messages as they are."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return printable(f"{os.fsdecode(error.filename)}: {error.strerror[0].lower()}{error.strerror[1:]}")
+    if isinstance(error, MemoryError):
+        return printable(f"not enough memory{': ' if str(error) else ''}{error}")
+    return printable(error)
+
+
+def show_every_name(stream: TextIO) -> None:
+    """A file's name may hold what the terminal's encoding, or any, has not; it is spelt out, as on stderr."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
 
 
 if __name__ == "__main__":

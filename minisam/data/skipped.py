@@ -6,7 +6,10 @@ silent hides that half of the data is gone.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+
+from minisam.errors import printable
 
 NAMED = 10
 """How many things a summary names; it counts them all."""
@@ -28,8 +31,13 @@ class Skipped(dict[str, str]):
         """One line: how many things were left out, and the first ten with their reasons; "" where none was."""
         if not self:
             return ""
-        named = [
-            name if name in reason else f"{name}: {reason}" for name, reason in list(self.items())[:NAMED]
-        ]
+        named = [told(name, reason) for name, reason in list(self.items())[:NAMED]]
         more = f"; and {len(self) - NAMED} more" if len(self) > NAMED else ""
         return f"left out {len(self)}: {'; '.join(named)}{more}"
+
+
+def told(name: str, reason: str) -> str:
+    """`name: reason`, on one line; a reason that begins with the path of the thing names it already."""
+    path = reason.partition(": ")[0]
+    named = path == name or path.endswith(f"{os.sep}{name}")
+    return printable(reason if named else f"{name}: {reason}")

@@ -36,6 +36,7 @@ from minisam.engine.training import held_out_metrics, trained_on, training_seed
 from minisam.engine.work import CollectedMask, Work
 from minisam.errors import MinisamError
 from minisam.evaluate.clicks import Prompted
+from minisam.locks import claimed
 from minisam.model import Sam
 from minisam.predict import SamAutomaticMaskGenerator
 from minisam.train.pictures import Repeats
@@ -71,13 +72,19 @@ class EngineRun:
     def run(self) -> list[RoundResult]:
         """All rounds, and the report; what is done already is only read.
 
-        Raises MinisamError where the folder holds an engine with other settings, CheckpointError where the
-        weights to start from are missing, damaged or another network's.
+        Raises MinisamError where the folder holds an engine with other settings or another process is at work in
+        it, CheckpointError where the weights to start from are missing, damaged or another network's.
         """
         sam = build_from_config(CONFIGS[self.settings.preset])
         previous = None if self.settings.start_from is None else Path(self.settings.start_from)
         if previous is not None:
             load_state_dict_into(sam, previous)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with claimed(self.folder):
+            return self.run_rounds(sam, previous)
+
+    def run_rounds(self, sam: Sam, previous: Path | None) -> list[RoundResult]:
+        """Collect with `sam` and train, from the weights `previous`, round after round."""
         self.claim_folder()
         results = []
         for number, one in enumerate(self.settings.rounds()):
@@ -96,7 +103,6 @@ class EngineRun:
 
     def claim_folder(self) -> None:
         """Write the settings, or see that they are those that are there."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "engine.json"
         settings = json.loads(json.dumps(asdict(self.settings)))
         if not path.exists():

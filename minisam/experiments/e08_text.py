@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -24,6 +25,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from minisam.build import build_sam
+from minisam.errors import MinisamError
 from minisam.evaluate.bootstrap import Estimate
 from minisam.evaluate.targets import evaluation_scenes
 from minisam.experiments.click_curves import told
@@ -38,7 +40,7 @@ from minisam.text.sam_run import TextRecipe, TextSamRun
 from minisam.text.targets import Targets, draw_targets, scene_size
 from minisam.text.text_sam import TextSam, load_text_sam
 from minisam.train.losses import mask_iou
-from minisam.train.scenes import become_helper_process
+from minisam.train.scenes import HELPER_ENDED, become_helper_process
 
 TEXT = TextRecipe()
 MARGIN = 0.20
@@ -166,7 +168,10 @@ def trained_text_sams(settings: Settings) -> dict[str, TextSam]:
             arm: pool.submit(train, folder / arm.replace(" ", "_"), clip_file, longer, first, share)
             for arm, share in ARMS.items()
         }
-        files = {"": first, **{arm: run.result() for arm, run in runs.items()}}
+        try:
+            files = {"": first, **{arm: run.result() for arm, run in runs.items()}}
+        except BrokenProcessPool:
+            raise MinisamError(HELPER_ENDED) from None
     return {arm: load_text_sam(file) for arm, file in files.items()}
 
 

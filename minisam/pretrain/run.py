@@ -21,6 +21,7 @@ from minisam.checkpoint.formats import first_not_finite
 from minisam.data.partworld import render_scenes
 from minisam.errors import CheckpointError
 from minisam.files import write_atomically
+from minisam.locks import claimed
 from minisam.model.sam import IMAGENET_MEAN, IMAGENET_STD
 from minisam.pretrain.figure import reconstructions, save_reconstructions
 from minisam.pretrain.masked_autoencoder import MaskedAutoencoder, build_mae
@@ -63,29 +64,38 @@ class PretrainingRun:
     def run(self, progress_bar: bool | None = None) -> MaskedAutoencoder:
         """Pre-train to the last step and write the autoencoder; `progress_bar` None shows one on a terminal only.
 
-        Raises CheckpointError where it diverged.
+        Raises CheckpointError where it diverged, MinisamError where another run is at work in the folder.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with claimed(self.folder):
+                self.train(progress_bar)
+                self.finish()
+        finally:
+            self.scenes.close()
+        return self.mae.eval()
+
+    def train(self, progress_bar: bool | None) -> None:
+        """Take up what is in the folder, and go on to the last step."""
         self.resume()
         rows = read_rows(self.folder / "metrics.csv", self.step)
         hidden_bar = None if progress_bar is None else not progress_bar
-        try:
-            with tqdm(total=self.recipe.steps, initial=self.step, disable=hidden_bar) as bar:
-                while self.step < self.recipe.steps:
-                    rows.append(self.train_step())
-                    bar.update()
-                    if self.step % 20 == 0:
-                        bar.set_postfix_str(f"loss {mean_of(rows[-20:], 'loss'):.4f}")
-                    if self.step % self.save_every == 0 or self.step == self.recipe.steps:
-                        self.save(rows)
-        finally:
-            self.scenes.close()
+        with tqdm(total=self.recipe.steps, initial=self.step, disable=hidden_bar) as bar:
+            while self.step < self.recipe.steps:
+                rows.append(self.train_step())
+                bar.update()
+                if self.step % 20 == 0:
+                    bar.set_postfix_str(f"loss {mean_of(rows[-20:], 'loss'):.4f}")
+                if self.step % self.save_every == 0 or self.step == self.recipe.steps:
+                    self.save(rows)
+
+    def finish(self) -> None:
+        """Write the autoencoder."""
         tensors = {key: t.cpu().contiguous() for key, t in self.mae.state_dict().items()}
         if key := first_not_finite(tensors):
             raise CheckpointError(f"{key} holds values that are not finite: it diverged; nothing was written")
         content = safetensors.torch.save(tensors)
         write_atomically(self.folder / "mae.safetensors", lambda file: file.write(content))
-        return self.mae.eval()
 
     def train_step(self) -> dict[str, float]:
         """One optimiser step; returns its row of the metrics."""

@@ -16,6 +16,7 @@ import torch
 from torch import nn, optim
 from tqdm import tqdm
 
+from minisam.locks import claimed
 from minisam.train.metrics import mean_of, read_rows, write_rows
 from minisam.train.state import read_state, write_state
 
@@ -50,8 +51,16 @@ class ResumableRun(ABC):
         """The settings that decide the result."""
 
     def run(self, progress_bar: bool | None = None) -> None:
-        """Go on to the last step; `progress_bar` None shows one on a terminal only."""
+        """Go on to the last step; `progress_bar` None shows one on a terminal only.
+
+        Raises MinisamError where another run is at work in the folder.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
+        with claimed(self.folder):
+            self.train(progress_bar)
+
+    def train(self, progress_bar: bool | None) -> None:
+        """Take up what is in the folder, go on to the last step, and write what the run was for."""
         self.resume()
         rows = read_rows(self.folder / "metrics.csv", self.step)
         hidden = None if progress_bar is None else not progress_bar

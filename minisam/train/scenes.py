@@ -10,12 +10,18 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
 from typing import Any, Generic, TypeVar
 
 from minisam.data.partworld import SceneBatch, render_scenes
+from minisam.errors import MinisamError
 
 AHEAD = 3
+HELPER_ENDED = (
+    "the process that draws ahead was ended by the system, perhaps for want of memory; "
+    "start the same command again to go on from the last save"
+)
 T = TypeVar("T")
 
 
@@ -37,10 +43,13 @@ class DrawnAhead(Generic[T]):
     def __getitem__(self, step: int) -> T:
         if self.pool is None:
             return self.draw(**self.arguments(step))
-        for later in range(step, step + AHEAD):
-            if later not in self.coming:
-                self.coming[later] = self.pool.submit(self.draw, **self.arguments(later))
-        return self.coming.pop(step).result()
+        try:
+            for later in range(step, step + AHEAD):
+                if later not in self.coming:
+                    self.coming[later] = self.pool.submit(self.draw, **self.arguments(later))
+            return self.coming.pop(step).result()
+        except BrokenProcessPool:
+            raise MinisamError(HELPER_ENDED) from None
 
     def close(self) -> None:
         """End the second process; what was drawn ahead is thrown away."""

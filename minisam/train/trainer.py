@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from minisam.build import CONFIGS, build_from_config
 from minisam.checkpoint import load_state_dict_into
+from minisam.locks import claimed
 from minisam.model import Sam
 from minisam.pretrain.transfer import load_trunk
 from minisam.train.affinity import AffinityHead, affinity_loss
@@ -105,16 +106,24 @@ class TrainingRun:
         """Train to the last step and return the network, in evaluation mode.
 
         `progress_bar` None shows one on a terminal only.
+
+        Raises MinisamError where another run is at work in the folder.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with claimed(self.folder):
+                self.train(progress_bar)
+        finally:
+            self.source.close()
+        self.sam.set_image_size(CONFIGS[self.preset].image_size)
+        return self.sam.eval()
+
+    def train(self, progress_bar: bool | None) -> None:
+        """Take up what is in the folder, and go on to the last step."""
         self.resume()
         rows = read_rows(self.folder / "metrics.csv", self.step)
-        bar = tqdm(
-            total=self.recipe.steps,
-            initial=self.step,
-            disable=None if progress_bar is None else not progress_bar,
-        )
-        try:
+        hidden = None if progress_bar is None else not progress_bar
+        with tqdm(total=self.recipe.steps, initial=self.step, disable=hidden) as bar:
             while self.step < self.recipe.steps:
                 rows.append(self.train_step())
                 bar.update()
@@ -126,11 +135,6 @@ class TrainingRun:
                     )
                 if self.step % self.save_every == 0 or self.step == self.recipe.steps:
                     self.save(rows)
-        finally:
-            bar.close()
-            self.source.close()
-        self.sam.set_image_size(CONFIGS[self.preset].image_size)
-        return self.sam.eval()
 
     def open_source(self) -> BatchSource:
         """What `data` says, opened; raises DatasetError where that is nothing to train on."""

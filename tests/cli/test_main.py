@@ -33,6 +33,31 @@ def test_errors_become_exit_codes_and_one_line(monkeypatch, capsys, error, code)
         main(["doctor", "--debug"])
 
 
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (OSError(28, "No space left on device", "a.png"), "a.png: no space left on device"),
+        (OSError(1, "Not permitted", b"a\xff"), r"a\udcff: not permitted"),
+        (ImageError("\x1b]0;owned\x07.png: no image"), r"\x1b]0;owned\x07.png: no image"),
+        (MemoryError(), "not enough memory"),
+        (MemoryError("Unable to allocate 9 TiB"), "not enough memory: Unable to allocate 9 TiB"),
+    ],
+)
+def test_a_message_is_one_line_that_can_be_shown(monkeypatch, capsys, error, line):
+    def fail(args):
+        raise error
+
+    monkeypatch.setattr("minisam.cli.doctor.run", fail)
+    assert main(["doctor"]) != 0
+    assert capsys.readouterr().err == f"minisam: {line}\n"
+
+
+def test_a_name_that_is_no_text_can_be_printed(monkeypatch, capsys):
+    monkeypatch.setattr("minisam.cli.doctor.run", lambda args: print("caf\udce9.png") or 0)
+    assert main(["doctor"]) == 0
+    assert capsys.readouterr().out == "caf\\udce9.png\n"
+
+
 @pytest.mark.parametrize("command", [["pretrain"], ["train"], ["text", "clip"], ["text", "sam"]])
 @pytest.mark.parametrize("option", ["--steps", "--save-every", "--threads"])
 @pytest.mark.parametrize("number", ["0", "-1", "1.5"])
@@ -49,6 +74,32 @@ def test_an_interrupt_is_130(monkeypatch):
 
     monkeypatch.setattr("minisam.cli.doctor.run", interrupt)
     assert main(["doctor"]) == 130
+
+
+INTERRUPTED_IMPORT = """
+import os, signal, sys
+import minisam.cli.main
+class Interrupt:
+    def find_spec(self, name, path, target=None):
+        if name == "minisam.cli.doctor":
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except KeyboardInterrupt:
+                raise ImportError("what some libraries make of it") from None
+sys.meta_path.insert(0, Interrupt())
+sys.argv = ["minisam", "doctor"]
+sys.exit(minisam.cli.main.main())
+"""
+
+
+def test_an_interrupt_in_an_import_is_130():
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED_IMPORT], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "minisam: interrupted\n")
+
+
+def test_the_command_line_starts_without_torch():
+    command = "import sys, minisam.cli.main; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", command]).returncode == 0
 
 
 def test_a_reader_that_has_gone_is_no_error():

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from minisam.data.partworld import render_scenes
+from minisam.errors import MinisamError
 from minisam.train.scenes import SceneSource
 
 
@@ -50,13 +51,19 @@ def is_running(process: int) -> bool:
     return bool(state.strip()) and not state.startswith("Z")
 
 
-def test_scenes_drawn_ahead_are_those_drawn_in_place():
+def test_scenes_drawn_ahead_are_those_drawn_in_place_until_the_system_ends_their_process():
     source = SceneSource(arguments, in_background=True)
     try:
         for step in (0, 1, 5):
             expected = render_scenes(**arguments(step))
             assert torch.equal(source[step].images, expected.images)
             assert torch.equal(source[step].labels, expected.labels)
+        assert source.pool is not None
+        for process in source.pool._processes.copy():
+            os.kill(process, signal.SIGKILL)
+        with pytest.raises(MinisamError, match="start the same command again"):
+            for step in range(6, 12):
+                assert source[step]
     finally:
         source.close()
     assert source.pool is None
