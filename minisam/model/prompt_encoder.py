@@ -75,9 +75,16 @@ class PromptEncoder(nn.Module):
         """Embed B prompts, each of which may have points, boxes and a mask at once.
 
         points: coordinates [B, N, 2] as (x, y) in pixels, and labels [B, N]: 1 foreground, 0 background, −1
-        padding.  boxes: [B, 4], or [B, n, 4] for several in one prompt, as (x0, y0, x1, y1).  masks:
-        [B, 1, 4·h, 4·w] logits.  Order of the tokens: points, then boxes.
+        padding, both of any number type.  boxes: [B, 4], or [B, n, 4] for several in one prompt, as
+        (x0, y0, x1, y1); [4] is one prompt's box.  masks: [B or 1, 1, 4·h, 4·w] logits.  Order of the tokens: points,
+        then boxes.  B may be 0.
+
+        Raises ValueError for points without labels or labels without points.
         """
+        if points is not None and (points[0] is None or points[1] is None):
+            raise ValueError("points need labels and labels need points: give both")
+        if boxes is not None and boxes.dim() == 1:
+            boxes = boxes[None]
         tokens = []
         if points is not None:
             tokens.append(self._embed_points(*points, pad=boxes is None))
@@ -90,7 +97,7 @@ class PromptEncoder(nn.Module):
             else self.no_mask_embed.weight.new_empty((batch, 0, self.embed_dim))
         )
         if masks is not None:
-            return sparse, self._embed_masks(masks)
+            return sparse, self._embed_masks(masks).expand(batch, -1, -1, -1)
         return sparse, self.no_mask_embed.weight[:, :, None, None].expand(
             batch, -1, *self.image_embedding_size
         )
@@ -101,6 +108,7 @@ class PromptEncoder(nn.Module):
         Labels 2 and 3 are the corners of a box, as in segment-anything's ONNX model and SAM 2.
         """
         points = points + 0.5  # the centre of the pixel
+        labels = labels if labels.is_floating_point() else labels.long()  # −1 needs a type that has it
         if pad:
             points = torch.cat([points, points.new_zeros((points.shape[0], 1, 2))], dim=1)
             labels = torch.cat([labels, labels.new_full((labels.shape[0], 1), PADDING)], dim=1)
@@ -113,7 +121,8 @@ class PromptEncoder(nn.Module):
 
     def embed_boxes(self, boxes: Tensor) -> Tensor:
         """[B, 4] or [B, n, 4] -> [B, 2·n, E], two corner tokens a box."""
-        corners = (boxes + 0.5).reshape(boxes.shape[0], -1, 2, 2)
+        numbers = boxes.flatten(1) + 0.5
+        corners = numbers.reshape(len(numbers), numbers.shape[1] // 4, 2, 2)
         position = self.pe_layer.forward_with_coords(corners, self.input_image_size)
         kinds = self.kind_embeddings()[[TOP_LEFT, BOTTOM_RIGHT]]
         return (position + kinds).flatten(1, 2)
@@ -131,7 +140,7 @@ class PromptEncoder(nn.Module):
         return self.embed_boxes(boxes)
 
     def _embed_masks(self, masks: Tensor) -> Tensor:
-        return self.mask_downscaling(masks)
+        return self.mask_downscaling(masks.to(self.no_mask_embed.weight.dtype))
 
     def _get_batch_size(
         self, points: tuple[Tensor, Tensor] | None, boxes: Tensor | None, masks: Tensor | None

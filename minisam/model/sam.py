@@ -77,7 +77,8 @@ class Sam(nn.Module):
         image_pe = self.prompt_encoder.get_dense_pe()
         results = []
         for record, embedding in zip(batched_input, embeddings, strict=True):
-            points = (record["point_coords"], record["point_labels"]) if "point_coords" in record else None
+            coords, labels = record.get("point_coords"), record.get("point_labels")
+            points = None if coords is None and labels is None else (coords, labels)
             sparse, dense = self.prompt_encoder(points, record.get("boxes"), record.get("mask_inputs"))
             low_res, iou = self.mask_decoder(embedding[None], image_pe, sparse, dense, multimask_output)
             masks = self.postprocess_masks(

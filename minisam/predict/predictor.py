@@ -11,8 +11,9 @@ from torch import Tensor
 
 from minisam.data.images import check_image_array
 from minisam.model import Sam
+from minisam.predict.batched_prompts import as_mask_logits, check_batches
 from minisam.predict.external_tokens import append_tokens
-from minisam.predict.prompts import check_boxes, check_mask, check_points
+from minisam.predict.prompts import check_boxes, check_mask, check_points, is_no_box
 from minisam.predict.resize_longest_side import ResizeLongestSide
 
 
@@ -25,6 +26,7 @@ class SamPredictor:
 
     original_size: tuple[int, int]
     input_size: tuple[int, int]
+    network_size = 0
     orig_h: int | None = None
     orig_w: int | None = None
     input_h: int | None = None
@@ -32,12 +34,16 @@ class SamPredictor:
 
     def __init__(self, sam_model: Sam) -> None:
         self.model = sam_model
-        self.transform = ResizeLongestSide(sam_model.image_encoder.img_size)
         self.reset_image()
 
     @property
     def device(self) -> torch.device:
         return self.model.device
+
+    @property
+    def transform(self) -> ResizeLongestSide:
+        """From pixels of an image to those of the network's input, of the size that the network has now."""
+        return ResizeLongestSide(self.model.image_encoder.img_size)
 
     def reset_image(self) -> None:
         """Forget the image."""
@@ -71,16 +77,19 @@ class SamPredictor:
     def set_torch_image(self, transformed_image: Tensor, original_image_size: tuple[int, int]) -> None:
         """Encode an image [1, 3, h, w] already scaled to the network's size, 0 … 255.
 
-        Raises ValueError where its longest side is not the network's.
+        Raises ValueError where its longest side is not the network's, or there are several images.
         """
         size = self.model.image_encoder.img_size
         if (
             transformed_image.dim() != 4
-            or transformed_image.shape[1] != 3
+            or transformed_image.shape[:2] != (1, 3)
             or max(transformed_image.shape[2:]) != size
         ):
             got = tuple(transformed_image.shape)
-            raise ValueError(f"set_torch_image takes [1, 3, h, w] with a longest side of {size}, got {got}")
+            raise ValueError(
+                f"set_torch_image takes one image [1, 3, h, w] with a longest side of {size}, got {got}; "
+                "for several images call the network with a list of records"
+            )
         self.reset_image()
         features = self.model.image_encoder(self.model.preprocess(transformed_image))
         self._keep(features, (transformed_image.shape[2], transformed_image.shape[3]), original_image_size)
@@ -97,31 +106,42 @@ class SamPredictor:
     ) -> tuple[NDArray, NDArray, NDArray]:
         """Masks for one prompt, in pixels of the original image.
 
-        point_coords [N, 2] as (x, y) with point_labels [N] (1 foreground, 0 background); box [4] or several
-        boxes [N, 4]; mask_input [1, h, w], the low-resolution logits of an earlier prediction; external [1, n, E],
-        more tokens, such as a text's (minisam/text).  Returns masks [C, H, W] (bool, or logits), predicted IoU [C],
-        low-resolution logits [C, h, w].
+        point_coords [N, 2] as (x, y) with point_labels [N] (1 foreground, 0 background); box [4]; mask_input
+        [1, h, w], the low-resolution logits of an earlier prediction; external [1, n, E], more tokens, such as a
+        text's (minisam/text).  Returns masks [C, H, W] (bool, or logits), predicted IoU [C], low-resolution logits
+        [C, h, w]; what is not bool is float32, or float64 of a float64 network.
 
-        Raises PromptError for a prompt that cannot be used, RuntimeError before `set_image`.
+        Several boxes [N, 4] are *one* prompt, for one object: the result has C masks, not N times C.  For a result
+        per box, as SAM 2 gives, call `predict_torch(None, None, transform.apply_boxes_torch(boxes, size))`.
+        Points and corners less than a pixel or a hundredth of the image outside of it count as on its edge.
+        An empty array of boxes beside another prompt is ignored, and one of points beside a box.
+
+        Raises PromptError for a prompt that cannot be used, RuntimeError before `set_image` and where the
+        network's image size has changed since.
         """
         self._require_image()
         coords = labels = boxes = masks = None
         if point_coords is not None or point_labels is not None:
-            points, label_values = check_points(point_coords, point_labels, self.original_size)
-            coords = torch.from_numpy(self.transform.apply_coords(points, self.original_size)).to(
-                self.device
-            )[None]
+            fewest = 1 if box is None and mask_input is None and external is None else 0
+            points, label_values = check_points(point_coords, point_labels, self.original_size, fewest)
+            on_image = torch.from_numpy(points).to(self.device)[None]
+            coords = self.transform.apply_coords_torch(on_image, self.original_size)
             labels = torch.from_numpy(label_values).to(self.device)[None]
-        if box is not None:
-            checked = torch.from_numpy(check_boxes(box, self.original_size)).to(self.device).reshape(1, -1, 4)
-            boxes = self.transform.apply_boxes_torch(checked, self.original_size)
+        has_other = (
+            (coords is not None and coords.numel() > 0) or mask_input is not None or external is not None
+        )
+        if box is not None and not (has_other and is_no_box(box)):
+            on_image = (
+                torch.from_numpy(check_boxes(box, self.original_size)).to(self.device).reshape(1, -1, 4)
+            )
+            boxes = self.transform.apply_boxes_torch(on_image, self.original_size)
         if mask_input is not None:
             logits = check_mask(mask_input, self.model.prompt_encoder.mask_input_size)
             masks = torch.from_numpy(logits).to(self.device)[None]
         predicted = self.predict_torch(
             coords, labels, boxes, masks, multimask_output, return_logits, external
         )
-        masks_np, iou_np, low_res_np = (tensor[0].cpu().numpy() for tensor in predicted)
+        masks_np, iou_np, low_res_np = (as_numpy(tensor[0]) for tensor in predicted)
         return masks_np, iou_np, low_res_np
 
     @torch.no_grad()
@@ -137,9 +157,11 @@ class SamPredictor:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Masks for B prompts at once, already in the scale of the network's input (see `transform`).
 
-        point_coords [B, N, 2], point_labels [B, N], boxes [B, 4] or [B, n, 4], mask_input [B, 1, h, w],
-        external [B, n, E].
+        point_coords [B, N, 2], point_labels [B, N], boxes [B, 4] (a result for each), [B, n, 4] (n boxes in each
+        prompt) or [4], mask_input [B, 1, h, w] or [1, h, w], external [B, n, E].  B may be 0.
         Returns masks [B, C, H, W], predicted IoU [B, C], low-resolution logits [B, C, h, w].
+
+        Raises PromptError for points without labels, labels without points, and shapes that do not go together.
         """
         low_res_masks, iou_predictions = self.predict_low_res_torch(
             point_coords, point_labels, boxes, mask_input, multimask_output, external
@@ -161,9 +183,12 @@ class SamPredictor:
     ) -> tuple[Tensor, Tensor]:
         """`predict_torch` without the masks in pixels: low-resolution logits [B, C, h, w], predicted IoU [B, C]."""
         features = self._require_image()
-        points = (
-            (point_coords, point_labels) if point_coords is not None and point_labels is not None else None
+        if mask_input is not None:
+            mask_input = as_mask_logits(mask_input)
+        check_batches(
+            point_coords, point_labels, boxes, mask_input, self.model.prompt_encoder.mask_input_size
         )
+        points = None if point_coords is None or point_labels is None else (point_coords, point_labels)
         sparse, dense = self.model.prompt_encoder(points, boxes, mask_input)
         if external is not None:
             sparse, dense = append_tokens(sparse, dense, external)
@@ -184,9 +209,22 @@ class SamPredictor:
 
     def _keep(self, features: Tensor, input_size: tuple[int, int], original_size: tuple[int, int]) -> None:
         self.features, self.input_size, self.original_size = features, input_size, original_size
+        self.network_size = self.model.image_encoder.img_size
         self.is_image_set = True
 
     def _require_image(self) -> Tensor:
         if self.features is None:
             raise RuntimeError("no image is set: call set_image(image) before predict")
+        size = self.model.image_encoder.img_size
+        if size != self.network_size:
+            raise RuntimeError(
+                f"the network's image size is {size} and was {self.network_size} when the image was set: "
+                "call set_image(image) again"
+            )
         return self.features
+
+
+def as_numpy(tensor: Tensor) -> NDArray:
+    """On the CPU; half precision, of which NumPy has one type and few operations, becomes float32."""
+    halved = tensor.dtype in (torch.bfloat16, torch.float16)
+    return (tensor.float() if halved else tensor).cpu().numpy()

@@ -3,37 +3,51 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from minisam.errors import PromptError
 
+OVERHANG = 0.01  # of the longest side; and less than one pixel is always on the edge
+BOOLEAN_LOGIT = 10
 
-def check_points(coords: object, labels: object, size: tuple[int, int]) -> tuple[NDArray, NDArray]:
-    """Points as float32 [N, 2] and labels as int32 [N], on an image of `size` (H, W).
+
+def check_points(
+    coords: object, labels: object, size: tuple[int, int], fewest: int = 1
+) -> tuple[NDArray, NDArray]:
+    """Points as float32 [N, 2] and labels as int32 [N], on an image of `size` (H, W); N is at least `fewest`.
 
     Raises PromptError for a wrong shape or type, values that are not finite, points outside the image, and
-    labels other than 1, 0 and −1.
+    labels other than 1, 0 and −1.  Points a little outside are moved onto the edge.
     """
     if coords is None or labels is None:
         raise PromptError(
             "points need labels and labels need points: give both point_coords and point_labels"
         )
     points = as_float32(coords, "point_coords")
+    label_values = as_float32(labels, "point_labels")
+    if not fewest and points.size == label_values.size == 0:
+        return np.zeros((0, 2), np.float32), np.zeros(0, np.int32)
     if points.ndim != 2 or points.shape[1] != 2 or len(points) == 0:
         raise PromptError(f"point_coords must have the shape (N, 2) with N >= 1, got {points.shape}")
-    label_values = as_float32(labels, "point_labels")
     if label_values.shape != points.shape[:1]:
         raise PromptError(
             f"point_labels must have the shape ({len(points)},), one label a point, got {label_values.shape}"
         )
     if not np.isin(label_values, (-1, 0, 1)).all():
         raise PromptError("point_labels must be 1 (foreground), 0 (background) or -1 (padding)")
-    check_inside(points[label_values >= 0], size, "point")
+    clicked = label_values >= 0
+    points = np.where(clicked[:, None], moved_inside(points, clicked, size, "point"), points)
     return points, label_values.astype(np.int32)
 
 
 def check_boxes(box: object, size: tuple[int, int]) -> NDArray:
     """A box [4] or boxes [N, 4] as float32, (x0, y0, x1, y1) on an image of `size` (H, W).
+
+    Corners a little outside are moved onto the edge: detectors give such boxes.  A box whose corners are swapped,
+    or that has no area, is refused and not guessed at: SAM has never met one, and nothing in its masks would
+    show that (x, y, width, height) was given.
 
     Raises PromptError for a wrong shape or type, values that are not finite, corners outside the image, and
     boxes without an area.
@@ -41,10 +55,17 @@ def check_boxes(box: object, size: tuple[int, int]) -> NDArray:
     boxes = as_float32(box, "box")
     if boxes.ndim not in (1, 2) or boxes.shape[-1] != 4 or boxes.size == 0:
         raise PromptError(f"box must have the shape (4,) or (N, 4) as (x0, y0, x1, y1), got {boxes.shape}")
-    check_inside(boxes.reshape(-1, 2), size, "box corner")
+    corners = boxes.reshape(-1, 2)
+    corners = moved_inside(corners, np.ones(len(corners), bool), size, "box corner")
+    boxes = corners.reshape(boxes.shape)
     if not (boxes[..., :2] < boxes[..., 2:]).all():
-        raise PromptError("a box must have an area: x0 < x1 and y0 < y1")
+        raise PromptError("a box must have an area: x0 < x1 and y0 < y1, as (x0, y0, x1, y1)")
     return boxes
+
+
+def is_no_box(box: object) -> bool:
+    """Whether these are boxes, but not one."""
+    return as_float32(box, "box").size == 0
 
 
 def check_mask(mask: object, size: tuple[int, int]) -> NDArray:
@@ -52,22 +73,28 @@ def check_mask(mask: object, size: tuple[int, int]) -> NDArray:
 
     A boolean mask becomes logits of −10 and 10.  Raises PromptError for another shape or values not finite.
     """
-    is_boolean = np.asarray(mask).dtype == bool
     logits = as_float32(mask, "mask_input")
+    is_boolean = (mask.dtype == torch.bool) if isinstance(mask, Tensor) else np.asarray(mask).dtype == bool
     if logits.ndim == 2:
         logits = logits[None]
     if logits.shape != (1, *size):
         raise PromptError(f"mask_input must have the shape (1, {size[0]}, {size[1]}), got {logits.shape}")
-    return logits * 20 - 10 if is_boolean else logits
+    return (2 * logits - 1) * BOOLEAN_LOGIT if is_boolean else logits
 
 
 def as_float32(values: object, name: str) -> NDArray:
-    """Any array of numbers as float32.  Raises PromptError where that is impossible or a value is not finite."""
+    """Any array or tensor of numbers as float32, in memory of its own.
+
+    Raises PromptError where that is impossible or a value is not finite.
+    """
+    if isinstance(values, Tensor):
+        values = values.detach().cpu()
+        values = values.float() if values.dtype == torch.bfloat16 else values
     try:
         array = np.asarray(values)
         if array.dtype.kind not in "biuf":
             raise TypeError
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RuntimeError):
         raise PromptError(f"{name} must be an array of numbers") from None
     with np.errstate(over="ignore"):
         array = array.astype(np.float32)
@@ -76,12 +103,18 @@ def as_float32(values: object, name: str) -> NDArray:
     return array
 
 
-def check_inside(points: NDArray, size: tuple[int, int], name: str) -> None:
-    """Raise PromptError where a point [N, 2] lies outside an image of `size` (H, W); its far edges count as inside."""
+def moved_inside(points: NDArray, chosen: NDArray, size: tuple[int, int], name: str) -> NDArray:
+    """Points [N, 2] with those outside an image of `size` (H, W) on its edge; its far edges count as inside.
+
+    Raises PromptError where one of the `chosen` [N] lies a pixel and more than `OVERHANG` outside.
+    """
     height, width = size
-    outside = (points < 0).any(axis=1) | (points[:, 0] > width) | (points[:, 1] > height)
+    inside = points.clip(0, np.array([width, height], np.float32))
+    distance = np.abs(points - inside).max(axis=1)
+    outside = chosen & (distance >= 1) & (distance > OVERHANG * max(size))
     if outside.any():
         x, y = points[outside.argmax()]
         raise PromptError(
             f"{name} ({x:g}, {y:g}) is outside the image of {width} x {height} pixels (width x height)"
         )
+    return inside

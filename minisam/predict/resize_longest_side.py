@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -24,30 +24,28 @@ class ResizeLongestSide:
         height, width = self.get_preprocess_shape(image.shape[0], image.shape[1], self.target_length)
         return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
 
-    def apply_coords(
-        self, coords: NDArray[np.floating], original_size: tuple[int, ...]
-    ) -> NDArray[np.floating]:
-        """[..., 2] as (x, y) on the original image (H, W) -> on the resized one."""
-        return coords * np.asarray(self.coordinate_scale(original_size), dtype=coords.dtype)
+    def apply_coords(self, coords: ArrayLike, original_size: tuple[int, ...]) -> NDArray[np.float64]:
+        """[..., 2] as (x, y) on the original image (H, W), numbers of any type -> on the resized one, float64."""
+        return np.asarray(coords, np.float64) * self.coordinate_scale(original_size)
 
-    def apply_boxes(
-        self, boxes: NDArray[np.floating], original_size: tuple[int, ...]
-    ) -> NDArray[np.floating]:
-        """[B, 4] as (x0, y0, x1, y1), like `apply_coords`."""
-        return self.apply_coords(boxes.reshape(-1, 2, 2), original_size).reshape(-1, 4)
+    def apply_boxes(self, boxes: ArrayLike, original_size: tuple[int, ...]) -> NDArray[np.float64]:
+        """[4] or [B, 4] as (x0, y0, x1, y1), like `apply_coords` -> [1, 4] or [B, 4]."""
+        corners = np.asarray(boxes, np.float64).reshape(-1, 2, 2)
+        return self.apply_coords(corners, original_size).reshape(-1, 4)
 
     def apply_image_torch(self, image: Tensor) -> Tensor:
         """[B, 3, H, W] -> resized, close to but not equal to `apply_image`."""
         size = self.get_preprocess_shape(image.shape[2], image.shape[3], self.target_length)
         return F.interpolate(image, size, mode="bilinear", align_corners=False, antialias=True)
 
-    def apply_coords_torch(self, coords: Tensor, original_size: tuple[int, ...]) -> Tensor:
+    def apply_coords_torch(self, coords: Tensor | ArrayLike, original_size: tuple[int, ...]) -> Tensor:
         """`apply_coords` for tensors, in float32."""
-        coords = coords.to(torch.float32)
+        coords = torch.as_tensor(coords).to(torch.float32)
         return coords * coords.new_tensor(self.coordinate_scale(original_size))
 
-    def apply_boxes_torch(self, boxes: Tensor, original_size: tuple[int, ...]) -> Tensor:
-        """`apply_boxes` for tensors of any shape [..., 4]."""
+    def apply_boxes_torch(self, boxes: Tensor | ArrayLike, original_size: tuple[int, ...]) -> Tensor:
+        """`apply_boxes` for tensors: [4] -> [1, 4], and any other [..., 4] -> the same shape, in float32."""
+        boxes = torch.atleast_2d(torch.as_tensor(boxes))
         return self.apply_coords_torch(boxes.unflatten(-1, (2, 2)), original_size).flatten(-2)
 
     def coordinate_scale(self, original_size: tuple[int, ...]) -> tuple[float, float]:

@@ -139,3 +139,29 @@ def test_resize_longest_side(name, target):
     as_tensor = torch.from_numpy(points), torch.from_numpy(boxes)
     assert_same(ours.apply_coords_torch(as_tensor[0], size), theirs.apply_coords_torch(as_tensor[0], size))
     assert_same(ours.apply_boxes_torch(as_tensor[1], size), theirs.apply_boxes_torch(as_tensor[1], size))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.float16, np.float32])
+def test_coordinates_of_any_type(dtype):
+    ours, theirs, size = ResizeLongestSide(64), RESIZE(64), (70, 90)
+    points, boxes = np.array([[50, 37]], dtype), np.array([[5, 7, 80, 60], [1, 2, 3, 4]], dtype)
+    for name, values in (("apply_coords", points), ("apply_boxes", boxes)):
+        found, wanted = (getattr(each, name)(values, size) for each in (ours, theirs))
+        assert np.array_equal(found, wanted) and found.dtype == wanted.dtype
+        tensor = torch.from_numpy(values)
+        assert_same(*(getattr(each, f"{name}_torch")(tensor, size) for each in (ours, theirs)))
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8])
+def test_labels_of_small_types(on_image, dtype):
+    points, labels = torch.tensor([[[50.0, 20.0], [9.0, 30.0]]]), torch.tensor([[1, 0]]).to(dtype)
+    assert_same(*(predictor.predict_torch(points, labels, return_logits=True) for predictor in on_image))
+
+
+def test_a_box_a_fraction_outside_and_no_points_beside_a_box(on_image):
+    width = on_image[0].original_size[1]
+    inside, outside = np.array([0.0, 3.0, width, 20.0]), np.array([-0.3, 3.0, width + 0.4, 20.0])
+    ours = on_image[0].predict(box=outside, return_logits=True)
+    assert_same(ours, on_image[1].predict(box=inside, return_logits=True))
+    nothing = np.zeros((0, 2)), np.zeros(0)
+    assert_same(*(predictor.predict(*nothing, box=inside, return_logits=True) for predictor in on_image))

@@ -1,3 +1,5 @@
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -142,3 +144,59 @@ def test_any_points_inside_any_image_give_finite_masks(sam, height, width, point
     logits, iou, _ = predictor.predict(coords, np.array([label for *_, label in points]), return_logits=True)
     assert logits.shape == (3, height, width)
     assert np.isfinite(logits).all() and np.isfinite(iou).all()
+
+
+def test_a_predictor_follows_the_size_of_its_network(sam):
+    predictor = SamPredictor(sam)
+    predictor.set_image(photo())
+    try:
+        sam.set_image_size(128)
+        with pytest.raises(RuntimeError, match=r"image size is 128 and was 64 .* set_image"):
+            predictor.predict([[10, 10]], [1])
+        later = SamPredictor(sam)
+        for each in (predictor, later):
+            each.set_image(photo())
+            assert each.input_size == (77, 128) and each.transform.target_length == 128
+        ours, wanted = (each.predict([[10, 10]], [1], return_logits=True)[0] for each in (predictor, later))
+        assert np.array_equal(ours, wanted)
+    finally:
+        sam.set_image_size(64)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_comes_out_as_float32(sam, predictor, dtype):
+    expected, _, _ = predictor.predict([[10, 10]], [1], box=[5, 5, 30, 25], return_logits=True)
+    half = SamPredictor(copy.deepcopy(sam).to(dtype))
+    half.set_image(photo())
+    with torch.autocast("cpu", torch.bfloat16):
+        predictor.set_image(photo())
+        by_autocast = predictor.predict([[10, 10]], [1], box=[5, 5, 30, 25], return_logits=True)
+    for logits, iou, low_res in (
+        half.predict([[10, 10]], [1], box=[5, 5, 30, 25], return_logits=True),
+        by_autocast,
+    ):
+        assert logits.dtype == iou.dtype == low_res.dtype == np.float32
+        assert np.abs(logits - expected).max() < 0.05 * np.abs(expected).max()
+    masks, _, _ = half.predict([[10, 10]], [1], mask_input=low_res[:1])
+    assert masks.shape == (3, 30, 50)
+
+
+def test_nothing_beside_something_is_ignored(predictor):
+    nothing, no_box = (np.zeros((0, 2)), np.zeros(0)), np.zeros((0, 4))
+    box, (point, label) = [5, 5, 20, 20], ([[10, 10]], [1])
+    pairs = [
+        ((*nothing, box), (None, None, box)),
+        (([], [], box), (None, None, box)),
+        ((point, label, no_box), (point, label)),
+    ]
+    for given_prompt, meant in pairs:
+        ours, wanted = (predictor.predict(*prompt, return_logits=True)[0] for prompt in (given_prompt, meant))
+        assert np.array_equal(ours, wanted)
+    for alone in (nothing, (None, None, no_box), (*nothing, no_box)):
+        with pytest.raises(PromptError, match="shape"):
+            predictor.predict(*alone)
+
+
+def test_several_images_are_refused(predictor):
+    with pytest.raises(ValueError, match=r"one image .* list of records"):
+        predictor.set_torch_image(torch.zeros(2, 3, 64, 64), (64, 64))

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -43,7 +44,40 @@ def test_good_points_of_any_number_type():
 
 
 def test_padding_points_may_lie_anywhere_and_the_far_edge_is_inside():
-    check_points([[500.0, 500.0], [60.0, 40.0]], [-1, 1], SIZE)
+    points, _ = check_points([[500.0, 500.0], [60.0, 40.0]], [-1, 1], SIZE)
+    assert points.tolist() == [[500, 500], [60, 40]]
+
+
+def test_a_small_overhang_is_moved_onto_the_edge():
+    points, _ = check_points([[-0.9, 40.9], [60.4, 3.0]], [1, 0], SIZE)
+    assert points.tolist() == [[0, 40], [60, 3]]
+    assert check_boxes([-0.3, -0.4, 60.4, 40.1], SIZE).tolist() == [0, 0, 60, 40]
+    assert check_boxes([[-4.9, 0, 505, 400]], (400, 500)).tolist() == [[0, 0, 500, 400]]
+    with pytest.raises(PromptError, match=r"box corner \(506, 400\) is outside"):
+        check_boxes([0, 0, 506, 400], (400, 500))
+    with pytest.raises(PromptError, match=r"point \(-1, 2\) is outside"):
+        check_points([[-1, 2]], [1], SIZE)
+    with pytest.raises(PromptError, match="area"):
+        check_boxes([60.2, 1, 60.6, 9], SIZE)
+
+
+def test_no_points_are_allowed_where_something_else_is_given():
+    for nothing in ([], np.zeros((0, 2)), torch.zeros(0, 2)):
+        points, labels = check_points(nothing, [], SIZE, fewest=0)
+        assert points.shape == (0, 2) and labels.shape == (0,)
+    with pytest.raises(PromptError, match="one label a point"):
+        check_points(np.zeros((1, 2)), [], SIZE, fewest=0)
+    with pytest.raises(PromptError, match="shape"):
+        check_points([], [1], SIZE, fewest=0)
+
+
+def test_tensors_with_gradients_and_in_bfloat16_are_taken():
+    points, labels = check_points(torch.tensor([[1.0, 2.0]], requires_grad=True), torch.tensor([True]), SIZE)
+    assert points.tolist() == [[1, 2]] and labels.tolist() == [1]
+    assert check_boxes(torch.tensor([1, 2, 8, 9]).bfloat16(), SIZE).tolist() == [1, 2, 8, 9]
+    logits = torch.linspace(-3, 3, 64).reshape(1, 8, 8).requires_grad_()
+    assert np.array_equal(check_mask(logits, (8, 8)), logits.detach().numpy())
+    assert np.unique(check_mask(torch.ones(8, 8, dtype=torch.bool), (8, 8))).tolist() == [10]
 
 
 BAD_BOXES = [

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -39,3 +40,38 @@ def test_image_keeps_a_constant_colour():
     resized = ResizeLongestSide(64).apply_image_torch(torch.full((1, 3, 7, 30), 93.0))
     assert resized.shape == (1, 3, 15, 64)
     torch.testing.assert_close(resized, torch.full_like(resized, 93.0))
+
+
+NUMBER_TYPES = [np.int8, np.uint8, np.int16, np.int64, np.float16, np.float32, np.float64]
+
+
+@pytest.mark.parametrize("dtype", NUMBER_TYPES)
+def test_numbers_of_any_type_are_scaled_as_floats(dtype):
+    transform, size = ResizeLongestSide(64), (90, 100)
+    points, box = np.array([[50, 75]], dtype), np.array([[10, 20, 100, 90]], dtype)
+    assert transform.apply_coords(points, size).tolist() == [[50 * 0.64, 75 * (58 / 90)]]
+    np.testing.assert_allclose(transform.apply_boxes(box, size), [[6.4, 20 * (58 / 90), 64, 58]], rtol=1e-12)
+    as_tensor = transform.apply_coords_torch(torch.from_numpy(points), size)
+    torch.testing.assert_close(as_tensor, torch.tensor([[50 * 0.64, 75 * (58 / 90)]]))
+    torch.testing.assert_close(
+        transform.apply_boxes_torch(torch.from_numpy(box), size),
+        torch.tensor([[6.4, 20 * (58 / 90), 64, 58]]),
+    )
+
+
+def test_lists_are_taken_and_inputs_are_left_alone():
+    transform = ResizeLongestSide(64)
+    assert transform.apply_coords([[50, 75]], (100, 100)).tolist() == [[32, 48]]
+    assert transform.apply_boxes([50, 75, 100, 100], (100, 100)).tolist() == [[32, 48, 64, 64]]
+    assert transform.apply_coords_torch([[50, 75]], (100, 100)).tolist() == [[32, 48]]
+    points = np.array([[50.0, 75.0]])
+    transform.apply_coords(points, (100, 100))
+    assert points.tolist() == [[50, 75]]
+
+
+def test_one_box_becomes_a_batch_of_one_and_no_box_stays_none():
+    transform = ResizeLongestSide(64)
+    one = transform.apply_boxes_torch(torch.tensor([50, 75, 100, 100]), (100, 100))
+    assert one.tolist() == [[32, 48, 64, 64]]
+    assert transform.apply_boxes_torch(torch.zeros(0, 4), (100, 100)).shape == (0, 4)
+    assert transform.apply_boxes(np.zeros((0, 4)), (100, 100)).shape == (0, 4)
