@@ -69,6 +69,10 @@ def run(args: argparse.Namespace) -> int:
     described = [given for given in (args.text, args.like) if given is not None]
     if not (args.point or args.negative or args.box or args.mask or described):
         raise PromptError("nothing to segment: give --point, --negative, --box, --mask, --text or --like")
+    if args.mask and not (args.point or args.negative or args.box or described or args.checkpoint):
+        raise PromptError(
+            "the weights that ship find nothing from a mask alone; give a --point or a --box beside --mask"
+        )
     if len(described) > 1:
         raise PromptError("--text and --like both say what to look for; give one of them")
     with chosen_device(args) as device:

@@ -24,7 +24,7 @@ from minisam.model import Sam
 from minisam.train.initialise import PROMPT_STD
 from minisam.train.interactive import Loss, Rounds, interactive_rounds
 from minisam.train.losses import segmentation_loss
-from minisam.train.optimizer import build_optimizers, set_learning_rate
+from minisam.train.optimizer import build_optimizers, parameters_of, set_learning_rate
 from minisam.train.scenes import hash_seed
 from minisam.train.state import read_state, write_state
 from minisam.train.targets import node_masks, sample_nodes
@@ -90,7 +90,7 @@ def train_decoder_(
     sam.train()
     depth = CONFIGS[NETWORK].encoder_depth
     optimizers = build_optimizers(sam, recipe.lr, 0.05, 1.0, depth, recipe.muon_lr)
-    trained = [p for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]]
+    trained = parameters_of(optimizers)
     for step in tqdm(range(recipe.steps), desc=name, disable=None):
         set_learning_rate(optimizers, step, recipe.steps, recipe.warmup, linear_decay=True)
         generator = torch.Generator().manual_seed(hash_seed(seed, step))

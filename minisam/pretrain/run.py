@@ -28,7 +28,7 @@ from minisam.pretrain.masked_autoencoder import MaskedAutoencoder, build_mae
 from minisam.pretrain.recipes import PretrainingRecipe
 from minisam.pretrain.reconstruction_loss import reconstruction_loss
 from minisam.train.metrics import mean_of, read_rows, write_rows
-from minisam.train.optimizer import has_weight_decay
+from minisam.train.optimizer import has_weight_decay, parameters_of
 from minisam.train.scenes import SceneSource, hash_seed
 from minisam.train.state import read_state, write_state
 from minisam.train.trainer import AUTOCAST, attention_backend
@@ -112,7 +112,7 @@ class PretrainingRun:
         loss = reconstruction_loss(prediction, images, masking.hidden, self.mae.patch_size)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.mae.parameters(), self.recipe.clip_norm)
+        torch.nn.utils.clip_grad_norm_(parameters_of([self.optimizer]), self.recipe.clip_norm)
         self.optimizer.step()
 
         self.step += 1

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,6 +17,7 @@ from tqdm import tqdm
 
 from minisam.locks import claimed
 from minisam.train.metrics import mean_of, read_rows, write_rows
+from minisam.train.optimizer import parameters_of
 from minisam.train.state import read_state, write_state
 
 
@@ -91,8 +91,7 @@ class ResumableRun(ABC):
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        parameters = [p for optimizer in self.optimizers for p in parameters_of(optimizer)]
-        nn.utils.clip_grad_norm_(parameters, clip_norm)
+        nn.utils.clip_grad_norm_(parameters_of(self.optimizers), clip_norm)
         for optimizer in self.optimizers:
             optimizer.step()
 
@@ -132,10 +131,6 @@ class ResumableRun(ABC):
         self.step, self.seconds = state["step"], state["seconds"]
         rows = read_rows(self.folder / "validation.csv", self.step)
         self.validations = [row for row in rows if row["step"] <= self.step]
-
-
-def parameters_of(optimizer: optim.Optimizer) -> Iterable[nn.Parameter]:
-    return (parameter for group in optimizer.param_groups for parameter in group["params"])
 
 
 def warm_then_cosine(step: int, steps: int, warmup: int) -> float:

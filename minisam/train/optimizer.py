@@ -59,6 +59,11 @@ def build_optimizers(
     return optimizers
 
 
+def parameters_of(optimizers: Iterable[optim.Optimizer]) -> list[nn.Parameter]:
+    """All that a step of these changes; what clipping a gradient's norm has to cover."""
+    return [p for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]]
+
+
 def layer_of(name: str, depth: int) -> int:
     """The layer number of a parameter of Sam, 0 … depth + 1."""
     if name.startswith(("image_encoder.patch_embed", "image_encoder.pos_embed")):

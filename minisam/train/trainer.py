@@ -29,7 +29,7 @@ from minisam.train.initialise import initialise_
 from minisam.train.interactive import interactive_rounds
 from minisam.train.losses import SegmentationLoss
 from minisam.train.metrics import describe_rounds, mean_of, read_rows, write_rows
-from minisam.train.optimizer import build_optimizers, set_learning_rate
+from minisam.train.optimizer import build_optimizers, parameters_of, set_learning_rate
 from minisam.train.pictures import Repeats
 from minisam.train.presets import Phase, Recipe
 from minisam.train.scenes import hash_seed
@@ -185,7 +185,7 @@ class TrainingRun:
         self.scaler.scale(loss).backward()
         for optimizer in self.optimizers:
             self.scaler.unscale_(optimizer)
-        torch.nn.utils.clip_grad_norm_(self.sam.parameters(), self.recipe.clip_norm)
+        torch.nn.utils.clip_grad_norm_(parameters_of(self.optimizers), self.recipe.clip_norm)
         for optimizer in self.optimizers:
             self.scaler.step(optimizer)
         self.scaler.update()

@@ -85,6 +85,11 @@ def test_one_line_says_what_is_wrong(photo, weights, tmp_path, capsys, arguments
     assert error.startswith("minisam: ") and error.count("\n") == 1 and message in error
 
 
+def test_with_the_weights_that_ship_a_mask_wants_a_point_or_a_box(photo, capsys):
+    assert main(["segment", str(photo), "--mask", "any.png"]) == 2
+    assert "a --point or a --box beside --mask" in capsys.readouterr().err
+
+
 def test_a_mask_may_be_cut_out(tmp_path):
     pixels = np.zeros((30, 50, 4), np.uint8)
     pixels[..., :3] = 255

@@ -174,3 +174,19 @@ def test_every_preset_goes_on_from_weights_at_its_own_size_with_a_rate_that_fall
     for preset, recipe in RECIPES_FROM_WEIGHTS.items():
         assert recipe.linear_decay and recipe.milestones == ()
         assert [phase.image_size for phase in recipe.phases] == [CONFIGS[preset].image_size]
+
+
+def test_the_gradients_of_all_that_is_trained_are_clipped_together(tmp_path, monkeypatch):
+    recipe = Recipe(steps=1, phases=(Phase(0.0, 64, 2, 2, affinity=1.0),), clip_norm=1e-6)
+    run = TrainingRun("nano", tmp_path, recipe)
+    trained = [p for optimizer in run.optimizers for group in optimizer.param_groups for p in group["params"]]
+    assert {id(p) for p in trained} == {id(p) for p in (*run.sam.parameters(), *run.affinity.parameters())}
+    seen = []
+    for optimizer in run.optimizers:
+        monkeypatch.setattr(
+            optimizer, "step", lambda: seen.append([p.grad.norm() for p in trained if p.grad is not None])
+        )
+    run.train_step()
+    norm = torch.stack(seen[0]).norm().item()
+    assert norm == pytest.approx(1e-6, rel=1e-2)
+    assert run.affinity.metric.weight.grad.norm() > 0
