@@ -40,13 +40,14 @@ class ResizeLongestSide:
 
     def apply_coords_torch(self, coords: Tensor | ArrayLike, original_size: tuple[int, ...]) -> Tensor:
         """`apply_coords` for tensors, in float32."""
-        coords = torch.as_tensor(coords).to(torch.float32)
-        return coords * coords.new_tensor(self.coordinate_scale(original_size))
+        points = torch.as_tensor(coords).to(torch.float32)
+        return points * points.new_tensor(self.coordinate_scale(original_size))
 
     def apply_boxes_torch(self, boxes: Tensor | ArrayLike, original_size: tuple[int, ...]) -> Tensor:
         """`apply_boxes` for tensors: [4] -> [1, 4], and any other [..., 4] -> the same shape, in float32."""
-        boxes = torch.atleast_2d(torch.as_tensor(boxes))
-        return self.apply_coords_torch(boxes.unflatten(-1, (2, 2)), original_size).flatten(-2)
+        tensor = torch.as_tensor(boxes)
+        corners = (tensor[None] if tensor.dim() == 1 else tensor).unflatten(-1, (2, 2))
+        return self.apply_coords_torch(corners, original_size).flatten(-2)
 
     def coordinate_scale(self, original_size: tuple[int, ...]) -> tuple[float, float]:
         """The factors of x and y for an image of (H, W)."""
