@@ -20,17 +20,17 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from minisam.data.images import check_image_array
-from minisam.data.rle import compress_rle
-from minisam.data.runs import area, borders_to_columns, borders_to_rle
 from minisam.errors import GeneratorError
 from minisam.model import Sam
 from minisam.predict.amg_memory import MemoryEstimate, estimate_memory
 from minisam.predict.candidates import Candidates, join, no_candidates
 from minisam.predict.click_rounds import Round, decode_in_rounds
 from minisam.predict.crops import CropBox, generate_crop_boxes
+from minisam.predict.generator_steps import GeneratorSteps, from_mask_data
 from minisam.predict.kernel_masks import clicks_filtered_together
 from minisam.predict.low_resolution_masks import LowResolutionMasks
 from minisam.predict.mask_filters import MaskFilters
+from minisam.predict.mask_records import records
 from minisam.predict.nms import box_nms
 from minisam.predict.point_grids import build_all_layer_point_grids, inside_region
 from minisam.predict.predictor import SamPredictor
@@ -47,7 +47,7 @@ class View(NamedTuple):
     points: NDArray[np.float64]
 
 
-class SamAutomaticMaskGenerator:
+class SamAutomaticMaskGenerator(GeneratorSteps):
     """`generate(image)` gives one record for every mask that is found."""
 
     def __init__(
@@ -125,6 +125,10 @@ class SamAutomaticMaskGenerator:
 
         Raises ImageError for what is no image, GeneratorError for a region of another size.
         """
+        if self.steps_are_replaced():
+            if region is not None:
+                raise GeneratorError("a generator with a step of its own knows no region: leave it out")
+            return self._generate_by_steps(check_image_array(image))
         return next(self._generate([image], region))
 
     def generate_batch(
@@ -137,6 +141,9 @@ class SamAutomaticMaskGenerator:
         """
         if encoded_together < 1:
             raise GeneratorError(f"encoded_together must be at least 1, got {encoded_together}")
+        if self.steps_are_replaced():
+            yield from map(self.generate, images)
+            return
         remaining = iter(images)
         while group := list(islice(remaining, encoded_together)):
             yield from self._generate(group, None, encoded_together)
@@ -162,7 +169,17 @@ class SamAutomaticMaskGenerator:
                     max(self.box_nms_thresh, self.crop_nms_thresh),
                     self.keep_largest_region,
                 )
-            yield [self._record(candidates, index, size) for index in range(len(candidates))]
+            yield records(candidates, size, self.output_mode)
+
+    def _generate_by_steps(self, image: NDArray[np.uint8]) -> list[dict[str, Any]]:
+        """`generate` by the methods that GeneratorSteps names, or what stands in their places."""
+        data = self._generate_masks(image)
+        if self.min_mask_region_area > 0:
+            option = {} if self.keep_largest_region else {"keep_largest": False}
+            data = self.postprocess_small_regions(
+                data, self.min_mask_region_area, max(self.box_nms_thresh, self.crop_nms_thresh), **option
+            )
+        return records(from_mask_data(data), (image.shape[0], image.shape[1]), self.output_mode)
 
     def _plan(self, image: NDArray[np.uint8], region: NDArray[np.bool_] | None) -> list[View]:
         """The image and its crops, those without a click left out."""
@@ -218,44 +235,12 @@ class SamAutomaticMaskGenerator:
     def _filter(self, decoded: Round, crop: CropBox, size: tuple[int, int]) -> Iterator[Candidates]:
         """The masks that pass, some clicks at a time; the first to ask the device for anything."""
         filters = MaskFilters(self.pred_iou_thresh, self.stability_score_thresh, self.max_area_fraction)
-        sam, t, offset = (
-            self.predictor.model,
-            self.predictor.model.mask_threshold,
-            self.stability_score_offset,
-        )
+        predictor, offset = self.predictor, self.stability_score_offset
+        t = predictor.model.mask_threshold
+        place = predictor.model, predictor.input_size, predictor.original_size
         points, low_res, iou_predictions = decoded.points, decoded.low_res, decoded.iou_predictions.cpu()
-        step = clicks_filtered_together(low_res, self.predictor.original_size, self.points_per_batch)
+        step = clicks_filtered_together(low_res, predictor.original_size, self.points_per_batch)
         for start in range(0, len(points), step):
             own = slice(start, start + step)
-            masks = LowResolutionMasks(
-                low_res[own],
-                sam,
-                self.predictor.input_size,
-                self.predictor.original_size,
-                (t - offset, t, t + offset),
-            )
+            masks = LowResolutionMasks(low_res[own], *place, (t - offset, t, t + offset))
             yield filters.apply(masks, iou_predictions[own], points[own], crop, size)
-
-    def _record(self, candidates: Candidates, index: int, size: tuple[int, int]) -> dict[str, Any]:
-        """One mask in segment-anything's form."""
-        borders = candidates.borders[index]
-        segmentation = (
-            borders_to_columns(borders, size).T
-            if self.output_mode == "binary_mask"
-            else borders_to_rle(borders, size)
-        )
-        return {
-            "segmentation": compress_rle(segmentation) if self.output_mode == "coco_rle" else segmentation,
-            "area": area(borders),
-            "bbox": to_xywh(candidates.boxes[index]),
-            "predicted_iou": float(candidates.iou_predictions[index]),
-            "point_coords": [candidates.points[index].tolist()],
-            "stability_score": float(candidates.stability_scores[index]),
-            "crop_box": to_xywh(candidates.crop_boxes[index]),
-        }
-
-
-def to_xywh(corners: NDArray[np.int64]) -> list[int]:
-    """(x0, y0, x1, y1) -> [x, y, width, height]."""
-    x0, y0, x1, y1 = corners.tolist()
-    return [x0, y0, x1 - x0, y1 - y0]

@@ -27,6 +27,7 @@ class SamPredictor:
     original_size: tuple[int, int]
     input_size: tuple[int, int]
     network_size = 0
+    own_transform: ResizeLongestSide | None = None
     orig_h: int | None = None
     orig_w: int | None = None
     input_h: int | None = None
@@ -42,8 +43,15 @@ class SamPredictor:
 
     @property
     def transform(self) -> ResizeLongestSide:
-        """From pixels of an image to those of the network's input, of the size that the network has now."""
-        return ResizeLongestSide(self.model.image_encoder.img_size)
+        """From pixels of an image to those of the network's input, of the size that the network has now.
+
+        One that is assigned stays.
+        """
+        return self.own_transform or ResizeLongestSide(self.model.image_encoder.img_size)
+
+    @transform.setter
+    def transform(self, transform: ResizeLongestSide) -> None:
+        self.own_transform = transform
 
     def reset_image(self) -> None:
         """Forget the image."""

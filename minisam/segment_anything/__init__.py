@@ -9,6 +9,9 @@ or, for code that imports segment_anything itself, before it does so:
 Nothing is defined here.  What differs from the original, and why, is in docs/compatibility.md.
 """
 
+import sys
+
+from minisam.compatibility.package_names import FunctionsStay
 from minisam.segment_anything import automatic_mask_generator, modeling, predictor, utils
 from minisam.segment_anything.automatic_mask_generator import SamAutomaticMaskGenerator
 from minisam.segment_anything.build_sam import (
@@ -33,3 +36,5 @@ __all__ = [
     "sam_model_registry",
     "utils",
 ]
+
+sys.modules[__name__].__class__ = FunctionsStay

@@ -123,7 +123,11 @@ def attributes(thing: Any) -> list[str]:
 def same_value(ours: Any, theirs: Any) -> bool:
     """Whether two plain values or tensors are equal; objects are compared by what they do, elsewhere."""
     if isinstance(theirs, torch.Tensor):
-        return isinstance(ours, torch.Tensor) and ours.dtype == theirs.dtype and torch.allclose(ours, theirs)
+        return (
+            isinstance(ours, torch.Tensor)
+            and ours.dtype == theirs.dtype
+            and torch.allclose(ours, theirs, 1e-3, 1e-4)
+        )
     if theirs is None or isinstance(theirs, bool | int | float | str | tuple):
         return type(ours) is type(theirs) and ours == theirs
     return ours is not None

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from minisam.build import CONFIGS, build_from_config
 from minisam.errors import ImageError, PromptError
-from minisam.predict import SamPredictor
+from minisam.predict import ResizeLongestSide, SamPredictor
 from minisam.predict.mask_prompt import mask_to_logits
 
 
@@ -200,3 +200,10 @@ def test_nothing_beside_something_is_ignored(predictor):
 def test_several_images_are_refused(predictor):
     with pytest.raises(ValueError, match=r"one image .* list of records"):
         predictor.set_torch_image(torch.zeros(2, 3, 64, 64), (64, 64))
+
+
+def test_an_assigned_transform_stays(sam):
+    predictor = SamPredictor(sam)
+    assert predictor.transform.target_length == sam.image_encoder.img_size
+    predictor.transform = ResizeLongestSide(40)
+    assert predictor.transform.target_length == 40

@@ -1,0 +1,72 @@
+"""Writes docs/compatibility.md from the tables of names.py and clients.py:  python tests/compatibility/page.py"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+if __package__ in (None, ""):
+    from clients import CLIENTS
+    from names import BESIDES, NAMES, SAME, Row
+else:
+    from compatibility.clients import CLIENTS
+    from compatibility.names import BESIDES, NAMES, SAME, Row
+
+PAGE = Path(__file__).parents[2] / "docs" / "compatibility.md"
+OPENING = """\
+# Code written for segment-anything
+
+minisam has segment-anything's names, arguments, shapes and results, so that code and tutorials written for it run
+unchanged. Checkpoints of segment-anything load as they are.
+
+```python
+import minisam.segment_anything as segment_anything              # in your own code
+```
+
+```python
+import sys, minisam.segment_anything                             # for code that imports segment_anything itself
+sys.modules["segment_anything"] = minisam.segment_anything
+```
+
+`minisam.utils.transforms`, `minisam.utils.amg` and `minisam.utils.onnx` hold the original's functions under minisam's
+own name.
+
+The tables below are held against segment-anything 1.0.1 by `tests/compatibility`: every function, class, method and
+attribute of the original has a row, its own or that of the name above it. *same*: the same arguments in the same
+order, and in the test's calls equal types, shapes, dtypes and results. This page is written by
+`python tests/compatibility/page.py`.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    modules: dict[str, list[Row]] = {}
+    for row in NAMES:
+        modules.setdefault(module_of(row.name), []).append(row)
+    parts = [OPENING, "\n## Names\n"]
+    for module, rows in modules.items():
+        parts.append(f"\n### segment_anything.{module}\n\n| name | state | note |\n|---|---|---|\n")
+        parts += [
+            f"| `{row.name.removeprefix(module + '.')}` | {row.state} | {cell(row.note)} |\n" for row in rows
+        ]
+    parts.append("\n## Besides the names\n\n| what | here | why |\n|---|---|---|\n")
+    parts += [f"| {what} | {cell(here)} | {cell(why)} |\n" for what, here, why in BESIDES]
+    parts.append("\n## Programs\n\nTheir calls, in our own code, are run by the tests named here.\n\n")
+    parts.append("| program | what it does with segment-anything | test |\n|---|---|---|\n")
+    parts += [f"| {client.name} | {cell(client.calls)} | `{client.test}` |\n" for client in CLIENTS]
+    return "".join(parts)
+
+
+def module_of(name: str) -> str:
+    """The part of a dotted name before the first class or function."""
+    parts = name.split(".")
+    length = 2 if parts[0] in ("modeling", "utils") else 1
+    return ".".join(parts[:length])
+
+
+def cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
+    print(f"{PAGE}: {sum(row.state == SAME for row in NAMES)} of {len(NAMES)} rows are the same")
