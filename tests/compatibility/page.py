@@ -18,12 +18,19 @@ OPENING = """\
 minisam has segment-anything's names, arguments, shapes and results, so that code and tutorials written for it run
 unchanged. Checkpoints of segment-anything load as they are.
 
-```python
-import minisam.segment_anything as segment_anything              # in your own code
-```
+In your own code:
 
 ```python
-import sys, minisam.segment_anything                             # for code that imports segment_anything itself
+import minisam.segment_anything as segment_anything
+```
+
+Before code that imports `segment_anything` itself:
+
+```python
+import sys
+
+import minisam.segment_anything
+
 sys.modules["segment_anything"] = minisam.segment_anything
 ```
 
