@@ -3,49 +3,87 @@
 What a file may hold on the way there:
 - an EXIF orientation is applied, so that clicks land where a viewer shows the picture;
 - transparent pixels are laid over white, as a page or a notebook shows them, unless another colour is given;
-- 16-bit grey is scaled to 8 bits (65535 -> 255), not clipped; CMYK, palettes and grey become RGB;
-- of an animation the first frame counts.
+- 16-bit values are scaled to 8 bits (65535 -> 255), not clipped, and those of a camera of fewer bits by their own
+  range, which is said (minisam/data/eight_bits.py); CMYK, palettes and grey become RGB;
+- of an animation the first frame counts, of a TIFF file the first page.
 """
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from minisam.errors import ImageError
+from minisam.data.deep_colour import is_deep_colour, join_bytes, unpack_lower_bytes
+from minisam.data.eight_bits import FULL, FULL_FROM, Window, advice, window_of
+from minisam.errors import ImageError, printable
 from minisam.files import write_atomically
 
-READ_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
+READ_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+READ_SUFFIXES = {".jpg", ".tif", *(f".{name.lower()}" for name in READ_FORMATS)}
 WRITE_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".bmp": "BMP"}
 # Below the 89 million at which Pillow itself starts to warn; 240 MB as RGB.
 MAX_PIXELS = 80_000_000
+# So many are converted at a time: an image of the largest size then takes three bytes a pixel more, not thirty.
+PIXELS_AT_ONCE = 2**20
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
+ORIENTATION = 0x0112
+SHOWN = "more than 8 bits a value, of which {} are shown as black … white"
+Source = str | os.PathLike[str] | bytes | IO[bytes]
 
 
-def load_image(path: str | os.PathLike[str], behind: tuple[int, int, int] = WHITE) -> np.ndarray:
-    """Read a PNG, JPEG, WebP, BMP or GIF file as uint8 [H, W, 3] RGB; `behind` shows through transparent pixels.
+def say(message: str) -> None:
+    """What somebody should know of an image that was read."""
+    print(f"minisam: {printable(message)}", file=sys.stderr)
+
+
+class LoadedImage(NamedTuple):
+    """pixels uint8 [H, W, 3] RGB, and the EXIF orientation that the file had, 1 … 8."""
+
+    pixels: np.ndarray
+    orientation: int
+
+
+def load_image(
+    source: Source, behind: tuple[int, int, int] = WHITE, tell: Callable[[str], object] = say
+) -> np.ndarray:
+    """Read a PNG, JPEG, WebP, BMP, GIF or TIFF image as uint8 [H, W, 3] RGB.
+
+    `source` is a path, an open binary file, or a file's content as bytes.  `behind` shows through transparent
+    pixels.  `tell` is called with a line where values were scaled by their own range, or pages were left out.
 
     Raises:
         ImageError: there is no such file, it is not an image of these formats, it is damaged or truncated,
             or it has more than `MAX_PIXELS` pixels.
     """
-    name = os.fspath(path)
-    if os.path.isdir(path):
-        raise ImageError(f"{name}: a folder, not an image")
-    if not os.path.isfile(path):
-        raise ImageError(f"{name}: no such image file")
+    return read_image(source, behind, tell).pixels
+
+
+def read_image(
+    source: Source,
+    behind: tuple[int, int, int] = WHITE,
+    tell: Callable[[str], object] = say,
+    upright: bool = True,
+) -> LoadedImage:
+    """`load_image`, with the orientation; `upright=False` leaves the pixels as they are stored.  Raises as that."""
+    name, opened = _name_and_file(source)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=READ_FORMATS) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise Image.DecompressionBombError
-                return _to_rgb(ImageOps.exif_transpose(image), behind)
+            loaded, deep = _read(opened, behind, lambda what: tell(f"{name}: {what}"), upright)
+            if deep and int(loaded.pixels.max()) < FULL_FROM >> 8:
+                lower, _ = _read(opened, behind, lambda what: None, upright, lower_bytes=True)
+                window = scale_deep_colour_(loaded.pixels, lower.pixels)
+                tell(f"{name}: {SHOWN.format(window)}")
+            return loaded
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageError(
             f"{name}: more than {MAX_PIXELS:,} pixels; scale it down, the network sees 1024 a side at most"
@@ -58,6 +96,50 @@ def load_image(path: str | os.PathLike[str], behind: tuple[int, int, int] = WHIT
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ImageError(f"{name}: a damaged or truncated image ({reason}); export it again") from error
+
+
+def _read(
+    opened: str | IO[bytes],
+    behind: tuple[int, int, int],
+    tell: Callable[[str], object],
+    upright: bool,
+    lower_bytes: bool = False,
+) -> tuple[LoadedImage, bool]:
+    """An image by what Pillow makes 8 bits of, and whether that is the upper byte of 16-bit colour."""
+    with Image.open(opened, formats=READ_FORMATS) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise Image.DecompressionBombError
+        deep = is_deep_colour(image)
+        if lower_bytes:
+            unpack_lower_bytes(image)
+        orientation = image.getexif().get(ORIENTATION, 1)
+        if upright:
+            ImageOps.exif_transpose(image, in_place=True)
+        pixels = _to_rgb(image, behind, tell)
+        return LoadedImage(pixels, orientation if orientation in range(1, 9) else 1), deep
+
+
+def _name_and_file(source: object) -> tuple[str, str | IO[bytes]]:
+    """What errors call it, and what Pillow opens.  Raises ImageError where there is nothing to open."""
+    if isinstance(source, bytes | bytearray | memoryview):
+        return "these bytes", io.BytesIO(source)
+    if isinstance(source, str | os.PathLike):
+        name = os.fsdecode(source)
+        if os.path.isdir(name):
+            raise ImageError(f"{name}: a folder, not an image")
+        if not os.path.isfile(name):
+            there = os.path.lexists(name) if "\0" not in name else False
+            what = "not a file, or a link to nothing" if there else "no such image file"
+            raise ImageError(f"{name}: {what}")
+        return name, name
+    if not hasattr(source, "read"):
+        raise ImageError(
+            f"cannot read an image from a {type(source).__name__}; give a path, an open file or bytes"
+        )
+    if isinstance(source, io.TextIOBase):
+        raise ImageError('an image is read from a file that is open in binary mode: open(path, "rb")')
+    name = getattr(source, "name", None)
+    return name if isinstance(name, str) else "this open file", source  # pyright: ignore[reportReturnType]
 
 
 def check_image_array(image: object) -> np.ndarray:
@@ -84,18 +166,8 @@ def check_image_array(image: object) -> np.ndarray:
     if image.shape[2] != 3:
         raise ImageError(f"image has {image.shape[2]} channels ({shape}); give three, RGB")
     if image.dtype != np.uint8:
-        raise ImageError(f"image is {image.dtype}, not uint8; use {_to_uint8(image)}.astype(np.uint8)")
+        raise ImageError(f"image is {image.dtype}, not uint8; use {advice(image)}")
     return np.require(image, requirements=["C_CONTIGUOUS", "WRITEABLE"])
-
-
-def _to_uint8(image: np.ndarray) -> str:
-    """The expression that brings an array's values to 0 … 255, guessed from its largest."""
-    largest = image.max()
-    if image.dtype.kind == "f":
-        return "(image * 255).round()" if largest <= 1 else "image.round().clip(0, 255)"
-    if image.dtype.kind == "b":
-        return "(image * 255)"
-    return "image" if largest <= 255 else f"(image / {largest} * 255).round()"
 
 
 def save_image(path: str | os.PathLike[str], image: np.ndarray) -> None:
@@ -115,11 +187,41 @@ def save_image(path: str | os.PathLike[str], image: np.ndarray) -> None:
     write_atomically(path, lambda file: Image.fromarray(image).save(file, format=WRITE_FORMATS[suffix]))
 
 
-def _to_rgb(image: Image.Image, behind: tuple[int, int, int]) -> np.ndarray:
-    if image.mode.startswith("I"):
-        grey = np.asarray(image).astype(np.int64).clip(0, 65535)
-        return np.repeat((grey * 255 + 32767)[:, :, None] // 65535, 3, axis=2).astype(np.uint8)
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, behind), image)
-    return np.array(image.convert("RGB"))
+def _to_rgb(image: Image.Image, behind: tuple[int, int, int], tell: Callable[[str], object]) -> np.ndarray:
+    if image.format == "TIFF" and (pages := getattr(image, "n_frames", 1)) > 1:
+        tell(f"the first of {pages} pages")
+    rgb = np.empty((image.height, image.width, 3), np.uint8)
+    if image.mode.startswith("I") or image.mode == "F":
+        window = window_of(np.asarray(band) for _, band in _bands(image))
+        if window != Window(0, FULL):
+            tell(SHOWN.format(window))
+        for rows, band in _bands(image):
+            rgb[rows] = window.apply(np.asarray(band))[:, :, None]
+        return rgb
+    for rows, band in _bands(image):
+        if band.has_transparency_data:
+            layer = band.convert("RGBA")
+            band = Image.alpha_composite(Image.new("RGBA", layer.size, behind), layer)
+        rgb[rows] = np.asarray(band.convert("RGB"))
+    return rgb
+
+
+def scale_deep_colour_(upper: np.ndarray, lower: np.ndarray) -> Window:
+    """Write what 16-bit colours are in the window of their own values over their upper bytes [H, W, 3]."""
+    height, width = upper.shape[:2]
+    window = window_of(join_bytes(upper[rows], lower[rows]) for rows in _rows(height, width))
+    for rows in _rows(height, width):
+        upper[rows] = window.apply(join_bytes(upper[rows], lower[rows]))
+    return window
+
+
+def _bands(image: Image.Image) -> Iterator[tuple[slice, Image.Image]]:
+    """Rows of an image, and the image of those."""
+    for rows in _rows(image.height, image.width):
+        yield rows, image.crop((0, rows.start, image.width, rows.stop))
+
+
+def _rows(height: int, width: int) -> Iterator[slice]:
+    """So many rows at a time as may be converted together."""
+    step = max(1, PIXELS_AT_ONCE // width)
+    return (slice(start, min(start + step, height)) for start in range(0, height, step))

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minisam.data.coco import CocoFile, decode_segmentation, is_coco, read_coco
-from minisam.data.images import load_image
+from minisam.data.image_of_size import TellOnce, load_image_of_size
 from minisam.data.sa1b import read_json, read_record
 from minisam.data.skipped import Skipped
 from minisam.errors import DatasetError
@@ -121,6 +121,7 @@ class Sa1bFolder:
     path: Path
     names: Sequence[str]
     skipped: Skipped = field(default_factory=Skipped)
+    tell: TellOnce = field(default_factory=TellOnce)
 
     def read(self, index: int) -> Picture:
         name = self.names[index]
@@ -132,7 +133,7 @@ class Sa1bFolder:
         ]
         beside = (self.path / name).parent
         image_path = first_file([beside / entry["file_name"], self.path / entry["file_name"]])
-        return Picture(name, load_image_of_size(image_path, size), segments)
+        return Picture(name, load_image_of_size(image_path, size, self.tell), segments)
 
     def fingerprint(self) -> str:
         return digest(f"{name} {size_of(self.path / name)}" for name in self.names)
@@ -144,6 +145,7 @@ class CocoFolder:
 
     path: Path
     content: CocoFile
+    tell: TellOnce = field(default_factory=TellOnce)
 
     def __post_init__(self) -> None:
         self.names: Sequence[str] = [image["file_name"] for image in self.content.images]
@@ -166,7 +168,7 @@ class CocoFolder:
             for place, one in enumerate(self.content.annotations.get(entry["id"], []))
         ]
         image_path = first_file([folder / name for folder in self.image_folders])
-        return Picture(name, load_image_of_size(image_path, size), segments)
+        return Picture(name, load_image_of_size(image_path, size, self.tell), segments)
 
     def fingerprint(self) -> str:
         return hashlib.sha256(self.path.read_bytes()).hexdigest()
@@ -183,16 +185,6 @@ def size_of(file: Path) -> int:
 def first_file(candidates: Sequence[Path]) -> Path:
     """The first that is there, or the first of all, for the error that it will cause."""
     return next((path for path in candidates if path.is_file()), candidates[0])
-
-
-def load_image_of_size(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """An image whose masks have this size (H, W); raises DatasetError where it has another."""
-    image = load_image(path)
-    if image.shape[:2] != size:
-        raise DatasetError(
-            f"{path}: {image.shape[0]}x{image.shape[1]} pixels, but its masks are of {size[0]}x{size[1]}"
-        )
-    return image
 
 
 def validation_split(names: Sequence[str], share: float) -> tuple[list[int], list[int]]:

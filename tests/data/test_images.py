@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -81,6 +82,75 @@ def test_sixteen_bit_colour_is_scaled(tmp_path: Path):
         b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(scanlines)) + chunk(b"IEND", b"")
     )
     assert np.abs(load_image(tmp_path / "a.png").astype(int) - colour / 257).max() <= 1
+
+
+@pytest.mark.parametrize("top", [1023, 4095, 16383])
+def test_a_camera_of_fewer_bits_is_shown_in_its_own_range(tmp_path: Path, top: int, capsys):
+    ramp = np.linspace(0, top, 600).astype(np.uint16).reshape(20, 30)
+    loaded = load_image(saved(tmp_path, Image.fromarray(ramp), "a.png"))
+    np.testing.assert_array_equal(loaded[..., 2], np.round(ramp.astype(int) * 255 / top))
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and f"a.png: more than 8 bits a value, of which 0 … {top}" in error
+
+
+@pytest.mark.parametrize("name", ["a.png", "raw.tif", "packed.tif"])
+def test_so_is_its_colour(tmp_path: Path, name: str, capsys):
+    cv2 = pytest.importorskip("cv2", reason="pip install opencv-python-headless")
+    colour = RNG.integers(0, 4096, (5, 4, 3)).astype(np.uint16)
+    colour[0, 0], colour[0, 1] = 0, 4095
+    options = [cv2.IMWRITE_TIFF_COMPRESSION, 1 if name == "raw.tif" else 5] if name.endswith("tif") else []
+    cv2.imwrite(str(tmp_path / name), colour[..., ::-1], options)
+    np.testing.assert_array_equal(load_image(tmp_path / name), np.round(colour.astype(int) * 255 / 4095))
+    assert "0 … 4095" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "CMYK", "I;16", "I", "F"])
+def test_tiff_is_read_in_every_mode(tmp_path: Path, mode: str):
+    grey = smooth_photo()[..., 0]
+    image = (
+        Image.fromarray(grey.astype(np.uint16) * 257)
+        if mode == "I;16"
+        else Image.fromarray(grey).convert(mode)
+    )
+    loaded = load_image(saved(tmp_path, image, "a.tif"))
+    expected = (grey > 0) * 255 if mode == "1" else grey
+    assert np.abs(loaded[..., 1].astype(int) - expected).max() <= (255 if mode == "1" else 1)
+
+
+def test_the_first_page_of_a_tiff_counts_and_that_is_said(tmp_path: Path, capsys):
+    pages = [Image.fromarray(PHOTO), Image.fromarray(255 - PHOTO), Image.fromarray(PHOTO // 2)]
+    path = saved(tmp_path, pages[0], "a.tiff", save_all=True, append_images=pages[1:])
+    np.testing.assert_array_equal(load_image(path), PHOTO)
+    assert "a.tiff: the first of 3 pages" in capsys.readouterr().err
+
+
+def test_an_image_comes_from_a_path_a_file_or_bytes(tmp_path: Path):
+    path = saved(tmp_path, Image.fromarray(PHOTO), "a.png")
+    content = path.read_bytes()
+    for source in (path, str(path), content, bytearray(content), memoryview(content), io.BytesIO(content)):
+        np.testing.assert_array_equal(load_image(source), PHOTO)
+    with path.open("rb") as file:
+        np.testing.assert_array_equal(load_image(file), PHOTO)
+    for source, words in [
+        (b"", "these bytes: not an image"),
+        (io.BytesIO(content[:-30]), "this open file: a damaged"),
+        (io.StringIO("a"), "binary mode"),
+        (None, "from a NoneType; give a path, an open file or bytes"),
+        (PHOTO, "from a ndarray"),
+        (3, "from a int"),
+    ]:
+        with pytest.raises(ImageError, match=words):
+            load_image(source)  # type: ignore
+
+
+def test_a_large_deep_image_takes_little_more_than_its_pixels(tmp_path: Path):
+    """Three bytes a pixel are returned, and two are Pillow's own."""
+    saved(tmp_path, Image.fromarray(np.zeros((3000, 3000), np.uint16)), "a.png")
+    tracemalloc.start()
+    load_image(tmp_path / "a.png")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 3000 * 3000 * 3 + images.PIXELS_AT_ONCE * 32
 
 
 def test_cmyk_becomes_rgb(tmp_path: Path):
@@ -161,7 +231,7 @@ def test_missing_file_folder_and_other_formats(tmp_path: Path):
     with pytest.raises(ImageError, match="no such image file"):
         load_image("a\0b.png")
     (tmp_path / "notes.png").write_text("not an image")
-    Image.fromarray(PHOTO).save(tmp_path / "b.png", format="TIFF")
+    Image.fromarray(PHOTO).save(tmp_path / "b.png", format="ICO")
     for name in ("notes.png", "b.png"):
         with pytest.raises(ImageError, match="not an image in one of the formats PNG"):
             load_image(tmp_path / name)
@@ -183,6 +253,8 @@ def test_a_pipe_does_not_hang(tmp_path: Path):
         (np.full((4, 5, 3), 200), r"int64.*use image\.astype"),
         (np.full((4, 5, 3), 65535, np.uint16), r"uint16.*use \(image / 65535 \* 255\)\.round\(\)\.astype"),
         (np.ones((4, 5, 3), bool), r"bool.*use \(image \* 255\)\.astype"),
+        (np.ones((4, 5, 3), complex), r"complex128.*use image\.real\.astype"),
+        (np.full((4, 5, 3), "a"), "U1.*use numbers"),
         ("photo.jpg", "str.*load_image"),
         (Image.new("RGB", (4, 5)), r"np\.array\(image\.convert"),
         (np.zeros((4, 5), np.uint8), "grey.*dstack"),
@@ -263,6 +335,8 @@ def fuzz(folder: Path, count: int) -> int:
         (Image.fromarray(smooth_photo()).convert("P"), "GIF", {"transparency": 1}),
         (Image.fromarray(smooth_photo()).convert("P"), "PNG", {"transparency": 1}),
         (Image.fromarray(smooth_photo()[..., 0].astype(np.uint16) * 99), "PNG", {}),
+        (Image.fromarray(smooth_photo()), "TIFF", {}),
+        (Image.fromarray(smooth_photo()[..., 0].astype(np.float32)), "TIFF", {"compression": "tiff_lzw"}),
     ]:
         buffer = io.BytesIO()
         image.save(buffer, kind, **options)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from minisam.data.images import MAX_PIXELS
 from minisam.data.rle import (
     RleError,
     compress_rle,
@@ -76,6 +77,8 @@ def test_string_keeps_any_counts(counts: list[int]):
         ({"size": [2, 3], "counts": [2, 3]}, "sum to 5, but size 2x3 has 6"),
         ({"size": [2, 3], "counts": []}, "sum to 0"),
         ({"size": [2, 3], "counts": [7, -1]}, "outside 0..6"),
+        ({"size": [2, 3], "counts": [4, -1, 3]}, "outside 0..6"),
+        ({"size": [2, 3], "counts": [7]}, "outside 0..6"),
         ({"size": [2, 3], "counts": [2**62] * 4 + [6]}, "outside 0..6"),
         ({"size": [2, 3], "counts": [2**70]}, "whole numbers"),
         ({"size": [2, 3], "counts": [6.0]}, "whole numbers"),
@@ -88,6 +91,10 @@ def test_string_keeps_any_counts(counts: list[int]):
         ({"size": [2, 3], "counts": "o" * 7 + "0"}, "damaged"),
         ({"size": [2, 3], "counts": ""}, "sum to 0"),
         ({"size": [0, 3], "counts": [0]}, "0x3"),
+        ({"size": [3, 0], "counts": [0]}, "3x0"),
+        ({"size": [-2, -3], "counts": [6]}, "-2x-3"),
+        ({"size": [1, MAX_PIXELS + 1], "counts": []}, "must be 1"),
+        ({"size": [1, MAX_PIXELS], "counts": []}, "sum to 0"),
         ({"size": [10**6, 10**6], "counts": [10**12]}, "pixels"),
         ({"size": [2.5, 3], "counts": [6]}, "must be"),
         ({"size": [2], "counts": [6]}, "must be"),

@@ -74,3 +74,13 @@ def test_masks_go_back_and_points_add_up():
 def test_logits_are_enlarged_before_the_threshold():
     logits = torch.tensor([[[[-1.0, 3.0]]]]).expand(1, 1, 2, 2)
     assert full_size_masks(logits, 8)[0, 0].sum(dim=1).tolist() == [5] * 8
+
+
+def test_of_two_errors_of_one_depth_the_spilled_one_is_clicked():
+    right, missed, spilled = (2, 2, 6), (20, 3, 5), (12, 15, 5)
+    click, label = next_clicks(mask_of(right, spilled), mask_of(right, missed))
+    assert (click.tolist(), label.tolist()) == ([[14, 17]], [BACKGROUND])
+
+
+def test_a_logit_of_zero_is_background():
+    assert not full_size_masks(torch.zeros(1, 1, 4, 4), 8).any()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from held_to_reference import as_function, assert_same_gradients, assert_same_values, random_state
 from hypothesis import given, settings
 from strategies import batches, head_dims, heads, layouts, lengths, normal, seeds
@@ -47,3 +48,22 @@ def test_dropout_belongs_to_training_alone():
 @pytest.mark.parametrize(("queries", "keys", "rate"), [(3, 11, 2), (11, 3, 2), (5, 5, 1)])
 def test_gradients(queries, keys, rate):
     assert_same_gradients(*draw(7, 2, 2, 3, queries, keys, rate), seed=7)
+
+
+def test_training_drops_weights_and_keeps_their_mean():
+    """With one key its weight is 1: dropped it leaves the bias, kept it counts 1 / (1 - share)."""
+    module = Attention(8, 1, dropout=0.25)
+    q, k = torch.randn(1, 4000, 8), torch.randn(1, 1, 8)
+    value = module.v_proj(k)[0, 0]
+    bias, kept = module.out_proj(torch.zeros(8)), module.out_proj(value / 0.75)
+    out = module.train()(q, k, k)[0]
+    dropped = (out - bias).abs().amax(dim=1) < 1e-5
+    assert abs(dropped.float().mean().item() - 0.25) < 0.05
+    torch.testing.assert_close(out[~dropped], kept.expand(int((~dropped).sum()), 8))
+    torch.testing.assert_close(module.eval()(q, k, k)[0], module.out_proj(value).expand(4000, 8))
+
+
+def test_heads_must_divide_the_inner_width():
+    with pytest.raises(ValueError, match="3 does not divide 4"):
+        Attention(8, 3, downsample_rate=2)
+    assert Attention(8, 4, downsample_rate=2).q_proj.weight.shape == (4, 8)

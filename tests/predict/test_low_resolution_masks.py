@@ -169,3 +169,36 @@ def test_areas_and_boxes_are_the_references():
         expected = mask_statistics(logits, *axes[0], *axes[1], *thresholds)
         areas = [(case.upscaled() > threshold).sum((2, 3)).flatten().numpy() for threshold in thresholds]
         np.testing.assert_allclose(np.stack(areas, axis=1), expected[:, :3], rtol=2e-3, atol=3)
+
+
+def constant_mask(value: float, size: tuple[int, int]):
+    case = Case(
+        low_res=torch.full((1, 3, 16, 16), value), factor=4, original_size=size, threshold=0.0, offset=1.0
+    )
+    return case.masks().measure(0, 0)
+
+
+def test_the_doubt_covers_every_rounding_of_both_ways():
+    """Each way is two steps of four products rounded twice and added in three sums, all of them off by 2^-24."""
+    largest = 6.5
+    roundings = 2 * (2 + 3)
+    of_one_way = ((1 + 2.0**-24) ** roundings - 1) * largest
+    assert 2 * of_one_way == pytest.approx(constant_mask(largest, (50, 70)).doubt, rel=1e-5)
+    assert constant_mask(0.25, (50, 70)).doubt == pytest.approx(
+        20 * 2.0**-24
+    )  # thresholds are rounded as well
+
+
+@pytest.mark.parametrize(("size", "roundings"), [((50, 70), 10), ((64, 64), 5)])
+def test_float64_decides_only_what_interpolation_cannot_round_to_the_other_side(size, roundings):
+    """A second step to the same size is a copy and rounds nothing."""
+    mask, value, pixel = constant_mask(1.5, size), 1.5, np.array([0, 7])
+    bound = roundings * 2.0**-24 * value
+    for steps in range(1, 12):
+        threshold = value - steps * 2.0**-23  # the next float32 numbers below 1.5
+        for limit, side in ((threshold, True), (2 * value - threshold, False)):
+            decided = mask.decide(pixel, limit)
+            if steps * 2.0**-23 <= bound:
+                assert decided is None
+            else:
+                assert decided is not None and decided.tolist() == [side, side]

@@ -89,3 +89,38 @@ def test_shown_iou_is_that_of_the_mask_with_the_highest_prediction():
     loss = segmentation_loss(logits, iou, targets)
     for prompt in range(len(iou)):
         assert loss.shown_iou[prompt] == loss.true_iou[prompt, iou[prompt].argmax()]
+
+
+def nothing_or_three_pixels_for_one():
+    logits, target = torch.full((2, 64, 64), -9.0), torch.zeros(64, 64)
+    target[3, 3] = 1
+    logits[0], logits[1, 3, 3:6] = -12, 3
+    return logits, target
+
+
+def too_faint_or_four_times_too_large():
+    logits, target = torch.full((2, 16, 16), -9.0), torch.zeros(16, 16)
+    target[2:4, 2:4] = 1
+    logits[0, 2:4, 2:4], logits[1, 2:6, 2:6] = -2, 2
+    return logits, target
+
+
+@pytest.mark.parametrize(
+    ("masks", "by_focal", "by_dice", "by_both"),
+    [(nothing_or_three_pixels_for_one, 0, 1, 1), (too_faint_or_four_times_too_large, 0, 1, 0)],
+)
+def test_the_best_mask_is_that_of_the_weighted_sum(masks, by_focal, by_dice, by_both):
+    logits, target = masks()
+    focal, dice = focal_loss(logits, target), dice_loss(logits, target)
+    best = [losses.argmin().item() for losses in (focal, dice, 20 * focal + dice)]
+    assert best == [by_focal, by_dice, by_both]
+    loss = segmentation_loss(logits[None], torch.zeros(1, 2), target[None])
+    torch.testing.assert_close(torch.stack([loss.focal, loss.dice]), torch.stack([focal, dice])[:, by_both])
+
+
+def test_a_logit_of_zero_and_half_a_pixel_are_background():
+    logits, targets = torch.full((1, 1, 2, 2), 5.0), torch.ones(1, 2, 2)
+    logits[0, 0, 0, 0] = 0.0
+    targets[0, 1, 1] = 0.5
+    loss = segmentation_loss(logits, torch.zeros(1, 1), targets)
+    torch.testing.assert_close(loss.true_iou, torch.tensor([[2 / 4]]))

@@ -1,3 +1,4 @@
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -86,3 +87,41 @@ def test_a_perfect_mask_is_corrected_by_a_background_point():
     x, y = coords[:, 0].long().unbind(1)
     assert (labels == 0).all()
     assert not wanted[torch.arange(len(wanted)), y, x].any()
+
+
+def test_the_side_of_a_box_counts_both_outer_pixels():
+    """The box of one pixel is 1 wide, of 9 pixels 9: the noise is a tenth of that."""
+    masks = torch.zeros(6000, 64, 64, dtype=torch.bool)
+    masks[:, 20:29, 30] = True
+    noise = noisy_boxes(masks, torch.Generator().manual_seed(0)) - tight_boxes(masks)
+    torch.testing.assert_close(noise[:, ::2].std(), torch.tensor(0.1), rtol=0.05, atol=0)
+    torch.testing.assert_close(noise[:, 1::2].abs().median(), torch.tensor(0.6745 * 0.9), rtol=0.05, atol=0)
+    assert noise.abs().max().item() == pytest.approx(64 * 20 / 1024, abs=1e-4)
+    assert abs(torch.corrcoef(noise.T)[0, 2].item()) < 0.05
+
+
+def test_a_correction_sits_in_the_middle_of_its_low_resolution_pixel():
+    wanted = torch.zeros(1, 4, 4)
+    wanted[0, 1, 2] = 1
+    coords, labels = corrective_points(torch.full((1, 4, 4), -1.0), wanted, 32)
+    assert coords.tolist() == [[[19.5, 11.5]]] and labels.tolist() == [[1]]
+    coords, labels = corrective_points(-torch.ones(1, 4, 4).where(wanted == 0, -1), wanted * 0, 32)
+    assert coords.tolist() == [[[19.5, 11.5]]] and labels.tolist() == [[0]]
+
+
+def test_a_logit_of_zero_and_half_a_pixel_are_background():
+    logits, targets = torch.full((1, 2, 2), -3.0), torch.zeros(1, 2, 2)
+    logits[0, 0, 1], targets[0, 1, 0] = 0.0, 0.5
+    _, labels = corrective_points(logits, targets, 2)  # nothing is wrong, and all is background
+    assert labels.tolist() == [[0]]
+    targets[0, 1, 1] = 0.6
+    for seed in range(8):
+        coords, labels = corrective_points(logits, targets, 2, torch.Generator().manual_seed(seed))
+        assert (coords.tolist(), labels.tolist()) == ([[[1.0, 1.0]]], [[1]])
+
+
+def test_boxes_are_as_likely_as_asked():
+    masks, generator = random_masks(5, prompts=3000, size=9)
+    for probability in (0.0, 0.2, 1.0):
+        labels = first_prompts(masks, probability, generator)[1]
+        assert abs((labels[:, 0] == 2).float().mean().item() - probability) < 0.03

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from minisam.data.partworld import render_scenes
+from minisam.data.partworld import SceneBatch, render_scenes
 from minisam.train.targets import (
     MAX_AREA,
     MIN_AREA,
@@ -53,3 +53,16 @@ def test_low_resolution_targets_are_shares_of_the_pixel():
     mask = torch.zeros(1, 8, 8, dtype=torch.bool)
     mask[0, :4, :3] = True
     assert low_resolution_targets(mask, (2, 2)).tolist() == [[[0.75, 0.0], [0.0, 0.0]]]
+
+
+def test_a_node_of_exactly_the_smallest_or_largest_area_is_eligible():
+    """Of 100 pixels: the whole 90, the part 91, the subpart 1; the fourth entry is no node."""
+    empty = torch.full((1, 3, 10, 10), -1, dtype=torch.int16)
+    level, area = (
+        torch.tensor([[0, 1, 2, -1]], dtype=torch.int8),
+        torch.tensor([[90, 91, 1, 50]], dtype=torch.int32),
+    )
+    scenes = SceneBatch(empty[:, 0].byte(), empty, level, level.short(), area, [[""] * 4])
+    assert eligible_nodes(scenes, min_area=0.01).tolist() == [[True, False, True, False]]
+    assert eligible_nodes(scenes, min_area=0.0101).tolist() == [[True, False, False, False]]
+    assert (MIN_AREA, MAX_AREA) == (1 / 16**2, 0.9)

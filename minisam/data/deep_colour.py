@@ -1,0 +1,41 @@
+"""Colour of 16 bits, whole: of each value Pillow hands on the upper byte alone, nearly black for a 12-bit camera.
+
+A file is a row of values of two bytes.  Unpacked as if its byte order were the other one, it gives the lower bytes.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFile
+
+OTHER_ORDER = {"RGB;16B": "RGB;16L", "RGB;16L": "RGB;16B"}
+NATIVE = "RGB;16L" if sys.byteorder == "little" else "RGB;16B"
+
+
+def is_deep_colour(image: Image.Image) -> bool:
+    """Whether an image that was opened, but not loaded, has 16-bit RGB."""
+    return _with_other_order(image) is not None
+
+
+def unpack_lower_bytes(image: Image.Image) -> None:
+    """Have a freshly opened image of 16-bit RGB load the lower byte of each value."""
+    image.tile = _with_other_order(image) or []  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def join_bytes(upper: NDArray[np.uint8], lower: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    """The values, of two arrays of the same shape."""
+    return np.left_shift(upper, 8, dtype=np.uint16) | lower
+
+
+def _with_other_order(image: Image.Image) -> list[ImageFile._Tile] | None:
+    swapped = []
+    for tile in getattr(image, "tile", []):
+        mode, *rest = (tile.args,) if isinstance(tile.args, str) else tile.args or ("",)
+        other = OTHER_ORDER.get(NATIVE if mode == "RGB;16N" else mode)
+        if other is None:
+            return None
+        swapped.append(tile._replace(args=other if isinstance(tile.args, str) else (other, *rest)))
+    return swapped or None

@@ -1,0 +1,67 @@
+"""Which tests could notice a change in a module."""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def nearest_tests(file: str) -> list[str]:
+    """The test files for minisam/`file`: the one of its name and those of its folder that import it.
+
+    Where there are none, those of any folder that import it, and then those for the modules that do.
+    """
+    wanted, seen = {module_name(file)}, set()
+    folder = ROOT / "tests" / Path(file).parent
+    while wanted:
+        found = [
+            path
+            for path in test_files()
+            if imports(path) & wanted or path == folder / f"test_{Path(file).name}"
+        ]
+        if found:
+            found = [path for path in found if path.parent == folder] or found
+            found.sort(key=lambda path: (path.name != f"test_{Path(file).name}", path))
+            return [str(path.relative_to(ROOT)) for path in found]
+        seen |= wanted
+        sources = (ROOT / "minisam").rglob("*.py")
+        wanted = {module_name(path) for path in sources if imports(path) & wanted} - seen
+    return []
+
+
+def module_name(file: str | Path) -> str:
+    path = Path(file).relative_to(ROOT / "minisam") if Path(file).is_absolute() else Path(file)
+    return ".".join(["minisam", *path.with_suffix("").parts]).removesuffix(".__init__")
+
+
+@cache
+def test_files() -> list[Path]:
+    return sorted((ROOT / "tests").rglob("test_*.py"))
+
+
+@cache
+def imports(path: Path) -> frozenset[str]:
+    """The modules of minisam that a file imports, by themselves or through the package that hands their names on."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        if isinstance(node, ast.ImportFrom) and node.module:
+            for name in node.names:
+                found |= {node.module, f"{node.module}.{name.name}", handed_on(node.module, name.name)}
+    return frozenset(name for name in found if name.startswith("minisam"))
+
+
+@cache
+def handed_on(package: str, name: str) -> str:
+    """The module that defines what `from package import name` gives."""
+    path = ROOT.joinpath(*package.split("."), "__init__.py")
+    if not path.is_file():
+        return package
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and any((a.asname or a.name) == name for a in node.names):
+            return node.module or package
+    return package

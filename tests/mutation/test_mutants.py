@@ -1,0 +1,76 @@
+"""The edits are what they are called, and every listed mutant is noticed by the test that it names."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mutation.edits import Mutant, mutants_of
+
+RUNNER = Path(__file__).parent
+LIST = json.loads((RUNNER / "mutants.json").read_text(encoding="utf-8"))
+
+
+def after(line: str) -> list[str]:
+    return [mutant.after for mutant in mutants_of("x.py", f"def f():\n    {line}\n")]
+
+
+@pytest.mark.parametrize(
+    ("line", "edited"),
+    [
+        ("a < b", ["a <= b"]),
+        ("a not in b", ["a in b"]),
+        ("a + b", ["a - b"]),
+        ("a and b", ["a or b"]),
+        ("not a", ["a"]),
+        ("a(7)", ["a(8)"]),
+        ("a(0.5)", ["a(0.25)"]),
+        ("a = True", ["a = False"]),
+        ("a.sum(dim=-1)", ["a.mean(dim=-1)", "a.sum(dim=-2)"]),
+        ("a.clamp(b)", ["a"]),
+        ("self.dropout(a)", ["a"]),
+        ("f(a, antialias=b)", ["f(a)"]),
+        ("max(a)", ["min(a)"]),
+        ("return a, b", ["return b, a"]),
+        ("a[:b]", ["a[:b + 1]"]),
+        ("raise E(a + b)", []),
+        ('f"{a + b}"', []),
+        ("π(a) < b", ["π(a) <= b"]),
+    ],
+)
+def test_edits(line, edited):
+    assert after(line) == edited
+
+
+def test_a_guard_is_switched_off():
+    source = "def f(a):\n    if a:\n        raise E\n"
+    assert mutants_of("x.py", source) == [Mutant("x.py", "f", "if a:", "if False:")]
+
+
+def test_a_line_that_is_there_twice_is_found_by_its_function():
+    source = "def f(a):\n    return a < 1\n\n\ndef g(a):\n    return a < 1\n"
+    first, second = (Mutant("x.py", name, "return a < 1", "return a <= 1").apply(source) for name in "fg")
+    assert first.index("<=") < source.index("g") < second.index("<=")
+
+
+@pytest.mark.parametrize("function", ["", "h"])
+def test_a_line_that_is_not_there_is_refused(function):
+    with pytest.raises(ValueError, match=r"0 times|no h"):
+        Mutant("x.py", function, "return b", "return c").apply("def f(a):\n    return a\n")
+
+
+def test_every_entry_says_what_notices_it_or_why_nothing_can():
+    places = [(entry["file"], entry["function"], entry["before"], entry["after"]) for entry in LIST]
+    assert len(set(places)) == len(places)
+    for entry in LIST:
+        assert ("killed_by" in entry) != ("equivalent" in entry)
+        assert Path(entry.get("killed_by", __file__).split("::")[0]).suffix == ".py"
+
+
+@pytest.mark.slow
+def test_every_listed_mutant_is_there_and_is_noticed():
+    done = subprocess.run([sys.executable, RUNNER, "--recheck"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
