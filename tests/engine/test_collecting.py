@@ -177,3 +177,19 @@ def test_pictures_do_not_depend_on_how_many_there_are():
 def test_things_are_those_of_the_part_tree():
     scenes = nested_scenes(2)
     assert things_of(scenes, 1).equal(torch.stack([scenes.labels[1, level] == level for level in range(3)]))
+
+
+def test_masks_that_just_reach_their_thresholds():
+    """A predicted IoU of the threshold is sure enough; a true IoU of it is not right."""
+    boxes = [[2, 2, 12, 12], [16, 4, 30, 20]]
+    shown, _ = confident_masks(prompted(), FixedBoxes(boxes), Confidence(torch.tensor(0.8).item()))
+    assert len(shown) == 2
+    given, things = square(0, 0, 10, 5)[None], square(0, 0, 10, 10)[None]
+    for right, rejected in ((0.5, 1), (0.499, 0)):
+        assert look_through(given, torch.tensor([0.9]), things, Costs(), right)[0].rejected == rejected
+
+
+def test_an_empty_mask_is_never_shown():
+    """The model fills boxes, and this one lies beyond the image."""
+    masks, _ = confident_masks(prompted(), FixedBoxes([[40, 40, 50, 50]]), Confidence(0.0))
+    assert len(masks) == 0

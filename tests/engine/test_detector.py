@@ -166,3 +166,23 @@ def test_a_file_that_is_no_detector_is_named(tmp_path):
         path.write_bytes(content)
         with pytest.raises(CheckpointError, match="delete it to train it again"):
             ObjectDetector(16, 64, DetectorRecipe()).load(path)
+
+
+def test_a_score_must_be_above_the_lowest():
+    scores, boxes = torch.tensor([[0.0, 1.0]]), torch.tensor([[[0.0, 0, 4, 4], [8, 8, 12, 12]]])
+    kept, kept_scores = decode_boxes(BoxPredictions(scores, boxes), 0, 64, 0.5, 0.6, 30)
+    assert kept.tolist() == [[8, 8, 12, 12]] and kept_scores.tolist() == [torch.tensor(1.0).sigmoid()]
+
+
+def test_a_head_reaches_no_further_than_any_image():
+    head = ObjectBoxHead(5, image_size=64).eval()
+    torch.nn.init.constant_(head.distances.bias, 1000.0)
+    boxes = head(torch.zeros(1, 5, 8, 8)).boxes
+    assert boxes.isfinite().all() and (boxes[..., 2] - boxes[..., 0] > 64).all()
+    assert head(torch.zeros(1, 5, 8, 8)).scores.isfinite().all()
+
+
+def test_a_new_head_gives_every_cell_a_score_of_a_twentieth():
+    head = ObjectBoxHead(5, image_size=64)
+    torch.nn.init.zeros_(head.score.weight)
+    torch.testing.assert_close(head(torch.randn(1, 5, 8, 8)).scores.sigmoid(), torch.full((1, 256), 0.05))

@@ -122,3 +122,14 @@ def test_of_equally_good_targets_the_last_is_taken_as_in_pycocotools():
 
 def test_proposals_are_ranked_by_the_mean_of_confidence_and_stability():
     assert proposal_scores([0.5, 1.0], [0.7, 0.0]).tolist() == [0.6, 0.5]
+
+
+def test_ap_counts_a_hundred_masks_of_an_image_and_ar_a_thousand():
+    """The target is found by the 101st mask, or by the 1001st, all before it being wrong."""
+    target = np.ones((1, 4, 4), bool)
+    for wrong, recalled in ((99, 1), (100, 1), (999, 1), (1000, 0)):
+        masks = np.concatenate([np.zeros((wrong, 4, 4), bool), target])
+        image = overlaps(masks, np.arange(wrong + 1)[::-1] / 2000, target)
+        assert average_recall([image]) == recalled
+        assert (average_precision([image]) > 0).all() == (wrong < 100)
+    assert np.isnan(average_recall([]))

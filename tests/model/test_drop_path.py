@@ -17,3 +17,9 @@ def test_whole_samples_are_dropped_and_the_mean_is_kept():
     kept = per_sample[:, 0] != 0
     torch.testing.assert_close(per_sample[kept, 0], torch.full((int(kept.sum()),), 1 / 0.6))
     assert abs(kept.float().mean().item() - 0.6) < 0.02
+
+
+def test_every_sample_is_drawn_for_itself():
+    torch.manual_seed(0)
+    kept = DropPath(0.5).train()(torch.ones(64, 5))[:, 0] != 0
+    assert 0 < kept.sum() < 64

@@ -58,3 +58,11 @@ def test_no_masks_and_bad_ones():
     damaged = {**nested()[0], "segmentation": {"size": [6, 8], "counts": [3]}}
     with pytest.raises(RleError):
         to_partition([damaged], (6, 8))
+
+
+def test_a_good_mask_is_sure_and_stable():
+    """0.9 · 0.5 is less than 0.6 · 1, and more than 0.4 · 1."""
+    shaky = {**record(slice(0, 3), slice(0, 3), 0.9), "stability_score": 0.5}
+    steady, doubtful = record(slice(0, 2), slice(0, 2), 0.6), record(slice(1, 3), slice(1, 3), 0.4)
+    labels = to_partition([shaky, steady, doubtful], (6, 8), on_top="good")
+    assert [(labels == label).sum() for label in (1, 2, 3)] == [5, 4, 0]

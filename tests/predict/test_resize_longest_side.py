@@ -75,3 +75,12 @@ def test_one_box_becomes_a_batch_of_one_and_no_box_stays_none():
     assert one.tolist() == [[32, 48, 64, 64]]
     assert transform.apply_boxes_torch(torch.zeros(0, 4), (100, 100)).shape == (0, 4)
     assert transform.apply_boxes(np.zeros((0, 4)), (100, 100)).shape == (0, 4)
+
+
+def test_tensors_are_scaled_down_by_the_same_filter_as_images():
+    """Noise at a quarter of its size: every pixel is a mean over several, up to Pillow's rounding to whole numbers."""
+    image = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
+    transform = ResizeLongestSide(40)
+    tensor = torch.from_numpy(image).permute(2, 0, 1)[None].float()
+    ours = transform.apply_image_torch(tensor)[0].permute(1, 2, 0).numpy()
+    assert np.abs(ours - transform.apply_image(image)).max() < 1.5

@@ -142,3 +142,15 @@ def test_presets_learn_to_reconstruct(preset):
         loss.backward()
         optimizer.step()
     assert loss.item() < 0.9
+
+
+def test_what_it_starts_from():
+    mae = MaskedAutoencoder(32, 8, 384, 1, 2, decoder_dim=192, decoder_depth=1, decoder_heads=2)
+    assert mae.cls_token.std().item() == pytest.approx(0.02, rel=0.15)
+    assert mae.mask_token.std().item() == pytest.approx(0.02, rel=0.2)
+    for weight in (mae.decoder_embed.weight, mae.patch_embed.proj.weight.flatten(1)):
+        limit = (6 / sum(weight.shape)) ** 0.5  # Glorot & Bengio 2010
+        assert 0.98 * limit < weight.abs().max().item() <= limit
+    assert not mae.decoder_embed.bias.any() and not mae.decoder_pred.bias.any()
+    assert not any("rel_pos" in name for name, _ in mae.named_parameters())
+    assert {norm.eps for norm in mae.modules() if isinstance(norm, torch.nn.LayerNorm)} == {1e-6}

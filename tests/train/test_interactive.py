@@ -89,3 +89,64 @@ def test_every_round_has_the_loss_that_is_given(nano):
     losses = interactive_rounds(nano, torch.randn(1, E, 8, 8), index, some_masks(), [True], loss=shapes)
     assert given == [((4, masks, 32, 32), (4, masks), (4, 32, 32)) for masks in (3, 1)]
     assert [loss.total.item() for loss in losses] == [1, 2]
+
+
+class Script:
+    """A network whose answers are known; it keeps what it is asked."""
+
+    mask_input_size = (4, 4)
+
+    def __init__(self, answers):
+        self.answers, self.asked = iter(answers), []
+        self.prompt_encoder = self.mask_downscaling = self
+
+    def get_dense_pe(self):
+        return None
+
+    def __call__(self, *prompt):
+        if len(prompt) == 3:  # no prompt at all
+            return None, torch.zeros(1, 1, 2, 2)
+        self.fed_back = prompt[0]
+        return torch.ones(len(prompt[0]), 1, 2, 2)
+
+    def embed_points(self, coords, labels, pad):
+        self.points = coords, labels
+        return torch.zeros(len(coords), coords.shape[1], 1)
+
+    def mask_decoder(self, embeddings, image_pe, sparse, dense, multimask_output):
+        self.asked.append((embeddings[:, 0, 0, 0].tolist(), *self.points, dense, multimask_output))
+        return next(self.answers)
+
+
+def test_every_prompt_is_corrected_by_its_own_mask_and_the_one_ranked_first_goes_back():
+    """The first prompt's mask misses a pixel, the second's spills over by one; the other masks are all wrong."""
+    masks = torch.zeros(2, 8, 8, dtype=torch.bool)
+    masks[:, :4, :4] = True
+    right = torch.where(masks[:, ::2, ::2], 3.0, -3.0)
+    right[0, 1, 1], right[1, 3, 2] = -0.25, 0.25
+    logits = torch.full((2, 3, 4, 4), 9.0, dtype=torch.bfloat16)
+    logits[0, 2], logits[1, 1] = right[0].bfloat16(), right[1].bfloat16()
+    iou = torch.tensor([[0.1, 0.2, 0.3], [0.1, 0.4, 0.3]])
+    sam = Script([(logits, iou), (right[:, None], torch.zeros(2, 1))])
+    first = torch.tensor([[[1.0, 1.0]], [[2.0, 2.0]]]), torch.ones(2, 1, dtype=torch.long)
+    embeddings = torch.arange(3.0)[:, None, None, None].expand(3, 1, 2, 2)
+
+    interactive_rounds(sam, embeddings, torch.tensor([2, 0]), masks, [True], first=first)  # type: ignore
+
+    (images, coords, labels, dense, three), (images_again, more, more_labels, fed, one) = sam.asked
+    assert images == images_again == [2, 0] and (three, one) == (True, False)
+    assert coords.equal(first[0]) and labels.equal(first[1]) and dense.eq(0).all() and fed.eq(1).all()
+    assert sam.fed_back.dtype == torch.float32 and sam.fed_back.equal(right[:, None])
+    assert more.tolist() == [[[1.0, 1.0], [2.5, 2.5]], [[2.0, 2.0], [4.5, 6.5]]]
+    assert more_labels.tolist() == [[1, 1], [1, 0]]
+
+
+def test_a_mask_only_round_has_the_points_of_the_one_before():
+    masks = torch.ones(2, 8, 8, dtype=torch.bool)
+    answer = torch.full((2, 1, 4, 4), -1.0), torch.zeros(2, 1)
+    sam = Script([(answer[0].expand(2, 3, 4, 4), answer[1].expand(2, 3)), answer, answer, answer])
+    interactive_rounds(
+        sam, torch.zeros(1, 1, 2, 2), torch.zeros(2, dtype=torch.long), masks, [True, False, True]
+    )  # type: ignore
+    assert [asked[1].shape[1] for asked in sam.asked] == [2, 3, 3, 4]
+    assert sam.asked[2][1].equal(sam.asked[1][1]) and sam.asked[3][1][:, :3].equal(sam.asked[1][1])

@@ -1,7 +1,13 @@
 import pytest
 
 from minisam.build import CONFIGS, build_from_config
-from minisam.train.optimizer import build_optimizers, has_weight_decay, layer_of, set_learning_rate
+from minisam.train.optimizer import (
+    build_optimizers,
+    has_weight_decay,
+    layer_of,
+    parameters_of,
+    set_learning_rate,
+)
 
 
 @pytest.fixture(scope="module")
@@ -90,3 +96,32 @@ def test_a_linear_decay_ends_at_nothing(nano):
     optimizers = build_optimizers(nano, 1e-3, 0.05, 1.0, 4, 3e-3)
     factors = [set_learning_rate(optimizers, step, 100, 10, linear_decay=True) for step in (0, 9, 50, 75, 99)]
     assert factors == pytest.approx([0.1, 0.91, 0.5, 0.25, 0.01])
+
+
+@pytest.mark.parametrize("muon_lr", [None, 3e-3])
+def test_what_decays_does_so_by_the_share_asked_for_and_the_rest_not_at_all(nano, muon_lr):
+    names = {id(p): name for name, p in nano.named_parameters()}
+    for optimizer in build_optimizers(nano, 1e-3, 0.125, 0.8, depth=4, muon_lr=muon_lr):
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                decays = has_weight_decay(names[id(parameter)], parameter)
+                assert group["weight_decay"] == (0.125 if decays else 0.0), names[id(parameter)]
+
+
+def test_adamw_has_the_papers_betas_and_what_is_frozen_is_left_out(nano):
+    nano.mask_decoder.iou_token.requires_grad_(False)
+    try:
+        optimizers = build_optimizers(nano, 1e-3, 0.1, 1.0, depth=4)
+        trained = {id(p) for p in parameters_of(optimizers)}
+        assert trained == {id(p) for p in nano.parameters()} - {id(nano.mask_decoder.iou_token.weight)}
+    finally:
+        nano.mask_decoder.iou_token.requires_grad_(True)
+    (adamw,) = optimizers
+    assert {group["betas"] for group in adamw.param_groups} == {(0.9, 0.999)}
+
+
+def test_without_warm_up_the_rate_is_full_at_once(nano):
+    optimizers = build_optimizers(nano, 1e-3, 0.1, 1.0, depth=4)
+    assert set_learning_rate(optimizers, 0, 10, warmup=0) == 1
+    assert set_learning_rate(optimizers, 0, 10, warmup=1) == 1
+    assert set_learning_rate(optimizers, 0, 10, warmup=2) == 0.5

@@ -1,0 +1,52 @@
+"""Rows of a training run: which numbers of its rounds they hold, and that a file gives them back."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from minisam.train.losses import SegmentationLoss
+from minisam.train.metrics import METRICS, describe_rounds, mean_of, read_rows, write_rows
+
+
+def round_of(number: float, true: list[list[float]], shown: list[float]) -> SegmentationLoss:
+    losses = (torch.tensor(number + place / 10) for place in range(4))
+    return SegmentationLoss(*losses, torch.tensor(true), torch.tensor(shown))
+
+
+def test_a_row_holds_the_first_rounds_losses_and_the_last_rounds_iou():
+    first = round_of(1.0, [[0.1, 0.8, 0.3], [0.4, 0.2, 0.0]], [0.1, 0.4])
+    last = round_of(5.0, [[0.9], [0.7]], [0.9, 0.7])
+    row = describe_rounds([first, round_of(3.0, [[0.0], [0.0]], [0.0, 0.0]), last])
+    expected = {
+        "focal": 1.1,
+        "dice": 1.2,
+        "iou_loss": 1.3,
+        "oracle": 0.6,
+        "top1": 0.25,
+        "last": 0.8,
+        "rounds": 3,
+    }
+    assert row == pytest.approx(expected)
+
+
+def test_a_step_without_prompts_has_no_rounds_and_no_losses():
+    row = describe_rounds([])
+    assert row.pop("rounds") == 0 and all(math.isnan(value) for value in row.values())
+    assert row.keys() | {"rounds", "step", "seconds", "images", "lr", "loss"} == set(METRICS)
+
+
+def test_a_file_gives_back_the_first_rows_with_six_digits(tmp_path):
+    path, columns = tmp_path / "metrics.csv", ("step", "loss")
+    assert read_rows(path, 5) == []
+    write_rows(path, [{"step": n, "loss": n / 3, "other": 0.0} for n in (1.0, 2.0, 3.0)], columns)
+    assert path.read_text() == "step,loss\n1,0.333333\n2,0.666667\n3,1\n"
+    assert read_rows(path, 2) == [{"step": 1.0, "loss": 0.333333}, {"step": 2.0, "loss": 0.666667}]
+    assert len(read_rows(path, 9)) == 3 and read_rows(path, 0) == []
+
+
+def test_means_of_a_column():
+    assert mean_of([{"a": 1.0}, {"a": 4.0}], "a") == 2.5
+    assert mean_of([], "a") == 0

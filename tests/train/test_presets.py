@@ -1,0 +1,34 @@
+"""Which phase a step belongs to, and what the shipped recipes have in common with the paper."""
+
+from __future__ import annotations
+
+import pytest
+
+from minisam.train.interactive import Rounds
+from minisam.train.presets import Phase, Recipe
+
+THIRDS = Recipe(
+    steps=8, phases=(Phase(0.0, 32, 2, 0), Phase(0.25, 64, 2, 1), Phase(0.75, 96, 2, 1, Rounds(1, 1)))
+)
+
+
+def test_a_phase_begins_with_the_step_at_its_share():
+    assert [THIRDS.phase_at(step).image_size for step in range(8)] == [32, 32, 64, 64, 64, 64, 96, 96]
+
+
+def test_other_rounds_are_for_phases_that_go_on_after_the_first_prompt():
+    changed = THIRDS.with_rounds(Rounds(5, 3))
+    assert [phase.rounds for phase in changed.phases] == [Rounds(0, 0), Rounds(0, 0), Rounds(5, 3)]
+    assert [phase.image_size for phase in changed.phases] == [32, 64, 96]
+
+
+def test_a_recipe_is_the_papers_unless_it_says_otherwise():
+    """Rounds of 8 points and 2 masks alone, a rate that falls to a tenth at two thirds and once more at the end."""
+    assert (Rounds().corrective, Rounds().mask_only) == (8, 2)
+    assert THIRDS.milestones == pytest.approx((60_000 / 90_000, 86_666 / 90_000), abs=0.003)
+    assert (THIRDS.clip_norm, THIRDS.layer_decay, THIRDS.drop_path, THIRDS.linear_decay) == (
+        1.0,
+        1.0,
+        0.0,
+        False,
+    )
