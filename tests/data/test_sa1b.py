@@ -118,3 +118,10 @@ def test_a_missing_record_and_bytes_that_are_no_text(tmp_path):
         read_record(tmp_path / "sa_3.json")
     with pytest.raises(DatasetError, match="empty"):
         annotate(np.zeros((3, 3), bool), 1)
+
+
+@pytest.mark.parametrize(("first", "last", "middle"), [(3, 3, 3), (2, 6, 4), (2, 5, 3)])
+def test_the_middle_of_a_run_is_the_upper_one_of_two(first, last, middle):
+    mask = np.zeros((9, 5), bool)
+    mask[first : last + 1, 2], mask[7, 4] = True, True
+    assert middle_of_longest_run(mask) == (2, middle)

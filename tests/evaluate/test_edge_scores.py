@@ -99,3 +99,12 @@ def test_a_resample_is_the_data_set_with_its_images_as_often_as_they_were_drawn(
     for row, scores in zip(weights, resampled_edge_scores(images, weights), strict=True):
         drawn = [image for image, times in zip(images, row, strict=True) for _ in range(times)]
         assert scores == edge_scores(drawn)
+
+
+def test_recall_at_a_precision_of_a_half_includes_the_half():
+    image = counts([4, 3], [4, 6], [4, 3], [10, 10])
+    assert edge_scores([image], np.array([0.2, 0.8])).r50 == pytest.approx(0.4)
+    exactly_half = counts([2, 6], [2, 12], [2, 6], [10, 10])
+    assert edge_scores([exactly_half], np.array([0.8, 0.2])).r50 == pytest.approx(0.6)
+    less = counts([2, 6], [2, 13], [2, 6], [10, 10])
+    assert edge_scores([less], np.array([0.8, 0.2])).r50 == pytest.approx(0.2)

@@ -10,6 +10,7 @@ from minisam.evaluate.statistics import (
     expected_calibration_error,
     pair_agreement,
     weighted_mean,
+    weighted_ranks,
     weighted_spearman,
 )
 
@@ -56,3 +57,14 @@ def test_calibration_by_hand():
     assert true_sum[0, 9].item() == pytest.approx(1.4)
     expected = ((0.5 - 0.3) + (0.93 + 1.4 - 1.4)) / 4
     assert expected_calibration_error(predicted, true, weights).item() == pytest.approx(expected)
+
+
+def test_ranks_count_from_one_and_ties_share_theirs():
+    ranks = weighted_ranks(torch.tensor([0.3, 0.1, 0.1]), torch.tensor([[1.0, 1, 1], [2, 3, 1]]))
+    assert ranks.tolist() == [[3, 1.5, 1.5], [5.5, 2.5, 2.5]]
+
+
+def test_a_prediction_below_zero_counts_in_the_first_bin():
+    predicted, true = torch.tensor([-0.3, 0.05]), torch.tensor([0.2, 0.25])
+    count, predicted_sum, _ = calibration_bins(predicted, true, torch.ones(1, 2))
+    assert count[0].tolist() == [2] + [0] * 9 and predicted_sum[0, 0].item() == pytest.approx(-0.25)

@@ -4,6 +4,7 @@ import torch
 from toy_sam import nested_scenes
 
 from minisam.data.partworld import render_scenes
+from minisam.evaluate import targets
 from minisam.evaluate.targets import FIRST_SEED, choose_targets, evaluation_scenes
 from minisam.train.targets import eligible_nodes
 from minisam.train.trainer import hash_seed
@@ -62,3 +63,16 @@ def test_the_smallest_target_can_be_chosen():
     images, nodes = choose_targets(scenes, 20, torch.Generator(), min_area=1 / 64)
     assert (scenes.area[images, nodes] >= 64).all()
     assert len(nodes) < len(choose_targets(scenes, 20, torch.Generator(), min_area=1 / 256)[1])
+
+
+def test_no_seed_draws_a_scene_of_another(monkeypatch):
+    drawn = []
+
+    def render(seed, count, size, **options):
+        drawn.append(seed)
+        return nested_scenes(count)
+
+    monkeypatch.setattr(targets, "render_scenes", render)
+    for seed in range(4):
+        assert sum(len(scenes.images) for scenes in evaluation_scenes("train", 20, 32, seed)) == 20
+    assert len(drawn) == len(set(drawn)) == 4 * 3 and min(drawn) == FIRST_SEED

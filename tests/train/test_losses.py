@@ -124,3 +124,18 @@ def test_a_logit_of_zero_and_half_a_pixel_are_background():
     targets[0, 1, 1] = 0.5
     loss = segmentation_loss(logits, torch.zeros(1, 1), targets)
     torch.testing.assert_close(loss.true_iou, torch.tensor([[2 / 4]]))
+
+
+def test_half_precision_is_summed_in_float32():
+    logits, iou, targets = random_problem(6, size=40)
+    halves = logits.bfloat16(), iou.bfloat16(), targets.bfloat16()
+    exact = segmentation_loss(*(values.float() for values in halves))
+    for ours, expected in zip(segmentation_loss(*halves), exact, strict=True):
+        assert ours.dtype == torch.float32
+        torch.testing.assert_close(ours, expected)
+
+
+def test_a_single_pixel_is_found_or_not():
+    pixel = torch.zeros(3, 3, dtype=torch.bool)
+    pixel[1, 1] = True
+    assert mask_iou(pixel, pixel) == 1 and mask_iou(pixel, pixel.roll(1)) == 0
