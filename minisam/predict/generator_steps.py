@@ -19,11 +19,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from minisam.compatibility.mask_data import MaskData, batch_iterator
 from minisam.data.runs import Borders, borders_to_rle
 from minisam.predict.candidates import Candidates, join
 from minisam.predict.click_rounds import Round, decode_in_rounds
 from minisam.predict.crops import CropBox, generate_crop_boxes
+from minisam.predict.mask_data import MaskData, batch_iterator
 from minisam.predict.nms import box_nms
 from minisam.predict.predictor import SamPredictor
 from minisam.predict.small_regions import clean_masks

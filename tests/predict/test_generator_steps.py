@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from minisam.build import build_sam
-from minisam.compatibility.mask_data import MaskData
 from minisam.errors import GeneratorError
 from minisam.predict.automatic_mask_generator import SamAutomaticMaskGenerator
 from minisam.predict.generator_steps import STEPS, GeneratorSteps
+from minisam.predict.mask_data import MaskData
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (48, 72, 3), np.uint8)
 LENIENT = {"points_per_side": 4, "pred_iou_thresh": 0.0, "stability_score_thresh": 0.0, "crop_n_layers": 1}
