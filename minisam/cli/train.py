@@ -44,6 +44,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="train on pictures with masks, in the format of SA-1B or COCO, in place of PartWorld",
     )
     parser.add_argument(
+        "--cutouts",
+        type=Path,
+        metavar="DIR",
+        help="train on cut-outs (PNG or WebP with alpha) pasted on --backgrounds, half of the images PartWorld's",
+    )
+    parser.add_argument("--backgrounds", type=Path, metavar="DIR", help="photographs for --cutouts")
+    parser.add_argument(
+        "--leave-out",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="folders or files, by name or path below either folder, that --cutouts does not use",
+    )
+    parser.add_argument(
         "--validation",
         type=float,
         default=0.05,
@@ -72,14 +86,21 @@ def run(args: argparse.Namespace) -> int:
 
     from minisam.checkpoint import save_checkpoint
     from minisam.device import check_device
+    from minisam.errors import PromptError
     from minisam.train.interactive import Rounds
-    from minisam.train.presets import RECIPES, RECIPES_FROM_WEIGHTS
+    from minisam.train.mixed import CutoutsOn, MixedSource
+    from minisam.train.presets import RECIPES, RECIPES_FROM_WEIGHTS, RECIPES_ON_CUTOUTS
     from minisam.train.sources import PictureSource
     from minisam.train.trainer import TrainingRun
 
+    if (args.cutouts is None) != (args.backgrounds is None) or (args.cutouts and args.data):
+        raise PromptError("--cutouts and --backgrounds go together, and without --data")
     if args.threads:
         torch.set_num_threads(args.threads)
     recipes = RECIPES_FROM_WEIGHTS if args.start_from else RECIPES
+    recipes = RECIPES_ON_CUTOUTS if args.cutouts else recipes
+    if args.preset not in recipes:
+        raise PromptError(f"--cutouts has no recipe for {args.preset}; use {', '.join(recipes)}")
     recipe = recipes[args.preset]
     if args.steps:
         recipe = replace(recipe, steps=args.steps)
@@ -97,25 +118,32 @@ def run(args: argparse.Namespace) -> int:
         start_from=args.start_from,
         start_from_mae=args.start_from_mae,
         draw_ahead=args.device == "cpu" and (os.cpu_count() or 1) > 1,
+        cutouts=CutoutsOn(args.cutouts, args.backgrounds, tuple(args.leave_out)) if args.cutouts else None,
         data=args.data,
         validation=args.validation if args.data else 0.0,
-        validate=validation_of(args.data, args.validation) if args.data else None,
+        validate=validation(args),
     )
     sam = training.run()
     path = folder / "model.safetensors"
     about = training.about()
     about = {"preset": args.preset, "steps": recipe.steps, "seed": args.seed, "from": about["start_from"]}
     save_checkpoint(sam.cpu(), path, metadata=about, dtype="float16")
-    if isinstance(training.source, PictureSource) and training.source.skipped:
+    if isinstance(training.source, PictureSource | MixedSource) and training.source.skipped:
         print(training.source.skipped.summary(), file=sys.stderr)
     print(f"trained {recipe.steps} steps on {training.images} images in {training.seconds:.0f} s: {path}")
     return 0
 
 
-def validation_of(data: Path, share: float) -> Callable[[Sam], dict[str, float]] | None:
-    """What measures a network on the pictures held out, or None where there are none."""
+def validation(args: argparse.Namespace) -> Callable[[Sam], dict[str, float]] | None:
+    """What measures a network at every save, on what is held out; None where nothing is."""
+    from minisam.evaluate.cutouts import cutout_validation
     from minisam.evaluate.pictures import validation_metrics
     from minisam.train.pictures import open_split
 
-    folder, _, held_out = open_split(data.resolve(), share)
+    if args.cutouts:
+        folders = args.cutouts.resolve(), args.backgrounds.resolve(), tuple(args.leave_out)
+        return lambda sam: cutout_validation(sam, *folders)
+    if not args.data:
+        return None
+    folder, _, held_out = open_split(args.data.resolve(), args.validation)
     return (lambda sam: validation_metrics(sam, folder, held_out[:VALIDATION_PICTURES])) if held_out else None

@@ -52,6 +52,15 @@ class Prompted:
         )
         return logits.float(), iou.float()
 
+    def predict_all(self, boxes: Tensor) -> tuple[Tensor, Tensor]:
+        """All four masks of boxes [P, 4]: logits [P, 4, h, w] and predicted IoU [P, 4]."""
+        sparse, dense = self.sam.prompt_encoder(None, boxes, None)
+        image_pe = self.sam.prompt_encoder.get_dense_pe()
+        logits, iou = self.sam.mask_decoder.predict_masks(
+            self.embeddings, image_pe, sparse, dense, self.image_index
+        )
+        return logits.float(), iou.float()
+
 
 @dataclass(frozen=True)
 class ClickSession:

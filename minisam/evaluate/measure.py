@@ -35,6 +35,8 @@ class Measurements:
     """[P, N], the first click anywhere on the target."""
     box_iou: Tensor
     box_predicted: Tensor
+    box_single: Tensor
+    """[P], of mask 0 for the box: what `multimask_output=False` returns."""
     valid_iou: Tensor
     """[P], of the mask shown after a click in the centre."""
 
@@ -88,7 +90,8 @@ def measure_masks(
     size, prompts = targets.shape[-1], torch.arange(len(targets), device=targets.device)
     centre = simulate_clicks(prompted, targets, interior_points(targets)[0], clicks)
     scattered = simulate_clicks(prompted, targets, sample_pixels(targets, generator), clicks)
-    box_logits, box_predicted = prompted.predict(boxes=tight_boxes(targets))
+    box_logits, box_predicted = prompted.predict_all(tight_boxes(targets))
+    box_iou = mask_iou(full_size_masks(box_logits, size), targets[:, None])
     centre_mask = centre.first_masks[prompts, centre.first_predicted_iou.argmax(dim=1)]
     return Measurements(
         image_index=prompted.image_index,
@@ -98,7 +101,8 @@ def measure_masks(
         random_iou=scattered.first_iou,
         random_predicted=scattered.first_predicted_iou,
         random_shown=scattered.shown_iou,
-        box_iou=mask_iou(full_size_masks(box_logits, size), targets[:, None]),
-        box_predicted=box_predicted,
+        box_iou=box_iou[:, 1:],
+        box_predicted=box_predicted[:, 1:],
+        box_single=box_iou[:, 0],
         valid_iou=any_thing(centre_mask, clicks=centre.first_click),
     )

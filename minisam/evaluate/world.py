@@ -3,7 +3,7 @@
     oracle       IoU of the best of the three masks of one click in the centre of the target
     top1         IoU of the one with the highest predicted IoU, which a user would be shown
     valid_iou    IoU of that one with whichever of whole, part and subpart under the click it fits best
-    box_…        the same for the target's box as prompt
+    box_…        the same for the target's box as prompt; box_single of mask 0, with `multimask_output=False`
     centre_N     IoU of the mask shown after N clicks, the first in the centre; random_N, the first anywhere
 
 and how well the three predicted IoUs of a click in the centre rank its masks:
@@ -19,12 +19,13 @@ mask alike (SAM section 7.1).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from minisam.data.partworld import SceneBatch
 from minisam.errors import MinisamError
 from minisam.evaluate.bootstrap import Estimate, estimate, image_weights
 from minisam.evaluate.measure import Measurements, measure_scenes
@@ -91,28 +92,50 @@ def measure_world(
     knobs: Mapping[str, float] | None = None,
 ) -> Measurements:
     """What `evaluate_world` sums up, target by target, for `images` scenes of each seed; `knobs` change the world."""
-    was_training, parts, done = sam.training, [], 0
-    sam.eval()
-    try:
-        for seed in seeds:
-            for scenes in evaluation_scenes(
-                world, images, sam.image_encoder.img_size, seed, sam.device, **(knobs or {})
-            ):
-                measured = measure_scenes(
-                    sam, scenes, targets_per_image, clicks, seed + done, prompts_per_batch
-                )
-                for part in measured:
-                    parts.append(replace(part, image_index=part.image_index + done))
-                done += len(scenes.images)
-                if on_batch is not None:
-                    on_batch(len(scenes.images))
-    finally:
-        sam.train(was_training)
+    parts, done = [], 0
+    for seed in seeds:
+        scenes = evaluation_scenes(
+            world, images, sam.image_encoder.img_size, seed, sam.device, **(knobs or {})
+        )
+        part, count = measure_batches(
+            sam, scenes, targets_per_image, seed, clicks, prompts_per_batch, on_batch, done
+        )
+        parts += part
+        done += count
     if not parts:
         raise MinisamError(
             f"none of {done} images of world {world!r} has a mask to measure; ask for more images"
         )
     return Measurements.join(parts)
+
+
+@torch.inference_mode()
+def measure_batches(
+    sam: Sam,
+    batches: Iterable[SceneBatch],
+    targets_per_image: int,
+    seed: int,
+    clicks: int,
+    prompts_per_batch: int = 32,
+    on_batch: Callable[[int], object] | None = None,
+    first_image: int = 0,
+) -> tuple[list[Measurements], int]:
+    """Measure `sam` on batches of scenes; their images are numbered from `first_image`.  Also how many they were."""
+    was_training, parts, done = sam.training, [], 0
+    sam.eval()
+    try:
+        for scenes in batches:
+            number = first_image + done
+            measured = measure_scenes(
+                sam, scenes, targets_per_image, clicks, seed + number, prompts_per_batch
+            )
+            parts += [replace(part, image_index=part.image_index + number) for part in measured]
+            done += len(scenes.images)
+            if on_batch is not None:
+                on_batch(len(scenes.images))
+    finally:
+        sam.train(was_training)
+    return parts, done
 
 
 def summarise(world: str, images: int, measured: Measurements) -> WorldResult:
@@ -128,6 +151,7 @@ def summarise(world: str, images: int, measured: Measurements) -> WorldResult:
         "valid_iou": mean(measured.valid_iou),
         "box_oracle": mean(measured.box_iou.amax(dim=1)),
         "box_top1": mean(top_ranked(measured.box_iou, measured.box_predicted)),
+        "box_single": mean(measured.box_single),
         "random_oracle": mean(measured.random_iou.amax(dim=1)),
     }
     for first, shown in (("centre", measured.centre_shown), ("random", measured.random_shown)):

@@ -5,6 +5,10 @@ as unthresholded logits, with one more point from its error region, or with noth
 more than one prompt leaves no doubt, so those rounds train mask 0.  After round 0 the mask with the highest
 *predicted* IoU is the one fed back and corrected, as a user would see it.  No gradient flows through the
 feedback.  All rounds share one image embedding and count alike.
+
+A box leaves no doubt either, and neither does a mask.  With `clear_prompts` such first prompts train mask 0
+beside the best of masks 1 to 3, and mask 0 is what is fed back: the mask that `predict(box=…,
+multimask_output=False)` returns.  (SAM 2 counts a box as two points, so as a clear prompt.)
 """
 
 from __future__ import annotations
@@ -16,8 +20,10 @@ import torch
 from torch import Tensor
 
 from minisam.model import Sam
+from minisam.model.prompt_encoder import TOP_LEFT
 from minisam.train.losses import SegmentationLoss, segmentation_loss
 from minisam.train.prompts import corrective_points, first_prompts
+from minisam.train.rough_masks import rough_mask_logits
 from minisam.train.targets import low_resolution_targets
 
 Loss = Callable[[Tensor, Tensor, Tensor], SegmentationLoss]
@@ -57,18 +63,25 @@ def interactive_rounds(
     first: tuple[Tensor, Tensor] | None = None,
     external: Tensor | None = None,
     loss: Loss = segmentation_loss,
+    clear_prompts: bool = False,
+    mask_first: bool = False,
 ) -> list[SegmentationLoss]:
     """The losses of round 0 and of every round in `schedule`.
 
     image_embeddings [I, E, h, w]; image_index [P], the image of each prompt; masks [P, S, S] (bool, none empty)
     at the size of the network's input.  `first`: coordinates [P, N, 2] and labels [P, N] in place of a random point
     or box; none at all (N = 0) where `external` [P, n, E], more tokens of every prompt, says what is meant.
+    `mask_first` begins with a rough mask of each target and nothing else.
     """
     image_pe = sam.prompt_encoder.get_dense_pe()
     targets = low_resolution_targets(masks, sam.prompt_encoder.mask_input_size)
+    dense = sam.prompt_encoder(None, None, None)[1].expand(len(masks), -1, -1, -1)
+    if mask_first:
+        first = no_points(len(masks), masks.device)
+        dense = sam.prompt_encoder.mask_downscaling(rough_mask_logits(targets, generator))
     coords, labels = first_prompts(masks, generator=generator) if first is None else first
     points_come_later = coords.shape[1] == 0
-    dense = sam.prompt_encoder(None, None, None)[1].expand(len(masks), -1, -1, -1)
+    clear = clear_prompts & ((labels == TOP_LEFT).any(dim=1) | mask_first)
     embeddings = image_embeddings[image_index]
 
     losses: list[SegmentationLoss] = []
@@ -85,8 +98,33 @@ def interactive_rounds(
         sparse = sam.prompt_encoder.embed_points(coords, labels, pad=pad)
         if external is not None:
             sparse = torch.cat([sparse, external], dim=1)
-        logits, iou = sam.mask_decoder(embeddings, image_pe, sparse, dense, multimask_output=feedback is None)
-        losses.append(loss(logits, iou, targets))
-        shown = iou.detach().argmax(dim=1)
+        prompts = embeddings, image_pe, sparse, dense
+        if feedback is None and clear.any():
+            logits, iou = sam.mask_decoder.predict_masks(*prompts)
+            losses.append(loss_of_first_round(loss, logits, iou, targets, clear))
+            shown = torch.where(clear, 0, 1 + iou[:, 1:].detach().argmax(dim=1))
+        else:
+            logits, iou = sam.mask_decoder(*prompts, multimask_output=feedback is None)
+            losses.append(loss(logits, iou, targets))
+            shown = iou.detach().argmax(dim=1)
         feedback = logits.detach()[torch.arange(len(shown)), shown][:, None].float()
     return losses
+
+
+def loss_of_first_round(
+    loss: Loss, logits: Tensor, iou: Tensor, targets: Tensor, clear: Tensor
+) -> SegmentationLoss:
+    """The loss of masks 1 to 3 of all prompts and, for those that are `clear` [P] bool, of mask 0 as well.
+
+    logits [P, 4, h, w], iou [P, 4].  Each prompt counts alike: mask 0 weighs what its share of the prompts is.
+    """
+    three = loss(logits[:, 1:], iou[:, 1:], targets)
+    single = loss(logits[clear, :1], iou[clear, :1], targets[clear])
+    return three._replace(total=three.total + clear.float().mean() * single.total)
+
+
+def no_points(prompts: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Coordinates [P, 0, 2] and labels [P, 0]."""
+    return torch.zeros((prompts, 0, 2), device=device), torch.zeros(
+        (prompts, 0), dtype=torch.long, device=device
+    )

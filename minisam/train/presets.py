@@ -38,6 +38,12 @@ class Phase:
     """Those of PartWorld that the steps take in turn."""
     affinity: float = 0.0
     """The weight of the encoder's own loss (minisam/train/affinity.py)."""
+    cutouts: float = 0.0
+    """The share of a step's images that are cut-outs on photographs (minisam/data/cutouts) and not PartWorld's."""
+    clear_prompts: bool = False
+    """Whether boxes and masks, as first prompts, train mask 0 as well (minisam/train/interactive.py)."""
+    mask_first_share: float = 0.0
+    """The share of steps whose only first prompt is a rough mask."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,8 @@ class Recipe:
     drop_path: float = 0.0
     dropout: float = 0.0
     clip_norm: float = 1.0
+    ema_decay: float = 0.0
+    """The moving average of the weights that is measured and written at the end; 0 for the weights themselves."""
 
     def phase_at(self, step: int) -> Phase:
         return [phase for phase in self.phases if phase.start * self.steps <= step][-1]
@@ -112,3 +120,27 @@ RECIPES_FROM_WEIGHTS: dict[str, Recipe] = {
     ),
 }
 """For weights that are trained already (`--from`): no curriculum, a third of the rate, and that falling to 0."""
+
+ON_PHOTOS = Phase(
+    0.0,
+    256,
+    8,
+    8,
+    Rounds(3, 1),
+    single_round_share=0.75,
+    worlds=MIXED,
+    cutouts=0.5,
+    clear_prompts=True,
+    mask_first_share=0.08,
+)
+RECIPES_ON_CUTOUTS: dict[str, Recipe] = {
+    "tiny": Recipe(
+        steps=20000,
+        phases=(ON_PHOTOS,),
+        lr=5e-4,
+        muon_lr=1e-3,
+        milestones=(),
+        ema_decay=0.999,
+    ),
+}
+"""For cut-outs on photographs (`--cutouts`), from weights: one rate to the end, and an average of the weights."""

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from minisam.data.partworld import SceneBatch
 from minisam.data.skipped import Skipped
 from minisam.train.pictures import PictureBatch, Repeats, load_batch, open_split
 from minisam.train.presets import Phase, Recipe
@@ -80,18 +81,22 @@ class PartWorldSource:
         }
 
     def batch(self, step: int, phase: Phase, generator: torch.Generator) -> TrainingBatch:
-        scenes = self.scenes[step]
-        masks = scenes.labels.new_empty((len(scenes.images), 0, *scenes.labels.shape[2:]), dtype=torch.bool)
-        if phase.prompts_per_image:
-            nodes = sample_nodes(scenes, phase.prompts_per_image, generator, phase.min_area)
-            masks = node_masks(scenes, nodes)
-        return TrainingBatch(scenes.images, masks, scenes.labels)
+        return scene_targets(self.scenes[step], phase, generator)
 
     def about(self) -> dict[str, object]:
         return {} if self.distinct_batches is None else {"distinct_batches": self.distinct_batches}
 
     def close(self) -> None:
         self.scenes.close()
+
+
+def scene_targets(scenes: SceneBatch, phase: Phase, generator: torch.Generator) -> TrainingBatch:
+    """Scenes with masks of nodes drawn at random, as many an image as the phase has prompts."""
+    masks = scenes.labels.new_empty((len(scenes.images), 0, *scenes.labels.shape[2:]), dtype=torch.bool)
+    if phase.prompts_per_image:
+        nodes = sample_nodes(scenes, phase.prompts_per_image, generator, phase.min_area)
+        masks = node_masks(scenes, nodes)
+    return TrainingBatch(scenes.images, masks, scenes.labels)
 
 
 class PictureSource:

@@ -24,11 +24,13 @@ from minisam.locks import claimed
 from minisam.model import Sam
 from minisam.pretrain.transfer import load_trunk
 from minisam.train.affinity import AffinityHead, affinity_loss
+from minisam.train.average import WeightAverage
 from minisam.train.figure import save_progress_figure
 from minisam.train.initialise import initialise_
 from minisam.train.interactive import interactive_rounds
 from minisam.train.losses import SegmentationLoss
 from minisam.train.metrics import describe_rounds, mean_of, read_rows, write_rows
+from minisam.train.mixed import CutoutsOn, MixedSource
 from minisam.train.optimizer import build_optimizers, parameters_of, set_learning_rate
 from minisam.train.pictures import Repeats
 from minisam.train.presets import Phase, Recipe
@@ -63,6 +65,8 @@ class TrainingRun:
     """A folder of pictures with masks to train on, in place of PartWorld; minisam/data/segmentation_folder.py."""
     repeats: Repeats = ()
     """Folders of these pictures whose pictures are drawn more often than others; minisam/train/pictures.py."""
+    cutouts: CutoutsOn | None = None
+    """Cut-outs and backgrounds that the recipe's phases take their share of; minisam/data/cutouts."""
     distinct_batches: int | None = None
     """How many batches of PartWorld are drawn before the first comes again; None for ever new ones."""
     validation: float = 0.0
@@ -97,6 +101,7 @@ class TrainingRun:
         starts = {"start_from": self.start_from, "start_from_mae": self.start_from_mae}
         # Read once: whoever replaces such a file while the run goes on does not make it another run.
         self.started_from = {name: sha256(path) for name, path in starts.items() if path is not None}
+        self.average = WeightAverage(self.sam, self.recipe.ema_decay) if self.recipe.ema_decay else None
         self.source = self.open_source()
         self.step = 0
         self.seconds = 0.0
@@ -115,8 +120,7 @@ class TrainingRun:
                 self.train(progress_bar)
         finally:
             self.source.close()
-        self.sam.set_image_size(CONFIGS[self.preset].image_size)
-        return self.sam.eval()
+        return self.result()
 
     def train(self, progress_bar: bool | None) -> None:
         """Take up what is in the folder, and go on to the last step."""
@@ -136,8 +140,19 @@ class TrainingRun:
                 if self.step % self.save_every == 0 or self.step == self.recipe.steps:
                     self.save(rows)
 
+    def result(self) -> Sam:
+        """The network as it is measured and written: the average where there is one, at the preset's image size.
+
+        In evaluation mode.
+        """
+        sam = self.average.averaged(self.sam) if self.average else self.sam.eval()
+        sam.set_image_size(CONFIGS[self.preset].image_size)
+        return sam
+
     def open_source(self) -> BatchSource:
         """What `data` says, opened; raises DatasetError where that is nothing to train on."""
+        if self.cutouts is not None:
+            return MixedSource(self.cutouts, self.recipe, self.seed, self.device, self.draw_ahead)
         if self.data is None:
             return PartWorldSource(
                 self.recipe, self.seed, self.device, self.draw_ahead, self.distinct_batches
@@ -191,6 +206,8 @@ class TrainingRun:
         self.scaler.update()
 
         self.step += 1
+        if self.average:
+            self.average.update(self.sam, self.step)
         self.images += phase.batch_size
         row = {
             "step": float(self.step),
@@ -211,15 +228,25 @@ class TrainingRun:
         single = torch.rand((), device=self.device, generator=generator).item() < phase.single_round_share
         order = torch.Generator().manual_seed(hash_seed(self.seed, self.step))
         schedule = [] if single else phase.rounds.schedule(order)
-        return interactive_rounds(self.sam, embeddings, image_index, masks.flatten(0, 1), schedule, generator)
+        mask_first = torch.rand((), generator=order).item() < phase.mask_first_share
+        return interactive_rounds(
+            self.sam,
+            embeddings,
+            image_index,
+            masks.flatten(0, 1),
+            schedule,
+            generator,
+            clear_prompts=phase.clear_prompts,
+            mask_first=mask_first,
+        )
 
     def save(self, rows: list[dict[str, float]]) -> None:
         """Write metrics, figure and state, each atomically; the state last, for it says which rows count."""
         write_rows(self.folder / "metrics.csv", rows)
         save_progress_figure(self.folder / "progress.png", rows, self.preset)
         if self.validate is not None:
-            self.sam.set_image_size(CONFIGS[self.preset].image_size)
-            self.validation_rows.append({"step": float(self.step), **self.validate(self.sam)})
+            self.validation_rows.append({"step": float(self.step), **self.validate(self.result())})
+            self.sam.train()
             write_rows(self.folder / "validation.csv", self.validation_rows, list(self.validation_rows[0]))
         state = {
             "step": self.step,
@@ -229,6 +256,7 @@ class TrainingRun:
             "affinity": self.affinity.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "scaler": self.scaler.state_dict(),
+            **({"average": self.average.values} if self.average else {}),
         }
         write_state(self.folder / "state.pt", self.about(), state)
 
@@ -245,6 +273,8 @@ class TrainingRun:
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         self.scaler.load_state_dict(state["scaler"])
+        if self.average:
+            self.average.load(state["average"])
         self.step, self.seconds, self.images = state["step"], state["seconds"], state["images"]
         if self.validate is not None:
             rows = read_rows(self.folder / "validation.csv", self.step)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 
 MAX_NODES = 160
 """K: node slots of an image; scenes are cut so that they never need more."""
@@ -32,3 +34,26 @@ class SceneBatch:
     parent: torch.Tensor
     area: torch.Tensor
     captions: list[list[str]]
+
+    def to(self, device: torch.device | str) -> SceneBatch:
+        """The same scenes with every tensor on `device`."""
+        names = ("images", "labels", "level", "parent", "area")
+        return replace(self, **{name: getattr(self, name).to(device) for name in names})
+
+    @staticmethod
+    def join(parts: Sequence[SceneBatch]) -> SceneBatch:
+        """All scenes of `parts`, which have the same size and device; node slots are padded to the most there are."""
+        slots = max(part.level.shape[1] for part in parts)
+
+        def joined(name: str, padding: int) -> torch.Tensor:
+            values = [getattr(part, name) for part in parts]
+            return torch.cat([F.pad(value, (0, slots - value.shape[1]), value=padding) for value in values])
+
+        return SceneBatch(
+            images=torch.cat([part.images for part in parts]),
+            labels=torch.cat([part.labels for part in parts]),
+            level=joined("level", -1),
+            parent=joined("parent", -1),
+            area=joined("area", 0),
+            captions=[[*own, *[""] * (slots - len(own))] for part in parts for own in part.captions],
+        )

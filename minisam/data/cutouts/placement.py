@@ -1,0 +1,75 @@
+"""Where the cut-outs of a scene lie, how large and how turned: drawn at random, from specks to nearly all of it.
+
+A scene is one of four kinds.  A share of the scenes repeats a few cut-outs many times, so that the network
+learns to tell an object from its neighbour of the same kind.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+REPEATING_SHARE = 0.35
+LARGEST_ENLARGEMENT = 1.6
+"""A cut-out is not drawn larger than so many times its own size."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How many objects, and the range of their longer side as a share of the image's."""
+
+    weight: float
+    fewest: int
+    most: int
+    smallest: float
+    largest: float
+
+
+KINDS = (
+    Kind(0.25, 1, 2, 0.45, 1.15),
+    Kind(0.35, 2, 5, 0.20, 0.80),
+    Kind(0.28, 5, 12, 0.10, 0.45),
+    Kind(0.12, 12, 30, 0.05, 0.22),
+)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """One object: which cut-out, and the affine map of its centre and axes.
+
+    centre (x, y) and side in shares of the image; angle in radians; stretch is width over height, times the own.
+    """
+
+    cutout: int
+    centre: tuple[float, float]
+    side: float
+    angle: float
+    stretch: float
+    mirrored: bool
+
+
+def sample_placements(random: np.random.Generator, cutouts: int) -> list[Placement]:
+    """The objects of one scene, from the back to the front; `cutouts` is how many there are to choose from."""
+    kind = KINDS[random.choice(len(KINDS), p=[kind.weight for kind in KINDS])]
+    count = int(random.integers(kind.fewest, kind.most + 1))
+    chosen = random.integers(cutouts, size=count)
+    if random.random() < REPEATING_SHARE:
+        chosen = chosen[random.integers(min(3, count), size=count)]
+    return [
+        Placement(
+            cutout=int(number),
+            centre=(random.uniform(0.02, 0.98), random.uniform(0.02, 0.98)),
+            side=math.exp(random.uniform(math.log(kind.smallest), math.log(kind.largest))),
+            angle=sample_angle(random),
+            stretch=math.exp(random.normal(0, 0.08)),
+            mirrored=bool(random.random() < 0.5),
+        )
+        for number in chosen
+    ]
+
+
+def sample_angle(random: np.random.Generator) -> float:
+    """Mostly a few degrees, as things stand in photographs; any angle for one in four."""
+    return random.uniform(-math.pi, math.pi) if random.random() < 0.25 else random.normal(0, 0.12)

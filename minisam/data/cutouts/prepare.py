@@ -1,0 +1,59 @@
+"""A small copy of the two folders, quick to read and to carry: cut-outs as WebP, backgrounds as JPEG.
+
+Names below the folder stay, with the new suffix, and with them the held-out sixth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from minisam.data.cutouts.folder import (
+    Pyramid,
+    load_background,
+    load_cutout,
+    open_cutouts,
+)
+from minisam.errors import ImageError
+from minisam.files import write_atomically
+
+QUALITY = 92
+FORMATS = {".webp": "WEBP", ".jpg": "JPEG"}
+
+
+def prepare_folders(
+    cutouts: Path,
+    backgrounds: Path,
+    target: Path,
+    cutout_side: int = 512,
+    background_side: int = 1024,
+    leave_out: tuple[str, ...] = (),
+) -> Iterator[str]:
+    """Write target/cutouts and target/backgrounds; yields a line for each file, written, kept or left out.
+
+    `cutout_side` and `background_side` are the longest sides in pixels.  Files that are there already are kept.
+    Raises DatasetError as `open_cutouts`, OSError where a file cannot be written.
+    """
+    folders = open_cutouts(cutouts, backgrounds, "all", leave_out)
+    for name, reason in folders.skipped.items():
+        yield f"left out {name}: {reason}"
+    for name in folders.cutout_names:
+        path = (target / "cutouts" / name).with_suffix(".webp")
+        yield copy_smaller(folders.cutouts / name, path, load_cutout, cutout_side, "RGBA")
+    for name in folders.background_names:
+        path = (target / "backgrounds" / name).with_suffix(".jpg")
+        yield copy_smaller(folders.backgrounds / name, path, load_background, background_side, "RGB")
+
+
+def copy_smaller(source: Path, path: Path, load: Callable[[Path], Pyramid], side: int, mode: str) -> str:
+    """Write the image in `source` to `path`, at most `side` pixels a side; returns what was done, in a line."""
+    if path.exists():
+        return f"kept {path}"
+    try:
+        image = load(source)[0].convert(mode)
+    except (ImageError, OSError) as error:
+        return f"left out {source}: {error}"
+    image.thumbnail((side, side))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, lambda file: image.save(file, FORMATS[path.suffix], quality=QUALITY))
+    return f"wrote {path}"

@@ -1,0 +1,149 @@
+"""Scenes of cut-outs on photographs, in the form of PartWorld's: images, label maps, and one node an object.
+
+    background -> for each object from back to front: shadow, colour, paste -> one camera over everything
+
+Scene i of a seed follows from (seed, i), the size and the two folders alone.  A file that turns out to be damaged
+when it is drawn is named in `skipped` and another one drawn.
+
+B scenes   S pixels a side   K node slots
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from minisam.data.cutouts.camera import photograph
+from minisam.data.cutouts.folder import (
+    CutoutFolders,
+    Part,
+    level_for,
+    load_background,
+    load_cutout,
+    open_cutouts,
+)
+from minisam.data.cutouts.light import SHADOW_SHARE, cast_shadow, relight
+from minisam.data.cutouts.paste import lay_over, warp
+from minisam.data.cutouts.placement import sample_placements
+from minisam.data.partworld import SceneBatch
+from minisam.data.partworld.batch import MAX_NODES
+from minisam.data.skipped import Skipped
+from minisam.errors import DatasetError, ImageError
+
+FAILURES_IN_A_ROW = 200
+SEED_STRIDE = 1_000_003
+T = TypeVar("T")
+
+
+class CutoutBatch(NamedTuple):
+    """Scenes, and the files that could not be decoded on the way."""
+
+    scenes: SceneBatch
+    skipped: Skipped
+
+
+def render_cutouts(
+    cutouts: Path,
+    backgrounds: Path,
+    seed: int,
+    batch_size: int,
+    image_size: int = 256,
+    part: Part = "training",
+    leave_out: tuple[str, ...] = (),
+) -> CutoutBatch:
+    """Draw B scenes of S pixels with the exact visible mask of every object.
+
+    Objects are wholes (level 0); there are no parts.  `part` and `leave_out` are those of `open_cutouts`.
+
+    Raises:
+        DatasetError: a folder is missing or has nothing, or hardly anything, that can be used.
+        ValueError: fewer than one image, or less than 32 pixels a side.
+    """
+    if image_size < 32 or batch_size < 1:
+        raise ValueError(f"cannot draw {batch_size} images of {image_size} px; use at least 1 image of 32 px")
+    folders = open_cutouts(cutouts, backgrounds, part, leave_out)
+    skipped = Skipped()
+    images = np.empty((batch_size, image_size, image_size, 3), np.uint8)
+    labels = np.full((batch_size, 3, image_size, image_size), -1, np.int16)
+    for i in range(batch_size):
+        random = np.random.default_rng([seed % 2**63, i])
+        images[i], labels[i, 0] = draw_scene(random, folders, image_size, skipped)
+    return CutoutBatch(as_scene_batch(images, labels), skipped)
+
+
+def draw_scene(
+    random: np.random.Generator, folders: CutoutFolders, image_size: int, skipped: Skipped
+) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
+    """One image [S, S, 3] and which object shows at each pixel [S, S], -1 = none."""
+    image = draw_background(random, folders, image_size, skipped)
+    label = np.full((image_size, image_size), -1, np.int16)
+    for node, place in enumerate(sample_placements(random, len(folders.cutout_names))):
+        first = folders.cutouts / folders.cutout_names[place.cutout]
+        levels = first_usable(random, first, folders.cutouts, folders.cutout_names, load_cutout, skipped)
+        sprite = warp(levels, place, image_size)
+        if sprite is None:
+            continue
+        if random.random() < SHADOW_SHARE:
+            cast_shadow(random, image, sprite)
+        sprite = relight(random, sprite, image[sprite.rows, sprite.columns])
+        mask = lay_over(image, sprite)
+        label[sprite.rows, sprite.columns][mask] = node
+    return photograph(random, image), label
+
+
+def draw_background(
+    random: np.random.Generator, folders: CutoutFolders, image_size: int, skipped: Skipped
+) -> NDArray[np.float32]:
+    """A square part of a background, perhaps mirrored, [S, S, 3] float32."""
+    names = folders.background_names
+    first = folders.backgrounds / names[int(random.integers(len(names)))]
+    levels = first_usable(random, first, folders.backgrounds, names, load_background, skipped)
+    share = random.uniform(0.25, 1.0)
+    corner = random.random(2)
+    shorter, longer = min(levels[0].size), max(levels[0].size)
+    level = level_for(levels, image_size / (share * shorter / longer))
+    side = share * min(level.size)
+    left, top = corner * (level.width - side, level.height - side)
+    size = (image_size, image_size)
+    square = level.resize(size, Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
+    pixels = np.asarray(square, np.float32)
+    return pixels[:, ::-1].copy() if random.random() < 0.5 else pixels.copy()
+
+
+def first_usable(
+    random: np.random.Generator,
+    path: Path,
+    folder: Path,
+    names: Sequence[str],
+    load: Callable[[Path], T],
+    skipped: Skipped,
+) -> T:
+    """What `load` gives for `path` or, where that is damaged, for one of `names` drawn in its place."""
+    for _ in range(FAILURES_IN_A_ROW):
+        try:
+            return load(path)
+        except (ImageError, OSError) as error:
+            skipped.add(str(path), error)
+            path = folder / names[int(random.integers(len(names)))]
+    raise DatasetError(f"{folder}: hardly any file can be used; {skipped.summary()}")
+
+
+def as_scene_batch(images: NDArray[np.uint8], labels: NDArray[np.int16]) -> SceneBatch:
+    """images [B, S, S, 3] and labels [B, 3, S, S] of wholes alone -> a SceneBatch with visible areas."""
+    batch = len(images)
+    area = np.stack([np.bincount(one[0].ravel() + 1, minlength=MAX_NODES + 1)[1:] for one in labels])
+    level = np.where(area > 0, 0, -1).astype(np.int8)
+    return SceneBatch(
+        images=torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(),
+        labels=torch.from_numpy(labels),
+        level=torch.from_numpy(level),
+        parent=torch.full((batch, MAX_NODES), -1, dtype=torch.int16),
+        area=torch.from_numpy(area.astype(np.int32)),
+        captions=[[""] * MAX_NODES for _ in range(batch)],
+    )

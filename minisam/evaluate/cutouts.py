@@ -1,0 +1,78 @@
+"""The world `photo`: the sixth of the cut-outs and backgrounds that is never trained on.
+
+Scenes come eight at a time, by seeds that training does not use, so the first N images of a larger evaluation are
+those of a smaller one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from minisam.data.cutouts import render_cutouts
+from minisam.data.partworld import SceneBatch
+from minisam.data.skipped import Skipped
+from minisam.errors import MinisamError
+from minisam.evaluate.measure import Measurements
+from minisam.evaluate.targets import BATCHES_PER_SEED, FIRST_SEED, SCENES_PER_BATCH, first_scenes
+from minisam.evaluate.world import WorldResult, measure_batches, summarise
+from minisam.model import Sam
+
+WORLD = "photo"
+VALIDATION_IMAGES = 48
+
+
+def cutout_scenes(
+    cutouts: Path,
+    backgrounds: Path,
+    images: int,
+    image_size: int,
+    seed: int = 0,
+    leave_out: tuple[str, ...] = (),
+    skipped: Skipped | None = None,
+) -> Iterator[SceneBatch]:
+    """`images` held-out scenes in batches of at most eight; files that cannot be decoded go to `skipped`."""
+    for batch, start in enumerate(range(0, images, SCENES_PER_BATCH)):
+        scene_seed = FIRST_SEED + seed * BATCHES_PER_SEED + batch
+        drawn = render_cutouts(
+            cutouts, backgrounds, scene_seed, SCENES_PER_BATCH, image_size, "held out", leave_out
+        )
+        if skipped is not None:
+            skipped.add_all(drawn.skipped)
+        yield first_scenes(drawn.scenes, images - start)
+
+
+def evaluate_cutouts(
+    sam: Sam,
+    cutouts: Path,
+    backgrounds: Path,
+    images: int = 64,
+    targets_per_image: int = 8,
+    seed: int = 0,
+    clicks: int = 9,
+    leave_out: tuple[str, ...] = (),
+    on_batch: Callable[[int], object] | None = None,
+) -> tuple[WorldResult, Skipped]:
+    """Measure `sam`, at its present input size and on its device, on held-out cut-outs; and what was left out.
+
+    Raises DatasetError where a folder holds nothing that can be used, MinisamError where nothing can be measured.
+    """
+    skipped = Skipped()
+    size = sam.image_encoder.img_size
+    scenes = cutout_scenes(cutouts, backgrounds, images, size, seed, leave_out, skipped)
+    on_device = (batch.to(sam.device) for batch in scenes)
+    parts, done = measure_batches(sam, on_device, targets_per_image, seed, clicks, on_batch=on_batch)
+    if not parts:
+        raise MinisamError(f"none of {done} images has a mask to measure; ask for more images")
+    return summarise(WORLD, images, Measurements.join(parts)), skipped
+
+
+def cutout_validation(
+    sam: Sam, cutouts: Path, backgrounds: Path, leave_out: tuple[str, ...] = ()
+) -> dict[str, float]:
+    """One click, boxes and five clicks on held-out cut-outs, for the curve of a training run."""
+    result, _ = evaluate_cutouts(
+        sam, cutouts, backgrounds, VALIDATION_IMAGES, 4, clicks=5, leave_out=leave_out
+    )
+    names = ("oracle", "top1", "box_single", "box_top1", "centre_5", "spearman", "calibration_error")
+    return {"masks": float(result.masks), **{name: result.metrics[name].value for name in names}}

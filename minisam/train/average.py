@@ -1,0 +1,42 @@
+"""A moving average of the weights (EMA): what is measured on the way and written at the end.
+
+    average <- d · average + (1 − d) · weights        d = min(decay, (1 + t) / (10 + t)) after t steps
+
+It stands for a lower learning rate that need not be waited for (Polyak and Juditsky 1992); the small d of the
+first steps lets it forget the weights that it began with.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from minisam.model import Sam
+
+
+class WeightAverage:
+    """The average of a Sam's parameters and buffers, on its device."""
+
+    def __init__(self, sam: Sam, decay: float) -> None:
+        self.decay = decay
+        self.values = {name: value.detach().clone() for name, value in sam.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, sam: Sam, step: int) -> None:
+        """Take in the weights after `step` steps."""
+        weight = 1 - min(self.decay, (1 + step) / (10 + step))
+        for name, value in sam.state_dict().items():
+            self.values[name].lerp_(value, weight)
+
+    def averaged(self, sam: Sam) -> Sam:
+        """A copy of `sam` with the average as its weights, in evaluation mode."""
+        other = copy.deepcopy(sam).eval()
+        other.load_state_dict(self.values)
+        return other
+
+    def load(self, values: Mapping[str, Tensor]) -> None:
+        """Continue from saved values."""
+        self.values = {name: value.clone() for name, value in values.items()}

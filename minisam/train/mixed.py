@@ -1,0 +1,91 @@
+"""Batches of two kinds of images at once: PartWorld's scenes, with parts, and cut-outs on photographs, without."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from minisam.data.cutouts import CutoutBatch, open_cutouts, render_cutouts
+from minisam.data.partworld import SceneBatch, render_scenes
+from minisam.data.skipped import Skipped
+from minisam.train.presets import Phase, Recipe
+from minisam.train.scenes import DrawnAhead, hash_seed
+from minisam.train.sources import TrainingBatch, scene_targets
+
+
+class CutoutsOn(NamedTuple):
+    """The two folders, and what in them is not used; see `minisam.data.cutouts.open_cutouts`."""
+
+    cutouts: Path
+    backgrounds: Path
+    leave_out: tuple[str, ...] = ()
+
+
+class MixedSource:
+    """The phase's share of cut-outs in every batch; what could not be used gathers in `skipped`."""
+
+    def __init__(
+        self, folders: CutoutsOn, recipe: Recipe, seed: int, device: str, in_background: bool
+    ) -> None:
+        self.folders = folders._replace(
+            cutouts=folders.cutouts.resolve(), backgrounds=folders.backgrounds.resolve()
+        )
+        self.recipe, self.seed, self.device = recipe, seed, device
+        opened = open_cutouts(*self.folders[:2], "training", self.folders.leave_out)
+        self.fingerprint, self.skipped = opened.fingerprint(), Skipped(opened.skipped)
+        self.drawn: DrawnAhead[CutoutBatch] = DrawnAhead(draw_mixed, self.arguments, in_background)
+
+    def arguments(self, step: int) -> dict[str, Any]:
+        """What `draw_mixed` is asked for at a step."""
+        phase = self.recipe.phase_at(step)
+        cutouts = round(phase.cutouts * phase.batch_size)
+        return {
+            "seed": hash_seed(self.seed, step),
+            "image_size": phase.image_size,
+            "cutout_images": cutouts,
+            "folders": self.folders,
+            "world_images": phase.batch_size - cutouts,
+            "world": phase.worlds[step % len(phase.worlds)],
+            "object_scale": phase.object_scale,
+            "richness": phase.richness,
+        }
+
+    def batch(self, step: int, phase: Phase, generator: torch.Generator) -> TrainingBatch:
+        scenes, skipped = self.drawn[step]
+        self.skipped.add_all(skipped)
+        return scene_targets(scenes.to(self.device), phase, generator)
+
+    def about(self) -> dict[str, object]:
+        return {"cutouts": self.fingerprint, "leave_out": list(self.folders.leave_out)}
+
+    def close(self) -> None:
+        self.drawn.close()
+
+
+def draw_mixed(
+    seed: int,
+    image_size: int,
+    cutout_images: int,
+    folders: CutoutsOn,
+    world_images: int,
+    world: str,
+    **knobs: float,
+) -> CutoutBatch:
+    """`cutout_images` scenes of cut-outs, then `world_images` of PartWorld's `world`, on the CPU."""
+    parts, skipped = [], Skipped()
+    if cutout_images:
+        pasted = render_cutouts(
+            folders.cutouts,
+            folders.backgrounds,
+            seed,
+            cutout_images,
+            image_size,
+            leave_out=folders.leave_out,
+        )
+        parts.append(pasted.scenes)
+        skipped = pasted.skipped
+    if world_images:
+        parts.append(render_scenes(seed, world_images, image_size, world, "cpu", **knobs))
+    return CutoutBatch(SceneBatch.join(parts), skipped)
