@@ -39,6 +39,7 @@ class ToySam:
         self.device = torch.device("cpu")
         self.image_encoder = _ImageEncoder()
         self.prompt_encoder = _PromptEncoder(self.calls)
+        self.mask_decoder = _MaskDecoder(self)
 
     def preprocess(self, images: Tensor) -> Tensor:
         return images
@@ -50,17 +51,28 @@ class ToySam:
         self.training = mode
         return self
 
-    def mask_decoder(self, embeddings, image_pe, sparse, dense, multimask_output, image_index):
-        assert not self.training
+
+class _MaskDecoder:
+    """Mask 0 is what a later prompt would get, masks 1 to 3 what a first one gets."""
+
+    def __init__(self, sam: "ToySam") -> None:
+        self.sam = sam
+
+    def __call__(self, embeddings, image_pe, sparse, dense, multimask_output, image_index):
+        assert not self.sam.training
         masks, predicted = [], []
         for click, image in zip(sparse, image_index.tolist(), strict=True):
             x, y = click.long().tolist()
             nodes = embeddings[image, :, y, x]
             levels = (embeddings[image] == nodes[:, None, None]) & (nodes > 0)[:, None, None]
-            of_prompt, iou = self.answer(levels, click, multimask_output)
+            of_prompt, iou = self.sam.answer(levels, click, multimask_output)
             masks.append(of_prompt)
             predicted.append(iou)
         return torch.stack(masks).float() * 2 - 1, torch.stack(predicted)
+
+    def predict_masks(self, embeddings, image_pe, sparse, dense, image_index):
+        outputs = (self(embeddings, image_pe, sparse, dense, first, image_index) for first in (False, True))
+        return tuple(torch.cat(both, dim=1) for both in zip(*outputs, strict=True))
 
 
 class _ImageEncoder:

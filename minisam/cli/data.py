@@ -1,9 +1,14 @@
-"""`minisam data`: look at PartWorld (`preview`), time it (`bench`), write it as a data set (`export`)."""
+"""`minisam data`: look at scenes (`preview`), time them (`bench`), write them as a data set (`export`).
+
+With `--cutouts` and `--backgrounds` the scenes are cut-outs on photographs, otherwise PartWorld's; `shrink` writes
+small copies of two such folders.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from pathlib import Path
 
@@ -11,15 +16,22 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
+from minisam.cli.cutout_options import PARTS, add_cutout_options, check_cutout_options
 from minisam.cli.numbers import number_from
-from minisam.data.partworld import VARIANTS, WORLDS, render_scenes
+from minisam.data.cutouts import open_cutouts, render_cutouts
+from minisam.data.cutouts.folder import Part
+from minisam.data.cutouts.prepare import prepare_folders
+from minisam.data.partworld import VARIANTS, WORLDS, SceneBatch, render_scenes
 from minisam.data.partworld.export import annotated_pictures, write_as_coco, write_sa1b
 from minisam.data.partworld.knobs import RANGES
 from minisam.data.partworld.preview import contact_sheet
+from minisam.data.skipped import Skipped
 from minisam.device import check_device
 from minisam.errors import ImageError, PromptError
 
-BENCH_SIZES = (64, 256)
+BENCH_SIZES = (64, 256, 512)
+WARM_BATCHES = 40
+"""Batches of cut-outs that are drawn before the clock runs, until the files are in memory."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,14 +49,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--knob", action="append", default=[], metavar="NAME=VALUE",
         help="contrast, thinness, occlusion, levels or object_scale; may be given several times",
     )  # fmt: skip
+    add_cutout_options(preview)
+    preview.add_argument(
+        "--part", choices=PARTS, default="training", help="of the cut-outs (default: training)"
+    )
     preview.add_argument("-o", "--output", type=Path, default=Path("partworld.png"))
     bench = actions.add_parser(
-        "bench", help="milliseconds an image at 64 and 256 px, on one core or a device"
+        "bench", help="milliseconds an image at 64, 256 and 512 px, on one core or a device"
     )
     bench.add_argument("--world", choices=sorted(WORLDS | VARIANTS), default="train")
     bench.add_argument("--batch-size", type=number_from(1), default=16)
     bench.add_argument("--repeats", type=number_from(1), default=10)
     bench.add_argument("--device", default="cpu")
+    add_cutout_options(bench)
     bench.add_argument("--json", action="store_true", help="print JSON")
     export = actions.add_parser("export", help="write images with masks, in the format of SA-1B or of COCO")
     export.add_argument("--world", choices=sorted(WORLDS | VARIANTS), default="train")
@@ -56,11 +73,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--knob", action="append", default=[], metavar="NAME=VALUE", help="as for preview"
     )  # fmt: skip
     export.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder to write to")
+    shrink = actions.add_parser(
+        "shrink", help="copy cut-outs as small WebP files and backgrounds as JPEG, quick to read and to carry"
+    )
+    add_cutout_options(shrink, required=True)
+    shrink.add_argument("--cutout-side", type=number_from(64), default=512, metavar="PIXELS")
+    shrink.add_argument("--background-side", type=number_from(64), default=1024, metavar="PIXELS")
+    shrink.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder to write to")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the chosen action."""
-    return {"preview": preview, "bench": bench, "export": export}[args.action](args)
+    actions = {"preview": preview, "bench": bench, "export": export, "shrink": shrink}
+    return actions[args.action](args)
+
+
+def shrink(args: argparse.Namespace) -> int:
+    """Write small copies of two folders, and say of each file what became of it."""
+    check_cutout_options(args)
+    for line in prepare_folders(
+        args.cutouts,
+        args.backgrounds,
+        args.output,
+        args.cutout_side,
+        args.background_side,
+        tuple(args.leave_out),
+    ):
+        print(line)
+    return 0
 
 
 def parse_knobs(words: list[str]) -> dict[str, float]:
@@ -81,10 +121,11 @@ def parse_knobs(words: list[str]) -> dict[str, float]:
 
 def preview(args: argparse.Namespace) -> int:
     """Save a contact sheet and print where it is."""
+    check_cutout_options(args)
     if args.columns < 1:
         raise PromptError(f"--columns {args.columns}: use at least 1")
     try:
-        scenes = render_scenes(args.seed, args.images, args.size, args.world, "cpu", **parse_knobs(args.knob))
+        scenes = draw(args, args.seed, args.images, args.size, parse_knobs(args.knob))
     except ValueError as error:
         raise PromptError(str(error)) from error
     sheet = contact_sheet(scenes, min(args.columns, args.images))
@@ -94,6 +135,21 @@ def preview(args: argparse.Namespace) -> int:
         raise ImageError(f"cannot write {args.output}: {error}; use a name that ends in .png") from error
     print(args.output)
     return 0
+
+
+def draw(
+    args: argparse.Namespace, seed: int, images: int, size: int, knobs: dict[str, float] | None = None
+) -> SceneBatch:
+    """Scenes of what the options say; what of the cut-outs was left out is said on stderr."""
+    if not args.cutouts:
+        return render_scenes(seed, images, size, args.world, getattr(args, "device", "cpu"), **(knobs or {}))
+    part: Part = getattr(args, "part", "training")
+    left_out = tuple(args.leave_out)
+    drawn = render_cutouts(args.cutouts, args.backgrounds, seed, images, size, part, left_out)
+    skipped = Skipped(open_cutouts(args.cutouts, args.backgrounds, part, left_out).skipped | drawn.skipped)
+    if skipped and args.action == "preview":
+        print(skipped.summary(), file=sys.stderr)
+    return drawn.scenes
 
 
 def export(args: argparse.Namespace) -> int:
@@ -112,32 +168,33 @@ def export(args: argparse.Namespace) -> int:
     return 0
 
 
-def time_scenes(image_size: int, batch_size: int, repeats: int, world: str, device: str) -> float:
-    """Median milliseconds an image over `repeats` batches, texture banks warm."""
+def time_scenes(args: argparse.Namespace, image_size: int) -> float:
+    """Median milliseconds an image over `args.repeats` batches, textures and files in memory."""
+    warm = range(-WARM_BATCHES if args.cutouts else -2, 0)
     seconds = []
-    for seed in range(-2, repeats):
+    for seed in (*warm, *range(args.repeats)):
         start = time.perf_counter()
-        scenes = render_scenes(seed % 2, batch_size, image_size, world, device)
+        scenes = draw(args, seed + WARM_BATCHES if args.cutouts else seed % 2, args.batch_size, image_size)
         scenes.images.sum().item()
         if seed >= 0:
             seconds.append(time.perf_counter() - start)
-    return 1e3 * sorted(seconds)[len(seconds) // 2] / batch_size
+    return 1e3 * sorted(seconds)[len(seconds) // 2] / args.batch_size
 
 
 def bench(args: argparse.Namespace) -> int:
     """Print milliseconds an image at each size; one thread on a CPU."""
+    check_cutout_options(args)
+    check_device(args.device)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        measured = {
-            size: time_scenes(size, args.batch_size, args.repeats, args.world, check_device(args.device))
-            for size in BENCH_SIZES
-        }
+        measured = {size: time_scenes(args, size) for size in BENCH_SIZES}
     finally:
         torch.set_num_threads(threads)
+    world = "cut-outs" if args.cutouts else args.world
     if args.json:
         record = {
-            "world": args.world,
+            "world": world,
             "device": args.device,
             "batch_size": args.batch_size,
             "ms_per_image": measured,
@@ -146,6 +203,6 @@ def bench(args: argparse.Namespace) -> int:
     else:
         for size, milliseconds in measured.items():
             print(
-                f"{size:4d} px  {milliseconds:6.2f} ms/image  ({args.world}, batch {args.batch_size}, {args.device})"
+                f"{size:4d} px  {milliseconds:6.2f} ms/image  ({world}, batch {args.batch_size}, {args.device})"
             )
     return 0

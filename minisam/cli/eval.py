@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from minisam.cli.cutout_options import add_cutout_options, check_cutout_options
 from minisam.cli.numbers import number_from, seed
 
 
@@ -29,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="WORLD",
         help="which worlds (default: all)",
     )
+    add_cutout_options(parser)
     parser.add_argument(
         "--images",
         type=number_from(1),
@@ -66,7 +68,9 @@ def run(args: argparse.Namespace) -> int:
     from minisam.data.segmentation_folder import hashed_order, open_folder
     from minisam.data.skipped import Skipped
     from minisam.device import check_device
+    from minisam.errors import PromptError
     from minisam.evaluate import WorldResult, evaluate_pictures, evaluate_world
+    from minisam.evaluate.cutouts import WORLD, evaluate_cutouts
     from minisam.evaluate.figure import save_evaluation_figure
     from minisam.evaluate.tables import markdown_tables, results_json
     from minisam.files import write_atomically
@@ -78,6 +82,11 @@ def run(args: argparse.Namespace) -> int:
     sam = load_checkpoint(args.checkpoint) if args.checkpoint else build_sam(name)
     sam.to(check_device(args.device))
 
+    check_cutout_options(args)
+    if args.cutouts and (args.data or "all" not in args.worlds):
+        raise PromptError("--cutouts measures the world photo alone; leave --data and --worlds out")
+    if args.cutouts:
+        worlds = [WORLD]
     folder = open_folder(args.data) if args.data else None
     results: list[WorldResult] = []
     skipped = Skipped()
@@ -88,7 +97,19 @@ def run(args: argparse.Namespace) -> int:
             chosen = sorted(hashed_order(folder.names)[:count])
             result, skipped = evaluate_pictures(sam, folder, chosen, args.targets, args.seed, **options)
             results.append(replace(result, world=args.data.resolve().stem))
-        for world in worlds if not folder else []:
+        if args.cutouts:
+            folders = args.cutouts.resolve(), args.backgrounds.resolve()
+            result, skipped = evaluate_cutouts(
+                sam,
+                *folders,
+                args.images,
+                args.targets,
+                args.seed,
+                leave_out=tuple(args.leave_out),
+                **options,
+            )
+            results.append(result)
+        for world in worlds if not folder and not args.cutouts else []:
             bar.set_description(world)
             results.append(evaluate_world(sam, world, args.images, args.targets, args.seed, **options))
     if skipped:
@@ -111,6 +132,7 @@ def run(args: argparse.Namespace) -> int:
         write_atomically(args.out / "results.json", lambda file: file.write(text.encode()))
         write_atomically(args.out / "table.md", lambda file: file.write(table.encode()))
         where = f"{args.data}, {count} images" if folder else f"PartWorld, {args.images} images a world"
+        where = f"cut-outs, {args.images} images" if args.cutouts else where
         title = f"{name} on {where}"
         save_evaluation_figure(args.out / "figure.png", results, title)
         print(f"wrote results.json, table.md and figure.png to {args.out}", file=sys.stderr)

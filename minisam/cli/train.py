@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from minisam.cli.cutout_options import add_cutout_options, check_cutout_options
 from minisam.cli.numbers import number_from, seed
 
 if TYPE_CHECKING:
@@ -43,20 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="train on pictures with masks, in the format of SA-1B or COCO, in place of PartWorld",
     )
-    parser.add_argument(
-        "--cutouts",
-        type=Path,
-        metavar="DIR",
-        help="train on cut-outs (PNG or WebP with alpha) pasted on --backgrounds, half of the images PartWorld's",
-    )
-    parser.add_argument("--backgrounds", type=Path, metavar="DIR", help="photographs for --cutouts")
-    parser.add_argument(
-        "--leave-out",
-        nargs="+",
-        default=[],
-        metavar="NAME",
-        help="folders or files, by name or path below either folder, that --cutouts does not use",
-    )
+    add_cutout_options(parser)
     parser.add_argument(
         "--validation",
         type=float,
@@ -65,6 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="share of the pictures that is held out; up to 32 of them are measured at every save (default: 0.05)",
     )
     parser.add_argument("--steps", type=number_from(1), help="optimiser steps (default: the preset's)")
+    parser.add_argument(
+        "--image-size",
+        type=number_from(32),
+        metavar="PIXELS",
+        help="side of the images, a multiple of 16 (default: the recipe's)",
+    )
+    parser.add_argument("--batch-size", type=number_from(1), help="images a step (default: the recipe's)")
     parser.add_argument(
         "--rounds",
         type=number_from(0),
@@ -93,8 +88,9 @@ def run(args: argparse.Namespace) -> int:
     from minisam.train.sources import PictureSource
     from minisam.train.trainer import TrainingRun
 
-    if (args.cutouts is None) != (args.backgrounds is None) or (args.cutouts and args.data):
-        raise PromptError("--cutouts and --backgrounds go together, and without --data")
+    check_cutout_options(args)
+    if args.cutouts and args.data:
+        raise PromptError("--cutouts and --data exclude each other")
     if args.threads:
         torch.set_num_threads(args.threads)
     recipes = RECIPES_FROM_WEIGHTS if args.start_from else RECIPES
@@ -104,6 +100,9 @@ def run(args: argparse.Namespace) -> int:
     recipe = recipes[args.preset]
     if args.steps:
         recipe = replace(recipe, steps=args.steps)
+    if args.image_size and args.image_size % 16:
+        raise PromptError(f"--image-size {args.image_size} is no multiple of 16")
+    recipe = recipe.with_images(args.image_size, args.batch_size)
     if args.rounds:
         recipe = recipe.with_rounds(Rounds(*args.rounds))
     folder = args.out or Path("runs") / args.preset

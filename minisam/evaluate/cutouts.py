@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from minisam.data.cutouts import render_cutouts
+from minisam.data.cutouts import open_cutouts, render_cutouts
 from minisam.data.partworld import SceneBatch
 from minisam.data.skipped import Skipped
 from minisam.errors import MinisamError
@@ -57,7 +57,7 @@ def evaluate_cutouts(
 
     Raises DatasetError where a folder holds nothing that can be used, MinisamError where nothing can be measured.
     """
-    skipped = Skipped()
+    skipped = Skipped(open_cutouts(cutouts, backgrounds, "held out", leave_out).skipped)
     size = sam.image_encoder.img_size
     scenes = cutout_scenes(cutouts, backgrounds, images, size, seed, leave_out, skipped)
     on_device = (batch.to(sam.device) for batch in scenes)

@@ -15,6 +15,7 @@ MASKS = {
     "valid_iou": "validIoU",
     "box_oracle": "box, best of 3",
     "box_top1": "box, top-1",
+    "box_single": "box, mask 0",
 }
 CLICKS = {
     f"{first}_{count}": f"{count} ({first})" for first in ("centre", "random") for count in CLICK_COUNTS

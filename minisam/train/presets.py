@@ -79,6 +79,12 @@ class Recipe:
         )
         return replace(self, phases=tuple(phases))
 
+    def with_images(self, image_size: int | None = None, batch_size: int | None = None) -> Recipe:
+        """The same recipe with images of another size, or another number of them a step, in every phase."""
+        changes = {"image_size": image_size, "batch_size": batch_size}
+        changes = {name: value for name, value in changes.items() if value is not None}
+        return replace(self, phases=tuple(replace(phase, **changes) for phase in self.phases))
+
 
 RECIPES: dict[str, Recipe] = {
     "nano": Recipe(

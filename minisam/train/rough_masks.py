@@ -37,4 +37,5 @@ def rough_mask_logits(targets: Tensor, generator: torch.Generator | None = None)
     inside = (rough > 0.5).float()
     inside = torch.where(inside.flatten(1).any(dim=1)[:, None, None, None], inside, (exact > 0).float())
     as_drawn = torch.rand((P, 1, 1, 1), device=targets.device, generator=generator) < 0.5
-    return 20 * torch.where(as_drawn, inside, (0.5 * inside + 0.5 * rough).clamp(0, 1)) - 10
+    soft = 0.55 * inside + 0.45 * rough.clamp(0, 1)
+    return 20 * torch.where(as_drawn, inside, soft) - 10

@@ -150,3 +150,97 @@ def test_a_mask_only_round_has_the_points_of_the_one_before():
     )  # type: ignore
     assert [asked[1].shape[1] for asked in sam.asked] == [2, 3, 3, 4]
     assert sam.asked[2][1].equal(sam.asked[1][1]) and sam.asked[3][1][:, :3].equal(sam.asked[1][1])
+
+
+def first_as(boxes):
+    """Four first prompts: `boxes` says which of them are boxes; the others are points."""
+    boxes = torch.tensor(boxes)
+    coords = torch.tensor([[12.0, 10.0], [39.0, 29.0]]).expand(4, -1, -1)
+    labels = torch.where(boxes[:, None], torch.tensor([2, 3]), torch.tensor([1, -1]))
+    return coords, labels
+
+
+def trained_heads(nano, **options):
+    nano.zero_grad(set_to_none=True)
+    losses = interactive_rounds(
+        nano, torch.randn(1, E, 8, 8), torch.zeros(4, dtype=torch.long), some_masks(), [], **options
+    )
+    losses[0].total.backward()
+    heads = [gradient_norm(head) > 0 for head in nano.mask_decoder.output_hypernetworks_mlps]
+    nano.zero_grad(set_to_none=True)
+    return heads[0], any(heads[1:]), losses[0]
+
+
+@pytest.mark.parametrize("clear_prompts", [False, True])
+@pytest.mark.parametrize("boxes", [[False] * 4, [True, False, False, True], [True] * 4])
+def test_boxes_train_mask_0_beside_the_three_where_clear_prompts_are_asked_for(nano, boxes, clear_prompts):
+    mask_0, three, loss = trained_heads(nano, first=first_as(boxes), clear_prompts=clear_prompts)
+    assert three and mask_0 == (clear_prompts and any(boxes))
+    assert loss.true_iou.shape == (4, 3)
+
+
+def test_mask_0_counts_by_the_share_of_clear_prompts(nano):
+    def constant(logits, iou, targets):
+        return segmentation_loss(logits, iou, targets)._replace(total=torch.tensor(float(logits.shape[1])))
+
+    for boxes, expected in (([True, False, False, True], 3 + 0.5), ([True] * 4, 3 + 1), ([False] * 4, 3)):
+        losses = interactive_rounds(
+            nano,
+            torch.randn(1, E, 8, 8),
+            torch.zeros(4, dtype=torch.long),
+            some_masks(),
+            [],
+            first=first_as(boxes),
+            loss=constant,
+            clear_prompts=True,
+        )
+        assert losses[0].total.item() == pytest.approx(expected)
+
+
+def test_after_a_clear_prompt_mask_0_is_fed_back(nano, monkeypatch):
+    fed, decoded = [], []
+    nano.prompt_encoder.mask_downscaling.register_forward_pre_hook(
+        lambda _, given: fed.append(given[0].clone())
+    )
+    predict = nano.mask_decoder.predict_masks
+    monkeypatch.setattr(
+        nano.mask_decoder, "predict_masks", lambda *a: decoded.append(predict(*a)) or decoded[-1]
+    )
+    try:
+        interactive_rounds(
+            nano,
+            torch.randn(1, E, 8, 8),
+            torch.zeros(4, dtype=torch.long),
+            some_masks(),
+            [True],
+            first=first_as([True, False, True, False]),
+            clear_prompts=True,
+        )
+    finally:
+        nano.prompt_encoder.mask_downscaling._forward_pre_hooks.clear()
+    logits, iou = decoded[0]
+    best = 1 + iou[:, 1:].argmax(dim=1)
+    for prompt, mask in enumerate([0, best[1], 0, best[3]]):
+        assert torch.equal(fed[0][prompt, 0], logits[prompt, mask].detach())
+
+
+def test_a_mask_alone_as_the_first_prompt_has_no_tokens_and_trains_all_heads(nano, monkeypatch):
+    tokens = []
+    embed = nano.prompt_encoder.embed_points
+    monkeypatch.setattr(
+        nano.prompt_encoder, "embed_points", lambda *a, **k: tokens.append(embed(*a, **k)) or tokens[-1]
+    )
+    mask_0, three, _ = trained_heads(nano, mask_first=True, clear_prompts=True)
+    assert mask_0 and three
+    assert tokens[0].shape[1] == 0
+    tokens.clear()
+    interactive_rounds(
+        nano,
+        torch.randn(1, E, 8, 8),
+        torch.zeros(4, dtype=torch.long),
+        some_masks(),
+        [True, False, True],
+        mask_first=True,
+        clear_prompts=True,
+    )
+    assert [t.shape[1] for t in tokens] == [0, 2, 2, 3]

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from PIL import ImageOps
+
 from minisam.data.cutouts.folder import (
     Pyramid,
     load_background,
@@ -18,6 +20,8 @@ from minisam.errors import ImageError
 from minisam.files import write_atomically
 
 QUALITY = 92
+MARGIN = 2
+"""Transparent pixels around a cut-out: without any, WebP would store a rectangular one without alpha."""
 FORMATS = {".webp": "WEBP", ".jpg": "JPEG"}
 
 
@@ -54,6 +58,8 @@ def copy_smaller(source: Path, path: Path, load: Callable[[Path], Pyramid], side
     except (ImageError, OSError) as error:
         return f"left out {source}: {error}"
     image.thumbnail((side, side))
+    if mode == "RGBA":
+        image = ImageOps.expand(image, MARGIN)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, lambda file: image.save(file, FORMATS[path.suffix], quality=QUALITY))
     return f"wrote {path}"

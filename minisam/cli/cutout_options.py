@@ -1,0 +1,41 @@
+"""The options of every command that takes cut-outs on photographs."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from minisam.errors import PromptError
+
+PARTS = ("training", "held out", "all")
+
+
+def add_cutout_options(parser: argparse.ArgumentParser, required: bool = False) -> None:
+    """Add --cutouts, --backgrounds and --leave-out."""
+    parser.add_argument(
+        "--cutouts",
+        type=Path,
+        metavar="DIR",
+        required=required,
+        help="a folder of PNG or WebP files with an alpha channel, pasted on --backgrounds",
+    )
+    parser.add_argument(
+        "--backgrounds",
+        type=Path,
+        metavar="DIR",
+        required=required,
+        help="a folder of photographs, for --cutouts",
+    )
+    parser.add_argument(
+        "--leave-out",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="folders or files that are not used: a path below either folder, or any part of one",
+    )
+
+
+def check_cutout_options(args: argparse.Namespace) -> None:
+    """Raises PromptError where one folder is given without the other."""
+    if (args.cutouts is None) != (args.backgrounds is None):
+        raise PromptError("--cutouts and --backgrounds go together: give both, or neither")

@@ -1,0 +1,146 @@
+"""The commands that take cut-outs: data preview, bench and shrink; train and eval."""
+
+import json
+
+import pytest
+from cutout_folders import two_folders, write_cutout
+from PIL import Image
+
+from minisam.cli.main import main
+from minisam.data.cutouts import open_cutouts
+from minisam.data.cutouts.folder import load_cutout
+from minisam.data.cutouts.split import is_held_out
+
+
+@pytest.fixture
+def options(tmp_path):
+    open_cutouts.cache_clear()
+    cutouts, backgrounds = two_folders(tmp_path / "data")
+    return ["--cutouts", str(cutouts), "--backgrounds", str(backgrounds)]
+
+
+def test_preview_draws_a_sheet_and_says_what_was_left_out(options, tmp_path, capsys):
+    Image.new("RGB", (80, 80)).save(tmp_path / "data" / "cutouts" / "flat.png")
+    out = tmp_path / "sheet.png"
+    assert main(["data", "preview", *options, "--images", "3", "--size", "64", "-o", str(out)]) == 0
+    with Image.open(out) as sheet:
+        assert sheet.size == (2 * (4 * 64 + 4 + 4) - 8, 2 * (64 + 4) - 4)
+    assert "left out 1" in (said := capsys.readouterr().err) and "no alpha channel" in said
+
+
+def test_preview_of_the_held_out_part_is_another_sheet(options, tmp_path):
+    sheets = [tmp_path / "a.png", tmp_path / "b.png"]
+    for sheet, part in zip(sheets, ("training", "held out"), strict=True):
+        assert (
+            main(
+                [
+                    "data",
+                    "preview",
+                    *options,
+                    "--images",
+                    "2",
+                    "--size",
+                    "64",
+                    "--part",
+                    part,
+                    "-o",
+                    str(sheet),
+                ]
+            )
+            == 0
+        )
+    assert sheets[0].read_bytes() != sheets[1].read_bytes()
+
+
+def test_shrink_writes_small_copies_that_keep_their_part(options, tmp_path, capsys):
+    write_cutout(tmp_path / "data" / "cutouts" / "large.png", size=(1010, 510))  # of which 1000 x 500 show
+    (tmp_path / "data" / "cutouts" / "note.txt").touch()
+    target = tmp_path / "small"
+    command = [
+        "data",
+        "shrink",
+        *options,
+        "--cutout-side",
+        "100",
+        "--background-side",
+        "120",
+        "-o",
+        str(target),
+    ]
+    assert main(command) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(line.startswith("wrote") for line in lines) == 25 + 24
+    assert sum(line.startswith("left out") for line in lines) == 1
+    with Image.open(target / "cutouts" / "large.webp") as image:
+        assert image.size == (104, 54) and image.has_transparency_data
+    with Image.open(target / "backgrounds" / "0.jpg") as image:
+        assert image.size == (120, 90)
+    folders = tmp_path / "data" / "cutouts", target / "cutouts"
+    before = open_cutouts(tmp_path / "data" / "cutouts", tmp_path / "data" / "backgrounds").cutout_names
+    after = open_cutouts(target / "cutouts", target / "backgrounds").cutout_names
+    assert [name.rsplit(".")[0] for name in before] == [name.rsplit(".")[0] for name in after]
+    assert not any(is_held_out(name) for name in after)
+    for name in before:
+        one, two = (load_cutout(next(folder.glob(f"{name.rsplit('.')[0]}.*")))[0] for folder in folders)
+        assert two.size == (min(100, one.width), min(50, one.height))
+    assert main(command) == 0
+    assert sum(line.startswith("kept") for line in capsys.readouterr().out.splitlines()) == 49
+
+
+def test_bench_times_cutouts(options, capsys, monkeypatch):
+    monkeypatch.setattr("minisam.cli.data.BENCH_SIZES", (32,))
+    monkeypatch.setattr("minisam.cli.data.WARM_BATCHES", 1)
+    assert main(["data", "bench", *options, "--batch-size", "1", "--repeats", "1", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["world"] == "cut-outs" and record["ms_per_image"]["32"] > 0
+
+
+def test_training_writes_weights_and_a_curve_of_the_held_out_part(options, tmp_path, capsys):
+    run = tmp_path / "run"
+    command = ["train", "--preset", "tiny", *options, "--steps", "1", "--save-every", "1", "-o", str(run)]
+    command += ["--threads", "1", "--image-size", "64", "--batch-size", "2"]
+    assert main(command) == 0
+    assert (run / "model.safetensors").exists()
+    header, values = (run / "validation.csv").read_text().splitlines()
+    assert header.startswith("step,masks,oracle,top1,box_single")
+    assert values.startswith("1,")
+
+
+def test_eval_measures_the_world_photo(options, capsys):
+    command = [
+        "eval",
+        "--model",
+        "nano",
+        *options,
+        "--images",
+        "2",
+        "--targets",
+        "1",
+        "--clicks",
+        "1",
+        "--json",
+    ]
+    assert main(command) == 0
+    results = json.loads(capsys.readouterr().out)
+    assert list(results["worlds"]) == ["photo"]
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["data", "preview", "--cutouts", "x"], "give both, or neither"),
+        (["train", "--backgrounds", "x"], "give both, or neither"),
+        (["eval", "--cutouts", "x"], "give both, or neither"),
+        (
+            ["eval", "--cutouts", "x", "--backgrounds", "y", "--worlds", "micro"],
+            "leave --data and --worlds out",
+        ),
+        (["train", "--cutouts", "x", "--backgrounds", "y", "--data", "z"], "exclude each other"),
+        (["train", "--preset", "nano", "--cutouts", "x", "--backgrounds", "y"], "no recipe for nano"),
+        (["data", "preview", "--cutouts", "/gone", "--backgrounds", "/gone"], "/gone: no such folder"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_line(command, message, capsys):
+    assert main(command) in (2, 3)
+    said = capsys.readouterr().err
+    assert message in said and len(said.splitlines()) == 1

@@ -1,0 +1,105 @@
+"""Batches of PartWorld and cut-outs: shares, masks, a second process, and runs that resume."""
+
+import csv
+
+import pytest
+import torch
+from cutout_folders import two_folders, write_cutout
+
+from minisam.data.cutouts import open_cutouts
+from minisam.errors import CheckpointError
+from minisam.train.interactive import Rounds
+from minisam.train.mixed import CutoutsOn, MixedSource
+from minisam.train.presets import Phase, Recipe
+from minisam.train.trainer import TrainingRun
+
+PHASE = Phase(
+    0.0,
+    64,
+    4,
+    3,
+    Rounds(1, 1),
+    cutouts=0.5,
+    clear_prompts=True,
+    mask_first_share=0.5,
+    worlds=("train", "cartoon"),
+)
+RECIPE = Recipe(steps=4, phases=(PHASE,), warmup=1, ema_decay=0.9)
+
+
+@pytest.fixture
+def folders(tmp_path):
+    open_cutouts.cache_clear()
+    return CutoutsOn(*two_folders(tmp_path / "data"))
+
+
+def test_a_batch_has_its_share_of_cutouts_and_the_rest_of_partworld(folders):
+    source = MixedSource(folders, RECIPE, 0, "cpu", in_background=False)
+    batch = source.batch(0, PHASE, torch.Generator().manual_seed(0))
+    assert batch.images.shape == (4, 3, 64, 64)
+    assert batch.masks.shape == (4, 3, 64, 64) and batch.masks.flatten(2).any(dim=2).all()
+    has_parts = (batch.labels[:, 1] >= 0).flatten(1).any(dim=1)
+    assert not has_parts[:2].any() and has_parts[2:].any()
+
+
+@pytest.mark.parametrize(("share", "cutouts"), [(0.0, 0), (0.3, 1), (1.0, 4)])
+def test_shares_are_rounded_to_images(folders, share, cutouts):
+    phase = Phase(0.0, 64, 4, 1, cutouts=share)
+    source = MixedSource(folders, Recipe(steps=1, phases=(phase,)), 0, "cpu", in_background=False)
+    asked = source.arguments(0)
+    assert (asked["cutout_images"], asked["world_images"]) == (cutouts, 4 - cutouts)
+    assert len(source.batch(0, phase, torch.Generator()).images) == 4
+
+
+def test_steps_differ_and_a_second_process_draws_the_same(folders):
+    here = MixedSource(folders, RECIPE, 3, "cpu", in_background=False)
+    there = MixedSource(folders, RECIPE, 3, "cpu", in_background=True)
+    try:
+        for step in (0, 1):
+            one, two = (s.batch(step, PHASE, torch.Generator().manual_seed(step)) for s in (here, there))
+            assert torch.equal(one.images, two.images) and torch.equal(one.masks, two.masks)
+        assert not torch.equal(here.drawn[0].scenes.images, here.drawn[1].scenes.images)
+    finally:
+        there.close()
+
+
+def weights(sam):
+    return torch.cat([value.flatten().float() for value in sam.state_dict().values()])
+
+
+def test_a_run_resumes_bit_for_bit_with_its_average(folders, tmp_path):
+    whole = TrainingRun("nano", tmp_path / "whole", RECIPE, cutouts=folders)
+    expected = weights(whole.run())
+    assert not torch.equal(expected, weights(whole.sam))  # the result is the average
+    first = TrainingRun("nano", tmp_path / "parts", RECIPE, cutouts=folders, save_every=2)
+    first.folder.mkdir()
+    rows = [first.train_step(), first.train_step()]
+    first.save(rows)
+    second = TrainingRun("nano", tmp_path / "parts", RECIPE, cutouts=folders)
+    assert torch.equal(weights(second.run()), expected)
+    with (tmp_path / "parts" / "metrics.csv").open() as file:
+        assert [float(row["step"]) for row in csv.DictReader(file)] == [1, 2, 3, 4]
+
+
+def test_a_run_does_not_resume_with_other_files(folders, tmp_path):
+    run = TrainingRun("nano", tmp_path / "run", RECIPE, cutouts=folders)
+    run.folder.mkdir()
+    run.save([run.train_step()])
+    used = open_cutouts(folders.cutouts.resolve(), folders.backgrounds.resolve()).cutout_names
+    write_cutout(folders.cutouts / used[0], size=(300, 300))
+    open_cutouts.cache_clear()
+    with pytest.raises(CheckpointError, match="other settings"):
+        TrainingRun("nano", tmp_path / "run", RECIPE, cutouts=folders).run()
+
+
+def test_the_validation_measures_the_average(folders, tmp_path):
+    seen = []
+    run = TrainingRun(
+        "nano",
+        tmp_path / "run",
+        RECIPE,
+        cutouts=folders,
+        validate=lambda sam: seen.append(weights(sam)) or {"n": 1.0},
+    )
+    result = run.run()
+    assert torch.equal(seen[-1], weights(result))
