@@ -31,6 +31,12 @@ class MinisamError(Exception):
         return printable(super().__str__())
 
 
+class CommandError(MinisamError, ValueError):
+    """The command line asks for something that there is not."""
+
+    exit_code = 2
+
+
 class PromptError(MinisamError, ValueError):
     """A prompt (point, label, box or mask) has the wrong shape, type or values."""
 

@@ -16,19 +16,21 @@ import os
 import sys
 from pathlib import Path
 
-from minisam.errors import KernelFileError, MinisamError
+from minisam.cli.limits import add_limits, show_prints
+from minisam.errors import CommandError, KernelFileError, MinisamError
 
-KERNELS = (
-    "softmax",
-    "attention",
-    "cross_attention",
-    "rel_pos_attention",
-    "window_attention",
-    "token_to_image",
-    "image_to_token",
-    "mask_statistics",
-    "mask_bits",
-)
+ARGUMENTS = {
+    "softmax": "x, scale",
+    "attention": "q, k, v, scale",
+    "cross_attention": "q, k, v, scale",
+    "rel_pos_attention": "q, k, v, rel_h, rel_w, scale",
+    "window_attention": "qkv, qkv_bias, rel_pos_h, rel_pos_w, num_heads, window_size",
+    "token_to_image": "rows, image, image_pe, scale",
+    "image_to_token": "image, image_pe, rows, offsets, told, weight, bias, scale, eps",
+    "mask_statistics": "low_res, row_first, row_weights, column_first, column_weights, lower, middle, upper",
+    "mask_bits": "low_res, row_first, row_weights, column_first, column_weights, threshold",
+}
+KERNELS = tuple(ARGUMENTS)
 ARCHS = ("sm_80", "sm_89", "sm_90", "sm_100", "gfx942")
 DTYPES = ("fp32", "fp16", "bf16")
 MODELS = ("vit_b", "vit_l", "vit_h")
@@ -38,13 +40,21 @@ WRONG = 4
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     tools = parser.add_subparsers(dest="tool", metavar="TOOL", required=True)
-    check = tools.add_parser("check", help="somebody's own kernel against the reference")
-    check.add_argument("function", metavar="FILE.py:function")
+    check = tools.add_parser(
+        "check",
+        help="somebody's own kernel against the reference",
+        epilog="A function is called as "
+        + "; ".join(f"{name}({arguments})" for name, arguments in ARGUMENTS.items())
+        + ". What each is: kernels/README.md.",
+    )
+    check.add_argument("function", metavar="FILE.py:function", help="a notebook will do, too")
     check.add_argument("--like", choices=KERNELS, required=True, help="the operation that it should be")
     check.add_argument(
         "--dtype", choices=DTYPES, action="append", help="default: all that can be checked here"
     )
     check.add_argument("--case", default="", metavar="TEXT", help="only the cases with TEXT in their names")
+
+    add_limits(check)
 
     inspect = tools.add_parser("inspect", help="registers, spills, shared memory, instructions; needs no GPU")
     inspect.add_argument("kernel", choices=KERNELS)
@@ -98,13 +108,17 @@ def run_check(args: argparse.Namespace) -> int:
     interpret_without_gpu()
     from dataclasses import asdict
 
-    from minisam_kernels.lab.check import LoadError, check_function, explain, load_function
+    from minisam_kernels.lab.answers.process import Rules
+    from minisam_kernels.lab.check import ChoiceError, LoadError, check_function, explain, loaded
 
     try:
-        function = load_function(args.function)
+        with loaded(args.function, Rules(args.seconds, args.memory)) as function:
+            report = check_function(function, args.like, args.dtype, args.case)
+            show_prints(function.file.printed)
     except LoadError as error:
         raise KernelFileError(str(error)) from error
-    report = check_function(function, args.like, args.dtype, args.case)
+    except ChoiceError as error:
+        raise CommandError(str(error)) from error
     print(json.dumps(asdict(report), indent=1) if args.json else "\n".join(explain(report)))
     return WRONG if report.failure else 0
 

@@ -17,6 +17,7 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 
+from minisam.cli.limits import add_limits, show_prints
 from minisam.errors import AnswerError, MinisamError
 
 WRONG = 4
@@ -34,9 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action.add_argument("lesson", type=int, metavar="N")
     build.add_argument("lesson", type=int, metavar="N", nargs="?", help="default: all of them, and the map")
     opened.add_argument("-o", "--out", type=Path, metavar="FILE", help="default: lesson_NN.py")
-    check.add_argument("file", type=Path, metavar="FILE", nargs="?", help="default: lesson_NN.py")
+    check.add_argument(
+        "file", type=Path, metavar="FILE", nargs="?", help="a .py file or a notebook; default: lesson_NN.py"
+    )
     check.add_argument("--exercise", metavar="NAME", help="only this one")
     check.add_argument("--json", action="store_true", help="print JSON")
+    add_limits(check)
     hint.add_argument("exercise", nargs="?", metavar="EXERCISE", help="default: the first")
     hint.add_argument("--number", type=int, default=1, metavar="K", help="the K-th hint (default: 1)")
     for action in actions.choices.values():
@@ -80,22 +84,19 @@ def run_open(args: argparse.Namespace) -> int:
 
 
 def run_check(args: argparse.Namespace) -> int:
-    from minisam.lesson.check import check_answer, explain
+    from minisam.lesson.check import explain
     from minisam.lesson.find import lesson
-    from minisam.lesson.source import function_in, run_file
+    from minisam.lesson.hand_in import mark
+    from minisam_kernels.lab.answers.process import Rules
 
     chosen = lesson(args.lesson)
     file = args.file or answers_file(args.lesson)
-    if not file.is_file():
+    if not file.exists():
         raise AnswerError(f"there is no file {file}; `minisam lesson open {chosen.number}` makes one")
     names = [args.exercise] if args.exercise else list(chosen.exercises)
     for name in names:
         exercise_named(chosen, name)
-    module = run_file(file)
-    reports = []
-    for name in names:
-        exercise, mistakes = chosen.exercises[name], chosen.mistakes[name]
-        reports.append(check_answer(exercise, function_in(module, name), mistakes, chosen.solution))
+    reports = mark(chosen, file, names, Rules(args.seconds, args.memory), show_prints)
     right = sum(report.ok for report in reports)
     if args.json:
         print(json.dumps([{**asdict(report), "ok": report.ok} for report in reports], indent=1))

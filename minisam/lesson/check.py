@@ -6,7 +6,7 @@ measured against float64 (minisam_kernels/lab/error_rule.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +14,11 @@ import numpy as np
 import torch
 
 from minisam.lesson.diagnosis import diagnose
-from minisam.lesson.exercise import Attempt, Exercise, NotWrittenError, arguments, attempt
+from minisam.lesson.exercise import Attempt, Exercise, NotWrittenError, attempt
 from minisam.lesson.mistakes import Mistake
 from minisam_kernels.cases import Case
+from minisam_kernels.lab.answers.call import arguments
+from minisam_kernels.lab.answers.process import Function
 from minisam_kernels.lab.error_rule import compare
 
 
@@ -36,13 +38,14 @@ class Failure:
 
 @dataclass(frozen=True)
 class Report:
-    """How far an answer came."""
+    """How far an answer came; `reason` says why one that is not written is none."""
 
     exercise: str
     written: bool
     passed: tuple[str, ...]
     total: int
     failure: Failure | None = None
+    reason: str = "it raises NotImplementedError"
 
     @property
     def ok(self) -> bool:
@@ -51,7 +54,7 @@ class Report:
 
 def check_answer(
     exercise: Exercise,
-    function: Callable[..., Any],
+    function: Function,
     mistakes: Sequence[Mistake] = (),
     solution: str = "",
 ) -> Report:
@@ -127,7 +130,7 @@ def explain(report: Report) -> Iterator[str]:
     """The report for people."""
     name = report.exercise
     if not report.written:
-        yield f"{name}: not written yet (it raises NotImplementedError)"
+        yield f"{name}: not written yet ({report.reason})"
     elif report.failure is None:
         yield f"{name}: right, {report.total} of {report.total} cases: {', '.join(report.passed)}"
     else:

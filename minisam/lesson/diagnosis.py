@@ -9,19 +9,19 @@ exchanged, a factor, the right numbers in wrong places, infinity.  At last the e
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from minisam.lesson.exercise import Attempt, Exercise, NotWrittenError, attempt
 from minisam.lesson.mistakes import Mistake
 from minisam_kernels.cases import Case
+from minisam_kernels.lab.answers.process import Function
 
 
 def diagnose(
     exercise: Exercise,
-    function: Callable[..., Any],
+    function: Function,
     answer: Attempt,
     wanted: np.ndarray,
     case: Case,
@@ -42,7 +42,7 @@ def diagnose(
 
 def catalogued(
     exercise: Exercise,
-    function: Callable[..., Any],
+    function: Function,
     answer: Attempt,
     case: Case,
     cases: Sequence[Case],
@@ -119,6 +119,12 @@ def _why_it_stops(error: str) -> str:
         return (
             "Some lane points beyond your tensors: look at the address and the mask of each load and store."
         )
+    if "ends the program" in error:
+        return "An answer hands its result back with return: leave out quit(), exit() and the like."
+    if "does not end" in error:
+        return "Which loop goes on for ever? Print in it, with a small input, what its condition reads."
+    if "to be taken from there" in error or "instead of computing" in error:
+        return "Write down the computation itself; what it is compared with is no answer."
     if "saw no access" in error:
         return "The kernel that is launched reads and writes nothing: its body is still to be written."
     if any(words in error for words in ("broadcast", "size of tensor", "matmul", "mat1 and mat2", "reshape")):

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,17 +26,28 @@ from tqdm import tqdm
 
 from minisam_kernels import dense
 from minisam_kernels.cases import Case, cases, expected, expected_counts, gradients, output_gradient
+from minisam_kernels.lab.answers.call import Call, Outcome, one_line
+from minisam_kernels.lab.answers.process import (
+    AnswerFile,
+    AnswerFileError,
+    AnswerFunction,
+    Function,
+    Rules,
+    outcome_of,
+)
 from minisam_kernels.lab.error_rule import GRADIENT_FACTOR, Verdict, compare
-from minisam_kernels.lab.memory_guard import StrayAccess, checked_lanes, fenced, guard_bands
 from minisam_kernels.launch import INTERPRETED
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-Function = Callable[..., Tensor]
-Result = TypeVar("Result")
+CLOSED = ("minisam.lesson", "minisam_kernels.reference", "minisam_kernels.cases", "minisam_kernels.dense")
 
 
 class LoadError(Exception):
     """The file is not there, cannot be run, or has no such function."""
+
+
+class ChoiceError(ValueError):
+    """What is to be checked does not exist, or cannot be checked on this machine."""
 
 
 @dataclass(frozen=True)
@@ -63,20 +74,28 @@ class Report:
     failure: Failure | None
 
 
-def load_function(place: str) -> Function:
-    """The function of "FILE.py:name".  The file is run, as Python would run it on import.
-
-    Raises LoadError.
-    """
+def parts_of(place: str) -> tuple[str, str]:
+    """ "FILE.py:name" -> the file, which is there, and the name.  Raises LoadError."""
     file, colon, name = place.rpartition(":")
     if not colon or not file or not name.isidentifier():
         raise LoadError(f"{place!r} names no function; write FILE.py:function")
-    path = Path(file)
-    if not path.is_file():
+    if not Path(file).exists():
         raise LoadError(f"there is no file {file}")
+    if Path(file).suffix not in (".py", ".ipynb"):
+        raise LoadError(f"{file} is no Python file; its name must end in .py or .ipynb")
+    return file, name
+
+
+def load_function(place: str) -> Callable[..., Any]:
+    """The function of "FILE.py:name" in this process, as Python would import it: for code that is known.
+
+    Raises LoadError.
+    """
+    file, name = parts_of(place)
+    path = Path(file)
     spec = importlib.util.spec_from_file_location(path.stem, path.resolve())
     if spec is None or spec.loader is None:
-        raise LoadError(f"{file} is no Python file; its name must end in .py")
+        raise LoadError(f"{file} cannot be imported; its name must end in .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules.setdefault(path.stem, module)
     sys.path.insert(0, str(path.resolve().parent))
@@ -92,6 +111,27 @@ def load_function(place: str) -> Function:
     return getattr(module, name)
 
 
+@contextmanager
+def loaded(place: str, rules: Rules) -> Iterator[AnswerFunction]:
+    """The function of "FILE.py:name", in a process of its own for as long as this lasts.
+
+    Raises LoadError.
+    """
+    file, name = parts_of(place)
+    try:
+        with AnswerFile(file, [name], replace(rules, closed=CLOSED)) as answers:
+            answers.load()
+            if answers.missing.get(name) == "missing":
+                raise LoadError(
+                    f"{file} has no function {name!r}; it has {', '.join(answers.names) or 'none'}"
+                )
+            if name in answers.missing:
+                raise LoadError(f"{file}: {name} is {answers.missing[name]}")
+            yield answers.function(name)
+    except AnswerFileError as error:
+        raise LoadError(str(error)) from error
+
+
 def default_dtypes() -> tuple[str, ...]:
     """What can be checked here: the interpreter computes bfloat16 wrongly."""
     return ("fp32", "fp16") if INTERPRETED or not torch.cuda.is_available() else ("fp32", "fp16", "bf16")
@@ -100,11 +140,21 @@ def default_dtypes() -> tuple[str, ...]:
 def check_function(
     function: Function, operation: str, dtypes: Sequence[str] | None = None, only: str = ""
 ) -> Report:
-    """Run the operation's cases, those with `only` in their names, and stop at the first failure."""
+    """Run the operation's cases, those with `only` in their names, and stop at the first failure.
+
+    Raises ChoiceError where there is nothing to run, or no way to tell right from wrong here.
+    """
     dtypes = tuple(dtypes or default_dtypes())
-    chosen = [(case, dtype) for case in cases(operation) if only in case.name for dtype in dtypes]
+    if "bf16" in dtypes and "bf16" not in default_dtypes():
+        raise ChoiceError(
+            "bf16 cannot be checked here: without a GPU kernels run in Triton's interpreter, which computes bfloat16 "
+            "wrongly; use --dtype fp32 or fp16"
+        )
+    every = cases(operation)
+    chosen = [(case, dtype) for case in every if only in case.name for dtype in dtypes]
     if not chosen:
-        raise ValueError(f"{operation} has no case with {only!r} in its name")
+        names = "; ".join(case.name for case in every)
+        raise ChoiceError(f"{operation} has no case with {only!r} in its name; its cases are: {names}")
     with_gradients = False
     for right, (case, dtype) in enumerate(tqdm(chosen, desc="checking", disable=None, leave=False)):
         try:
@@ -123,54 +173,57 @@ def check_case(function: Function, case: Case, dtype: torch.dtype) -> bool:
     """Raises CheckError at the first thing that is wrong; says whether gradients could be checked."""
     device = "cpu" if INTERPRETED or not torch.cuda.is_available() else "cuda"
     case = case.rounded(dtype)
-    inputs = {name: fenced(tensor) for name, tensor in case.tensors(dtype, device).items()}
-    before = {name: tensor.clone() for name, tensor in inputs.items()}
-    leaves = {name: tensor.requires_grad_(not case.counts) for name, tensor in inputs.items()}
-    twins = {name: tensor.clone().requires_grad_(not case.counts) for name, tensor in before.items()}
+    twins = {name: t.requires_grad_(not case.counts) for name, t in case.tensors(dtype, device).items()}
     torchs = dense.OPERATIONS[case.operation](**twins, **case.constants)
-
-    out = guarded(lambda: function(*leaves.values(), *case.constants.values()))
-    for name, tensor in inputs.items():
-        if not torch.equal(tensor, before[name]):
-            raise CheckError(f"input {name} was written to")
-    if not isinstance(out, Tensor):
-        raise CheckError(f"returned {type(out).__name__}, wanted a tensor")
-    wanted_type = torch.int32 if case.counts else dtype
-    if out.dtype != wanted_type or out.device.type != device:
-        raise CheckError(f"returned {out.dtype} on {out.device}, wanted {wanted_type} on {device}")
+    gradient = None if case.counts else output_gradient(case)
+    outcome = outcome_of(
+        function, Call(case.inputs, case.constants, "triton", _name(dtype), gradient, twice=True)
+    )
+    out = require_output(outcome, case, dtype, device)
     if case.counts:
         require_equal("output", out, expected_counts(case, dtype))
     else:
         require(compare("output", out, expected(case), torchs))
-    again = guarded(lambda: function(*leaves.values(), *case.constants.values()))
-    if not torch.equal(out, again):
+    if outcome.again_error:
+        raise CheckError(outcome.again_error)
+    if outcome.again is None or not np.array_equal(outcome.again, _array(out)):
         raise CheckError("a second run gives other bits: programs write one place, or read what none wrote")
-
-    if out.requires_grad:
-        grad = torch.tensor(output_gradient(case), dtype=dtype, device=device)
-        wanted = gradients(case, grad.double().cpu().numpy())
-        magnitude = max(float(abs(array).max(initial=0)) for array in wanted.values())
-        torchs_grads = torch.autograd.grad(torchs, list(twins.values()), grad)
-        got = guarded(lambda: torch.autograd.grad(out, list(leaves.values()), grad, allow_unused=True))
-        for name, mine, theirs in zip(leaves, got, torchs_grads, strict=True):
-            if mine is None:
-                raise CheckError(f"gradient of {name}: there is none")
-            require(compare(f"gradient of {name}", mine, wanted[name], theirs, GRADIENT_FACTOR, magnitude))
-    return out.requires_grad
+    if outcome.differentiable:
+        require_gradients(outcome, case, dtype, twins, torchs)
+    return outcome.differentiable
 
 
-def guarded(call: Callable[[], Result]) -> Result:
-    """The call's result, or CheckError where it strays from its tensors or fails."""
-    try:
-        with ExitStack() as stack:
-            stack.enter_context(guard_bands())
-            if INTERPRETED:
-                stack.enter_context(checked_lanes())
-            return call()
-    except StrayAccess as error:
-        raise CheckError(f"touches memory outside its tensors: {error}") from error
-    except Exception as error:
-        raise CheckError(f"stops with {one_line(error)}") from error
+def require_output(outcome: Outcome, case: Case, dtype: torch.dtype, device: str) -> Tensor:
+    """The output, on the CPU. Raises CheckError unless there is one of the right type, and the inputs are untouched."""
+    if outcome.error:
+        raise CheckError(outcome.error)
+    for name, tensor in case.tensors(dtype).items():
+        before, after = _array(tensor), outcome.inputs.get(name)
+        if after is None or not np.array_equal(after, before, equal_nan=True):
+            raise CheckError(f"input {name} was written to")
+    if outcome.value is None:
+        raise CheckError(f"returned {outcome.kind}, wanted a tensor")
+    wanted = torch.int32 if case.counts else dtype
+    if outcome.dtype != str(wanted) or outcome.device != device:
+        raise CheckError(f"returned {outcome.dtype} on {outcome.device}, wanted {wanted} on {device}")
+    return torch.tensor(outcome.value).to(wanted)
+
+
+def require_gradients(
+    outcome: Outcome, case: Case, dtype: torch.dtype, twins: Mapping[str, Tensor], torchs: Tensor
+) -> None:
+    """Raises CheckError unless every input has its gradient, within the error rule."""
+    if outcome.gradient_error:
+        raise CheckError(outcome.gradient_error)
+    grad = torch.tensor(output_gradient(case), dtype=dtype, device=torchs.device)
+    wanted = gradients(case, grad.double().cpu().numpy())
+    magnitude = max(float(abs(array).max(initial=0)) for array in wanted.values())
+    torchs_grads = torch.autograd.grad(torchs, list(twins.values()), grad)
+    for name, theirs in zip(twins, torchs_grads, strict=True):
+        if name not in outcome.gradients:
+            raise CheckError(f"gradient of {name}: there is none")
+        mine = torch.tensor(outcome.gradients[name]).to(dtype)
+        require(compare(f"gradient of {name}", mine, wanted[name], theirs, GRADIENT_FACTOR, magnitude))
 
 
 def require(verdict: Verdict) -> None:
@@ -191,10 +244,13 @@ def require_equal(name: str, got: Tensor, wanted: np.ndarray) -> None:
         raise CheckError(f"{name}: wrong in {numbers}, {at}")
 
 
-def one_line(error: BaseException) -> str:
-    """ "ValueError: what it says", its last line if there are several: that is where Triton puts the reason."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[-1] if lines else 'no message'}"
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    """As an outcome holds it: bfloat16 as float32."""
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
 
 
 def explain(report: Report) -> Iterator[str]:

@@ -39,9 +39,12 @@ class Verdict:
     not_finite: int
     shape_error: str = ""
     rms_allowed: float = RMS_LIMIT
+    first: tuple[int, ...] = ()
+    first_got: float = np.nan
+    first_wanted: float = np.nan
 
     def explain(self) -> str:
-        """One line: what is wrong first, where, and by how much."""
+        """One line: the worst value and how far off it is; where others are wrong too, the first of them."""
         if self.shape_error:
             return f"{self.name}: {self.shape_error}"
         at = f"at {list(self.where)}: got {self.got:.6g}, wanted {self.wanted:.6g}"
@@ -49,7 +52,9 @@ class Verdict:
             return f"{self.name}: {self.not_finite} values are not finite, the first {at}"
         rms = f"RMS {self.rms_ratio:.1e}, {self.rms_allowed:.2g} allowed"
         size = f"off by {self.error:.2e}, {self.allowed:.2e} allowed; {rms}"
-        return f"{self.name}: {'right' if self.ok else 'wrong'}, the worst {at}, {size}"
+        first = f"the first at {list(self.first)}: got {self.first_got:.6g}, wanted {self.first_wanted:.6g}"
+        others = f"; {first}" if self.error > self.allowed and self.first != self.where else ""
+        return f"{self.name}: {'right' if self.ok else 'wrong'}, the worst {at}, {size}{others}"
 
 
 def compare(
@@ -80,6 +85,7 @@ def compare(
     floor = rounding_floor(reference64, got.dtype, magnitude)
     allowed = factor * float(np.abs(torchs - reference64).max()) + floor
     error = float(difference[worst])
+    first = tuple(int(i) for i in np.unravel_index((difference > allowed).argmax(), difference.shape))
     norm = float(np.linalg.norm(reference64))
     rms_ratio = float(np.linalg.norm(difference)) / norm if norm > 0 else np.inf
     torchs_ratio = float(np.linalg.norm(torchs - reference64)) / norm if norm > 0 else np.inf
@@ -97,6 +103,9 @@ def compare(
         wanted=float(reference64[worst]),
         not_finite=int(not_finite.sum()),
         rms_allowed=rms_allowed,
+        first=first,
+        first_got=float(value[first]),
+        first_wanted=float(reference64[first]),
     )
 
 

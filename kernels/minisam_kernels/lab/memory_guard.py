@@ -46,25 +46,50 @@ def fenced(tensor: Tensor) -> Tensor:
 
 @contextmanager
 def guard_bands() -> Iterator[None]:
-    """Within it, torch.empty and torch.empty_like give NaN between guard bands; at its end the bands are checked.
+    """Within it, new tensors lie between guard bands, which are checked at its end.
 
+    torch.empty, empty_like and a tensor's new_empty give NaN, torch.zeros, zeros_like and new_zeros give zeros.
     Raises StrayAccess if a band has changed.
     """
     buffers: list[tuple[Tensor, Tensor]] = []
-    # What torch itself allocates in between must be left alone: only these two names are replaced.
-    plain_empty = torch.empty
 
-    def empty(*size: Any, dtype: torch.dtype | None = None, device: Any = None, **options: Any) -> Tensor:
-        shape = torch.Size(size[0] if len(size) == 1 and not isinstance(size[0], int) else size)
-        if options or shape.numel() == 0:
-            return plain_empty(shape, dtype=dtype, device=device, **options)
-        buffers.append(_between_bands(shape, dtype or torch.get_default_dtype(), device))
-        return buffers[-1][1]
+    def between_bands(plain: Callable[..., Tensor], zero: bool) -> Callable[..., Tensor]:
+        """The same as torch.empty or torch.zeros."""
 
-    def empty_like(tensor: Tensor, dtype: torch.dtype | None = None, **options: Any) -> Tensor:
-        return empty(tensor.shape, dtype=dtype or tensor.dtype, device=tensor.device, **options)
+        def new(*size: Any, dtype: torch.dtype | None = None, device: Any = None, **options: Any) -> Tensor:
+            shape = torch.Size(size[0] if len(size) == 1 and not isinstance(size[0], int) else size)
+            without_memory = shape.numel() == 0 or (
+                device is not None and torch.device(device).type == "meta"
+            )
+            if options or without_memory:
+                return plain(shape, dtype=dtype, device=device, **options)
+            buffers.append(_between_bands(shape, dtype or torch.get_default_dtype(), device))
+            return buffers[-1][1].zero_() if zero else buffers[-1][1]
 
-    with mock.patch.multiple(torch, empty=empty, empty_like=empty_like):
+        return new
+
+    def like(new: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        """The same as torch.empty_like or torch.zeros_like."""
+
+        def new_like(tensor: Tensor, dtype: torch.dtype | None = None, **options: Any) -> Tensor:
+            return new(tensor.shape, dtype=dtype or tensor.dtype, **{"device": tensor.device, **options})
+
+        return new_like
+
+    def method(new: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        """The same as a tensor's new_empty or new_zeros."""
+
+        def new_of(self: Tensor, *size: Any, **options: Any) -> Tensor:
+            dtype, device = options.pop("dtype", None), options.pop("device", None)
+            return new(*size, dtype=dtype or self.dtype, device=device or self.device, **options)
+
+        return new_of
+
+    # What torch itself allocates in between must be left alone: only these names are replaced.
+    empty, zeros = between_bands(torch.empty, False), between_bands(torch.zeros, True)
+    functions = {"empty": empty, "zeros": zeros, "empty_like": like(empty), "zeros_like": like(zeros)}
+    methods = {"new_empty": method(empty), "new_zeros": method(zeros)}
+    with mock.patch.multiple(torch, **functions), mock.patch.multiple(Tensor, **methods):
         yield
     for buffer, view in buffers:
         check_bands(buffer, view)

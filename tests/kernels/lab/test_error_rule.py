@@ -39,6 +39,18 @@ def test_one_wrong_value_is_found_where_it_is():
     assert verdict.rms_ratio < RMS_LIMIT
 
 
+def test_of_several_wrong_values_the_worst_and_the_first_are_named():
+    out = ROUNDED.clone()
+    out[1, 6, 2] += 1e-3
+    out[4, 0, 0] += 1e-2
+    verdict = compared(out)
+    assert verdict.where == (4, 0, 0) and verdict.first == (1, 6, 2)
+    assert "the worst at [4, 0, 0]: got " in verdict.explain()
+    assert verdict.explain().endswith(
+        f"the first at [1, 6, 2]: got {verdict.first_got:.6g}, wanted {REFERENCE[1, 6, 2]:.6g}"
+    )
+
+
 def test_twice_torchs_error_is_allowed_and_three_times_is_for_gradients():
     error = 1e-3
     torchs = ROUNDED + error

@@ -136,4 +136,27 @@ def test_outputs_start_as_nan():
         assert torch.empty_like(torch.zeros(2, 5)).isnan().all()
         assert torch.empty_like(torch.zeros(2, 5), dtype=torch.float64).dtype == torch.float64
         assert torch.empty(0, 4).shape == (0, 4)
+        assert torch.zeros(2, 5).new_empty(3, 4).isnan().all()
+        assert torch.zeros(2, 5).new_empty((3,), dtype=torch.float16).dtype == torch.float16
+        assert (torch.zeros(2, 5) == 0).all() and (torch.zeros_like(torch.ones(3)) == 0).all()
+        assert torch.ones(2).new_zeros(3, 4).shape == (3, 4)
+        assert torch.empty_like(torch.zeros(2), device="meta").device.type == "meta"
     assert torch.empty(2).shape == (2,)
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        lambda x: x.new_empty(2, 3),
+        lambda x: x.new_zeros((2, 3)),
+        lambda x: torch.zeros((2, 3)),
+        lambda x: torch.zeros(2, 3, dtype=torch.float32),
+        lambda x: torch.zeros_like(x),
+        lambda x: torch.empty_like(x),
+    ],
+)
+def test_every_way_to_make_an_output_has_bands(new):
+    x = torch.ones(2, 3)
+    with pytest.raises(StrayAccess, match="0 bytes after its end"), guard_bands():
+        out = new(x)
+        torch.as_strided(out, (1,), (1,), out.storage_offset() + 6)[0] = 1.0

@@ -1,0 +1,109 @@
+"""Somebody's file must not take its answer from the library that it is compared with.
+
+An import of a closed module gives a `Borrowed` in its place: it can be named, called and changed while the file is
+loaded, so that a page with a figure still loads, but an answer that uses it stops.  The files that hold a lesson's
+solutions cannot be opened.  The library's own code imports what it likes.
+"""
+
+from __future__ import annotations
+
+import builtins
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from types import FrameType, ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+
+
+def handed_on(name: str) -> Any:
+    """What minisam.lesson.page hands on beside `check`; None for any other name."""
+    if name == "plt":
+        import matplotlib.pyplot as plt
+
+        plt.switch_backend("Agg")
+        return plt
+    return {"np": np, "torch": torch}.get(name)
+
+
+class BorrowedError(Exception):
+    """The answer comes from where the expected values come from."""
+
+
+class Borrowed(ModuleType):
+    """Stands for a closed module, and for everything in it."""
+
+    loading = True
+    touched = ""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return handed_on(name) or Borrowed(f"{self.__name__}.{name}")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        Borrowed.touched = self.__name__
+        if Borrowed.loading:
+            return self
+        raise BorrowedError(f"uses {self.__name__}; the answer is to be computed, not to be taken from there")
+
+
+class BorrowingGuard:
+    """Closes the packages in `closed`, but for the modules in `opened`, to code outside the folders `roots`."""
+
+    def __init__(
+        self, closed: Sequence[str], opened: Sequence[str], roots: Sequence[str], unread: Sequence[str]
+    ) -> None:
+        self.closed, self.opened, self.roots, self.unread = (
+            tuple(closed),
+            set(opened),
+            tuple(roots),
+            set(unread),
+        )
+        self.unread_names = {os.path.basename(path) for path in unread}
+
+    def install(self) -> None:
+        import_statement, import_module = builtins.__import__, importlib.import_module
+
+        def statement(name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0):
+            items = [f"{name}.{item}" for item in fromlist or ()]
+            closed = not level and (self.is_closed(name) or any(map(self.is_closed_alone, items)))
+            if closed and not self.is_ours(sys._getframe(1)):
+                return Borrowed(name if fromlist else name.partition(".")[0])
+            return import_statement(name, globals, locals, fromlist, level)
+
+        def function(name: str, package: str | None = None) -> Any:
+            if self.is_closed(name) and not self.is_ours(sys._getframe(1)):
+                return Borrowed(name)
+            return import_module(name, package)
+
+        builtins.__import__, importlib.import_module = statement, function
+        sys.addaudithook(self.refuse_to_open)
+
+    def is_closed(self, name: str) -> bool:
+        """Whether a module is in a closed package and not opened."""
+        return name not in self.opened and any(
+            f"{name}.".startswith(f"{package}.") for package in self.closed
+        )
+
+    def is_closed_alone(self, name: str) -> bool:
+        """Whether a name is closed that comes from an open package."""
+        return name in self.closed
+
+    def is_ours(self, frame: FrameType | None) -> bool:
+        """Whether the code that imports is the library's."""
+        while frame is not None and "importlib" in frame.f_code.co_filename:
+            frame = frame.f_back
+        return frame is not None and frame.f_code.co_filename.startswith(self.roots)
+
+    def refuse_to_open(self, event: str, args: tuple[Any, ...]) -> None:
+        """An audit hook, which nobody can take away again."""
+        if event != "open" or not isinstance(args[0], (str, bytes, os.PathLike)):
+            return
+        path = os.fsdecode(args[0])
+        if os.path.basename(path) in self.unread_names and os.path.realpath(path) in self.unread:
+            Borrowed.touched = path
+            raise BorrowedError(f"reads {path}; the answer is to be computed, not to be taken from there")

@@ -1,0 +1,267 @@
+"""One call of somebody's function, and all that came of it.
+
+    arrays -> copies, as NumPy arrays or torch tensors between guard bands -> function -> what it returned, what it
+    did to its inputs, the kernels that it launched, a second run, gradients
+
+Nothing is judged here: an Outcome is what happened, in plain arrays and words.  Arrays named "weights.norm.bias" and
+the like are handed over together, as one argument `weights`: a dict with the key "norm.bias".
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from minisam_kernels.lab.answers.borrowing import BorrowedError
+from minisam_kernels.lab.memory_guard import (
+    StrayAccess,
+    checked_lanes,
+    fenced,
+    guard_bands,
+    watched_interpreter,
+)
+
+NUMBERS = "biufc"  # kinds of NumPy types that are numbers
+LONGEST = 300  # characters of a message
+
+
+@dataclass(frozen=True)
+class Call:
+    """Arrays in the order of the signature, then constants; floating arrays are handed over in `dtype`.
+
+    With `gradient`, the gradient of the output, the function is run a second time and differentiated.
+    """
+
+    arrays: Mapping[str, np.ndarray]
+    constants: Mapping[str, Any]
+    framework: str = "numpy"  # or "torch" or "triton"
+    dtype: str = "float32"
+    gradient: np.ndarray | None = None
+    twice: bool = False
+
+
+@dataclass
+class Outcome:
+    """`error` says, in one line, why there is no value; `kind` is the type of what was returned.
+
+    `value`, `again` and `gradients` are arrays; bfloat16, which NumPy lacks, is there as float32, and `dtype` names
+    the type that it had.
+    """
+
+    error: str = ""
+    not_written: bool = False
+    ended: bool = False
+    kind: str = "NoneType"
+    is_number: bool = False
+    dtype: str = ""
+    device: str = "cpu"
+    launches: int = 0
+    again_error: str = ""
+    gradient_error: str = ""
+    differentiable: bool = False
+    value: np.ndarray | None = None
+    again: np.ndarray | None = None
+    inputs: dict[str, np.ndarray] = field(default_factory=dict)
+    gradients: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+Function = Callable[..., Any]
+
+
+def call_here(function: Function, call: Call) -> Outcome:
+    """Run the function in this process."""
+    return _in_numpy(function, call) if call.framework == "numpy" else _in_torch(function, call)
+
+
+def arguments(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """Arrays by name -> arguments by name: {"x": x, "weights.a": a, "weights.b": b} -> x and weights."""
+    found: dict[str, Any] = {}
+    for name, array in arrays.items():
+        group, _, key = name.partition(".")
+        if key:
+            found.setdefault(group, {})[key] = array
+        else:
+            found[name] = array
+    return found
+
+
+def _in_numpy(function: Function, call: Call) -> Outcome:
+    given = {name: np.array(array) for name, array in call.arrays.items()}
+    outcome = Outcome()
+    with np.errstate(all="ignore"), _noted(outcome, "error"):
+        value = _called(function, given, call)
+        outcome.kind = type(value).__name__
+        outcome.is_number = isinstance(value, (int, float, np.number))
+        if isinstance(value, np.ndarray) or outcome.is_number:
+            outcome.value = np.array(value, subok=False)
+            outcome.dtype = str(outcome.value.dtype)
+    outcome.inputs = given
+    return _numbers_alone(outcome)
+
+
+def _in_torch(function: Function, call: Call) -> Outcome:
+    interpreted = _is_interpreted() if call.framework == "triton" else True
+    device = "cpu" if interpreted or not torch.cuda.is_available() else "cuda"
+    given = {name: fenced(_tensor(array, call.dtype, device)) for name, array in call.arrays.items()}
+    if call.gradient is not None:
+        given = {name: tensor.requires_grad_(tensor.is_floating_point()) for name, tensor in given.items()}
+    outcome = Outcome()
+    watch_lanes = call.framework == "triton" and interpreted
+
+    def run(where: str) -> Any:
+        launches: list[int] = []
+        result = None
+        with ExitStack() as stack:
+            stack.enter_context(_noted(outcome, where))
+            stack.enter_context(np.errstate(all="ignore"))
+            stack.enter_context(torch.set_grad_enabled(call.gradient is not None))
+            stack.enter_context(guard_bands())
+            if watch_lanes:
+                stack.enter_context(checked_lanes())
+                stack.enter_context(
+                    watched_interpreter(lambda tensors: launches.append(1), lambda access: None)
+                )
+            result = _called(function, given, call)
+        if where == "error":
+            outcome.launches = len(launches) if watch_lanes else 1
+        return None if getattr(outcome, where) else result
+
+    out = run("error")
+    outcome.inputs = {name: _array(tensor) for name, tensor in given.items()}
+    outcome.kind = type(out).__name__
+    outcome.is_number = isinstance(out, (int, float))
+    if outcome.error or not isinstance(out, Tensor):
+        return outcome
+    with torch._C.DisableTorchFunctionSubclass():  # a subclass may answer as it likes
+        outcome.dtype, outcome.device, outcome.differentiable = (
+            str(out.dtype),
+            out.device.type,
+            out.requires_grad,
+        )
+        outcome.value = _read(out, outcome, "error")
+    if call.twice and not outcome.error:
+        again = run("again_error")
+        with torch._C.DisableTorchFunctionSubclass():
+            outcome.again = _read(again, outcome, "again_error") if isinstance(again, Tensor) else None
+    if call.gradient is not None and outcome.differentiable and tuple(out.shape) == call.gradient.shape:
+        _differentiate(out, given, call.gradient, watch_lanes, outcome)
+    return _numbers_alone(outcome)
+
+
+def _read(tensor: Tensor, outcome: Outcome, where: str) -> np.ndarray | None:
+    try:
+        return _array(tensor.as_subclass(Tensor))
+    except Exception as error:
+        setattr(outcome, where, f"returns a tensor that cannot be read: {one_line(error)}")
+        return None
+
+
+def _differentiate(
+    out: Tensor, given: dict[str, Tensor], gradient: np.ndarray, watch_lanes: bool, outcome: Outcome
+) -> None:
+    """Gradients of the inputs that have one."""
+    leaves = {name: tensor for name, tensor in given.items() if tensor.requires_grad}
+    grad = torch.tensor(gradient, dtype=out.dtype, device=out.device)
+    found: tuple[Any, ...] = ()
+    with ExitStack() as stack:
+        stack.enter_context(_noted(outcome, "gradient_error"))
+        stack.enter_context(guard_bands())
+        if watch_lanes:
+            stack.enter_context(checked_lanes())
+        found = torch.autograd.grad(out, list(leaves.values()), grad, allow_unused=True)
+    outcome.gradients = {
+        name: _array(tensor) for name, tensor in zip(leaves, found, strict=False) if tensor is not None
+    }
+
+
+def _called(function: Function, given: Mapping[str, Any], call: Call) -> Any:
+    values = (*arguments(given).values(), *call.constants.values())
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return function(*values)
+    try:
+        signature.bind(*values)
+    except TypeError:
+        names = ", ".join([*arguments(given), *call.constants])
+        raise TypeError(f"it takes {signature}, and is called with ({names})") from None
+    return function(*values)
+
+
+@contextmanager
+def _noted(outcome: Outcome, where: str) -> Iterator[None]:
+    """What is raised within goes, as one line, to that field of the outcome."""
+    try:
+        yield
+    except NotImplementedError:
+        outcome.not_written = True
+        setattr(outcome, where, "is not written: it raises NotImplementedError")
+    except StrayAccess as error:
+        setattr(outcome, where, f"touches memory outside its tensors: {error}")
+    except (Exception, SystemExit) as error:
+        setattr(outcome, where, stops_with(error))
+
+
+def stops_with(error: BaseException) -> str:
+    """One line on an exception; a way to end the program is named as that."""
+    if isinstance(error, BorrowedError):
+        return str(error)
+    if isinstance(error, SystemExit):
+        return f"ends the program ({type(error).__name__}: exit code {error.code or 0})"
+    return f"stops with {one_line(error)}"
+
+
+def one_line(error: BaseException) -> str:
+    """ "ValueError: what it says", its last line if there are several: that is where Triton puts the reason."""
+    try:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    except Exception:
+        lines = []
+    text = f"{type(error).__name__}: {lines[-1] if lines else 'no message'}"
+    text = text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
+    return f"{text}{_without_a_gpu(text)}"
+
+
+def _without_a_gpu(text: str) -> str:
+    """What to do about a message that a machine without a GPU gives."""
+    if torch.cuda.is_available():
+        return ""
+    if "active driver" in text:
+        return (
+            " (there is no GPU here: leave out lines that ask for one, such as triton.runtime.driver.active… and "
+            "@triton.autotune, and launch with fixed block sizes)"
+        )
+    if any(words in text for words in ("NVIDIA driver", "CUDA enabled", "CUDA-capable", "HIP GPUs")):
+        return ' (there is no GPU here: leave out device="cuda", and make tensors with device=x.device)'
+    return ""
+
+
+def _numbers_alone(outcome: Outcome) -> Outcome:
+    """An array of anything else (objects, text) is no value."""
+    if outcome.value is not None and outcome.value.dtype.kind not in NUMBERS:
+        outcome.error = f"returns an array of {outcome.dtype}, not of numbers"
+        outcome.value = None
+    return outcome
+
+
+def _tensor(array: np.ndarray, dtype: str, device: str) -> Tensor:
+    floating = array.dtype.kind == "f"
+    return torch.tensor(array, dtype=getattr(torch, dtype) if floating else None, device=device)
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    tensor = tensor.detach().cpu()
+    return np.array((tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy())
+
+
+def _is_interpreted() -> bool:
+    from minisam_kernels.launch import INTERPRETED
+
+    return INTERPRETED

@@ -1,0 +1,167 @@
+"""One operating-system process that runs somebody's code: started, asked, and ended with all that it has started."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from minisam_kernels.lab.answers.wire import WireError, receive_reply, send_request
+
+START_SECONDS = 300.0  # NumPy, torch and Triton are imported within it, none of the code that is judged
+PRINTED_BYTES = 20_000
+MARK = "MINISAM_ANSWER_PROCESS"
+# The current folder is not searched for modules: a torch.py there would be taken for torch.
+START = """
+import json, os, sys
+sys.path[:] = json.loads(os.environ.pop("MINISAM_PATHS"))
+from minisam_kernels.lab.answers.worker import main
+main()
+"""
+Reply = tuple[dict[str, Any], dict[str, np.ndarray]]
+
+
+class EndedError(Exception):
+    """The process is no more; the message says why, to be read after "it"."""
+
+
+class Child:
+    """The process, with its standard output for replies and its standard error for all that the code prints."""
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        self._mark = secrets.token_hex(16)
+        search = json.dumps([*paths, *(path for path in sys.path if path)])
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", START],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, MARK: self._mark, "MINISAM_PATHS": search},
+            start_new_session=True,
+        )
+        self._replies: queue.Queue[Reply | Exception] = queue.Queue()
+        self._prints = bytearray()
+        self._number, self._is_ready, self._is_over = 0, False, False
+        self._readers = [
+            threading.Thread(target=target, daemon=True) for target in (self._read_replies, self._read_prints)
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    @property
+    def is_over(self) -> bool:
+        return self._is_over or self._process.poll() is not None
+
+    @property
+    def printed(self) -> str:
+        """The first of what the code printed."""
+        return bytes(self._prints[:PRINTED_BYTES]).decode(errors="replace")
+
+    def ask(self, request: Mapping[str, Any], seconds: float) -> Reply:
+        """The reply, if it comes in time. Raises EndedError, and then the process is no more."""
+        if not self._is_ready:
+            self._receive(START_SECONDS)
+            self._is_ready = True
+        self._number += 1
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):  # where nobody reads, the reason follows
+            send_request(self._process.stdin, {**request, "number": self._number})
+        record, arrays = self._receive(seconds)
+        if record.get("number") != self._number:
+            self._fail("sends what no function returns")
+        return record, arrays
+
+    def kill(self) -> None:
+        """End it, and whatever it has started."""
+        self._is_over = True
+        with contextlib.suppress(OSError):
+            if hasattr(os, "killpg"):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        with contextlib.suppress(OSError):
+            self._process.kill()
+        kill_marked(f"{MARK}={self._mark}".encode())
+        self._process.wait()
+        for reader in self._readers:
+            reader.join(timeout=5)
+        if not any(reader.is_alive() for reader in self._readers):  # else a stranger holds the other end
+            for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+                with contextlib.suppress(OSError):
+                    assert pipe is not None
+                    pipe.close()
+
+    def _receive(self, seconds: float) -> Reply:
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                reply = self._replies.get(timeout=0.2)
+            except queue.Empty:
+                # A process that it has forked may keep the pipe open: the end of the pipe is not waited for.
+                if self._process.poll() is not None and self._replies.empty():
+                    self._fail(self._how_it_ended())
+                if time.monotonic() > deadline:
+                    self._fail(f"does not end: stopped after {seconds:g} seconds")
+                continue
+            if isinstance(reply, EOFError):
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(timeout=5)
+                self._fail(self._how_it_ended())
+            if isinstance(reply, Exception):
+                self._fail("sends what no function returns")
+            else:
+                return reply
+
+    def _fail(self, how: str) -> None:
+        self.kill()
+        raise EndedError(how)
+
+    def _how_it_ended(self) -> str:
+        code = self._process.poll()
+        if code is None:
+            return "closes the channel to the judge"
+        if code >= 0:
+            return f"ends the program, with exit code {code}"
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:
+            name = f"signal {-code}"
+        reasons = {
+            "SIGSEGV": "it touches memory that is not its own",
+            "SIGKILL": "it may have used up the memory",
+        }
+        return f"ends the program: killed by {name}{f', {reasons[name]}' if name in reasons else ''}"
+
+    def _read_replies(self) -> None:
+        assert self._process.stdout is not None
+        try:
+            while True:
+                self._replies.put(receive_reply(self._process.stdout))
+        except (EOFError, WireError, OSError, ValueError, MemoryError) as error:
+            self._replies.put(error)
+
+    def _read_prints(self) -> None:
+        pipe: IO[bytes] | None = self._process.stderr
+        assert pipe is not None
+        with contextlib.suppress(OSError, ValueError):
+            while chunk := os.read(pipe.fileno(), 65536):
+                if len(self._prints) < PRINTED_BYTES:
+                    self._prints += chunk
+
+
+def kill_marked(mark: bytes) -> None:
+    """Kill every process that has the mark in its environment: those that left the group (Linux)."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if mark in (folder / "environ").read_bytes().split(b"\0"):
+                os.kill(int(folder.name), signal.SIGKILL)

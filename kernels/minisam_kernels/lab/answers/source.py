@@ -1,0 +1,131 @@
+"""The text of somebody's file: Python, or of a notebook (.ipynb) its code cells.
+
+Of a notebook only what the asked functions need is run: the statements that bind their names, and the names that
+these use.  Cells that draw, train or fail take no part.  Magics (%time) and shell lines (!pip) are left out.  Lines
+keep their numbers, so that errors name them and Triton finds the source of a kernel.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import json
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import CodeType
+
+PYTHON_MAGICS = ("%%time", "%%timeit", "%%capture", "%%prun")
+MAGIC_LINE = re.compile(r"^(\s*)(?:[%!?].*|[\w, .]+=\s*[%!].*|.*\?)$")
+
+
+class SourceError(Exception):
+    """The file cannot be read as Python; the message is one line."""
+
+
+def read_source(file: str | Path) -> str:
+    """The Python text. Raises SourceError."""
+    path = Path(file)
+    if path.is_dir():
+        raise SourceError(f"{file} is a folder, not a Python file")
+    if not path.is_file():
+        raise SourceError(f"there is no file {file}")
+    try:
+        data = path.read_bytes()
+        if path.suffix == ".ipynb":
+            return "\n".join(_cells(data, str(file)))
+        return importlib.util.decode_source(data)
+    except (OSError, UnicodeDecodeError, SyntaxError, LookupError) as error:
+        raise SourceError(f"cannot read {file}: {error}") from error
+
+
+def compiled(text: str, file: str, names: Sequence[str]) -> CodeType:
+    """The file's code; of a notebook what `names` need. Raises SourceError."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(text, file)
+            if file.endswith(".ipynb"):
+                tree.body = list(needed(tree.body, names))
+            return compile(tree, file, "exec")
+    except SyntaxError as error:
+        line = f", line {error.lineno}" if error.lineno else ""
+        raise SourceError(f"{file}{line}: SyntaxError: {error.msg}") from error
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise SourceError(f"{file} is no Python file: {error}") from error
+
+
+def needed(statements: Sequence[ast.stmt], names: Sequence[str]) -> Iterator[ast.stmt]:
+    """The statements that bind the names, and those that bind what these statements use."""
+    wanted, kept = set(names), set()
+    bound = [_names(statement, (ast.Store, ast.Del)) for statement in statements]
+    while True:
+        new = {place for place, found in enumerate(bound) if found & wanted} - kept
+        if not new:
+            break
+        kept |= new
+        for place in new:
+            wanted |= _names(statements[place], (ast.Load,))
+    for place, statement in enumerate(statements):
+        everything = isinstance(statement, ast.ImportFrom) and statement.names[0].name == "*"
+        if place in kept or everything:
+            yield statement
+
+
+def _names(statement: ast.stmt, contexts: tuple[type[ast.expr_context], ...]) -> set[str]:
+    """The names that a statement reads (anywhere in it), or that it binds at the top."""
+    if ast.Load in contexts:
+        return {node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}
+    if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        return {statement.name}
+    found = set()
+    for node in ast.walk(statement):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            found.add(node.name)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            found |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, contexts):
+            found.add(node.id)
+        elif isinstance(node, (ast.Attribute, ast.Subscript)) and isinstance(node.ctx, contexts):
+            found |= {inner.id for inner in ast.walk(node.value) if isinstance(inner, ast.Name)}
+    return found
+
+
+def _cells(data: bytes, file: str) -> Iterator[str]:
+    """The code cells' text, without what only Jupyter understands."""
+    try:
+        notebook = json.loads(data.decode("utf-8-sig"))
+        cells = notebook["cells"]
+        sources = [cell["source"] for cell in cells if cell["cell_type"] == "code"]
+        texts = [source if isinstance(source, str) else "".join(source) for source in sources]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise SourceError(f"{file} is no notebook: it has no cells that can be read") from error
+    for number, text in enumerate(texts, start=1):
+        yield _python_of(text, f"{file}, code cell {number}")
+
+
+def _python_of(text: str, where: str) -> str:
+    """A cell as Python, as many lines as before. Raises SourceError."""
+    first = text.lstrip().partition("\n")[0].strip()
+    if first.startswith("%%") and not first.startswith(PYTHON_MAGICS):
+        return "\n" * text.count("\n")
+    if _parses(text) is None:
+        return text
+    text = "\n".join(MAGIC_LINE.sub(r"\1pass", line) for line in text.split("\n"))
+    error = _parses(text)
+    if error is not None:
+        raise SourceError(f"{where}, line {error.lineno}: SyntaxError: {error.msg}")
+    return text
+
+
+def _parses(text: str) -> SyntaxError | None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ast.parse(text)
+    except SyntaxError as error:
+        return error
+    except (ValueError, RecursionError, MemoryError) as error:
+        return SyntaxError(str(error))
+    return None

@@ -1,0 +1,38 @@
+"""Options for the process that runs somebody's own code, and what is done with all that this code prints."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+
+
+def add_limits(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--seconds",
+        type=positive,
+        default=20.0,
+        metavar="S",
+        help="stop a call of a function, or the import of the file, after that (default: 20)",
+    )
+    parser.add_argument(
+        "--memory",
+        type=positive,
+        default=4.0,
+        metavar="GB",
+        help="let the code take no more memory than that (default: 4; on Linux, without a GPU)",
+    )
+
+
+def positive(text: str) -> float:
+    """A number above 0."""
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
+def show_prints(text: str) -> None:
+    """To the standard error: the standard output holds the verdict alone."""
+    if text.strip():
+        print(text.rstrip("\n"), file=sys.stderr)

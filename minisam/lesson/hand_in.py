@@ -1,0 +1,67 @@
+"""A learner's file is marked: it runs in a process of its own, function by function (minisam_kernels/lab/answers).
+
+What it may take from minisam is what the lesson's exercise.py takes; a notebook may import what a page imports.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from minisam.errors import AnswerError
+from minisam.lesson.check import Report, check_answer
+from minisam.lesson.find import FOLDER, Lesson
+from minisam_kernels.lab.answers.process import AnswerFile, AnswerFileError, Rules
+
+ANSWERS = ("solution.py", "wrong.py", "checks.py", "original.py", "original.npz")
+
+
+def mark(
+    lesson: Lesson,
+    file: Path,
+    names: Sequence[str],
+    limits: Rules,
+    show_prints: Callable[[str], None] = lambda text: None,
+) -> list[Report]:
+    """A report for each of the exercises. Raises AnswerError for a file that cannot be run, or has none of them."""
+    unread = [
+        path for name in ANSWERS for path in FOLDER.glob(f"*/{name}") if path.resolve() != file.resolve()
+    ]
+    opened = list(imports_of((lesson.folder / "exercise.py").read_text(encoding="utf-8")))
+    rules = replace(limits, closed=("minisam", "minisam_kernels"), opened=opened, unread=unread)
+    try:
+        with AnswerFile(file, names, rules) as answers:
+            exercises, mistakes, solution = lesson.exercises, lesson.mistakes, lesson.solution
+            answers.load()
+            if names and all(answers.missing.get(name) == "missing" for name in names):
+                has = "none of these functions" if len(names) > 1 else "no function"
+                remedy = f"`minisam lesson open {lesson.number}` gives the frame"
+                raise AnswerError(f"{file} has {has}: {', '.join(names)}; {remedy}")
+            reports = []
+            for name in names:
+                if name in answers.missing:
+                    reports.append(not_there(name, answers.missing[name], len(exercises[name].cases())))
+                else:
+                    function = answers.function(name)
+                    reports.append(check_answer(exercises[name], function, mistakes[name], solution))
+            show_prints(answers.printed)
+            return reports
+    except AnswerFileError as error:
+        raise AnswerError(str(error)) from error
+
+
+def not_there(name: str, what: str, total: int) -> Report:
+    """The report of a function that the file lacks."""
+    reason = f"the file has no function {name}" if what == "missing" else f"{name} is {what}"
+    return Report(name, False, (), total, reason=reason)
+
+
+def imports_of(text: str) -> Iterator[str]:
+    """The modules that a file imports; of "from a import b" both a and a.b."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
