@@ -1,6 +1,6 @@
 """A learner's file is marked: it runs in a process of its own, function by function (minisam_kernels/lab/answers).
 
-What it may take from minisam is what the lesson's exercise.py takes; a notebook may import what a page imports.
+What it may take from minisam is what the lesson's exercise.py and solution.py take.
 """
 
 from __future__ import annotations
@@ -29,8 +29,7 @@ def mark(
     unread = [
         path for name in ANSWERS for path in FOLDER.glob(f"*/{name}") if path.resolve() != file.resolve()
     ]
-    opened = list(imports_of((lesson.folder / "exercise.py").read_text(encoding="utf-8")))
-    rules = replace(limits, closed=("minisam", "minisam_kernels"), opened=opened, unread=unread)
+    rules = replace(limits, closed=("minisam", "minisam_kernels"), opened=may_import(lesson), unread=unread)
     try:
         with AnswerFile(file, names, rules) as answers:
             exercises, mistakes, solution = lesson.exercises, lesson.mistakes, lesson.solution
@@ -56,6 +55,14 @@ def not_there(name: str, what: str, total: int) -> Report:
     """The report of a function that the file lacks."""
     reason = f"the file has no function {name}" if what == "missing" else f"{name} is {what}"
     return Report(name, False, (), total, reason=reason)
+
+
+def may_import(lesson: Lesson) -> list[str]:
+    """The modules that the lesson's own frame and solutions import."""
+    return [
+        *imports_of((lesson.folder / "exercise.py").read_text(encoding="utf-8")),
+        *imports_of(lesson.solution),
+    ]
 
 
 def imports_of(text: str) -> Iterator[str]:

@@ -87,8 +87,13 @@ def guard_bands() -> Iterator[None]:
 
     # What torch itself allocates in between must be left alone: only these names are replaced.
     empty, zeros = between_bands(torch.empty, False), between_bands(torch.zeros, True)
-    functions = {"empty": empty, "zeros": zeros, "empty_like": like(empty), "zeros_like": like(zeros)}
-    methods = {"new_empty": method(empty), "new_zeros": method(zeros)}
+    functions: dict[str, Any] = {
+        "empty": empty,
+        "zeros": zeros,
+        "empty_like": like(empty),
+        "zeros_like": like(zeros),
+    }
+    methods: dict[str, Any] = {"new_empty": method(empty), "new_zeros": method(zeros)}
     with mock.patch.multiple(torch, **functions), mock.patch.multiple(Tensor, **methods):
         yield
     for buffer, view in buffers:

@@ -44,6 +44,9 @@ class Borrowed(ModuleType):
             raise AttributeError(name)
         return handed_on(name) or Borrowed(f"{self.__name__}.{name}")
 
+    def __getitem__(self, key: Any) -> Any:
+        return self
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         Borrowed.touched = self.__name__
         if Borrowed.loading:

@@ -11,6 +11,7 @@ import ast
 import importlib.util
 import json
 import re
+import symtable
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -57,39 +58,39 @@ def compiled(text: str, file: str, names: Sequence[str]) -> CodeType:
 
 
 def needed(statements: Sequence[ast.stmt], names: Sequence[str]) -> Iterator[ast.stmt]:
-    """The statements that bind the names, and those that bind what these statements use."""
+    """The statements that bind or change the names, and those that bind what these statements read."""
     wanted, kept = set(names), set()
-    bound = [_names(statement, (ast.Store, ast.Del)) for statement in statements]
-    while True:
-        new = {place for place, found in enumerate(bound) if found & wanted} - kept
-        if not new:
-            break
+    tables = [symtable.symtable(ast.unparse(statement), "", "exec") for statement in statements]
+    bound = [_bound(table) | _changed(node) for table, node in zip(tables, statements, strict=True)]
+    while new := {place for place, found in enumerate(bound) if found & wanted} - kept:
         kept |= new
-        for place in new:
-            wanted |= _names(statements[place], (ast.Load,))
+        wanted |= {name for place in new for name in _read(tables[place])}
     for place, statement in enumerate(statements):
-        everything = isinstance(statement, ast.ImportFrom) and statement.names[0].name == "*"
-        if place in kept or everything:
+        brings_anything = isinstance(statement, ast.ImportFrom) and statement.names[0].name == "*"
+        if place in kept or brings_anything:
             yield statement
 
 
-def _names(statement: ast.stmt, contexts: tuple[type[ast.expr_context], ...]) -> set[str]:
-    """The names that a statement reads (anywhere in it), or that it binds at the top."""
-    if ast.Load in contexts:
-        return {node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}
+def _bound(table: symtable.SymbolTable) -> set[str]:
+    """The names that a statement gives to the module."""
+    return {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported()}
+
+
+def _changed(statement: ast.stmt) -> set[str]:
+    """x, in x[0] = … and x.y = …, which the statement does at once and not in a function."""
     if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-        return {statement.name}
-    found = set()
-    for node in ast.walk(statement):
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-            found.add(node.name)
-        elif isinstance(node, (ast.Import, ast.ImportFrom)):
-            found |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, contexts):
-            found.add(node.id)
-        elif isinstance(node, (ast.Attribute, ast.Subscript)) and isinstance(node.ctx, contexts):
-            found |= {inner.id for inner in ast.walk(node.value) if isinstance(inner, ast.Name)}
-    return found
+        return set()
+    places = [node for node in ast.walk(statement) if isinstance(node, (ast.Attribute, ast.Subscript))]
+    stored = [node.value for node in places if isinstance(node.ctx, ast.Store)]
+    return {inner.id for value in stored for inner in ast.walk(value) if isinstance(inner, ast.Name)}
+
+
+def _read(table: symtable.SymbolTable) -> Iterator[str]:
+    """The module's names that a statement reads, now or, in a function, later; a function's own names are not."""
+    at_top = table.get_type() == "module"
+    yield from (s.get_name() for s in table.get_symbols() if s.is_referenced() and (at_top or s.is_global()))
+    for inner in table.get_children():
+        yield from _read(inner)
 
 
 def _cells(data: bytes, file: str) -> Iterator[str]:

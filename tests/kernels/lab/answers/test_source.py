@@ -57,6 +57,12 @@ def test_what_is_needed_of_needed_things_is_needed():
     assert [statement.lineno for statement in needed(tree.body, ["f"])] == [1, 2, 3, 4, 7]
 
 
+def test_a_functions_own_names_are_not_the_modules():
+    tree = ast.parse("k = 1 / 0\nx = 3\ndef f(q):\n    k = q\n    return [k * x for x in q]\nx += 1\n")
+    assert [statement.lineno for statement in needed(tree.body, ["f"])] == [3]
+    assert [statement.lineno for statement in needed(tree.body, ["x"])] == [2, 6]
+
+
 def test_a_python_file_is_run_whole_in_its_own_encoding(tmp_path):
     (tmp_path / "mine.py").write_bytes("# coding: latin-1\nname = 'é'\n".encode("latin-1"))
     assert run(tmp_path / "mine.py", [])["name"] == "é"
