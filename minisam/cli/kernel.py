@@ -109,16 +109,24 @@ def run_check(args: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from minisam_kernels.lab.answers.process import Rules
-    from minisam_kernels.lab.check import ChoiceError, LoadError, check_function, explain, loaded
+    from minisam_kernels.lab.check import (
+        ChoiceError,
+        LoadError,
+        check_function,
+        chosen_checks,
+        explain,
+        loaded,
+    )
 
     try:
+        chosen_checks(args.like, args.dtype, args.case)
         with loaded(args.function, Rules(args.seconds, args.memory)) as function:
             report = check_function(function, args.like, args.dtype, args.case)
-            show_prints(function.file.printed)
     except LoadError as error:
         raise KernelFileError(str(error)) from error
     except ChoiceError as error:
         raise CommandError(str(error)) from error
+    show_prints(function.file.printed)
     print(json.dumps(asdict(report), indent=1) if args.json else "\n".join(explain(report)))
     return WRONG if report.failure else 0
 

@@ -45,10 +45,10 @@ def mark(
                 else:
                     function = answers.function(name)
                     reports.append(check_answer(exercises[name], function, mistakes[name], solution))
-            show_prints(answers.printed)
-            return reports
     except AnswerFileError as error:
         raise AnswerError(str(error)) from error
+    show_prints(answers.printed)
+    return reports
 
 
 def not_there(name: str, what: str, total: int) -> Report:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from minisam.cli import kernel
 from minisam.cli.main import main
+from minisam_kernels.cases import cases
 from minisam_kernels.lab.catalog import OPERATIONS
 from minisam_kernels.lab.gpus import GPUS
 from minisam_kernels.lab.machine_code import TARGETS
@@ -49,6 +50,65 @@ def test_a_wrong_function_exits_4_and_says_where(tmp_path, capsys):
 def test_a_file_that_cannot_be_loaded_exits_3(tmp_path, capsys):
     assert main(["kernel", "check", f"{tmp_path}/none.py:mine", "--like", "softmax"]) == 3
     assert capsys.readouterr().err == f"minisam: there is no file {tmp_path}/none.py\n"
+
+
+HOSTILE = """
+import os, sys
+import torch
+
+def talks(x, scale):
+    print("on my way")
+    os.write(1, b"further on\\n")
+    return torch.softmax(scale * x, -1)
+
+def leaves(x, scale):
+    print("good bye")
+    sys.exit(0)
+
+def softmax(x):
+    return torch.softmax(x, -1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "what"),
+    [
+        ("talks", 0, None),
+        ("leaves", 4, "ends the program (SystemExit: exit code 0)"),
+        ("softmax", 4, "stops with TypeError: it takes (x), and is called with (x, scale)"),
+    ],
+)
+def test_whatever_the_code_does_the_verdict_is_one_document(name, code, what, tmp_path, capfd):
+    (tmp_path / "mine.py").write_text(HOSTILE)
+    words = ["kernel", "check", f"{tmp_path}/mine.py:{name}", "--like", "softmax", "--case", "one number"]
+    assert main([*words, "--json"]) == code
+    failure = json.loads(capfd.readouterr().out)["failure"]
+    assert (failure and failure["what"]) == what
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="what is refused where there is no GPU")
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("--dtype bf16", "bf16 cannot be checked here"),
+        ("--case zzz", "softmax has no case with 'zzz' in its name; its cases are: one number; one column"),
+    ],
+)
+def test_what_cannot_be_checked_exits_2_in_one_line(words, says, tmp_path, capsys):
+    (tmp_path / "mine.py").write_text(RIGHT)
+    place = f"{tmp_path}/mine.py:mine"
+    assert main(["kernel", "check", place, "--like", "softmax", *words.split()]) == 2
+    error = capsys.readouterr().err
+    assert says in error and len(error.strip().splitlines()) == 1
+
+
+def test_the_help_has_the_signature_of_every_operation(capsys):
+    for operation, arguments in kernel.ARGUMENTS.items():
+        case = cases(operation)[0]
+        assert arguments.split(", ") == [*case.inputs, *case.constants]
+    with pytest.raises(SystemExit):
+        main(["kernel", "check", "--help"])
+    assert "softmax(x, scale)" in " ".join(capsys.readouterr().out.split())
 
 
 def test_inspect_prints_a_row_for_each_kernel_of_each_launch(capsys):

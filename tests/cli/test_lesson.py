@@ -47,6 +47,24 @@ def test_json_of_one_exercise(tmp_path, capsys):
     assert report["exercise"] == "softmax" and not report["ok"] and report["failure"]["index"] == [0, 0]
 
 
+def test_prints_and_exits_leave_one_json_document(tmp_path, capfd):
+    text = "import os\ndef softmax(x):\n    print('here')\n    os.write(1, b'there')\n    quit()\n"
+    (tmp_path / "lesson_02.py").write_text(text)
+    assert main(["lesson", "check", "2", "--json"]) == 4
+    captured = capfd.readouterr()
+    reports = {report["exercise"]: report for report in json.loads(captured.out)}
+    assert reports["softmax"]["failure"]["what"] == "it ends the program (SystemExit: exit code 0)"
+    assert not reports["attention"]["written"] and "no function attention" in reports["attention"]["reason"]
+    assert "here" in captured.err and "there" in captured.err
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "soon"])
+def test_a_limit_is_above_0(seconds, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["lesson", "check", "2", "--seconds", seconds])
+    assert stopped.value.code == 2
+
+
 @pytest.mark.parametrize("text", [None, "def f(:", "x = 1\n"])
 def test_a_file_that_is_none_exits_3_in_one_line(text, tmp_path, capsys):
     if text is not None:

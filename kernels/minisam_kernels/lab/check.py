@@ -137,10 +137,10 @@ def default_dtypes() -> tuple[str, ...]:
     return ("fp32", "fp16") if INTERPRETED or not torch.cuda.is_available() else ("fp32", "fp16", "bf16")
 
 
-def check_function(
-    function: Function, operation: str, dtypes: Sequence[str] | None = None, only: str = ""
-) -> Report:
-    """Run the operation's cases, those with `only` in their names, and stop at the first failure.
+def chosen_checks(
+    operation: str, dtypes: Sequence[str] | None = None, only: str = ""
+) -> list[tuple[Case, str]]:
+    """The operation's cases with `only` in their names, each in every type.
 
     Raises ChoiceError where there is nothing to run, or no way to tell right from wrong here.
     """
@@ -155,6 +155,15 @@ def check_function(
     if not chosen:
         names = "; ".join(case.name for case in every)
         raise ChoiceError(f"{operation} has no case with {only!r} in its name; its cases are: {names}")
+    return chosen
+
+
+def check_function(
+    function: Function, operation: str, dtypes: Sequence[str] | None = None, only: str = ""
+) -> Report:
+    """Run the chosen checks and stop at the first failure. Raises ChoiceError."""
+    chosen = chosen_checks(operation, dtypes, only)
+    dtypes = tuple(dtypes or default_dtypes())
     with_gradients = False
     for right, (case, dtype) in enumerate(tqdm(chosen, desc="checking", disable=None, leave=False)):
         try:
