@@ -32,6 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_cutout_options(parser)
     parser.add_argument(
+        "--baselines",
+        action="store_true",
+        help="measure the filled box, GrabCut and Felzenszwalb's regions as well, with --data or --cutouts",
+    )
+    parser.add_argument(
         "--images",
         type=number_from(1),
         default=64,
@@ -69,9 +74,11 @@ def run(args: argparse.Namespace) -> int:
     from minisam.data.skipped import Skipped
     from minisam.device import check_device
     from minisam.errors import PromptError
-    from minisam.evaluate import WorldResult, evaluate_pictures, evaluate_world
-    from minisam.evaluate.cutouts import WORLD, evaluate_cutouts
+    from minisam.evaluate import Estimate, WorldResult, evaluate_pictures, evaluate_world
+    from minisam.evaluate.baselines import baseline_table, measure_baselines, missing_baselines
+    from minisam.evaluate.cutouts import WORLD, cutout_targets, evaluate_cutouts
     from minisam.evaluate.figure import save_evaluation_figure
+    from minisam.evaluate.pictures import baseline_targets
     from minisam.evaluate.tables import markdown_tables, results_json
     from minisam.files import write_atomically
 
@@ -87,7 +94,10 @@ def run(args: argparse.Namespace) -> int:
         raise PromptError("--cutouts measures the world photo alone; leave --data and --worlds out")
     if args.cutouts:
         worlds = [WORLD]
+    if args.baselines and not (args.cutouts or args.data):
+        raise PromptError("--baselines needs --data or --cutouts")
     folder = open_folder(args.data) if args.data else None
+    baselines: dict[str, dict[str, Estimate]] = {}
     results: list[WorldResult] = []
     skipped = Skipped()
     count = min(args.images, len(folder.names)) if folder else len(worlds) * args.images
@@ -97,6 +107,8 @@ def run(args: argparse.Namespace) -> int:
             chosen = sorted(hashed_order(folder.names)[:count])
             result, skipped = evaluate_pictures(sam, folder, chosen, args.targets, args.seed, **options)
             results.append(replace(result, world=args.data.resolve().stem))
+            if args.baselines:
+                baselines = measure_baselines(baseline_targets(sam, folder, chosen, args.targets, args.seed))
         if args.cutouts:
             folders = args.cutouts.resolve(), args.backgrounds.resolve()
             result, skipped = evaluate_cutouts(
@@ -109,11 +121,18 @@ def run(args: argparse.Namespace) -> int:
                 **options,
             )
             results.append(result)
+            if args.baselines:
+                of_cutouts = cutout_targets(
+                    sam, *folders, args.images, args.targets, args.seed, tuple(args.leave_out)
+                )
+                baselines = measure_baselines(of_cutouts)
         for world in worlds if not folder and not args.cutouts else []:
             bar.set_description(world)
             results.append(evaluate_world(sam, world, args.images, args.targets, args.seed, **options))
     if skipped:
         print(skipped.summary(), file=sys.stderr)
+    for line in missing_baselines() if args.baselines else ():
+        print(line, file=sys.stderr)
 
     about = {
         "network": name,
@@ -125,7 +144,8 @@ def run(args: argparse.Namespace) -> int:
         "device": args.device,
         "torch": torch.__version__,
     }
-    text, table = results_json(results, about), markdown_tables(results)
+    text, table = results_json(results, about, baselines), markdown_tables(results)
+    table += f"\n{baseline_table(baselines)}" if baselines else ""
     print(text if args.json else table, end="")
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)

@@ -9,12 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import torch
+
 from minisam.data.cutouts import open_cutouts, render_cutouts
 from minisam.data.partworld import SceneBatch
 from minisam.data.skipped import Skipped
 from minisam.errors import MinisamError
+from minisam.evaluate.baselines import ImageTargets
 from minisam.evaluate.measure import Measurements
-from minisam.evaluate.targets import BATCHES_PER_SEED, FIRST_SEED, SCENES_PER_BATCH, first_scenes
+from minisam.evaluate.targets import (
+    BATCHES_PER_SEED,
+    FIRST_SEED,
+    SCENES_PER_BATCH,
+    choose_targets,
+    first_scenes,
+)
 from minisam.evaluate.world import WorldResult, measure_batches, summarise
 from minisam.model import Sam
 
@@ -65,6 +74,29 @@ def evaluate_cutouts(
     if not parts:
         raise MinisamError(f"none of {done} images has a mask to measure; ask for more images")
     return summarise(WORLD, images, Measurements.join(parts)), skipped
+
+
+def cutout_targets(
+    sam: Sam,
+    cutouts: Path,
+    backgrounds: Path,
+    images: int,
+    targets: int,
+    seed: int = 0,
+    leave_out: tuple[str, ...] = (),
+) -> Iterator[ImageTargets]:
+    """The images and targets that `evaluate_cutouts` measures `sam` on, for the baselines."""
+    down, across = sam.prompt_encoder.image_embedding_size
+    size, done = sam.image_encoder.img_size, 0
+    for scenes in cutout_scenes(cutouts, backgrounds, images, size, seed, leave_out):
+        generator = torch.Generator().manual_seed(seed + done)
+        image, node = choose_targets(scenes, targets, generator, 1 / (down * across))
+        done += len(scenes.images)
+        for number, pixels in enumerate(scenes.images):
+            nodes = node[image == number]
+            if len(nodes):
+                masks = scenes.labels[number, 0] == nodes[:, None, None]
+                yield ImageTargets(pixels.permute(1, 2, 0).contiguous().numpy(), masks)
 
 
 def cutout_validation(

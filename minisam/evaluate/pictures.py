@@ -8,16 +8,18 @@ less where few things are annotated, or very many.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from minisam.data.segmentation_folder import SegmentationFolder
 from minisam.data.skipped import Skipped
 from minisam.errors import MinisamError
+from minisam.evaluate.baselines import ImageTargets
 from minisam.evaluate.clicks import Prompted
 from minisam.evaluate.iou import valid_iou_of_masks
 from minisam.evaluate.measure import Measurements, measure_masks
@@ -63,6 +65,38 @@ def evaluate_pictures(
     return summarise(folder.path.stem, measured, Measurements.join(parts)), skipped
 
 
+def baseline_targets(
+    sam: Sam, folder: SegmentationFolder, indices: Sequence[int], targets: int, seed: int
+) -> Iterator[ImageTargets]:
+    """The images and targets that `evaluate_pictures` measures `sam` on; those that cannot be used are left out."""
+    for index in indices:
+        draw = np.random.default_rng([seed, index])
+        size = sam.image_encoder.img_size
+        try:
+            image, things = prepared_targets(folder, index, size, smallest_target(sam), draw, Skipped())
+        except (MinisamError, OSError):
+            continue
+        yield ImageTargets(image.permute(1, 2, 0).contiguous().numpy(), things[:targets])
+
+
+def smallest_target(sam: Sam) -> float:
+    """One token of the network's grid, as a share of its input."""
+    down, across = sam.prompt_encoder.image_embedding_size
+    return 1 / (down * across)
+
+
+def prepared_targets(
+    folder: SegmentationFolder,
+    index: int,
+    size: int,
+    min_area: float,
+    draw: np.random.Generator,
+    skipped: Skipped,
+) -> tuple[Tensor, Tensor]:
+    """An image at the network's scale, uint8 [3, h, w], and its masks that are large enough, [m, S, S]."""
+    return prepare(folder.read(index), size, MAX_MASKS, min_area, draw, skipped, fallback=False)
+
+
 def measure_picture(
     sam: Sam,
     folder: SegmentationFolder,
@@ -74,12 +108,8 @@ def measure_picture(
     skipped: Skipped,
 ) -> list[Measurements]:
     """An element for each batch of at most `targets` prompts; their image index is `index`."""
-    down, across = sam.prompt_encoder.image_embedding_size
-    draw = np.random.default_rng([seed, index])
-    picture = folder.read(index)
-    image, things = prepare(
-        picture, sam.image_encoder.img_size, MAX_MASKS, 1 / (down * across), draw, skipped, fallback=False
-    )
+    size, draw = sam.image_encoder.img_size, np.random.default_rng([seed, index])
+    image, things = prepared_targets(folder, index, size, smallest_target(sam), draw, skipped)
     image, things = image.to(sam.device), things.to(sam.device)
     generator = torch.Generator(sam.device).manual_seed(int(draw.integers(2**31)))
     embedding = sam.image_encoder(sam.preprocess(image)[None])

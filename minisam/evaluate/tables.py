@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from minisam.evaluate.bootstrap import Estimate
@@ -58,7 +58,17 @@ def cell(value: Estimate) -> str:
     return f"{value.value:.3f} ± {(value.high - value.low) / 2:.3f}"
 
 
-def results_json(results: Sequence[WorldResult], about: dict[str, object]) -> str:
-    """`about` the evaluation, then every metric with both ends of its interval, by world."""
+def results_json(
+    results: Sequence[WorldResult],
+    about: dict[str, object],
+    baselines: Mapping[str, Mapping[str, Estimate]] | None = None,
+) -> str:
+    """`about` the evaluation, then every metric with both ends of its interval, by world and by baseline."""
     worlds = {result.world: asdict(result) for result in results}
-    return json.dumps({"about": about, "worlds": worlds}, indent=2) + "\n"
+    content: dict[str, object] = {"about": about, "worlds": worlds}
+    if baselines:
+        content["baselines"] = {
+            name: {metric: asdict(value) for metric, value in metrics.items()}
+            for name, metrics in baselines.items()
+        }
+    return json.dumps(content, indent=2) + "\n"

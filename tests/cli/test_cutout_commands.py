@@ -144,3 +144,14 @@ def test_what_cannot_be_is_said_in_one_line(command, message, capsys):
     assert main(command) in (2, 3)
     said = capsys.readouterr().err
     assert message in said and len(said.splitlines()) == 1
+
+
+def test_baselines_stand_beside_the_network(options, capsys):
+    command = ["eval", "--model", "nano", *options, "--images", "2", "--targets", "1", "--clicks", "1"]
+    assert main([*command, "--baselines"]) == 0
+    assert "| filled box |" in capsys.readouterr().out
+    assert main([*command, "--baselines", "--json"]) == 0
+    results = json.loads(capsys.readouterr().out)
+    assert 0 < results["baselines"]["filled box"]["box_single"]["value"] <= 1
+    assert main(["eval", "--baselines"]) == 2
+    assert "needs --data or --cutouts" in capsys.readouterr().err
