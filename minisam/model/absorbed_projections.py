@@ -18,24 +18,39 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from minisam.model.as_built import is_as_built, is_in_evaluation
 from minisam.model.attention import Attention
+from minisam.model.mlp_block import MLPBlock
+from minisam.model.token_linear import apply_linear
+from minisam.model.two_way_transformer import TwoWayAttentionBlock, TwoWayTransformer
+
+
+def may_absorb(transformer: nn.Module) -> bool:
+    """Whether its weights say all about what it computes: it is in evaluation, and nothing is replaced or watched."""
+    kinds = TwoWayTransformer, TwoWayAttentionBlock, Attention, MLPBlock
+    return (
+        type(transformer) is TwoWayTransformer
+        and is_in_evaluation(transformer)
+        and is_as_built(transformer, *kinds)
+        and all(part.bias is not None for part in transformer.modules() if isinstance(part, nn.Linear))
+    )
 
 
 def asking_tokens(attention: Attention, queries: Tensor) -> Tensor:
     """W_kᵀ q / √D of tokens [B, T, E] that ask an image: [B, N, T, E], to be multiplied with y + e."""
-    q_bntd = attention.separate_heads(attention.q_proj(queries)) * scale(attention)
+    q_bntd = attention.separate_heads(apply_linear(attention.q_proj, queries)) * scale(attention)
     return absorb(q_bntd, of_heads(attention.k_proj, attention.num_heads))
 
 
 def answered_tokens(attention: Attention, seen_bnte: Tensor) -> Tensor:
     """The attention's result [B, T, E] for tokens that have seen Σ p y."""
     v_btnd = torch.einsum("bnte,nde->btnd", seen_bnte, of_heads(attention.v_proj, attention.num_heads))
-    return attention.out_proj(v_btnd.flatten(2) + attention.v_proj.bias)
+    return apply_linear(attention.out_proj, v_btnd.flatten(2) + attention.v_proj.bias)
 
 
 def asked_tokens(attention: Attention, keys: Tensor) -> tuple[Tensor, Tensor]:
     """W_qᵀ k / √D [B, N, T, E] and b_q · k / √D [B, N, T] of tokens [B, T, E] that an image asks."""
-    k_bntd = attention.separate_heads(attention.k_proj(keys)) * scale(attention)
+    k_bntd = attention.separate_heads(apply_linear(attention.k_proj, keys)) * scale(attention)
     bias_nd = attention.q_proj.bias.unflatten(0, (attention.num_heads, -1))
     rows_bnte = absorb(k_bntd, of_heads(attention.q_proj, attention.num_heads))
     return rows_bnte, torch.einsum("bntd,nd->bnt", k_bntd, bias_nd)
@@ -43,7 +58,7 @@ def asked_tokens(attention: Attention, keys: Tensor) -> tuple[Tensor, Tensor]:
 
 def answering_tokens(attention: Attention, values: Tensor) -> Tensor:
     """W_o v + b_o / N of tokens [B, T, E] that an image asks: [B, N, T, E], what each head adds to y."""
-    v_bntd = attention.separate_heads(attention.v_proj(values))
+    v_bntd = attention.separate_heads(apply_linear(attention.v_proj, values))
     heads_nde = attention.out_proj.weight.T.unflatten(0, (attention.num_heads, -1))
     return absorb(v_bntd, heads_nde) + attention.out_proj.bias / attention.num_heads
 

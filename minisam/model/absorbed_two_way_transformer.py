@@ -22,12 +22,13 @@ from minisam.model.absorbed_projections import (
     answering_tokens,
     asked_tokens,
     asking_tokens,
+    may_absorb,
     scale,
 )
 from minisam.model.attention import Attention
 from minisam.model.kernel_choice import kernel_for
 from minisam.model.matrix_product import product
-from minisam.model.token_linear import TokenLinear
+from minisam.model.token_linear import apply_linear
 from minisam.model.two_way_transformer import TwoWayAttentionBlock, TwoWayTransformer
 
 FEWEST_IMAGE_TOKENS = 256
@@ -95,7 +96,7 @@ class FirstBlock:
     def __init__(self, layer: TwoWayAttentionBlock, image: Tensor, key_pe: Tensor) -> None:
         self.layer, self.image, self.located = layer, image, image + key_pe
         asking = layer.cross_attn_image_to_token
-        self.q_nsd = asking.separate_heads(asking.q_proj(self.located[None]))[0]
+        self.q_nsd = asking.separate_heads(apply_linear(asking.q_proj, self.located[None]))[0]
 
     def update_tokens(self, x: Tensor) -> Tensor:
         """[P, T, E] -> [P, T, E]: tokens do not see each other here, so those of all prompts ask as one set."""
@@ -110,7 +111,7 @@ class FirstBlock:
     def update_images(self, x: Tensor, x_pe: Tensor) -> list[Tensor]:
         """The images of B prompts, after tokens [B, T, E]."""
         asked = self.layer.cross_attn_image_to_token
-        k_bntd = asked.separate_heads(asked.k_proj(x + x_pe)) * scale(asked)
+        k_bntd = asked.separate_heads(apply_linear(asked.k_proj, x + x_pe)) * scale(asked)
         k_nrd = k_bntd.transpose(0, 1).flatten(1, 2)
         scores_nbts = (k_nrd @ self.q_nsd.transpose(1, 2)).unflatten(1, x.shape[:2])
         weights_bnts = scores_nbts.softmax(dim=2).transpose(0, 1)
@@ -158,9 +159,9 @@ def absorbing_wins(transformer: nn.Module, tokens: Tensor, image_pe: Tensor) -> 
 
     With N·T rows the products cost N·T / (N·D) of the projections they save.  Measured, they win up to twice that.
     """
-    if type(transformer) is not TwoWayTransformer or transformer.training or not is_as_built(transformer):
+    if not may_absorb(transformer):
         return False
-    attention = transformer.final_attn_token_to_image
+    attention = cast(TwoWayTransformer, transformer).final_attn_token_to_image
     rows = tokens.shape[1] * attention.num_heads
     return (
         tokens.shape[0] > 0
@@ -171,14 +172,4 @@ def absorbing_wins(transformer: nn.Module, tokens: Tensor, image_pe: Tensor) -> 
         and not torch.is_autocast_enabled("cpu")
         and not (torch.compiler.is_compiling() or is_tracing())
         and kernel_for("cross_attention", tokens, attention.internal_dim // attention.num_heads) is None
-    )
-
-
-def is_as_built(module: nn.Module) -> bool:
-    """Whether nobody listens to a step inside, or has put another kind of layer there."""
-    return not any(
-        part._forward_hooks
-        or part._forward_pre_hooks
-        or (isinstance(part, nn.Linear) and type(part) not in (nn.Linear, TokenLinear))
-        for part in module.modules()
     )

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minisam.model.kernel_choice import kernel_for
-from minisam.model.token_linear import TokenLinear
+from minisam.model.token_linear import apply_linear
 
 
 class Attention(nn.Module):
@@ -32,22 +32,22 @@ class Attention(nn.Module):
             raise ValueError(
                 f"num_heads must divide the inner width: {num_heads} does not divide {self.internal_dim}"
             )
-        self.q_proj = TokenLinear(embedding_dim, self.internal_dim)
-        self.k_proj = TokenLinear(embedding_dim, self.internal_dim)
-        self.v_proj = TokenLinear(embedding_dim, self.internal_dim)
-        self.out_proj = TokenLinear(self.internal_dim, embedding_dim)
+        self.q_proj = nn.Linear(embedding_dim, self.internal_dim)
+        self.k_proj = nn.Linear(embedding_dim, self.internal_dim)
+        self.v_proj = nn.Linear(embedding_dim, self.internal_dim)
+        self.out_proj = nn.Linear(self.internal_dim, embedding_dim)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        q_bnld = self._separate_heads(self.q_proj(q), self.num_heads)
-        k_bnsd = self._separate_heads(self.k_proj(k), self.num_heads)
-        v_bnsd = self._separate_heads(self.v_proj(v), self.num_heads)
+        q_bnld = self._separate_heads(apply_linear(self.q_proj, q), self.num_heads)
+        k_bnsd = self._separate_heads(apply_linear(self.k_proj, k), self.num_heads)
+        v_bnsd = self._separate_heads(apply_linear(self.v_proj, v), self.num_heads)
         dropout = self.dropout if self.training else 0.0
         kernel = kernel_for("cross_attention", q_bnld, q_bnld.shape[-1]) if dropout == 0 else None
         if kernel is not None:
             out_bnld = kernel(q_bnld, k_bnsd, v_bnsd, q_bnld.shape[-1] ** -0.5)
         else:
             out_bnld = F.scaled_dot_product_attention(q_bnld, k_bnsd, v_bnsd, dropout_p=dropout)
-        return self.out_proj(self._recombine_heads(out_bnld))
+        return apply_linear(self.out_proj, self._recombine_heads(out_bnld))
 
     def separate_heads(self, x: Tensor) -> Tensor:
         """[B, L, N·D] -> [B, N, L, D]."""

@@ -22,8 +22,9 @@ from minisam.model.absorbed_projections import (
     answering_tokens,
     asked_tokens,
     asking_tokens,
+    may_absorb,
 )
-from minisam.model.absorbed_two_way_transformer import is_as_built, update_tokens
+from minisam.model.absorbed_two_way_transformer import update_tokens
 from minisam.model.attention import Attention
 from minisam.model.kernel_choice import Kernel, kernel_for
 from minisam.model.two_way_transformer import TwoWayAttentionBlock, TwoWayTransformer
@@ -88,9 +89,9 @@ def kernel_of(operation: str, image: Tensor) -> Kernel:
 
 def fusing_is_open(transformer: nn.Module, tokens: Tensor, image_pe: Tensor) -> bool:
     """Whether there are kernels for tokens [P, T, E] on an image with positions [1, E, h, w], without gradients."""
-    if type(transformer) is not TwoWayTransformer or transformer.training or not is_as_built(transformer):
+    if not may_absorb(transformer):
         return False
-    attention = transformer.final_attn_token_to_image
+    attention = cast(TwoWayTransformer, transformer).final_attn_token_to_image
     has_kernels = all(
         kernel_for(operation, tokens, tokens.shape[2]) is not None
         for operation in ("token_to_image", "image_to_token")

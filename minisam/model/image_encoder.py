@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from minisam.model.as_built import is_as_built, is_in_evaluation
 from minisam.model.drop_path import DropPath
 from minisam.model.layer_norm_2d import LayerNorm2d
 from minisam.model.mlp_block import MLPBlock
@@ -138,7 +139,7 @@ class Block(nn.Module):
         self.drop_path = DropPath(drop_path_rate)
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.training or x.device.type != "cpu":
+        if x.device.type != "cpu" or not self.works_by_the_band():
             return self.transform(self.attend(x))
         rows = max(1, TOKENS_PER_BAND // (x.shape[0] * x.shape[2]))
         if isinstance(self.attn, WindowAttention):
@@ -146,6 +147,12 @@ class Block(nn.Module):
             bands = x.split(window * max(1, rows // window), dim=1)
             return torch.cat([self.transform(self.attend(band)) for band in bands], dim=1)
         return torch.cat([self.transform(band) for band in self.attend(x).split(rows, dim=1)], dim=1)
+
+    def works_by_the_band(self) -> bool:
+        """Whether its parts do the same to some rows of windows at a time: in evaluation, none replaced or watched."""
+        return is_in_evaluation(self) and is_as_built(
+            self, Block, WindowAttention, RelPosAttention, MLPBlock, DropPath
+        )
 
     def attend(self, x: Tensor) -> Tensor:
         """The tokens look at each other; a module in place of `WindowAttention` gets windows [B·n, S, S, C]."""

@@ -22,13 +22,12 @@ from torch import Tensor, nn
 from minisam.model.absorbed_two_way_transformer import (
     absorbed_two_way_transformer,
     absorbing_wins,
-    is_as_built,
     prompts_per_block,
 )
 from minisam.model.fused_two_way_transformer import fused_two_way_transformer, fusing_is_open
 from minisam.model.hypernetwork_head import HypernetworkHead, hypernetwork_masks
 from minisam.model.layer_norm_2d import LayerNorm2d
-from minisam.model.token_upscaling import TokenUpscaling
+from minisam.model.token_upscaling import TokenUpscaling, doubles_tokens
 from minisam.model.two_way_transformer import TwoWayTransformer
 
 
@@ -88,6 +87,12 @@ class MaskDecoder(nn.Module):
         """
         chosen = slice(1, None) if multimask_output else slice(0, 1)
         prompts = image_embeddings, image_pe, sparse_prompt_embeddings, dense_prompt_embeddings
+        if (
+            type(self).predict_masks is not MaskDecoder.predict_masks
+        ):  # a subclass's own, as in segment-anything
+            index = {} if image_index is None else {"image_index": image_index}
+            masks, ious = self.predict_masks(*prompts, **index)
+            return masks[:, chosen], ious[:, chosen]
         return self.predict_chosen(chosen, *prompts, image_index)
 
     def predict_masks(
@@ -119,7 +124,7 @@ class MaskDecoder(nn.Module):
             )
         output_tokens = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
         tokens = torch.cat([output_tokens.expand(prompts, -1, -1), sparse], dim=1)
-        if absorbing_wins(self.transformer, tokens, image_pe) and is_as_built(self.output_upscaling):
+        if absorbing_wins(self.transformer, tokens, image_pe) and doubles_tokens(self.output_upscaling):
             if image_index is None:
                 image_index = (
                     torch.arange(prompts) if images == prompts else torch.zeros(prompts, dtype=torch.long)

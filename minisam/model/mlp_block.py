@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from minisam.model.token_linear import TokenLinear
+from minisam.model.token_linear import apply_linear
 
 
 class MLPBlock(nn.Module):
@@ -15,9 +15,9 @@ class MLPBlock(nn.Module):
 
     def __init__(self, embedding_dim: int, mlp_dim: int, act: type[nn.Module] = nn.GELU) -> None:
         super().__init__()
-        self.lin1 = TokenLinear(embedding_dim, mlp_dim)
-        self.lin2 = TokenLinear(mlp_dim, embedding_dim)
+        self.lin1 = nn.Linear(embedding_dim, mlp_dim)
+        self.lin2 = nn.Linear(mlp_dim, embedding_dim)
         self.act = act()
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.lin2(self.act(self.lin1(x)))
+        return apply_linear(self.lin2, self.act(apply_linear(self.lin1, x)))

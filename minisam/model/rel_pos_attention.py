@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from minisam.model.kernel_choice import kernel_for
-from minisam.model.token_linear import TokenLinear
+from minisam.model.token_linear import apply_linear
 
 BIAS_ENTRIES_PER_BLOCK = 2**22  # 16 MB; 1024 queries of one head on a 1024-pixel image
 
@@ -49,8 +49,8 @@ class EncoderAttention(nn.Module):
         head_dim = dim // num_heads
         self.num_heads = num_heads
         self.scale = head_dim**-0.5
-        self.qkv = TokenLinear(dim, 3 * dim, bias=qkv_bias)
-        self.proj = TokenLinear(dim, dim)
+        self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias)
+        self.proj = nn.Linear(dim, dim)
         self.use_rel_pos = use_rel_pos
         if input_size is not None and use_rel_pos:
             self.rel_pos_h = nn.Parameter(torch.zeros(2 * input_size[0] - 1, head_dim))
@@ -61,14 +61,14 @@ class EncoderAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         B, H, W, C = x.shape
-        qkv = self.qkv(x).reshape(B, H * W, 3, self.num_heads, C // self.num_heads)
+        qkv = apply_linear(self.qkv, x).reshape(B, H * W, 3, self.num_heads, C // self.num_heads)
         q_bnld, k_bnld, v_bnld = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         if self.use_rel_pos:
             rel_h, rel_w = decomposed_rel_pos(q_bnld, self.rel_pos_h, self.rel_pos_w, (H, W))
             out_bnld = rel_pos_attention(q_bnld, k_bnld, v_bnld, rel_h, rel_w, self.scale)
         else:
             out_bnld = F.scaled_dot_product_attention(q_bnld, k_bnld, v_bnld, scale=self.scale)
-        return self.proj(out_bnld.transpose(1, 2).reshape(B, H, W, C))
+        return apply_linear(self.proj, out_bnld.transpose(1, 2).reshape(B, H, W, C))
 
 
 class RelPosAttention(EncoderAttention):

@@ -13,14 +13,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from minisam.model.as_built import is_linear
+
 FEWEST_TOKENS = 256  # below, preparing a convolution costs more than it brings
 
 
 class TokenLinear(nn.Linear):
-    """[..., in_features] -> [..., out_features]; parameters and results are those of nn.Linear."""
+    """[..., in_features] -> [..., out_features]; parameters and results are those of nn.Linear.
+
+    The network's own layers are plain nn.Linear, by whose exact type quantisers and adapters find them; see
+    `apply_linear`.
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return token_linear(input, self.weight, self.bias)
+
+
+def apply_linear(layer: nn.Module, tokens: Tensor) -> Tensor:
+    """layer(tokens) by `token_linear`, if the layer is nn.Linear; whatever is in its place is called."""
+    return token_linear(tokens, layer.weight, layer.bias) if is_linear(layer) else layer(tokens)
 
 
 def token_linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

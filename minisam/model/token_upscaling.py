@@ -20,7 +20,27 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from minisam.model.as_built import ELEMENTWISE, is_as_built
+from minisam.model.layer_norm_2d import LayerNorm2d
 from minisam.model.matrix_product import linear
+
+
+def doubles_tokens(upscaling: nn.Module) -> bool:
+    """Whether it is the decoder's upscaling as built: twice a square of pixels of every token, nothing watched."""
+    kinds = (nn.ConvTranspose2d, LayerNorm2d, ELEMENTWISE, nn.ConvTranspose2d, ELEMENTWISE)
+    return (
+        type(upscaling) is nn.Sequential
+        and is_as_built(upscaling, nn.Sequential, nn.ConvTranspose2d, LayerNorm2d)
+        and len(upscaling) == len(kinds)
+        and all(isinstance(layer, kind) for layer, kind in zip(upscaling, kinds, strict=True))
+        and all(has_squares(layer) for layer in upscaling if isinstance(layer, nn.ConvTranspose2d))
+    )
+
+
+def has_squares(layer: nn.ConvTranspose2d) -> bool:
+    """Kernel 2, stride 2 and nothing else: the pixels of a token are its alone."""
+    rest = layer.padding, layer.output_padding, layer.dilation, layer.groups
+    return layer.kernel_size == layer.stride == (2, 2) and rest == ((0, 0), (0, 0), (1, 1), 1)
 
 
 class TokenUpscaling:

@@ -3,7 +3,8 @@
 The grid is cut into S × S windows and tokens attend within their own.  A grid that S does not divide is
 padded right and below, and nothing masks the padding: the released SAM pads with zeros *before* the qkv
 projection, so a padded token is a real key and value, equal to the projection's bias, that takes its share of
-the softmax.  Here the projection runs on the real tokens alone and the padding is that bias.
+the softmax.  Here the projection runs on the real tokens alone and the padding is that bias.  A module in place
+of a projection (LoRA) may do anything to its tokens; it gets padded windows, as in segment-anything.
 
 B batch   N heads   D head dim   C = N·D   H, W grid   S window_size   Y, X windows down and across
 """
@@ -13,8 +14,11 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from minisam.model.as_built import is_linear
 from minisam.model.kernel_choice import kernel_for
 from minisam.model.rel_pos_attention import RelPosAttention, decomposed_rel_pos
+from minisam.model.token_linear import apply_linear
+from minisam.model.window_partition import window_partition, window_unpartition
 
 
 class WindowAttention(RelPosAttention):
@@ -33,9 +37,16 @@ class WindowAttention(RelPosAttention):
         self.window_size = window_size
 
     def forward(self, x: Tensor) -> Tensor:
+        if not (is_linear(self.qkv) and is_linear(self.proj)):
+            windows, padded = window_partition(x, self.window_size)
+            return window_unpartition(
+                super().forward(windows), self.window_size, padded, (x.shape[1], x.shape[2])
+            )
         bias = self.qkv.bias if self.qkv.bias is not None else x.new_zeros(self.qkv.out_features)
         tables = (self.rel_pos_h, self.rel_pos_w) if self.use_rel_pos else (None, None)
-        return self.proj(window_attention(self.qkv(x), bias, *tables, self.num_heads, self.window_size))
+        qkv = apply_linear(self.qkv, x)
+        attended = window_attention(qkv, bias, *tables, self.num_heads, self.window_size)
+        return apply_linear(self.proj, attended)
 
 
 def window_attention(
