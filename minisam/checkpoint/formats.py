@@ -1,19 +1,14 @@
 """From a file of unknown origin to named tensors, without running anything that it holds.
 
     safetensors   u64 length | JSON header | raw bytes      read by the safetensors library
-    PyTorch zip   zip of data.pkl and one entry a tensor    torch.load(weights_only=True), memory-mapped
-    PyTorch old   a bare pickle, protocol 2                 torch.load(weights_only=True)
+    PyTorch       zip, or bare pickles of protocol 2        torch.load(weights_only=True); see torch_files.py
 
-`weights_only=True` is never taken back: a pickle that asks for anything but tensors is refused.  Sizes are
-checked before anything is read, so that a small file cannot ask for a large amount of memory or time.
+Sizes are checked before anything is read, so that a small file cannot ask for a large amount of memory or time.
 """
 
 from __future__ import annotations
 
 import os
-import re
-import warnings
-import zipfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,11 +16,13 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from minisam.checkpoint.torch_files import OLD, ZIP, load_torch_file, printable
 from minisam.errors import CheckpointError
 
 # vit_h has 594 tensors and a header of 60 kB.
 MAX_TENSORS = 10_000
 MAX_HEADER_BYTES = 4 * 2**20
+WHOLE = "save it in one file: transformers' save_pretrained(folder, max_shard_size='100GB'), or torch.save(state_dict)"
 NOT_WEIGHTS = {
     b"version https://git-lfs": "is a Git LFS pointer, not the weights; run `git lfs pull`",
     b"<!DOCTYPE": "is a web page, not weights; download the file again",
@@ -62,11 +59,10 @@ def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[
         raise CheckpointError("is empty; download or save it again")
     if start[8:9] == b"{" or name.endswith(".safetensors"):
         tensors, metadata = _read_safetensors(name, int.from_bytes(start[:8], "little"), size)
-    elif start.startswith(b"PK\x03\x04"):
-        _check_zip(name, size)
-        tensors = _read_torch(name, mmap=True)
-    elif start.startswith(b"\x80\x02"):
-        tensors = _read_torch(name, mmap=False)
+    elif start.startswith((ZIP, OLD)):
+        tensors = _unwrap(load_torch_file(name, size, mmap=True))
+    elif start.lstrip().startswith(b"{"):
+        raise CheckpointError(f"is JSON, such as the index of a network saved in shards; {WHOLE}")
     else:
         raise CheckpointError("is neither a PyTorch nor a safetensors file")
     _check_tensors(tensors, size)
@@ -76,12 +72,6 @@ def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[
 def first_not_finite(tensors: Mapping[str, Tensor]) -> str | None:
     """The key of the first tensor with a NaN or an infinite value, or None."""
     return next((key for key, tensor in tensors.items() if not tensor.isfinite().all()), None)
-
-
-def printable(text: object) -> str:
-    """Text from a file, cut and escaped so that it stays on one line and leaves the terminal alone."""
-    shown = str(text)[:80]
-    return shown if shown.isprintable() else ascii(shown)
 
 
 def _read_safetensors(name: str, header_bytes: int, size: int) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -103,41 +93,13 @@ def _read_safetensors(name: str, header_bytes: int, size: int) -> tuple[dict[str
         raise CheckpointError(f"is a truncated or damaged safetensors file ({printable(error)})") from error
 
 
-def _check_zip(name: str, size: int) -> None:
-    """torch stores its entries uncompressed; a compressed one could unpack to anything."""
-    try:
-        with zipfile.ZipFile(name) as archive:
-            entries = archive.infolist()
-    except Exception as error:
-        raise CheckpointError(f"is a truncated or damaged PyTorch file ({printable(error)})") from error
-    if not any(entry.filename.endswith("/data.pkl") for entry in entries):
-        raise CheckpointError("is a zip archive, but not one of PyTorch's: it has no data.pkl")
-    if any(entry.filename.endswith("/constants.pkl") for entry in entries):
-        raise CheckpointError("is a TorchScript program, not a state dict; save the network's state_dict()")
-    if len(entries) > 2 * MAX_TENSORS or any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-        raise CheckpointError("is not as PyTorch writes it: its zip entries are compressed or countless")
-    if sum(entry.file_size for entry in entries) > size:
-        raise CheckpointError("is damaged: the entries of its zip archive claim more bytes than it has")
-
-
-def _read_torch(name: str, mmap: bool) -> dict[str, Tensor]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            content = torch.load(name, map_location="cpu", weights_only=True, mmap=mmap)
-    # The unpickler follows whatever bytes it finds; damaged ones raise KeyError, RuntimeError, EOFError, ...
-    except Exception as error:
-        if "Unsupported" in str(error) or "weights_only" in str(error):
-            asked = re.search(r"(?:GLOBAL|class|global|operand) (\S+)", str(error))
-            what = f" ({printable(asked[1])})" if asked else ""
-            raise CheckpointError(f"holds a pickle of more than tensors{what}; none of it was run") from None
-        raise CheckpointError(f"is a truncated or damaged PyTorch file ({type(error).__name__})") from error
-    return _unwrap(content)
-
-
 def _unwrap(content: Any) -> dict[str, Tensor]:
     if isinstance(content, Mapping):
         content = next((content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)), content)
+    if isinstance(content, Mapping) and not any(isinstance(value, Tensor) for value in content.values()):
+        inside = [value for value in content.values() if isinstance(value, Mapping) and value]
+        networks = [value for value in inside if all(isinstance(each, Tensor) for each in value.values())]
+        content = networks[0] if len(networks) == 1 else content
     if not isinstance(content, Mapping) or not content:
         raise CheckpointError(f"holds a {type(content).__name__}, not a dictionary of tensors")
     for key, value in content.items():

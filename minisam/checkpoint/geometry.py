@@ -61,8 +61,11 @@ def shapes_of(sam: Sam) -> Shapes:
 
 def config_of(sam: Sam, identified: SamConfig) -> SamConfig:
     """`identified`, which comes from the shapes, with what shapes cannot tell read from the modules."""
-    attention = sam.mask_decoder.transformer.get_submodule("final_attn_token_to_image")
-    assert isinstance(attention, Attention)
+    attention = getattr(sam.mask_decoder.transformer, "final_attn_token_to_image", None)
+    if not isinstance(attention, Attention):
+        raise CheckpointError(
+            "the mask decoder's transformer is not minisam's; save its state_dict() by torch.save"
+        )
     windows = [getattr(block, "window_size", 0) for block in sam.image_encoder.blocks]
     return replace(
         identified,
@@ -72,10 +75,17 @@ def config_of(sam: Sam, identified: SamConfig) -> SamConfig:
     )
 
 
-def config_to_json(config: SamConfig, metadata: Mapping[str, Any]) -> str:
-    """Raises CheckpointError where `metadata` is not plain JSON, or too long."""
+def config_to_json(
+    config: SamConfig, metadata: Mapping[str, Any], inputs: Mapping[str, Any] | None = None
+) -> str:
+    """`inputs` is what inputs.py says.  Raises CheckpointError where `metadata` is not plain JSON, or too long."""
+    record = {
+        "config": asdict(config),
+        "metadata": dict(metadata),
+        **({"inputs": dict(inputs)} if inputs else {}),
+    }
     try:
-        text = json.dumps({"config": asdict(config), "metadata": dict(metadata)}, allow_nan=False)
+        text = json.dumps(record, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"metadata must be plain JSON ({error})") from None
     if len(text) > MAX_METADATA_CHARACTERS:
@@ -84,7 +94,13 @@ def config_to_json(config: SamConfig, metadata: Mapping[str, Any]) -> str:
 
 
 def config_from_json(text: str) -> tuple[SamConfig, dict[str, Any]]:
-    """The geometry and the metadata of a file of ours.
+    """The geometry and the metadata of a file of ours; its `inputs` are under that name in the record."""
+    config, metadata, _ = record_from_json(text)
+    return config, metadata
+
+
+def record_from_json(text: str) -> tuple[SamConfig, dict[str, Any], object]:
+    """The geometry, the metadata and the unchecked inputs of a file of ours.
 
     Raises:
         CheckpointError: this is not what `config_to_json` writes, or no network can have that geometry.
@@ -101,14 +117,15 @@ def config_from_json(text: str) -> tuple[SamConfig, dict[str, Any]]:
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise CheckpointError("has a damaged minisam header; save it again") from None
     check_geometry(config)
-    return config, metadata
+    return config, metadata, record.get("inputs", {})
 
 
 def check_geometry(config: SamConfig) -> None:
     """Raises CheckpointError where no network of this geometry can be built, or none of a sane size."""
-    lengths = {name: value for name, value in asdict(config).items() if name != "global_attn_indexes"}
-    for name, value in [*lengths.items(), *(("global_attn_indexes", index + 1) for index in _whole(config))]:
-        if type(value) is not int or not 1 <= value <= MAX_WIDTH:
+    lengths = {name: (value, 1) for name, value in asdict(config).items() if name != "global_attn_indexes"}
+    indexes = [("global_attn_indexes", (index, 0)) for index in config.global_attn_indexes]
+    for name, (value, least) in (*lengths.items(), *indexes):
+        if type(value) is not int or not least <= value <= MAX_WIDTH:
             raise CheckpointError(f"has a geometry that cannot be: {name} is {str(value)[:40]!r}")
     rules = {
         "encoder_heads divides encoder_dim": config.encoder_dim % config.encoder_heads == 0,
@@ -123,9 +140,3 @@ def check_geometry(config: SamConfig) -> None:
     broken = [rule for rule, holds in rules.items() if not holds]
     if broken:
         raise CheckpointError(f"has a geometry that cannot be; it breaks the rule: {broken[0]}")
-
-
-def _whole(config: SamConfig) -> tuple[int, ...]:
-    if any(type(index) is not int for index in config.global_attn_indexes):
-        raise CheckpointError("has a geometry that cannot be: global_attn_indexes are not whole numbers")
-    return config.global_attn_indexes

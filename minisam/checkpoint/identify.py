@@ -30,8 +30,13 @@ OTHER_NETWORKS = {
     "blocks.0.attn.": "a Vision Transformer without SAM's prompt encoder and decoder",
     "visual.": "a CLIP network",
     "backbone.": "a detector",
-    "module.": "weights saved from inside DataParallel; strip `module.` from its keys",
 }
+PARTS = {
+    "mask_decoder": ("mask_decoder.", "output_upscaling.", "output_hypernetworks_mlps.", "iou_token."),
+    "prompt_encoder": ("prompt_encoder.", "point_embeddings.", "mask_downscaling.", "pe_layer."),
+    "image_encoder": ("image_encoder.", "neck."),
+}
+ADAPTED = ("lora_", "base_layer.", "adapter")
 
 
 def identify_fitting(shapes: Shapes) -> SamConfig:
@@ -132,6 +137,17 @@ def _some(keys: list[str]) -> str:
 
 
 def _what_instead(shapes: Shapes) -> str:
+    if any(word in key for key in shapes for word in ADAPTED):
+        return (
+            "; it looks like an adapter (LoRA), or a network with adapters inside: load the network that it is for, "
+            "add the adapter, and save it merged"
+        )
+    for part, beginnings in PARTS.items():
+        if any(key.startswith(beginnings) for key in shapes):
+            return (
+                f"; it holds a part alone: load a whole network `sam`, then give sam.{part}.load_state_dict() "
+                f"these tensors (without `{part}.` before their names)"
+            )
     for prefix, what in OTHER_NETWORKS.items():
         if any(key.startswith(prefix) for key in shapes):
             return f"; it looks like {what}"

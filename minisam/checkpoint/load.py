@@ -1,7 +1,7 @@
 """From a checkpoint file to a network: official .pth, Hugging Face's names, and our own safetensors.
 
-    read the tensors -> segment-anything's key names -> which geometry? -> every name and shape fits?
-    -> every value finite? -> float32 -> network
+    read the tensors -> wrappers' prefixes off -> segment-anything's key names -> which geometry?
+    -> every name and shape fits? -> every value finite? -> float32 -> network -> its image size
 
 Every step refuses with one line; nothing is loaded in part.
 """
@@ -9,24 +9,30 @@ Every step refuses with one line; nothing is loaded in part.
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
 import torch
 
 from minisam.build import SamConfig
-from minisam.checkpoint.formats import read_tensors
+from minisam.checkpoint.formats import WHOLE, read_tensors
 from minisam.checkpoint.geometry import (
     METADATA_KEY,
     build_without_memory,
     config_from_json,
     name_of,
+    record_from_json,
     shapes_of,
 )
 from minisam.checkpoint.huggingface import is_huggingface, rename_huggingface
 from minisam.checkpoint.identify import check_fits, identify_fitting
+from minisam.checkpoint.inputs import check_inputs, set_inputs_
+from minisam.checkpoint.prefixes import without_prefixes
 from minisam.errors import CheckpointError
 from minisam.model import Sam
 from minisam.model.sam import IMAGENET_MEAN, IMAGENET_STD
+
+SHARD = re.compile(r"-\d{5}-of-(\d{5})\.(?!.*/)")
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> Sam:
@@ -35,22 +41,23 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Sam:
     Raises:
         CheckpointError: the file is damaged, or holds anything but a Segment Anything network.
     """
-    state_dict, config = load_state_dict(path)
+    state_dict, config, inputs = _read(path)
     # Without memory of its own the network takes the tensors as they are: no random weights to overwrite.
     sam = build_without_memory(config)
     sam.load_state_dict(state_dict, strict=True, assign=True)
     sam.pixel_mean = torch.tensor(IMAGENET_MEAN).view(-1, 1, 1)
     sam.pixel_std = torch.tensor(IMAGENET_STD).view(-1, 1, 1)
+    set_inputs_(sam, inputs)
     return sam
 
 
 def load_state_dict_into(sam: Sam, path: str | os.PathLike[str]) -> None:
-    """Replace the weights of `sam` by those of a checkpoint file.
+    """Replace the weights of `sam` by those of a checkpoint file, and its image size where the file has one.
 
     Raises:
         CheckpointError: as `load_checkpoint`, or the file holds a network of another geometry.
     """
-    state_dict, config = load_state_dict(path)
+    state_dict, config, inputs = _read(path)
     shapes = shapes_of(sam)
     differing = [key for key, tensor in state_dict.items() if shapes.get(key) != tuple(tensor.shape)]
     if differing or len(shapes) != len(state_dict):
@@ -62,6 +69,7 @@ def load_state_dict_into(sam: Sam, path: str | os.PathLike[str]) -> None:
             f"{key} is {found}, expected {wanted}; use load_checkpoint, which builds the network that fits"
         )
     sam.load_state_dict(state_dict, strict=True)
+    set_inputs_(sam, inputs)
 
 
 def load_state_dict(path: str | os.PathLike[str]) -> tuple[dict[str, torch.Tensor], SamConfig]:
@@ -70,19 +78,29 @@ def load_state_dict(path: str | os.PathLike[str]) -> tuple[dict[str, torch.Tenso
     Raises:
         CheckpointError: see `load_checkpoint`.
     """
+    state_dict, config, _ = _read(path)
+    return state_dict, config
+
+
+def _read(path: str | os.PathLike[str]) -> tuple[dict[str, torch.Tensor], SamConfig, dict[str, Any]]:
+    """Weights, geometry, and what inputs.py says of the network."""
     try:
         tensors, header = read_tensors(path)
+        tensors, inputs = without_prefixes(tensors), {}
         if is_huggingface(tensors):
             tensors = rename_huggingface(tensors)
         shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
         if METADATA_KEY in header:
-            config, _ = config_from_json(header[METADATA_KEY])
+            config, _, inputs = record_from_json(header[METADATA_KEY])
             check_fits(config, shapes)
         else:
             config = identify_fitting(shapes)
-        return {key: _finite(key, tensor) for key, tensor in tensors.items()}, config
+        inputs = check_inputs(inputs, config)
+        return {key: _finite(key, tensor) for key, tensor in tensors.items()}, config, inputs
     except CheckpointError as error:
-        raise CheckpointError(f"{os.fspath(path)}: {error}") from error.__cause__
+        shards = SHARD.search(os.fspath(path))
+        what = f"is one of {int(shards[1])} shards of a network; {WHOLE}" if shards else error
+        raise CheckpointError(f"{os.fspath(path)}: {what}") from error.__cause__
 
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -10,8 +10,11 @@ import safetensors.torch
 import torch
 
 from minisam.checkpoint.formats import first_not_finite
-from minisam.checkpoint.geometry import METADATA_KEY, config_of, config_to_json, shapes_of
+from minisam.checkpoint.geometry import METADATA_KEY, config_of, config_to_json
 from minisam.checkpoint.identify import identify
+from minisam.checkpoint.inputs import inputs_of
+from minisam.checkpoint.prefixes import without_prefixes, without_wrappers
+from minisam.checkpoint.rebuildable import REMEDY, check_rebuildable, unwrapped
 from minisam.errors import CheckpointError
 from minisam.files import write_atomically
 from minisam.model import Sam
@@ -28,16 +31,28 @@ def save_checkpoint(
     float16 halves the file, and is for the parameters only: the Fourier matrix of the point encoding stays
     float32, because its rounding would move every point.
 
+    What torch.compile or DataParallel has wrapped is saved as what lies inside.
+
     Raises:
-        CheckpointError: a weight is NaN, infinite or too large for `dtype`, or `metadata` is not plain JSON.
+        CheckpointError: a layer is replaced by another (LoRA), which load_checkpoint could not build; a weight is
+            NaN, infinite or too large for `dtype`; or `metadata` is not plain JSON.
         OSError: see `minisam.files.write_atomically`.
     """
-    header = config_to_json(config_of(sam, identify(shapes_of(sam))), metadata or {})
+    sam = unwrapped(sam)
+    weights = without_prefixes(sam.state_dict())
+    shapes = {key: tuple(tensor.shape) for key, tensor in weights.items()}
+    try:
+        identified = identify(shapes)
+    except CheckpointError as error:
+        raise CheckpointError(f"cannot be saved: it {error}; {REMEDY}") from None
+    config = config_of(sam, identified)
+    check_rebuildable(sam, config, shapes)
+    header = config_to_json(config, metadata or {}, inputs_of(sam, config))
     stored = {"float32": torch.float32, "float16": torch.float16}[dtype]
-    parameters = dict(sam.named_parameters())
+    parameters = {without_wrappers(name) for name, _ in sam.named_parameters()}
     tensors = {
         key: tensor.detach().to("cpu", stored if key in parameters else torch.float32).contiguous()
-        for key, tensor in sam.state_dict().items()
+        for key, tensor in weights.items()
     }
     if key := first_not_finite(tensors):
         raise CheckpointError(f"{key} holds values that are not finite in {dtype}; nothing was written")

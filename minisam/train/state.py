@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from minisam.checkpoint.torch_files import load_torch_file
 from minisam.errors import CheckpointError
 from minisam.files import write_atomically
 
@@ -26,7 +27,7 @@ def read_state(path: Path, about: Mapping[str, object], device: str) -> dict[str
     if not path.exists():
         return None
     try:
-        state = torch.load(path, map_location=device, weights_only=True)
+        state = load_torch_file(str(path), path.stat().st_size, device)
         settings = json.loads(state.pop("about"))
     except Exception as error:
         raise CheckpointError(f"{path} cannot be read; delete it to train from the start") from error

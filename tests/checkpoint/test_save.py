@@ -9,10 +9,19 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
+from torch import nn
+from torch.nn.utils.parametrizations import weight_norm
 
 from minisam import files
 from minisam.build import SamConfig, build_from_config
-from minisam.checkpoint import load_checkpoint, load_state_dict, read_metadata, save_checkpoint
+from minisam.checkpoint import (
+    load_checkpoint,
+    load_state_dict,
+    load_state_dict_into,
+    read_metadata,
+    save_checkpoint,
+)
+from minisam.checkpoint.inputs import check_inputs
 from minisam.errors import CheckpointError
 from minisam.model import Sam
 
@@ -31,10 +40,108 @@ def test_geometry_and_metadata_come_back(tmp_path: Path, micro_config: SamConfig
     assert attention.num_heads == 2
 
 
-def test_changed_input_size_is_not_saved(tmp_path: Path, micro: Sam, micro_config: SamConfig):
+def test_a_changed_input_size_is_saved_beside_the_geometry(
+    tmp_path: Path, micro: Sam, micro_config: SamConfig
+):
+    path = tmp_path / "sam.safetensors"
+    save_checkpoint(micro, path)
+    before = path.read_bytes()
     micro.set_image_size(80)
-    save_checkpoint(micro, tmp_path / "sam.safetensors")
-    assert load_state_dict(tmp_path / "sam.safetensors")[1] == micro_config
+    save_checkpoint(micro, path)
+    state, config = load_state_dict(path)
+    assert config == micro_config
+    assert {key: tensor.shape for key, tensor in state.items()} == {
+        key: tensor.shape for key, tensor in micro.state_dict().items()
+    }
+    other = build_from_config(micro_config)
+    load_state_dict_into(other, path)
+    image = torch.rand(3, 80, 80) * 255
+    record = {"image": image, "original_size": (80, 80), "boxes": torch.tensor([[5.0, 5.0, 60.0, 70.0]])}
+    wanted = micro([record], True)[0]["low_res_logits"]
+    assert wanted.shape == (1, 3, 40, 40)
+    for loaded in (load_checkpoint(path), other):
+        assert loaded.image_encoder.img_size == 80
+        assert loaded([record], True)[0]["low_res_logits"].equal(wanted)
+    micro.set_image_size(40)
+    save_checkpoint(micro, path)
+    assert path.read_bytes() == before
+
+
+def test_colours_and_threshold_come_back(tmp_path: Path, micro: Sam):
+    path = tmp_path / "sam.safetensors"
+    micro.pixel_mean.fill_(100.5)
+    micro.pixel_std[1] = 3
+    micro.mask_threshold, micro.image_format = 0.25, "BGR"
+    save_checkpoint(micro, path)
+    loaded = load_checkpoint(path)
+    assert loaded.pixel_mean.equal(micro.pixel_mean) and loaded.pixel_std.equal(micro.pixel_std)
+    assert (loaded.mask_threshold, loaded.image_format) == (0.25, "BGR")
+
+
+INPUTS = [[], {"image_size": 41}, {"image_size": -8}, {"image_size": 8 * 2000}, {"image_size": 80.0}]
+INPUTS += [{"pixel_std": [1, 0, 1]}, {"pixel_mean": [1, 2]}, {"mask_threshold": "0"}, {"image_format": "GRB"}]
+
+
+@pytest.mark.parametrize("inputs", [*INPUTS, {"anything": 1}], ids=str)
+def test_inputs_that_cannot_be(micro_config: SamConfig, inputs: object):
+    with pytest.raises(CheckpointError, match="damaged minisam header"):
+        check_inputs(inputs, micro_config)
+
+
+class Wrapper(nn.Module):
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 2 * self.module(x)
+
+
+class Lora(nn.Linear):
+    def __init__(self, layer: nn.Linear) -> None:
+        super().__init__(layer.in_features, layer.out_features)
+        self.lora_a = nn.Parameter(torch.ones(2))
+
+
+def patched(layer: nn.Module) -> nn.Module:
+    vars(layer)["forward"] = lambda x: x
+    return layer
+
+
+QKV, UPSCALING, PATCHES = (
+    "image_encoder.blocks.0.attn.qkv",
+    "mask_decoder.output_upscaling.2",
+    "image_encoder.patch_embed.proj",
+)
+REPLACED = [
+    (QKV, Wrapper, f"{QKV} is Wrapper, expected Linear; merge"),
+    (QKV, Lora, f"{QKV} is Lora, expected Linear"),
+    (QKV, lambda layer: weight_norm(layer), "is ParametrizedLinear, expected Linear"),
+    (QKV, patched, "Linear with a forward of its own"),
+    ("image_encoder.blocks.1.mlp", Wrapper, "mlp is Wrapper, expected MLPBlock"),
+    ("mask_decoder.transformer.final_attn_token_to_image", Wrapper, "save its state_dict"),
+    (UPSCALING, lambda layer: nn.ReLU(), "is ReLU, expected GELU"),
+    (PATCHES, Wrapper, "proj is Wrapper, expected Conv2d"),
+    (PATCHES, lambda layer: nn.Sequential(layer), "no key image_encoder.patch_embed.proj.weight"),
+]
+
+
+@pytest.mark.parametrize(("name", "change", "words"), REPLACED)
+def test_a_network_with_a_layer_replaced_is_refused(tmp_path: Path, micro: Sam, name, change, words):
+    parent, _, attribute = name.rpartition(".")
+    setattr(micro.get_submodule(parent), attribute, change(micro.get_submodule(name)))
+    with pytest.raises(CheckpointError, match=words) as caught:
+        save_checkpoint(micro, tmp_path / "sam.safetensors")
+    assert "\n" not in str(caught.value) and not list(tmp_path.iterdir())
+
+
+def test_wrapped_by_torch_it_is_saved_as_what_lies_inside(tmp_path: Path, micro: Sam):
+    before = {key: tensor.clone() for key, tensor in micro.state_dict().items()}
+    setattr(micro, "image_encoder", torch.compile(micro.image_encoder, backend="eager"))
+    compiled = torch.compile(micro, backend="eager")
+    save_checkpoint(nn.DataParallel(compiled), tmp_path / "sam.safetensors")  # pyright: ignore[reportArgumentType]
+    loaded = load_checkpoint(tmp_path / "sam.safetensors").state_dict()
+    assert all(tensor.equal(before[key]) for key, tensor in loaded.items())
 
 
 def test_float16_halves_the_file_but_for_the_fourier_matrix(tmp_path: Path, micro: Sam):

@@ -1,0 +1,84 @@
+"""What a network takes and gives that no tensor shows: image size, colours, threshold.
+
+They lie in the header of our own files where they are not a new network's, beside the geometry of the weights; a
+network of 256 pixels that works on 512 keeps its 16 x 16 absolute positions, as segment-anything needs them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from minisam.build import SamConfig
+from minisam.errors import CheckpointError
+from minisam.model import Sam
+from minisam.model.sam import IMAGENET_MEAN, IMAGENET_STD
+
+MAX_TOKENS_A_SIDE = 1024
+DAMAGED = "has a damaged minisam header; save it again"
+
+
+def inputs_of(sam: Sam, config: SamConfig) -> dict[str, Any]:
+    """What is not as `config` and the defaults say, as plain JSON."""
+    usual = {
+        "image_size": config.image_size,
+        "pixel_mean": _rounded(IMAGENET_MEAN),
+        "pixel_std": _rounded(IMAGENET_STD),
+        "mask_threshold": Sam.mask_threshold,
+        "image_format": Sam.image_format,
+    }
+    own = {
+        "image_size": sam.image_encoder.img_size,
+        "pixel_mean": _rounded(sam.pixel_mean.flatten().tolist()),
+        "pixel_std": _rounded(sam.pixel_std.flatten().tolist()),
+        "mask_threshold": float(sam.mask_threshold),
+        "image_format": sam.image_format,
+    }
+    return {name: value for name, value in own.items() if value != usual[name]}
+
+
+def check_inputs(inputs: object, config: SamConfig) -> dict[str, Any]:
+    """What `inputs_of` gave.  Raises CheckpointError where a file holds anything else."""
+    checks = {
+        "image_size": lambda size: (
+            type(size) is int
+            and 0 < size <= config.patch_size * MAX_TOKENS_A_SIDE
+            and size % config.patch_size == 0
+        ),
+        "pixel_mean": lambda values: _are_numbers(values) and len(values) == 3,
+        "pixel_std": lambda values: _are_numbers(values) and len(values) == 3 and min(values) > 0,
+        "mask_threshold": lambda value: _are_numbers([value]),
+        "image_format": lambda name: name in ("RGB", "BGR"),
+    }
+    if not isinstance(inputs, Mapping):
+        raise CheckpointError(DAMAGED)
+    for name, value in inputs.items():
+        if name not in checks or not checks[name](value):
+            raise CheckpointError(DAMAGED)
+    return dict(inputs)
+
+
+def set_inputs_(sam: Sam, inputs: Mapping[str, Any]) -> None:
+    """Let a network take and give what `inputs_of` another said."""
+    if "image_size" in inputs:
+        sam.set_image_size(inputs["image_size"])
+    for name in ("pixel_mean", "pixel_std"):
+        if name in inputs:
+            getattr(sam, name).copy_(torch.tensor(inputs[name]).view(-1, 1, 1))
+    for name in ("mask_threshold", "image_format"):
+        if name in inputs:
+            setattr(sam, name, inputs[name])
+
+
+def _rounded(values: tuple[float, ...] | list[float]) -> list[float]:
+    """In float32, as the network has them."""
+    return torch.tensor(values, dtype=torch.float32).tolist()
+
+
+def _are_numbers(values: object) -> bool:
+    return isinstance(values, list) and all(
+        type(value) in (int, float) and math.isfinite(value) for value in values
+    )

@@ -1,0 +1,42 @@
+"""What wrappers put before the names of a network's tensors, taken away again.
+
+module.        DataParallel, DistributedDataParallel        _orig_mod.    torch.compile
+model., sam.   an attribute of somebody's module, such as Lightning's
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TypeVar
+
+from minisam.errors import CheckpointError
+
+Value = TypeVar("Value")
+
+WRAPPERS = re.compile(r"(?:(?<=\.)|^)(?:_orig_mod|module|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
+NETWORK = re.compile(r"(?:.*?\.)?(?=(?:image_encoder|vision_encoder)\.)")
+
+
+def without_wrappers(name: str) -> str:
+    """A tensor's or a module's name without the wrappers around it or around modules that it lies in."""
+    return WRAPPERS.sub("", f"{name}.").removesuffix(".")
+
+
+def without_prefixes(tensors: Mapping[str, Value]) -> dict[str, Value]:
+    """The network's tensors under its own names.
+
+    Raises CheckpointError where two get one name, and where other things lie beside a network with a prefix.
+    """
+    named = {without_wrappers(key): tensor for key, tensor in tensors.items()}
+    if len(named) < len(tensors):
+        raise CheckpointError("has the same tensors twice, with and without a wrapper's name before theirs")
+    found = (match[0] for key in named if (match := NETWORK.match(key)))
+    prefix = min(found, key=len, default="")
+    others = [key for key in named if not key.startswith(prefix)]
+    if others:
+        raise CheckpointError(
+            f"holds a network under {prefix[:40]!r} and {len(others)} other tensors ({others[0][:40]!r}, ...); "
+            "save the network alone, by its state_dict()"
+        )
+    return {key.removeprefix(prefix): tensor for key, tensor in named.items()}

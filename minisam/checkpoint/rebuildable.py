@@ -1,0 +1,58 @@
+"""Whether `load_checkpoint` could build a network again from what is saved of it: nothing is wrapped or replaced."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from minisam.build import SamConfig
+from minisam.checkpoint.geometry import Shapes, build_without_memory
+from minisam.checkpoint.identify import check_fits
+from minisam.checkpoint.prefixes import without_wrappers
+from minisam.errors import CheckpointError
+from minisam.model import Sam
+from minisam.model.drop_path import DropPath
+
+OF_TRAINING_ALONE = (nn.Dropout, DropPath, nn.Identity)
+REMEDY = "merge it into the network first (peft: merge_and_unload), or save sam.state_dict() by torch.save"
+
+
+def unwrapped(network: Any) -> Sam:
+    """The Sam inside of what torch.compile, DataParallel and DistributedDataParallel return."""
+    while not isinstance(network, Sam):
+        inner = getattr(network, "_orig_mod", None) or getattr(network, "module", None)
+        if not isinstance(inner, nn.Module):
+            raise CheckpointError(f"save_checkpoint takes a Sam, got a {type(network).__name__}")
+        network = inner
+    return network
+
+
+def modules_by_name(sam: Sam) -> dict[str, nn.Module]:
+    """Every module under the network's own names; what torch wraps, such as a compiled part, is what lies inside."""
+    found: dict[str, nn.Module] = {}
+    for name, module in sam.named_modules():
+        own = without_wrappers(name)
+        if own not in found or type(found[own]).__module__.startswith("torch."):
+            found[own] = module
+    return found
+
+
+def check_rebuildable(sam: Sam, config: SamConfig, shapes: Shapes) -> None:
+    """`shapes` are those of the tensors to save, under the network's own names.
+
+    Raises CheckpointError with the first layer or tensor that is not what this geometry has there.
+    """
+    found = modules_by_name(sam)
+    for name, expected in build_without_memory(config).named_modules():
+        module, is_layer = found.get(name), next(expected.children(), None) is None
+        if is_layer and isinstance(expected, OF_TRAINING_ALONE):
+            continue
+        same = type(module) is type(expected) if is_layer else isinstance(module, type(expected))
+        if not same or (is_layer and "forward" in vars(module)):
+            own = " with a forward of its own" if same else f", expected {type(expected).__name__}"
+            raise CheckpointError(f"cannot be saved: {name} is {type(module).__name__}{own}; {REMEDY}")
+    try:
+        check_fits(config, shapes)
+    except CheckpointError as error:
+        raise CheckpointError(f"cannot be saved: it {error}; {REMEDY}") from None
