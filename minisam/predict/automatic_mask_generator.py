@@ -26,13 +26,14 @@ from minisam.predict.amg_memory import MemoryEstimate, estimate_memory
 from minisam.predict.candidates import Candidates, join, no_candidates
 from minisam.predict.click_rounds import Round, decode_in_rounds
 from minisam.predict.crops import CropBox, generate_crop_boxes
+from minisam.predict.generator_arguments import check_numbers, grids_of
 from minisam.predict.generator_steps import GeneratorSteps, from_mask_data
 from minisam.predict.kernel_masks import clicks_filtered_together
 from minisam.predict.low_resolution_masks import LowResolutionMasks
 from minisam.predict.mask_filters import MaskFilters
 from minisam.predict.mask_records import records
 from minisam.predict.nms import box_nms
-from minisam.predict.point_grids import build_all_layer_point_grids, inside_region
+from minisam.predict.point_grids import inside_region
 from minisam.predict.predictor import SamPredictor
 from minisam.predict.small_regions import clean_masks
 
@@ -72,30 +73,35 @@ class SamAutomaticMaskGenerator(GeneratorSteps):
         keep_largest_region: bool = True,
         progress: bool | None = None,
     ) -> None:
-        """Either `points_per_side` or `point_grids`, points in 0 … 1 for each layer of crops.
+        """Either `points_per_side` or `point_grids`, points in 0 … 1 for each layer of crops, which take the
+        place of the default 32 a side.
 
         `multimask_output=False` takes the single mask of a clear prompt for each click.  `max_area_fraction`
         drops masks that cover that share of the image or more.  `keep_largest_region=False` drops a mask all
         of whose regions are smaller than `min_mask_region_area`.  `progress` shows a bar (None: in a terminal).
 
-        Raises GeneratorError for arguments that contradict each other.
+        Raises GeneratorError for arguments that contradict each other or are out of their range.
         """
-        if (points_per_side is None) == (point_grids is None):
-            raise GeneratorError("give either points_per_side or point_grids, and only one of them")
         if output_mode not in OUTPUT_MODES:
             raise GeneratorError(f"output_mode must be one of {', '.join(OUTPUT_MODES)}, got {output_mode!r}")
-        if points_per_batch < 1:
-            raise GeneratorError(f"points_per_batch must be at least 1, got {points_per_batch}")
-        if points_per_side is not None:
-            if points_per_side / crop_n_points_downscale_factor**crop_n_layers < 1:
-                raise GeneratorError(
-                    f"points_per_side={points_per_side} leaves no click on the crops of layer {crop_n_layers}"
-                )
-            point_grids = build_all_layer_point_grids(
-                points_per_side, crop_n_layers, crop_n_points_downscale_factor
-            )
-        if point_grids is None or len(point_grids) <= crop_n_layers:
-            raise GeneratorError(f"crop_n_layers={crop_n_layers} needs {crop_n_layers + 1} point_grids")
+        check_numbers(
+            {
+                "points_per_side": points_per_side,
+                "points_per_batch": points_per_batch,
+                "pred_iou_thresh": pred_iou_thresh,
+                "stability_score_thresh": stability_score_thresh,
+                "stability_score_offset": stability_score_offset,
+                "box_nms_thresh": box_nms_thresh,
+                "crop_n_layers": crop_n_layers,
+                "crop_nms_thresh": crop_nms_thresh,
+                "crop_overlap_ratio": crop_overlap_ratio,
+                "crop_n_points_downscale_factor": crop_n_points_downscale_factor,
+                "min_mask_region_area": min_mask_region_area,
+                "max_area_fraction": max_area_fraction,
+            }
+        )
+        points_per_batch, crop_n_layers = int(points_per_batch), int(crop_n_layers)
+        point_grids = grids_of(points_per_side, point_grids, crop_n_layers, crop_n_points_downscale_factor)
         self.predictor = SamPredictor(model)
         self.point_grids = point_grids
         self.points_per_batch = points_per_batch

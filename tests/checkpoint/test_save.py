@@ -137,7 +137,7 @@ def test_a_network_with_a_layer_replaced_is_refused(tmp_path: Path, micro: Sam, 
 
 def test_wrapped_by_torch_it_is_saved_as_what_lies_inside(tmp_path: Path, micro: Sam):
     before = {key: tensor.clone() for key, tensor in micro.state_dict().items()}
-    setattr(micro, "image_encoder", torch.compile(micro.image_encoder, backend="eager"))
+    micro.image_encoder = torch.compile(micro.image_encoder, backend="eager")
     compiled = torch.compile(micro, backend="eager")
     save_checkpoint(nn.DataParallel(compiled), tmp_path / "sam.safetensors")  # pyright: ignore[reportArgumentType]
     loaded = load_checkpoint(tmp_path / "sam.safetensors").state_dict()

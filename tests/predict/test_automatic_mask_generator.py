@@ -145,7 +145,7 @@ def test_memory_does_not_grow_with_masks(nano, image, monkeypatch):
     ("options", "words"),
     [
         ({"points_per_side": None}, "either points_per_side or point_grids"),
-        ({"point_grids": [np.zeros((1, 2))]}, "either points_per_side or point_grids"),
+        ({"points_per_side": 8, "point_grids": [np.zeros((1, 2))]}, "either points_per_side or point_grids"),
         ({"output_mode": "png"}, "binary_mask, uncompressed_rle, coco_rle, got 'png'"),
         ({"points_per_batch": 0}, "at least 1"),
         ({"points_per_side": 2, "crop_n_layers": 2, "crop_n_points_downscale_factor": 2}, "no click"),
