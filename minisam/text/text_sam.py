@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from minisam.build import CONFIGS, WEIGHTS, build_from_config
 from minisam.checkpoint.formats import first_not_finite
+from minisam.checkpoint.inputs import check_inputs, inputs_of, set_inputs_
 from minisam.data.images import check_image_array
 from minisam.errors import CheckpointError
 from minisam.model import Sam
@@ -73,7 +74,10 @@ def save_text_sam(
     }
     if key := first_not_finite(tensors):
         raise CheckpointError(f"{key} holds values that are not finite in {dtype}; nothing was written")
-    write_bundle(path, tensors, {"preset": model.preset, "clip": describe_clip(model.clip)})
+    about = {"preset": model.preset, "clip": describe_clip(model.clip)}
+    if inputs := inputs_of(model.sam, CONFIGS[model.preset]):
+        about["inputs"] = inputs
+    write_bundle(path, tensors, about)
 
 
 def load_text_sam(path: str | os.PathLike[str] | None = None) -> TextSam:
@@ -100,6 +104,10 @@ def load_text_sam(path: str | os.PathLike[str] | None = None) -> TextSam:
         model.external.load_state_dict(parts["external"], strict=True)
     except RuntimeError as error:
         raise CheckpointError(f"{Path(path)}: its weights do not fit a {about['preset']} network") from error
+    try:
+        set_inputs_(model.sam, check_inputs(about.get("inputs", {}), CONFIGS[model.preset]))
+    except CheckpointError as error:
+        raise CheckpointError(f"{Path(path)}: {error}") from None
     return model.eval()
 
 

@@ -49,6 +49,15 @@ def test_a_file_comes_back(model, weights, tmp_path):
     torch.testing.assert_close(half, model.embed_text("red wheel"), rtol=0.02, atol=0.02)
 
 
+def test_the_image_size_comes_back(model, tmp_path):
+    model.sam.set_image_size(96)
+    try:
+        save_text_sam(tmp_path / "text.safetensors", model)
+    finally:
+        model.sam.set_image_size(64)
+    assert load_text_sam(tmp_path / "text.safetensors").sam.image_encoder.img_size == 96
+
+
 def test_both_kinds_of_embeddings_are_measured_from_their_own_centre():
     external = ExternalPrompt(4, 6)
     external.centres.copy_(torch.randn(2, 4))
