@@ -27,9 +27,9 @@ OTHER_NETWORKS = {
     "image_encoder.patch_embed.seq.": "a MobileSAM network",
     "layer1.0.": "a ResNet",
     "cls_token": "a plain Vision Transformer",
-    "blocks.0.attn.": "a Vision Transformer without SAM's prompt encoder and decoder",
     "visual.": "a CLIP network",
     "backbone.": "a detector",
+    "module.": "weights saved from inside DataParallel; strip `module.` from its keys",
 }
 PARTS = {
     "mask_decoder": ("mask_decoder.", "output_upscaling.", "output_hypernetworks_mlps.", "iou_token."),
@@ -142,13 +142,15 @@ def _what_instead(shapes: Shapes) -> str:
             "; it looks like an adapter (LoRA), or a network with adapters inside: load the network that it is for, "
             "add the adapter, and save it merged"
         )
+    for prefix, what in OTHER_NETWORKS.items():
+        if any(key.startswith(prefix) for key in shapes):
+            return f"; it looks like {what}"
     for part, beginnings in PARTS.items():
         if any(key.startswith(beginnings) for key in shapes):
             return (
                 f"; it holds a part alone: load a whole network `sam`, then give sam.{part}.load_state_dict() "
                 f"these tensors (without `{part}.` before their names)"
             )
-    for prefix, what in OTHER_NETWORKS.items():
-        if any(key.startswith(prefix) for key in shapes):
-            return f"; it looks like {what}"
+    if any(key.startswith("blocks.0.attn.") for key in shapes):
+        return "; it looks like a Vision Transformer without SAM's prompt encoder and decoder"
     return f"; one of its keys is {printable(min(shapes))}" if shapes else "; it is empty"

@@ -51,10 +51,13 @@ class Built:
     name: str
 
 
+LEFT_TO_TORCH = Named("what torch refuses")
+
+
 def check_pickle(file: BinaryIO, size: int) -> object:
     """Follow the pickle at a file's position, in a file of `size` bytes, to its end; returns its value's stand-in.
 
-    What torch refuses by name is left to torch, with all that comes after it.
+    What torch refuses by name is LEFT_TO_TORCH, with all that comes after it.
 
     Raises CheckpointError where it would build anything beyond a state, or more than the file could fill.
     """
@@ -62,7 +65,7 @@ def check_pickle(file: BinaryIO, size: int) -> object:
     try:
         for opcode, argument, _ in pickletools.genops(file):
             if opcode.name == "GLOBAL" and full_name(str(argument)) not in _get_allowed_globals():
-                return None
+                return LEFT_TO_TORCH
             if opcode.name == "STOP":
                 break
             scan.follow(opcode.name, argument)

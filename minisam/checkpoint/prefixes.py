@@ -15,7 +15,7 @@ from minisam.errors import CheckpointError
 Value = TypeVar("Value")
 
 WRAPPERS = re.compile(r"(?:(?<=\.)|^)(?:_orig_mod|module|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
-NETWORK = re.compile(r"(?:.*?\.)?(?=(?:image_encoder|vision_encoder)\.)")
+PATCHES = re.compile(r"((?:.*?\.)?)(?:image|vision)_encoder\.patch_embed\.proj(?:ection)?\.weight")
 
 
 def without_wrappers(name: str) -> str:
@@ -24,15 +24,16 @@ def without_wrappers(name: str) -> str:
 
 
 def without_prefixes(tensors: Mapping[str, Value]) -> dict[str, Value]:
-    """The network's tensors under its own names.
+    """The network's tensors under its own names; without a network's patch embedding all stays as it is.
 
     Raises CheckpointError where two get one name, and where other things lie beside a network with a prefix.
     """
     named = {without_wrappers(key): tensor for key, tensor in tensors.items()}
+    prefix = next((match[1] for key in named if (match := PATCHES.fullmatch(key))), None)
+    if prefix is None:
+        return dict(tensors)
     if len(named) < len(tensors):
         raise CheckpointError("has the same tensors twice, with and without a wrapper's name before theirs")
-    found = (match[0] for key in named if (match := NETWORK.match(key)))
-    prefix = min(found, key=len, default="")
     others = [key for key in named if not key.startswith(prefix)]
     if others:
         raise CheckpointError(

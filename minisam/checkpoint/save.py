@@ -13,7 +13,7 @@ from minisam.checkpoint.formats import first_not_finite
 from minisam.checkpoint.geometry import METADATA_KEY, config_of, config_to_json
 from minisam.checkpoint.identify import identify
 from minisam.checkpoint.inputs import inputs_of
-from minisam.checkpoint.prefixes import without_prefixes, without_wrappers
+from minisam.checkpoint.prefixes import without_wrappers
 from minisam.checkpoint.rebuildable import REMEDY, check_rebuildable, unwrapped
 from minisam.errors import CheckpointError
 from minisam.files import write_atomically
@@ -39,7 +39,7 @@ def save_checkpoint(
         OSError: see `minisam.files.write_atomically`.
     """
     sam = unwrapped(sam)
-    weights = without_prefixes(sam.state_dict())
+    weights = {without_wrappers(key): tensor for key, tensor in sam.state_dict().items()}
     shapes = {key: tuple(tensor.shape) for key, tensor in weights.items()}
     try:
         identified = identify(shapes)

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch.serialization import MAGIC_NUMBER
 
-from minisam.checkpoint.pickles import check_pickle
+from minisam.checkpoint.pickles import LEFT_TO_TORCH, check_pickle
 from minisam.errors import CheckpointError
 
 ZIP, OLD = b"PK\x03\x04", b"\x80\x02"
@@ -102,7 +102,7 @@ def check_old(name: str, size: int) -> None:
     with open(name, "rb") as file:
         for number in range(OLD_PICKLES):
             value = check_pickle(file, size)
-            if number == 0 and value != MAGIC_NUMBER:
+            if value is LEFT_TO_TORCH or (number == 0 and value != MAGIC_NUMBER):
                 return
 
 
