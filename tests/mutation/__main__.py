@@ -21,6 +21,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 os.environ["TRITON_INTERPRET"] = "1"
+os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = os.devnull
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from edits import Mutant, mutants_of
@@ -39,7 +41,6 @@ def main() -> int:
     parser.add_argument("-o", dest="output", type=Path, help="write the outcomes here as JSON")
     arguments = parser.parse_args()
     os.chdir(ROOT)
-    os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = os.devnull
     results = []
     for entries in recheck(arguments.only) if arguments.recheck else draw(arguments):
         results += entries

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from mutation.edits import Mutant, mutants_of
+from mutation.nearest import nearest_tests
 
 RUNNER = Path(__file__).parent
 LIST = json.loads((RUNNER / "mutants.json").read_text(encoding="utf-8"))
@@ -60,6 +61,11 @@ def test_a_line_that_is_there_twice_is_found_by_its_function():
 def test_a_line_that_is_not_there_is_refused(function):
     with pytest.raises(ValueError, match=r"0 times|no h"):
         Mutant("x.py", function, "return b", "return c").apply("def f(a):\n    return a\n")
+
+
+def test_the_nearest_tests_come_first_and_there_are_some_for_what_is_only_used_by_others():
+    assert nearest_tests("train/losses.py")[0] == "tests/train/test_losses.py"
+    assert "tests/evaluate/test_edge_map.py" in nearest_tests("evaluate/edge_thinning.py")
 
 
 def test_every_entry_says_what_notices_it_or_why_nothing_can():

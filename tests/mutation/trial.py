@@ -7,6 +7,7 @@ mutant's line in it. No file is changed. Programs that a test starts do not see 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import importlib.abc
 import importlib.util
 import json
@@ -16,17 +17,15 @@ import signal
 import sys
 from dataclasses import dataclass, field
 
-import hypothesis  # noqa: F401
-import matplotlib.pyplot  # noqa: F401
-import numpy  # noqa: F401
-import PIL.Image  # noqa: F401
 import pytest
-import scipy.ndimage  # noqa: F401
-import torch  # noqa: F401
 from edits import Mutant
 from nearest import ROOT, module_name
 
+for name in ("torch", "numpy", "hypothesis", "matplotlib.pyplot", "PIL.Image", "scipy.ndimage"):
+    importlib.import_module(name)  # once, and not in every fork
+
 LIMIT = 900.0
+"""Seconds for all tests together."""
 TOO_LONG = 5.0
 """Seconds. A test that takes longer, without a mutant, is left out: every survivor would run it to its end."""
 
@@ -116,11 +115,11 @@ def run_in_child(mutant: Mutant | None, tests: list[str], skip: set[str], writer
     if mutant is not None:
         sys.meta_path.insert(0, Mutated(mutant))
     watch = Watch(skip, TOO_LONG if mutant is None else 6 * TOO_LONG)
-    options = ["-q", "-p", "no:cacheprovider", "--rootdir", str(ROOT)]
+    options = ["-q", "-p", "_hypothesis_pytestplugin", "-p", "no:cacheprovider", "--rootdir", str(ROOT)]
     options += ["-W", "ignore::pytest.PytestAssertRewriteWarning", *(["-x"] if mutant else [])]
     try:
         pytest.main([*options, *tests], plugins=[watch])
-    except BaseException as error:
+    except BaseException as error:  # a mutant may raise anything, SystemExit as well
         watch.outcome.killed_by = watch.outcome.killed_by or type(error).__name__
     if mutant and watch.outcome.slow:
         watch.outcome.killed_by = watch.outcome.killed_by or f"time of {watch.outcome.slow[0]}"

@@ -2,13 +2,14 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minisam.text import Clip
 from minisam.text.crop_encoder import CropEncoder
 from minisam.text.text_encoder import TextEncoder
-from minisam.text.transformer import SelfAttention
+from minisam.text.transformer import ResidualAttentionBlock, SelfAttention, Transformer, initialise_
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +94,49 @@ def test_attention_is_torchs_own_with_the_same_parameters():
     allowed = torch.rand(5, 5) < 0.5
     allowed.fill_diagonal_(True)
     torch.testing.assert_close(ours(x, x, allowed), theirs(x, x, x, attn_mask=~allowed)[0])
+
+
+def test_a_block_is_openais_written_out():
+    """x + attention(norm(x)), then x + W2 quick_gelu(W1 norm(x)); quick_gelu(x) = x / (1 + exp(-1.702 x))."""
+    torch.manual_seed(0)
+    block, x = ResidualAttentionBlock(12, 3), torch.randn(2, 5, 12)
+    normal = F.layer_norm(x, (12,))
+    y = x + block.attn(normal, normal)
+    inner = block.mlp.c_fc(F.layer_norm(y, (12,)))
+    expected = y + block.mlp.c_proj(inner / (1 + torch.exp(-1.702 * inner)))
+    torch.testing.assert_close(block(x), expected)
+    torch.testing.assert_close(block(x, queries=2), expected[:, :2])
+
+
+def test_matrices_are_drawn_by_width_and_depth():
+    torch.manual_seed(0)
+    transformer = Transformer(128, layers=3, heads=4)
+    initialise_(transformer, 128, 3)
+    inner, narrow = 128**-0.5, 128**-0.5 * 6**-0.5
+    expected = {
+        "in_proj_weight": inner,
+        "out_proj.weight": narrow,
+        "c_proj.weight": narrow,
+        "c_fc.weight": inner / 2**0.5,
+    }
+    for name, parameter in transformer.named_parameters():
+        for end, std in expected.items():
+            if name.endswith(end):
+                assert parameter.std().item() == pytest.approx(std, rel=0.03), name
+        if name.endswith("bias"):
+            assert not parameter.any(), name
+
+
+def test_both_encoders_give_unit_vectors_and_the_temperature_starts_as_clips(clip):
+    crops = clip.encode_crops(torch.randint(0, 256, (3, 3, 48, 48)).float())
+    texts = clip.encode_texts(["red wheel", "blue car"])
+    for vectors in (crops, texts):
+        torch.testing.assert_close(vectors.norm(dim=1), torch.ones(len(vectors)))
+    assert clip.logit_scale.exp().item() == pytest.approx(1 / 0.07)
+
+
+def test_a_text_that_is_too_long_is_refused():
+    encoder = text_encoder()
+    assert encoder(torch.ones(1, 8, dtype=torch.long)).shape == (1, 6)
+    with pytest.raises(ValueError, match="9 tokens does not fit into 8"):
+        encoder(torch.ones(1, 9, dtype=torch.long))

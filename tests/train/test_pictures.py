@@ -198,3 +198,35 @@ def test_repeats_decide_what_a_step_sees(tmp_path):
         for image in load_batch(tmp_path, 0.0, seed, 4, 32, 3, 1 / 256, False, (("often", 9),)).images
     ]
     assert 0.8 < sum(drawn) / len(drawn) < 1
+
+
+@pytest.mark.parametrize(("columns", "usable"), [(1, False), (2, True), (90, True), (91, False)])
+def test_a_mask_of_exactly_the_smallest_or_largest_share_is_a_target(columns, usable):
+    """At least 2 % of the square input, at most 90 % of the picture itself, which is half as high."""
+    mask = np.zeros((50, 100), bool)
+    mask[:, :columns] = True
+    segment = Segment("m", annotate(mask, 1).get("segmentation"), mask.shape)
+    picture, draw = Picture("p", np.zeros((50, 100, 3), np.uint8), [segment]), np.random.default_rng(0)
+    smallest = 2 * 50 / 100**2
+    try:
+        found = prepare(picture, 100, 8, smallest, draw, Skipped(), fallback=False)[1]
+    except MinisamError:
+        assert not usable
+    else:
+        assert usable and int(found.sum()) == columns * 50
+
+
+def test_no_more_masks_than_asked_for():
+    picture, _ = oblong()
+    assert len(prepare(picture, 50, 1, 0.01, np.random.default_rng(0), Skipped())[1]) == 1
+
+
+def test_a_mask_that_is_gone_at_the_networks_size_is_not_damaged():
+    mask, skipped = np.zeros((64, 64), bool), Skipped()
+    mask[0, 0] = True
+    assert (
+        scaled_mask(Segment("m", annotate(mask, 1).get("segmentation"), mask.shape), (8, 8), skipped) is None
+    )
+    assert not skipped
+    empty = {"size": [4, 4], "counts": [16]}
+    assert scaled_mask(Segment("m", empty, (4, 4)), (8, 8), skipped) is None and skipped
