@@ -11,8 +11,9 @@ class Client(NamedTuple):
     test: str
 
 
-ENCODERS, PREDICTING, PROMPTS, EXPORT = (
-    f"tests/compatibility/test_client_{name}.py" for name in ("encoders", "predicting", "prompts", "export")
+ADAPTERS, ENCODERS, PREDICTING, PROMPTS, EXPORT = (
+    f"tests/compatibility/test_client_{name}.py"
+    for name in ("adapters", "encoders", "predicting", "prompts", "export")
 )
 CLIENTS = (
     Client(
@@ -61,6 +62,15 @@ CLIENTS = (
         "a subclass of ImageEncoderViT that collects the output of its global blocks",
         f"{ENCODERS}::test_vit_with_skips",
     ),
+    Client("SAMed", "wraps `qkv` of the encoder in LoRA", f"{ADAPTERS}::test_lora_on_qkv"),
+    Client(
+        "SAMed", "wraps the decoder's projections in LoRA", f"{ADAPTERS}::test_lora_on_decoder_projections"
+    ),
+    Client(
+        "micro-sam, fine-tuning",
+        "LoRA, FacT, SSF, AdaptFormer and unfrozen parts in place of the encoder's modules",
+        f"{ADAPTERS}::test_surgery_on_the_encoder",
+    ),
     Client(
         "micro-sam, sam_3d_wrapper",
         "its own block around a block's parts, with `window_partition`",
@@ -70,6 +80,12 @@ CLIENTS = (
         "micro-sam, instance segmentation",
         "its own mask generator from the functions of `utils.amg`",
         f"{PREDICTING}::test_generator_of_amg_functions",
+    ),
+    Client("Hugging Face PEFT", "LoRA on `qkv`: training, evaluation, merging", f"{ADAPTERS}::test_peft"),
+    Client(
+        "Hugging Face PEFT",
+        "LoRA on the decoder's projections: the same, one by one",
+        f"{ADAPTERS}::test_peft",
     ),
     Client(
         "Grounded-SAM",

@@ -179,9 +179,10 @@ BESIDES = (
         "assertions go away under `python -O`, and say nothing",
     ),
     (
-        "another module in the place of a block's attention",
-        "gets windows, as in the original",
-        "adapters around it",
+        "another module in the place of a layer, or of a block's attention",
+        "works as in the original; the faster ways, which read a layer's weights, step aside, and an attention "
+        "gets windows",
+        "LoRA and its relatives",
     ),
     (
         "gradients of mask tokens that are not asked for",
