@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from minisam_kernels import dense
 from minisam_kernels.cases import Case, cases, expected, expected_counts, gradients, output_gradient
-from minisam_kernels.lab.answers.call import Call, Outcome, one_line
+from minisam_kernels.lab.answers.call import Call, Outcome
 from minisam_kernels.lab.answers.process import (
     AnswerFile,
     AnswerFileError,
@@ -35,6 +35,7 @@ from minisam_kernels.lab.answers.process import (
     Rules,
     outcome_of,
 )
+from minisam_kernels.lab.answers.words import one_line
 from minisam_kernels.lab.error_rule import GRADIENT_FACTOR, Verdict, compare
 from minisam_kernels.launch import INTERPRETED
 

@@ -10,6 +10,7 @@ killed with all that it has started.
 
     source.py     the text of a .py file, or of a notebook what its functions need
     call.py       one call, and all that came of it
+    words.py      an exception in one line
     borrowing.py  imports that would hand over the answer
     wire.py       calls and outcomes as bytes
     worker.py     the process

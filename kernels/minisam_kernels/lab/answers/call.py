@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from minisam_kernels.lab.answers.borrowing import BorrowedError
+from minisam_kernels.lab.answers.words import one_line, stops_with
 from minisam_kernels.lab.memory_guard import (
     StrayAccess,
     checked_lanes,
@@ -29,7 +29,6 @@ from minisam_kernels.lab.memory_guard import (
 )
 
 NUMBERS = "biufc"  # kinds of NumPy types that are numbers
-LONGEST = 300  # characters of a message
 
 
 @dataclass(frozen=True)
@@ -207,40 +206,6 @@ def _noted(outcome: Outcome, where: str) -> Iterator[None]:
         setattr(outcome, where, f"touches memory outside its tensors: {error}")
     except (Exception, SystemExit) as error:
         setattr(outcome, where, stops_with(error))
-
-
-def stops_with(error: BaseException) -> str:
-    """One line on an exception; a way to end the program is named as that."""
-    if isinstance(error, BorrowedError):
-        return str(error)
-    if isinstance(error, SystemExit):
-        return f"ends the program ({type(error).__name__}: exit code {error.code or 0})"
-    return f"stops with {one_line(error)}"
-
-
-def one_line(error: BaseException) -> str:
-    """ "ValueError: what it says", its last line if there are several: that is where Triton puts the reason."""
-    try:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    except Exception:
-        lines = []
-    text = f"{type(error).__name__}: {lines[-1] if lines else 'no message'}"
-    text = text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
-    return f"{text}{_without_a_gpu(text)}"
-
-
-def _without_a_gpu(text: str) -> str:
-    """What to do about a message that a machine without a GPU gives."""
-    if torch.cuda.is_available():
-        return ""
-    if "active driver" in text:
-        return (
-            " (there is no GPU here: leave out lines that ask for one, such as triton.runtime.driver.active… and "
-            "@triton.autotune, and launch with fixed block sizes)"
-        )
-    if any(words in text for words in ("NVIDIA driver", "CUDA enabled", "CUDA-capable", "HIP GPUs")):
-        return ' (there is no GPU here: leave out device="cuda", and make tensors with device=x.device)'
-    return ""
 
 
 def _numbers_alone(outcome: Outcome) -> Outcome:

@@ -21,8 +21,9 @@ from typing import Any, BinaryIO
 
 import minisam_kernels.lab.answers.wire as wire
 from minisam_kernels.lab.answers.borrowing import Borrowed, BorrowedError, BorrowingGuard
-from minisam_kernels.lab.answers.call import Outcome, call_here, one_line, stops_with
+from minisam_kernels.lab.answers.call import Outcome, call_here
 from minisam_kernels.lab.answers.source import compiled
+from minisam_kernels.lab.answers.words import one_line, stops_with
 
 ARRAYS = ("value", "again")
 GROUPS = ("inputs", "gradients")
