@@ -26,7 +26,7 @@ from minisam.predict.amg_memory import MemoryEstimate, estimate_memory
 from minisam.predict.candidates import Candidates, join, no_candidates
 from minisam.predict.click_rounds import Round, decode_in_rounds
 from minisam.predict.crops import CropBox, generate_crop_boxes
-from minisam.predict.generator_arguments import check_numbers, grids_of
+from minisam.predict.generator_arguments import ARGUMENTS, check_numbers, grids_of
 from minisam.predict.generator_steps import GeneratorSteps, from_mask_data
 from minisam.predict.kernel_masks import clicks_filtered_together
 from minisam.predict.low_resolution_masks import LowResolutionMasks
@@ -84,22 +84,8 @@ class SamAutomaticMaskGenerator(GeneratorSteps):
         """
         if output_mode not in OUTPUT_MODES:
             raise GeneratorError(f"output_mode must be one of {', '.join(OUTPUT_MODES)}, got {output_mode!r}")
-        check_numbers(
-            {
-                "points_per_side": points_per_side,
-                "points_per_batch": points_per_batch,
-                "pred_iou_thresh": pred_iou_thresh,
-                "stability_score_thresh": stability_score_thresh,
-                "stability_score_offset": stability_score_offset,
-                "box_nms_thresh": box_nms_thresh,
-                "crop_n_layers": crop_n_layers,
-                "crop_nms_thresh": crop_nms_thresh,
-                "crop_overlap_ratio": crop_overlap_ratio,
-                "crop_n_points_downscale_factor": crop_n_points_downscale_factor,
-                "min_mask_region_area": min_mask_region_area,
-                "max_area_fraction": max_area_fraction,
-            }
-        )
+        given = {name: value for name, value in locals().items() if name in ARGUMENTS}
+        check_numbers(given)
         points_per_batch, crop_n_layers = int(points_per_batch), int(crop_n_layers)
         point_grids = grids_of(points_per_side, point_grids, crop_n_layers, crop_n_points_downscale_factor)
         self.predictor = SamPredictor(model)

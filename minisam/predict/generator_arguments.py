@@ -24,6 +24,14 @@ RANGES = {
 }
 OPTIONAL = ("points_per_side", "max_area_fraction")
 COUNTS = ("points_per_side", "points_per_batch", "crop_n_layers")
+FRACTIONS = (
+    "pred_iou_thresh",
+    "stability_score_thresh",
+    "box_nms_thresh",
+    "crop_nms_thresh",
+    "crop_overlap_ratio",
+)
+ARGUMENTS = {*RANGES, *FRACTIONS, "stability_score_offset", "max_area_fraction"}
 
 
 def check_numbers(given: dict[str, Any]) -> None:
