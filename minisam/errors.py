@@ -37,6 +37,12 @@ class CommandError(MinisamError, ValueError):
     exit_code = 2
 
 
+class OutputError(MinisamError):
+    """A result cannot be written where it should go, or something would be lost there."""
+
+    exit_code = 2
+
+
 class PromptError(MinisamError, ValueError):
     """A prompt (point, label, box or mask) has the wrong shape, type or values."""
 

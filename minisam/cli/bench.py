@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from minisam.cli.outputs import check_output
+
 if TYPE_CHECKING:
     from minisam.bench.amg import AmgReport
     from minisam.bench.amg_on_device_report import DeviceAmgReport
@@ -67,6 +69,8 @@ def run(args: argparse.Namespace) -> int:
     from minisam.build import CONFIGS
     from minisam.files import write_atomically
 
+    if args.out is not None:
+        check_output(args.out)
     if args.subject == "amg":
         check_device_and_backend(args.device, args.backend)
     compare = is_installed()

@@ -13,21 +13,24 @@ import time
 from pathlib import Path
 
 import torch
-from PIL import Image
 from tqdm import tqdm
 
 from minisam.cli.cutout_options import PARTS, add_cutout_options, check_cutout_options
 from minisam.cli.numbers import number_from
+from minisam.cli.outputs import check_output
 from minisam.data.cutouts import open_cutouts, render_cutouts
 from minisam.data.cutouts.folder import Part
 from minisam.data.cutouts.prepare import prepare_folders
+from minisam.data.figure_mark import MARK
+from minisam.data.images import WRITE_FORMATS, save_image
 from minisam.data.partworld import VARIANTS, WORLDS, SceneBatch, render_scenes
 from minisam.data.partworld.export import annotated_pictures, write_as_coco, write_sa1b
 from minisam.data.partworld.knobs import RANGES
 from minisam.data.partworld.preview import contact_sheet
 from minisam.data.skipped import Skipped
 from minisam.device import check_device
-from minisam.errors import ImageError, PromptError
+from minisam.errors import PromptError
+from minisam.show.figure_file import check_replaceable_figure
 
 BENCH_SIZES = (64, 256, 512)
 WARM_BATCHES = 40
@@ -53,7 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     preview.add_argument(
         "--part", choices=PARTS, default="training", help="of the cut-outs (default: training)"
     )
-    preview.add_argument("-o", "--output", type=Path, default=Path("partworld.png"))
+    preview.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="contact sheet (default: partworld.png)"
+    )
     bench = actions.add_parser(
         "bench", help="milliseconds an image at 64, 256 and 512 px, on one core or a device"
     )
@@ -124,16 +129,17 @@ def preview(args: argparse.Namespace) -> int:
     check_cutout_options(args)
     if args.columns < 1:
         raise PromptError(f"--columns {args.columns}: use at least 1")
+    output = args.output or Path("partworld.png")
+    check_output(output, suffixes=WRITE_FORMATS)
+    if args.output is None:
+        check_replaceable_figure(output)
     try:
         scenes = draw(args, args.seed, args.images, args.size, parse_knobs(args.knob))
     except ValueError as error:
         raise PromptError(str(error)) from error
     sheet = contact_sheet(scenes, min(args.columns, args.images))
-    try:
-        Image.fromarray(sheet.permute(1, 2, 0).numpy()).save(args.output)
-    except ValueError as error:
-        raise ImageError(f"cannot write {args.output}: {error}; use a name that ends in .png") from error
-    print(args.output)
+    save_image(output, sheet.permute(1, 2, 0).numpy(), MARK)
+    print(output)
     return 0
 
 

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from minisam.cli.outputs import check_output
+
 if TYPE_CHECKING:
     from minisam.data.partworld import SceneBatch
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-o", "--out", type=Path, default=Path("minisam_demo.png"), metavar="PNG")
+    parser.add_argument("-o", "--out", type=Path, metavar="FILE", help="figure (default: minisam_demo.png)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -24,7 +26,12 @@ def run(args: argparse.Namespace) -> int:
     from minisam.data.partworld import render_scenes
     from minisam.predict import SamPredictor
     from minisam.show import prompt_figure, save_figure
+    from minisam.show.figure_file import FIGURE_FORMATS, check_replaceable_figure
 
+    out = args.out or Path("minisam_demo.png")
+    check_output(out, suffixes=FIGURE_FORMATS)
+    if args.out is None:
+        check_replaceable_figure(out)
     photo = load_image(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg")
     scenes = render_scenes(seed=DEMO_SCENE, batch_size=1, object_scale=1.5)
     scene = scenes.images[0].permute(1, 2, 0).numpy()
@@ -34,8 +41,8 @@ def run(args: argparse.Namespace) -> int:
         predictor.set_image(image)
         results += [segment(predictor, image, title, **prompt) for title, prompt in prompts.items()]
         results.append(refine(predictor, image, prompts["a point"]))
-    save_figure(prompt_figure(results, columns=2), args.out)
-    print(f"figure: {args.out.resolve()}")
+    save_figure(prompt_figure(results, columns=2), out)
+    print(f"figure: {out.resolve()}")
     return 0
 
 

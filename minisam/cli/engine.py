@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from minisam.cli.numbers import number_from
+from minisam.cli.outputs import check_output_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,6 +74,8 @@ def run(args: argparse.Namespace) -> int:
         settings = replace(settings, first=first, later=later)
     changes = {"manual_rounds": args.manual_rounds, "held_out": args.held_out, "seed": args.seed}
     settings = replace(settings, **{name: value for name, value in changes.items() if value is not None})
+    if args.out.exists():  # otherwise it is made when the weights are found to be right
+        check_output_folder(args.out)
     engine = EngineRun(args.out, settings, draw_ahead=(os.cpu_count() or 1) > 1)
     results = engine.run()
     print(table(report_rows(results)), end="")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from minisam.cli.cutout_options import add_cutout_options, check_cutout_options
 from minisam.cli.numbers import number_from, seed
+from minisam.cli.outputs import check_output_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,9 +82,15 @@ def run(args: argparse.Namespace) -> int:
     from minisam.evaluate.pictures import baseline_targets
     from minisam.evaluate.tables import markdown_tables, results_json
     from minisam.files import write_atomically
+    from minisam.show.figure_file import check_replaceable_figure
 
     if args.threads:
         torch.set_num_threads(args.threads)
+    if args.out:
+        check_output_folder(
+            args.out, (args.checkpoint, args.data), ("results.json", "table.md", "figure.png")
+        )
+        check_replaceable_figure(args.out / "figure.png")
     worlds = [world for world in WORLDS if world in args.worlds or "all" in args.worlds]
     name = args.checkpoint.name if args.checkpoint else args.model or "tiny"
     sam = load_checkpoint(args.checkpoint) if args.checkpoint else build_sam(name)
@@ -148,7 +155,6 @@ def run(args: argparse.Namespace) -> int:
     table += f"\n{baseline_table(baselines)}" if baselines else ""
     print(text if args.json else table, end="")
     if args.out:
-        args.out.mkdir(parents=True, exist_ok=True)
         write_atomically(args.out / "results.json", lambda file: file.write(text.encode()))
         write_atomically(args.out / "table.md", lambda file: file.write(table.encode()))
         where = f"{args.data}, {count} images" if folder else f"PartWorld, {args.images} images a world"

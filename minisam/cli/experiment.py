@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 from minisam.cli.numbers import number_from
+from minisam.cli.outputs import check_output_folder
+from minisam.errors import OutputError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,9 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from minisam.experiments.experiment import Settings, experiments, find, write_outcome
-    from minisam.experiments.page import page
+    from minisam.experiments.page import FIRST_LINE, page
     from minisam.files import write_atomically
 
+    readme = args.out / "README.md"
+    if args.page and readme.exists() and not readme.read_text(errors="replace").startswith(FIRST_LINE):
+        raise OutputError(f"{readme} is no page of experiments and stays; choose another folder with -o")
     if args.id == "list" and not args.page:
         for id, experiment in experiments().items():
             print(f"{id:5} {experiment.title}: {experiment.question}")
@@ -64,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
             Settings.short(args.work / "quick") if args.quick else Settings(args.images, work=args.work)
         )
         out = args.out / "quick" if args.quick else args.out
+        check_output_folder(out, (args.checkpoint,), [f"{one.id}.json" for one in chosen])
         for experiment in chosen:
             print(f"{experiment.id}: {experiment.question}", file=sys.stderr)
             outcome = experiment.run(sam, settings)
@@ -72,6 +78,6 @@ def run(args: argparse.Namespace) -> int:
         print(f"results in {out.resolve()}", file=sys.stderr)
     if args.page:
         text = page(args.out)
-        write_atomically(args.out / "README.md", lambda file: file.write(text.encode()))
-        print(f"wrote {(args.out / 'README.md').resolve()}", file=sys.stderr)
+        write_atomically(readme, lambda file: file.write(text.encode()))
+        print(f"wrote {readme.resolve()}", file=sys.stderr)
     return 0

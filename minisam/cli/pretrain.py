@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from minisam.cli.numbers import number_from, seed
+from minisam.cli.outputs import check_output_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
             raise MinisamError(f"--mask-ratio is a share between 0 and 1, got {args.mask_ratio}")
         recipe = replace(recipe, mask_ratio=args.mask_ratio)
     folder = args.out or Path("runs") / f"{args.preset}-mae"
+    check_output_folder(folder)
     training = PretrainingRun(
         args.preset,
         folder,

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from minisam.cli.device_options import add_device_options, chosen_device
-from minisam.errors import PromptError
+from minisam.cli.outputs import check_output
+from minisam.errors import ImageError, PromptError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="weights (default: the tiny ones that ship; with --text or --like those of `minisam text sam`)",
     )
     parser.add_argument(
-        "-o", "--out", type=Path, metavar="PNG", help="figure (default: IMAGE's name + _segment.png)"
+        "-o", "--out", type=Path, metavar="FILE", help="figure (default: IMAGE's name + _segment.png)"
     )
     add_device_options(parser)
     parser.add_argument(
@@ -85,14 +86,9 @@ def segment(args: argparse.Namespace, described: list[str | Path], device: str) 
     from minisam.checkpoint import load_checkpoint
     from minisam.data.images import load_image
     from minisam.predict import SamPredictor
-    from minisam.predict.amg_records import SEGMENT_ENDING
     from minisam.show import PromptResult, prompt_figure, save_figure
 
-    out = args.out or args.image.with_name(args.image.stem + SEGMENT_ENDING)
-    if any(
-        given is not None and given.resolve() == out.resolve() for given in (args.image, args.mask, args.like)
-    ):
-        raise PromptError(f"{out} is what the figure would be written over; give another name with -o")
+    out = figure_path(args)
     image = load_image(args.image)
     external = None
     if described:
@@ -126,6 +122,24 @@ def segment(args: argparse.Namespace, described: list[str | Path], device: str) 
             print(f"mask {index}: predicted IoU {iou_predictions[index]:.3f}, {share:.1%} of the image")
         print(f"figure: {out}")
     return 0
+
+
+def figure_path(args: argparse.Namespace) -> Path:
+    """Where the figure goes.
+
+    Raises OutputError where it cannot be written, would replace what was given or, without -o, a file of somebody's.
+    """
+    from minisam.predict.amg_records import SEGMENT_ENDING
+    from minisam.show.figure_file import FIGURE_FORMATS, check_replaceable_figure
+
+    out = args.out
+    if out is None:
+        if not args.image.name:
+            raise ImageError(f"{args.image}: a folder, not an image")
+        out = args.image.with_name(args.image.stem + SEGMENT_ENDING)
+        check_replaceable_figure(out)
+    check_output(out, (args.image, args.mask, args.like, args.checkpoint), FIGURE_FORMATS)
+    return out
 
 
 def describe(thing: str | Path, checkpoint: Path | None) -> tuple[Sam, Tensor]:

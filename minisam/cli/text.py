@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from minisam.cli.numbers import number_from, seed
+from minisam.cli.outputs import check_output, check_output_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +51,7 @@ def train_clip(args: argparse.Namespace) -> int:
 
     if args.threads:
         torch.set_num_threads(args.threads)
+    check_output_folder(args.out)
     recipe = replace(ClipRecipe(), steps=args.steps or ClipRecipe.steps)
     training = ClipRun(args.out, recipe, args.seed, args.precision, args.save_every)
     training.run()
@@ -69,6 +71,7 @@ def train_sam(args: argparse.Namespace) -> int:
         torch.set_num_threads(args.threads)
     recipe = replace(TextRecipe(), steps=args.steps or TextRecipe.steps)
     folder = args.out or Path("runs") / f"{args.preset}-text"
+    check_output_folder(folder, (args.clip, args.start_from), ("text.safetensors", "state.pt"))
     if not 0 <= args.captions <= 1:
         raise MinisamError(f"--captions is a share between 0 and 1, got {args.captions}")
     if not args.clip.exists():
@@ -93,5 +96,6 @@ def list_words(args: argparse.Namespace) -> int:
     if args.out is None:
         print(text, end="")
     else:
+        check_output(args.out)
         write_atomically(args.out, lambda file: file.write(text.encode()))
     return 0

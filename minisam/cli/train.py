@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 
 from minisam.cli.cutout_options import add_cutout_options, check_cutout_options
 from minisam.cli.numbers import number_from, seed
+from minisam.cli.outputs import check_output_folder
 
 if TYPE_CHECKING:
     from minisam.model import Sam
 
 VALIDATION_PICTURES = 32
 """The most pictures that are measured at a save."""
+FILES = ("model.safetensors", "state.pt", "metrics.csv", "progress.png", "validation.csv")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -106,6 +108,7 @@ def run(args: argparse.Namespace) -> int:
     if args.rounds:
         recipe = recipe.with_rounds(Rounds(*args.rounds))
     folder = args.out or Path("runs") / args.preset
+    check_output_folder(folder, (args.start_from, args.start_from_mae), FILES)
     training = TrainingRun(
         args.preset,
         folder,

@@ -14,12 +14,13 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngInfo
 
 from minisam.data.deep_colour import is_deep_colour, join_bytes, unpack_lower_bytes
 from minisam.data.eight_bits import FULL, FULL_FROM, Window, advice, window_of
@@ -170,8 +171,12 @@ def check_image_array(image: object) -> np.ndarray:
     return np.require(image, requirements=["C_CONTIGUOUS", "WRITEABLE"])
 
 
-def save_image(path: str | os.PathLike[str], image: np.ndarray) -> None:
+def save_image(
+    path: str | os.PathLike[str], image: np.ndarray, about: Mapping[str, str] | None = None
+) -> None:
     """Write uint8 [H, W], [H, W, 3] or [H, W, 4] atomically; the suffix of `path` chooses the format.
+
+    A PNG takes texts `about` it along.
 
     Raises:
         ImageError: the suffix names no format in `WRITE_FORMATS`, or the array is no such image.
@@ -184,7 +189,13 @@ def save_image(path: str | os.PathLike[str], image: np.ndarray) -> None:
         raise ImageError(f"cannot write {image.dtype} {list(image.shape)} as an image; give uint8 [H, W, 3]")
     if suffix in (".jpg", ".jpeg") and image.shape[2:] == (4,):
         raise ImageError(f"{os.fspath(path)}: JPEG has no alpha channel; write a .png")
-    write_atomically(path, lambda file: Image.fromarray(image).save(file, format=WRITE_FORMATS[suffix]))
+    texts = PngInfo()
+    for key, text in (about or {}).items():
+        texts.add_text(key, text)
+    options = {"pnginfo": texts} if suffix == ".png" else {}
+    write_atomically(
+        path, lambda file: Image.fromarray(image).save(file, format=WRITE_FORMATS[suffix], **options)
+    )
 
 
 def _to_rgb(image: Image.Image, behind: tuple[int, int, int], tell: Callable[[str], object]) -> np.ndarray:

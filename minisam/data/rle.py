@@ -90,8 +90,10 @@ def string_to_counts(text: str | bytes) -> np.ndarray:
     """COCO's compressed string -> counts, int64 [n].
 
     Raises:
-        RleError: a character outside 48..111, a number without an end, or one longer than `MAX_GROUPS`.
+        RleError: not a string, a character outside 48..111, a number without an end, or one longer than `MAX_GROUPS`.
     """
+    if not isinstance(text, str | bytes):
+        raise RleError(f"RLE counts must be COCO's string, not {type(text).__name__}")
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else bytes(text)
     codes = np.frombuffer(data, np.uint8).astype(np.int64) - 48
     if ((codes < 0) | (codes > 63)).any():

@@ -163,6 +163,8 @@ def encodable(name: str) -> bool:
 
 def read_json(path: str | os.PathLike[str]) -> Any:
     """Raises DatasetError, in one line, for whatever keeps the file from being read as JSON."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise DatasetError(f"{os.fspath(path)}: not a file")  # reading a pipe may never end
     try:
         with open(path, encoding="utf-8") as file:
             return json.load(file)

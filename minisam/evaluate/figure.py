@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from minisam.evaluate.bootstrap import Estimate
 from minisam.evaluate.world import CLICK_COUNTS, WorldResult
-from minisam.files import write_atomically
+from minisam.show.figure_file import plain, save_figure
 
 BARS = {
     "oracle": "1 click,\nbest of 3",
@@ -24,7 +24,7 @@ BARS = {
 def save_evaluation_figure(path: Path, results: Sequence[WorldResult], title: str) -> None:
     """Draw the results as a PNG; whiskers and bands are 95 % intervals."""
     figure = Figure(figsize=(15, 4.6), layout="constrained")
-    figure.suptitle(title)
+    figure.suptitle(plain(title))
     prompts, clicks, reliability = figure.subplots(1, 3, width_ratios=(1.5, 1, 1))
     palette = matplotlib.colormaps["tab10"]
     for place, result in enumerate(results):
@@ -47,7 +47,7 @@ def save_evaluation_figure(path: Path, results: Sequence[WorldResult], title: st
     figure.legend(
         *prompts.get_legend_handles_labels(), loc="outside lower center", ncols=len(results), frameon=False
     )
-    write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=120))
+    save_figure(figure, path, dpi=120)
 
 
 def draw_bars(axes: Axes, result: WorldResult, place: int, worlds: int, colour: object) -> None:
@@ -56,7 +56,13 @@ def draw_bars(axes: Axes, result: WorldResult, place: int, worlds: int, colour: 
     centres = [group - 0.4 + (place + 0.5) * width for group in range(len(BARS))]
     values, whiskers = values_and_errors(estimates)
     axes.bar(
-        centres, values, width, yerr=whiskers, color=colour, label=result.world, error_kw={"linewidth": 0.8}
+        centres,
+        values,
+        width,
+        yerr=whiskers,
+        color=colour,
+        label=plain(result.world),
+        error_kw={"linewidth": 0.8},
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
+from minisam.data.sa1b import read_json
+from minisam.errors import DatasetError
 from minisam.experiments.experiment import experiments
 
 INTRODUCTION = """<!-- Made of the files beside it by `minisam experiment --page`; edit minisam/experiments/page.py. -->
@@ -16,17 +17,26 @@ is set in the experiment's file before it runs; what did not come out as expecte
 are 95 %, by resampling images, and training seeds where there are several. `minisam experiment E3` runs one,
 `minisam experiment all` all of them.
 """
+RESULT = {"passed", "seeds", "finding", "network", "images"}
+FIRST_LINE = INTRODUCTION.partition("\n")[0]
 
 
 def page(folder: Path) -> str:
-    """The text of README.md for a folder of results; experiments that were not run are listed as such."""
+    """The text of README.md for a folder of results; experiments that were not run are listed as such.
+
+    Raises DatasetError where a file is no result of an experiment.
+    """
     sections, missing = [], []
     for id, experiment in experiments().items():
         file = folder / f"{id}.json"
         if not file.exists():
             missing.append(f"{id} ({experiment.title})")
             continue
-        result = json.loads(file.read_text(encoding="utf-8"))
+        result = read_json(file)
+        if not isinstance(result, dict) or not result.keys() >= RESULT:
+            raise DatasetError(
+                f"{file}: no result of an experiment; move it, or choose another folder with -o"
+            )
         came_out = "as expected" if result["passed"] else "**not as expected**"
         what = "Trained for it" if experiment.trains else "Network"
         seeds = ", ".join(map(str, result["seeds"]))

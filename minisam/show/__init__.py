@@ -1,7 +1,8 @@
 """Pictures of images, prompts and masks."""
 
 from minisam.show.draw import show_box, show_image, show_mask, show_points
-from minisam.show.prompt_figure import PromptResult, prompt_figure, save_figure
+from minisam.show.figure_file import save_figure
+from minisam.show.prompt_figure import PromptResult, prompt_figure
 
 __all__ = [
     "PromptResult",

@@ -7,6 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from minisam.errors import printable
+
 BLUE = (30 / 255, 144 / 255, 1.0)
 MASK_OPACITY = 0.6
 
@@ -14,16 +16,16 @@ MASK_OPACITY = 0.6
 def show_image(axes: Axes, image: NDArray[np.uint8], title: str = "") -> None:
     """An image [H, W, 3] without ticks."""
     axes.imshow(image)
-    axes.set_title(title, fontsize=10)
+    axes.set_title(printable(title), fontsize=10, parse_math=False)
     axes.set_axis_off()
 
 
 def show_mask(axes: Axes, mask: NDArray[np.bool_], color: tuple[float, float, float] = BLUE) -> None:
-    """A mask [H, W] as a translucent layer with a white outline."""
-    overlay = np.zeros((*mask.shape, 4))
-    overlay[mask] = (*color, MASK_OPACITY)
+    """A mask [H, W] as a translucent layer with a white outline, which a single row or column has not."""
+    overlay = np.zeros((*mask.shape, 4), np.uint8)
+    overlay[mask] = np.round(255 * np.array([*color, MASK_OPACITY]))
     axes.imshow(overlay)
-    if mask.any() and not mask.all():
+    if min(mask.shape) > 1 and mask.any() and not mask.all():
         axes.contour(mask, levels=[0.5], colors="white", linewidths=0.8)
 
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from minisam.files import write_atomically
 from minisam.show.draw import show_box, show_image, show_mask, show_points
 
 
@@ -59,8 +57,3 @@ def show_prompt(axes, result: PromptResult) -> None:
         show_box(axes, box)
     if result.points is not None and result.labels is not None:
         show_points(axes, result.points, result.labels)
-
-
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as a PNG, whole or not at all."""
-    write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=110))

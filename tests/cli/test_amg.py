@@ -184,14 +184,59 @@ def test_an_unreadable_picture_does_not_stop_the_others(pictures, tmp_path, caps
     assert capsys.readouterr().err.startswith("minisam: ")
 
 
-def test_what_others_have_written_stays(pictures, tmp_path, capsys):
-    Image.open(pictures / "scene001.png").save(tmp_path / "photo.png")
+def test_what_others_have_written_stays_and_the_rest_is_done(pictures, tmp_path, capsys):
+    for name in ("photo.png", "other.png"):
+        Image.open(pictures / "scene001.png").save(tmp_path / name)
     theirs = tmp_path / "photo.json"
     theirs.write_text('{"image":{"file_name":"photo.png","height":9,"width":9},"annotations":[]}')
     before = theirs.read_bytes()
-    assert main(["amg", str(tmp_path), *QUICK]) == 2
-    assert "photo.json was not written by minisam amg and stays" in capsys.readouterr().err
-    assert theirs.read_bytes() == before
+    assert main(["amg", str(tmp_path), *QUICK]) == 3
+    captured = capsys.readouterr()
+    assert "photo.json was not written by minisam amg and stays" in captured.err
+    assert "1 record written, 0 already there, 1 image without a new record; " in captured.out
+    assert main(["amg", str(tmp_path / "photo.png"), *QUICK]) == 2
+    assert theirs.read_bytes() == before and (tmp_path / "other.json").exists()
+
+
+def test_an_image_of_the_same_name_does_not_take_the_record(pictures, tmp_path, capsys):
+    Image.open(pictures / "scene001.png").save(tmp_path / "a.png")
+    assert main(["amg", str(tmp_path / "a.png"), *QUICK]) == 0
+    before = (tmp_path / "a.json").read_bytes()
+    Image.open(pictures / "scene001.png").save(tmp_path / "a.bmp")
+    assert main(["amg", str(tmp_path / "a.bmp"), *QUICK]) == 2
+    assert "a.json is the record of a.png and stays" in capsys.readouterr().err
+    assert (tmp_path / "a.json").read_bytes() == before
+
+
+def test_a_figure_goes_over_our_own_alone(pictures, tmp_path, capsys):
+    Image.open(pictures / "scene001.png").save(tmp_path / "cat.png")
+    Image.new("L", (9, 9)).save(tmp_path / "cat_masks.png")
+    before = (tmp_path / "cat_masks.png").read_bytes()
+    assert main(["amg", str(tmp_path), *QUICK, "--figure"]) == 3
+    captured = capsys.readouterr()
+    assert "cat_masks.png was not drawn by minisam and stays" in captured.err
+    assert "1 image left out because of its name" in captured.out
+    assert (tmp_path / "cat_masks.png").read_bytes() == before
+
+
+@pytest.mark.parametrize("counts", [[300, 5], 10**13, None, [[1]], "~~", {"a": 1}])
+def test_an_altered_record_is_done_again(pictures, serial, counts):
+    path = serial / "scene001.json"
+    before = path.read_bytes()
+    record = json.loads(before)
+    record["annotations"][0]["segmentation"]["counts"] = counts
+    path.write_text(json.dumps(record))
+    assert main(["amg", str(pictures), "-o", str(serial), *QUICK]) == 0
+    assert path.read_bytes() == before
+
+
+def test_a_full_disk_ends_the_run(pictures, tmp_path, capsys, monkeypatch):
+    def full(*args):
+        raise OSError(28, "No space left on device", "photo.json")
+
+    monkeypatch.setattr("minisam.cli.amg_worker.write_json", full)
+    assert main(["amg", str(pictures), "-o", str(tmp_path), *QUICK]) == 1
+    assert capsys.readouterr().err.endswith("minisam: photo.json: no space left on device\n")
 
 
 def test_a_figure_is_of_its_record(pictures, tmp_path):
@@ -261,6 +306,13 @@ def test_without_a_checkpoint_thresholds_suit_the_weights_that_ship(pictures, tm
         (["missing.png"], 3, "missing.png: no such image file"),
         (["."], 2, "no image files in this folder"),
         (["photo.png", "--points-per-batch", "0"], 2, "points_per_batch must be at least 1"),
+        (["photo.png", "--points-per-side", "99999999999"], 2, "--points-per-side must be from 1 to 1024"),
+        (["photo.png", "--points-per-side", "0"], 2, "--points-per-side must be from 1 to 1024"),
+        (["photo.png", "--crop-n-layers", "-1"], 2, "--crop-n-layers must be from 0 to 5, got -1"),
+        (["photo.png", "--crop-n-layers", "60"], 2, "--crop-n-layers must be from 0 to 5, got 60"),
+        (["photo.png", "--min-mask-region-area", "-1"], 2, "--min-mask-region-area must be 0 or more"),
+        (["photo.png", "--pred-iou-thresh", "nan"], 2, "--pred-iou-thresh must be a finite number"),
+        (["photo.png", "--roi-mask", "nowhere.png"], 3, "nowhere.png: no such image file"),
         (["photo.png", "--roi", "nan,0,1,1"], 2, "--roi must be four finite numbers"),
         (["photo.png", "--roi", "500,500,600,600"], 2, "has no pixel of the image of 12 x 9"),
     ],

@@ -120,6 +120,67 @@ def test_a_file_that_is_no_image(tmp_path, capsys):
     assert "words.jpg" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("suffix", ["png", "jpg", "JPEG", "webp", "tif", "pdf", "svg"])
+def test_the_suffix_chooses_the_format(photo, weights, tmp_path, suffix):
+    out = tmp_path / f"out.{suffix}"
+    assert main(["segment", str(photo), "--checkpoint", str(weights), "--point", "9,9", "-o", str(out)]) == 0
+    begins = {
+        "png": b"\x89PNG",
+        "jpg": b"\xff\xd8",
+        "JPEG": b"\xff\xd8",
+        "webp": b"RIFF",
+        "tif": b"II*",
+        "pdf": b"%PDF",
+    }
+    assert out.read_bytes().startswith(begins.get(suffix, b"<?xml"))
+
+
+@pytest.mark.parametrize(
+    ("out", "code", "words"),
+    [
+        ("-", 2, "give it a name"),
+        ("out", 2, "cannot write this format; use a name that ends in .png"),
+        ("out.bmp", 2, "cannot write this format"),
+        ("nodir/out.png", 2, "there is no folder"),
+        ("photo.png/out.png", 2, "there is no folder"),
+        ("folder.png", 2, "is a folder"),
+        ("nano.safetensors", 2, "would be written over"),
+        ("link.png", 2, "would be written over"),
+    ],
+)
+def test_where_nothing_can_be_written_there_is_no_work(
+    photo, weights, tmp_path, capsys, monkeypatch, out, code, words
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "nano.safetensors").write_bytes(weights.read_bytes())
+    (tmp_path / "link.png").symlink_to("photo.png")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    monkeypatch.setattr("minisam.checkpoint.load_checkpoint", None)  # no work
+    arguments = ["segment", "photo.png", "--checkpoint", "nano.safetensors", "--point", "5,5", "-o", out]
+    assert main(arguments) == code
+    error = capsys.readouterr().err
+    assert error.startswith("minisam: ") and error.count("\n") == 1 and words in error
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+
+
+def test_the_figure_beside_the_image_replaces_our_own_alone(photo, weights, tmp_path, capsys):
+    words = ["segment", str(photo), "--checkpoint", str(weights), "--point", "9,9"]
+    figure = tmp_path / "photo_segment.png"
+    assert main(words) == 0 and main([*words, "--single"]) == 0
+    Image.new("RGB", (3, 3)).save(figure)
+    before = figure.read_bytes()
+    assert main(words) == 2 and figure.read_bytes() == before
+    assert "was not drawn by minisam and stays" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", [".", "..", "/"])
+def test_a_folder_is_no_image(place, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["segment", place, "--point", "1,1"]) == 3
+    assert "a folder, not an image" in capsys.readouterr().err
+
+
 def test_malformed_numbers_are_a_usage_error(capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["segment", "photo.png", "--point", "ten,10"])

@@ -64,6 +64,15 @@ def test_images_of_a_folder_and_their_records(tmp_path):
     ]
 
 
+def test_no_two_images_share_a_record(tmp_path):
+    names = ["a.png", "a.jpg", "a.jpg.png", "a.jpg.png.png", "A.bmp", "b/a.png", "c.json.png", "c.png"]
+    records = record_paths([tmp_path / name for name in names], tmp_path, Path("out"))
+    assert [path.as_posix() for path in records] == [
+        *("out/a.png.json", "out/a.jpg.json", "out/a.jpg.png.json", "out/a.jpg.png.png.json"),
+        *("out/A.bmp.json", "out/b/a.json", "out/c.json.json", "out/c.json"),
+    ]
+
+
 def test_a_folder_without_images(tmp_path):
     touch(tmp_path, "notes.txt")
     with pytest.raises(GeneratorError, match="no image files"):

@@ -1,0 +1,144 @@
+"""The part of `minisam amg` that makes the record, and the figure, of one image after the other."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minisam.build import build_sam
+from minisam.checkpoint import load_checkpoint
+from minisam.cli.amg import OPTIONS
+from minisam.cli.outputs import check_output, check_output_folder
+from minisam.cli.segment import load_mask
+from minisam.data.figure_mark import MARK
+from minisam.data.images import BLACK, load_image, save_image
+from minisam.data.sa1b import read_record, write_json
+from minisam.errors import GeneratorError, ImageError
+from minisam.predict import PRESETS, SamAutomaticMaskGenerator
+from minisam.predict.amg_records import (
+    FIGURE_ENDING,
+    check_replaceable,
+    is_valid,
+    make_record,
+    provenance,
+    weights_digest,
+)
+from minisam.show.everything_figure import everything_figure
+from minisam.show.figure_file import check_replaceable_figure
+
+
+def settings_of(generator: Callable[..., Any], options: dict[str, Any]) -> dict[str, Any]:
+    """All arguments that decide what masks there are: the options, and the defaults of the rest."""
+    defaults = {
+        name: parameter.default
+        for name, parameter in inspect.signature(generator).parameters.items()
+        if name not in ("model", "point_grids", "output_mode", "progress")
+    }
+    return {**defaults, **options}
+
+
+def newer(figure: Path, record: Path) -> bool:
+    """Whether the figure is there and was drawn after the record was written."""
+    return figure.exists() and figure.stat().st_mtime_ns >= record.stat().st_mtime_ns
+
+
+class Worker:
+    """What makes the record of one image after the other."""
+
+    def __init__(self, args: argparse.Namespace, top: Path, device: str) -> None:
+        self.args, self.top = args, top
+        given = {name: getattr(args, name) for name in OPTIONS if getattr(args, name) is not None}
+        preset = args.preset or ("default" if args.checkpoint else "young")
+        options = {**PRESETS[preset], **given, "multimask_output": not args.single}
+        sam = load_checkpoint(args.checkpoint) if args.checkpoint else build_sam("tiny")
+        self.generator = SamAutomaticMaskGenerator(sam.to(device), output_mode="coco_rle", **options)
+        self.weights = weights_digest(sam)
+        self.settings = settings_of(SamAutomaticMaskGenerator, options)
+        self.told, self.masks = False, 0
+        self.region_of_settings = self.region_settings()
+
+    def work(self, image_path: Path, record_path: Path) -> str:
+        """Make one record unless it is there.
+
+        Raises ImageError where the image cannot be read, GeneratorError or OutputError where a file that is not
+        ours has the name of the record or of the figure, OSError where nothing can be written.
+        """
+        name = image_path.relative_to(self.top).as_posix()
+        made_of = provenance(
+            self.weights, self.content(image_path, name), {**self.settings, **self.region_of_settings}
+        )
+        figure = record_path.with_name(record_path.stem + FIGURE_ENDING)
+        if self.args.figure:
+            self.check_figure(figure)
+        outcome, image = "valid", None
+        if not is_valid(record_path, name, made_of):
+            image = load_image(image_path)
+            check_replaceable(record_path, name, self.top)
+            check_output_folder(record_path.parent)
+            self.tell_memory(image.shape[:2])
+            masks = self.generator.generate(image, self.region(image.shape[:2]))
+            write_json(record_path, make_record(name, image.shape[:2], masks, made_of))
+            self.masks += len(masks)
+            outcome = "written"
+        if self.args.figure and not newer(figure, record_path):
+            image = load_image(image_path, tell=lambda message: None) if image is None else image
+            save_image(figure, everything_figure(image, read_record(record_path)["annotations"]), MARK)
+        return outcome
+
+    def content(self, path: Path, name: str) -> bytes:
+        """The bytes of an image file.  Raises ImageError where there are none, or a record cannot say its name."""
+        if not path.is_file():
+            raise ImageError(f"{path}: no such image file")
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise ImageError(f"{path}: its name is not UTF-8, which no record can hold; rename it") from None
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise ImageError(f"{path}: cannot be read ({error.strerror})") from None
+
+    def check_figure(self, figure: Path) -> None:
+        """Raises OutputError where the figure would replace a file that is somebody's."""
+        check_replaceable_figure(figure)
+        check_output(figure, (self.args.roi_mask, self.args.checkpoint))
+
+    def region_settings(self) -> dict[str, Any]:
+        """The region as it goes into a record: the box, or the hash of the mask file."""
+        if self.args.roi_mask is not None:
+            load_image(self.args.roi_mask, behind=BLACK, tell=lambda message: None)  # refused before any work
+            return {"region": hashlib.sha256(self.args.roi_mask.read_bytes()).hexdigest()}
+        return {} if self.args.roi is None else {"region": self.args.roi}
+
+    def region(self, size: tuple[int, ...]) -> np.ndarray | None:
+        """Where to click, [H, W], or None for everywhere.  Raises GeneratorError for a box outside the image."""
+        if self.args.roi_mask is not None:
+            return load_mask(self.args.roi_mask, size)
+        if self.args.roi is None:
+            return None
+        region = np.zeros(size, bool)
+        x0, y0, x1, y1 = (max(0, round(value)) for value in self.args.roi)
+        region[y0:y1, x0:x1] = True
+        if not region.any():
+            raise GeneratorError(
+                f"--roi {x0},{y0},{x1},{y1} has no pixel of the image of {size[1]} x {size[0]}"
+            )
+        return region
+
+    def tell_memory(self, size: tuple[int, int]) -> None:
+        """Say once how much memory the first image will take."""
+        if self.told:
+            return
+        self.told = True
+        megabytes = self.generator.estimate_memory(size).total / 1e6
+        print(
+            f"minisam: this takes about {megabytes:,.0f} MB of memory, the libraries' own not counted",
+            file=sys.stderr,
+        )

@@ -1,0 +1,45 @@
+"""Figures as files: the suffix says the format, and a PNG says that it was drawn here (minisam/data/figure_mark.py)."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from minisam.data.figure_mark import MARK, is_own_figure
+from minisam.errors import OutputError, printable
+from minisam.files import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FIGURE_FORMATS = {
+    ".png": "png",
+    **{".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".tif": "tiff", ".tiff": "tiff"},
+    **{".pdf": "pdf", ".svg": "svg"},
+}
+
+
+def save_figure(figure: Figure, path: Path, dpi: int = 110) -> None:
+    """Write a figure in the format of its suffix, whole or not at all.  Raises OutputError for another suffix."""
+    kind = FIGURE_FORMATS.get(path.suffix.lower())
+    if kind is None:
+        raise OutputError(f"{path}: no format of figures; use {', '.join(FIGURE_FORMATS)}")
+    metadata = MARK if kind == "png" else None
+    with warnings.catch_warnings():
+        # A name in a script that the font has not is drawn as boxes.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        write_atomically(path, lambda file: figure.savefig(file, format=kind, dpi=dpi, metadata=metadata))
+
+
+def check_replaceable_figure(path: Path) -> None:
+    """Raises OutputError where a file is there that was not drawn here."""
+    if os.path.lexists(path) and not is_own_figure(path):
+        raise OutputError(f"{path} was not drawn by minisam and stays; write elsewhere with -o")
+
+
+def plain(text: str) -> str:
+    """A name as text of a figure: dollars are not mathematics, and an underscore in front does not hide it."""
+    shown = printable(text).replace("$", r"\$")
+    return f" {shown}" if shown.startswith("_") else shown

@@ -1,0 +1,118 @@
+"""Every command looks where its result goes before it works, and writes over nothing that it was given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from minisam.build import WEIGHTS
+from minisam.cli.main import main
+from minisam.cli.outputs import check_output, check_output_folder
+from minisam.data.figure_mark import is_own_figure
+from minisam.errors import OutputError
+
+FIGURES = {"demo": ["demo"], "preview": ["data", "preview", "--images", "1", "--size", "32"]}
+FILES = {**FIGURES, "bench": ["bench", "encoder"], "words": ["text", "words"]}
+FOLDERS = {
+    "eval": ["eval"],
+    "experiment": ["experiment", "E3"],
+    "train": ["train"],
+    "pretrain": ["pretrain"],
+    "clip": ["text", "clip"],
+    "engine": ["engine", "run"],
+    "export": ["data", "export"],
+}
+
+
+@pytest.mark.parametrize("command", FILES)
+@pytest.mark.parametrize(
+    ("out", "words"),
+    [("-", "give it a name"), ("nodir/a.png", "no folder nodir"), ("folder.png", "is a folder")],
+)
+def test_a_file_that_cannot_be_written_is_refused_before_the_work(
+    command, out, words, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    Path("folder.png").mkdir()
+    assert main([*FILES[command], "-o", out]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("minisam: ") and words in error and "None" not in error
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.png"]
+
+
+@pytest.mark.parametrize("command", FOLDERS)
+def test_a_file_in_the_place_of_a_folder(command, tmp_path, capsys):
+    (tmp_path / "file").write_text("mine")
+    assert main([*FOLDERS[command], "-o", str(tmp_path / "file")]) in (1, 2, 3)
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("minisam: ") and "file" in error and "None" not in error
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("command", FIGURES)
+def test_a_figure_of_no_known_format_is_refused(command, tmp_path, capsys):
+    assert main([*FIGURES[command], "-o", str(tmp_path / "a.xyz")]) == 2
+    assert "cannot write this format" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("command", "name"), [("demo", "minisam_demo.png"), ("preview", "partworld.png")])
+def test_the_usual_name_is_not_taken_from_somebody(command, name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (3, 3)).save(name)
+    assert main(FIGURES[command]) == 2
+    assert f"{name} was not drawn by minisam and stays" in capsys.readouterr().err
+
+
+def test_a_contact_sheet_is_our_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(FIGURES["preview"]) == 0 and is_own_figure(tmp_path / "partworld.png")
+    assert main(FIGURES["preview"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "name"),
+    [
+        (["train"], "--from", "model.safetensors"),
+        (["train"], "--from-mae", "state.pt"),
+        (["text", "sam"], "--from", "text.safetensors"),
+        (["text", "sam"], "--clip", "text.safetensors"),
+        (["eval"], "--checkpoint", "results.json"),
+    ],
+)
+def test_weights_are_not_replaced_by_those_that_come_of_them(command, option, name, tmp_path, capsys):
+    given = tmp_path / name
+    given.write_bytes((WEIGHTS / "nano.safetensors").read_bytes())
+    before = given.read_bytes()
+    assert main([*command, option, str(given), "-o", str(tmp_path)]) == 2
+    assert "would be written over, which was given" in capsys.readouterr().err
+    assert given.read_bytes() == before
+
+
+def test_a_readme_of_somebody_stays(tmp_path, capsys):
+    (tmp_path / "README.md").write_text("# Mine")
+    assert main(["experiment", "list", "--page", "-o", str(tmp_path)]) == 2
+    assert "README.md is no page of experiments and stays" in capsys.readouterr().err
+    (tmp_path / "README.md").unlink()
+    assert main(["experiment", "list", "--page", "-o", str(tmp_path)]) == 0
+    assert main(["experiment", "list", "--page", "-o", str(tmp_path)]) == 0
+    (tmp_path / "E3.json").write_text("[]")
+    assert main(["experiment", "list", "--page", "-o", str(tmp_path)]) == 3
+    assert "no result of an experiment" in capsys.readouterr().err
+
+
+def test_names_that_lead_to_the_same_file(tmp_path):
+    given = tmp_path / "a.png"
+    Image.fromarray(np.zeros((2, 2), np.uint8)).save(given)
+    (tmp_path / "link.png").symlink_to(given)
+    (tmp_path / "around").symlink_to(tmp_path)
+    for name in ("a.png", "link.png", "around/a.png", "around/../" + tmp_path.name + "/a.png"):
+        with pytest.raises(OutputError, match="which was given"):
+            check_output(tmp_path / name, [None, given])
+        with pytest.raises(OutputError, match="which was given"):
+            check_output_folder(tmp_path, [given], [name])
+    check_output(tmp_path / "b.png", [given])
+    check_output_folder(tmp_path / "new" / "deep", [given], ["a.png"])
+    assert (tmp_path / "new" / "deep").is_dir()
