@@ -2,13 +2,15 @@
 
     pixel = 255 · (value − low) / (high − low)
 
-Full 16-bit data have the window 0 … 65535.  A camera of 10, 12 or 14 bits, a CT or a height map fills a small part of
-its type's range, and would be black, grey or wrapped around in that window: it gets that of its own values.
+The window low … high is a usual one, 0 … 1, 0 … 255 or 0 … 65535, where the values fill it.  A camera of 10, 12 or 14
+bits, a CT, a thermal image or a height map fills a small part of it, and would be black, grey or wrapped around: it
+gets the window of its own values.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 FULL = 65535
 # Below it the two highest of 16 bits are empty.
 FULL_FROM = 16384
+BRIGHTEST, CONTRAST = 1 / 4, 1 / 16  # of a usual window: the least that values must reach and span to fill it
 
 
 class Window(NamedTuple):
@@ -37,40 +40,67 @@ class Window(NamedTuple):
         return np.nan_to_num(scaled.clip(0, 255)).round().astype(np.uint8)
 
 
-def window_of(parts: Iterable[NDArray]) -> Window:
-    """The window for an image of more than 8 bits that is given in parts.
+class Extent(NamedTuple):
+    """The smallest and the largest finite value, whether the type has fractions, and whether a value does."""
 
-    8-bit values stay as they are; fractions have 0 … 1.
-    """
-    low, high, fractions = np.inf, -np.inf, False
-    for part in parts:
-        fractions |= part.dtype.kind == "f"
-        finite = part[np.isfinite(part)] if part.dtype.kind == "f" else part
-        if finite.size:
-            low, high = min(low, float(finite.min())), max(high, float(finite.max()))
-    if low >= 0 and fractions and high <= 1:
-        return Window(0, 1)
-    if low >= 0 and high <= 255:
-        return Window(0, 255)
-    if low >= 0 and FULL_FROM <= high <= FULL and not fractions:
-        return Window(0, FULL)
-    return Window(low, high) if low < high else Window(0, 255)
+    low: float
+    high: float
+    floating: bool
+    fractional: bool
+
+    @classmethod
+    def of(cls, values: NDArray) -> Extent:
+        floating = values.dtype.kind == "f"
+        finite = values[np.isfinite(values)] if floating else values
+        if not finite.size:
+            return cls(np.inf, -np.inf, floating, False)
+        fractional = floating and bool((finite % 1).any())
+        return cls(finite.min().item(), finite.max().item(), floating, fractional)
+
+    def joined(self, other: Extent) -> Extent:
+        return Extent(min(self.low, other.low), max(self.high, other.high), *map(max, self[2:], other[2:]))
+
+    def window(self) -> Window:
+        """8-bit values stay as they are; fractions have 0 … 1 or 0 … 255, where they fill it."""
+        low, high = self.low, self.high
+        if self.floating and self.fills(1):
+            return Window(0, 1)
+        if self.fills(255) or (not self.fractional and low >= 0 and 1 < high <= 255):
+            return Window(0, 255)
+        if not self.floating and self.fills(FULL) and high >= FULL_FROM:
+            return Window(0, FULL)
+        return Window(low, high) if low < high else Window(0, 255)
+
+    def fills(self, top: float) -> bool:
+        """Whether the values lie in 0 … `top` and would not be too dark or too alike there; a single one never is."""
+        if self.low < 0 or self.high > top:
+            return False
+        return self.low >= self.high or (
+            self.high >= BRIGHTEST * top and self.high - self.low >= CONTRAST * top
+        )
+
+
+def window_of(parts: Iterable[NDArray]) -> Window:
+    """The window for an image of more than 8 bits that is given in parts."""
+    return reduce(Extent.joined, map(Extent.of, parts)).window()
 
 
 def advice(image: NDArray) -> str:
-    """The expression that brings an array's values to 0 … 255 as uint8, guessed from its smallest and largest."""
+    """The expression that brings an array's values to 0 … 255 as uint8, by `window_of`, or comes nearer."""
     if image.dtype.kind == "b":
         return "(image * 255).astype(np.uint8)"
     if image.dtype.kind not in "iuf":
-        return "image.real.astype(np.uint8)" if image.dtype.kind == "c" else "numbers"
-    with np.errstate(invalid="ignore"):
-        finite = image if image.dtype.kind != "f" else image[np.isfinite(image)]
-    if finite.size < image.size:
-        return f"np.nan_to_num(image), whose values are finite; {finite.size} of {image.size} are"
-    low, high = finite.min().item(), finite.max().item()
-    if low < 0 or (image.dtype.kind == "f" and high > 255):
-        top = high if high > low else low + 1
-        return f"np.interp(image, ({low:g}, {top:g}), (0, 255)).round().astype(np.uint8)"
-    if image.dtype.kind == "f":
-        return ("(image * 255).round()" if high <= 1 else "image.round().clip(0, 255)") + ".astype(np.uint8)"
-    return ("image" if high <= 255 else f"(image / {high} * 255).round()") + ".astype(np.uint8)"
+        return {"c": "image.real", "O": "image.astype(float)"}.get(image.dtype.kind, "numbers")
+    extent = Extent.of(image)
+    low, high = (np.array(end, image.dtype) for end in extent[:2]) if extent.low <= extent.high else (0, 1)
+    name = "image"
+    if image.dtype.kind == "f" and not np.isfinite(image).all():
+        name = f"np.nan_to_num(image, nan={low}, posinf={high}, neginf={low})"
+    window = extent.window()
+    if window == (0, 1):
+        return f"({name} * 255).round().astype(np.uint8)"
+    if window == (0, 255) and 0 <= low <= high <= 255:
+        return f"{name}{'.round().clip(0, 255)' if extent.floating else ''}.astype(np.uint8)"
+    if low >= 0 and 4 * low <= high and not extent.floating:
+        return f"({name} / {high} * 255).round().astype(np.uint8)"
+    return f"np.interp({name}, ({low}, {high if high > low else low + 1}), (0, 255)).round().astype(np.uint8)"

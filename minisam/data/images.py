@@ -167,7 +167,9 @@ def check_image_array(image: object) -> np.ndarray:
     if image.shape[2] != 3:
         raise ImageError(f"image has {image.shape[2]} channels ({shape}); give three, RGB")
     if image.dtype != np.uint8:
-        raise ImageError(f"image is {image.dtype}, not uint8; use {advice(image)}")
+        count = np.isfinite(image).sum() if image.dtype.kind == "f" else image.size
+        finite = f", and {count} of {image.size} values are finite" if count < image.size else ""
+        raise ImageError(f"image is {image.dtype}, not uint8{finite}; use {advice(image)}")
     return np.require(image, requirements=["C_CONTIGUOUS", "WRITEABLE"])
 
 
