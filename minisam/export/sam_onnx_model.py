@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minisam.model import Sam
+from minisam.model.learned_tokens import learned_tokens
 from minisam.predict.stability_score import calculate_stability_score
 
 # With two points or fewer (one is padding) the prompt may mean several things, and mask 0 is not asked.
@@ -90,7 +91,7 @@ class SamOnnxModel(nn.Module):
     def _embed_masks(self, input_mask: Tensor, has_mask_input: Tensor) -> Tensor:
         """The embedding of the mask, or that of none, by a product instead of a choice."""
         encoder = self.model.prompt_encoder
-        none = encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
+        none = learned_tokens(encoder.no_mask_embed, 1).reshape(1, -1, 1, 1)
         return has_mask_input * encoder._embed_masks(input_mask) + (1 - has_mask_input) * none
 
     @staticmethod

@@ -2,14 +2,15 @@
 
 Fast code reads a layer's weight where the plain code calls the layer.  Both give the same only as long as nothing but
 that weight decides: a wrapper around the layer (LoRA), a subclass, a hook, a parametrization, a forward given to one
-instance, a quantised weight would be passed over without a word.  Therefore exact types with nothing attached take the
-fast road, and everything else the plain one.
+instance or to a class, a quantised weight would be passed over without a word.  Therefore exact types with nothing
+attached take the fast road, and everything else the plain one.
 """
 
 from __future__ import annotations
 
 from typing import TypeGuard
 
+import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 
@@ -32,14 +33,31 @@ def is_untouched(module: nn.Module) -> bool:
     )
 
 
+def is_patched(kind: type[nn.Module]) -> bool:
+    """Whether another function was put in place of its forward, for all its modules at once.
+
+    What is compiled or exported was looked at before.
+    """
+    if torch.compiler.is_compiling():
+        return False
+    owner = next(each for each in kind.__mro__ if "forward" in vars(each))
+    if owner is nn.Module:
+        return False
+    forward = vars(owner)["forward"]
+    written = getattr(forward, "__module__", None), getattr(forward, "__qualname__", None)
+    return written != (owner.__module__, f"{owner.__qualname__}.forward") or hasattr(forward, "__wrapped__")
+
+
 def is_linear(module: nn.Module) -> TypeGuard[nn.Linear]:
     """Whether it is nn.Linear, that and nothing more."""
-    return type(module) is nn.Linear and is_untouched(module)
+    return type(module) is nn.Linear and is_untouched(module) and not is_patched(nn.Linear)
 
 
 def is_as_built(module: nn.Module, *kinds: type[nn.Module]) -> bool:
     """Whether it and all modules in it are exactly of these `kinds` or torch's layers, and untouched."""
-    return all(type(part) in (*kinds, *TORCH_LAYERS) and is_untouched(part) for part in module.modules())
+    found = {type(part) for part in module.modules()}
+    as_written = found.issubset((*kinds, *TORCH_LAYERS)) and not any(is_patched(kind) for kind in found)
+    return as_written and all(is_untouched(part) for part in module.modules())
 
 
 def is_in_evaluation(module: nn.Module) -> bool:

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from minisam.model.as_built import is_as_built, is_in_evaluation
+from minisam.model.as_built import is_as_built, is_in_evaluation, is_untouched
 from minisam.model.drop_path import DropPath
 from minisam.model.layer_norm_2d import LayerNorm2d
 from minisam.model.mlp_block import MLPBlock
@@ -155,9 +155,13 @@ class Block(nn.Module):
         )
 
     def attend(self, x: Tensor) -> Tensor:
-        """The tokens look at each other; a module in place of `WindowAttention` gets windows [B·n, S, S, C]."""
+        """The tokens look at each other; whatever is in place of `WindowAttention`, or attached to it, gets windows.
+
+        These are segment-anything's, [B·n, S, S, C].
+        """
         tokens = self.norm1(x)
-        if self.window_size == 0 or isinstance(self.attn, WindowAttention):
+        takes_grid = type(self.attn) is WindowAttention and is_untouched(self.attn)
+        if self.window_size == 0 or takes_grid:
             return x + self.drop_path(self.attn(tokens))
         windows, padded = window_partition(tokens, self.window_size)
         attended = self.attn(windows)

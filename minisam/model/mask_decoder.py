@@ -27,6 +27,7 @@ from minisam.model.absorbed_two_way_transformer import (
 from minisam.model.fused_two_way_transformer import fused_two_way_transformer, fusing_is_open
 from minisam.model.hypernetwork_head import HypernetworkHead, hypernetwork_masks
 from minisam.model.layer_norm_2d import LayerNorm2d
+from minisam.model.learned_tokens import learned_tokens
 from minisam.model.token_upscaling import TokenUpscaling, doubles_tokens
 from minisam.model.two_way_transformer import TwoWayTransformer
 
@@ -122,7 +123,8 @@ class MaskDecoder(nn.Module):
             raise ValueError(
                 f"{prompts} prompts on {images} images: image_index must say which prompt has which image"
             )
-        output_tokens = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
+        mask_tokens = learned_tokens(self.mask_tokens, self.num_mask_tokens)
+        output_tokens = torch.cat([learned_tokens(self.iou_token, 1), mask_tokens])
         tokens = torch.cat([output_tokens.expand(prompts, -1, -1), sparse], dim=1)
         if absorbing_wins(self.transformer, tokens, image_pe) and doubles_tokens(self.output_upscaling):
             if image_index is None:

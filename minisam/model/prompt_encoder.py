@@ -12,13 +12,12 @@ B prompts   N tokens of one prompt   E embed_dim   h, w grid of the image embedd
 
 from __future__ import annotations
 
-from typing import cast
-
 import torch
 from torch import Tensor, nn
 
 from minisam.model.fourier_encoding import FourierEncoding
 from minisam.model.layer_norm_2d import LayerNorm2d
+from minisam.model.learned_tokens import learned_tokens
 
 BACKGROUND, FOREGROUND, TOP_LEFT, BOTTOM_RIGHT = range(4)
 PADDING = -1
@@ -94,11 +93,11 @@ class PromptEncoder(nn.Module):
         sparse = (
             torch.cat(tokens, dim=1)
             if tokens
-            else self.no_mask_embed.weight.new_empty((batch, 0, self.embed_dim))
+            else learned_tokens(self.no_mask_embed, 1).new_empty((batch, 0, self.embed_dim))
         )
         if masks is not None:
             return sparse, self._embed_masks(masks).expand(batch, -1, -1, -1)
-        return sparse, self.no_mask_embed.weight[:, :, None, None].expand(
+        return sparse, learned_tokens(self.no_mask_embed, 1)[:, :, None, None].expand(
             batch, -1, *self.image_embedding_size
         )
 
@@ -114,7 +113,7 @@ class PromptEncoder(nn.Module):
             labels = torch.cat([labels, labels.new_full((labels.shape[0], 1), PADDING)], dim=1)
         label = labels[..., None]
         position = self.pe_layer.forward_with_coords(points, self.input_image_size)
-        embedding = torch.where(label == PADDING, self.not_a_point_embed.weight, position)
+        embedding = torch.where(label == PADDING, learned_tokens(self.not_a_point_embed, 1), position)
         for kind, learned in enumerate(self.kind_embeddings()):
             embedding = torch.where(label == kind, embedding + learned, embedding)
         return embedding
@@ -129,7 +128,7 @@ class PromptEncoder(nn.Module):
 
     def kind_embeddings(self) -> Tensor:
         """What is learned of each kind of token, [4, E]: background, foreground, top left, bottom right."""
-        return torch.cat([cast(nn.Embedding, embedding).weight for embedding in self.point_embeddings])
+        return torch.cat([learned_tokens(embedding, 1) for embedding in self.point_embeddings])
 
     # segment-anything's names, which code written for it calls, and which its subclasses replace.
 
@@ -140,7 +139,7 @@ class PromptEncoder(nn.Module):
         return self.embed_boxes(boxes)
 
     def _embed_masks(self, masks: Tensor) -> Tensor:
-        return self.mask_downscaling(masks.to(self.no_mask_embed.weight.dtype))
+        return self.mask_downscaling(masks.to(learned_tokens(self.no_mask_embed, 1).dtype))
 
     def _get_batch_size(
         self, points: tuple[Tensor, Tensor] | None, boxes: Tensor | None, masks: Tensor | None
@@ -152,4 +151,4 @@ class PromptEncoder(nn.Module):
         return 1 if given is None else given.shape[0]
 
     def _get_device(self) -> torch.device:
-        return self.no_mask_embed.weight.device
+        return learned_tokens(self.no_mask_embed, 1).device

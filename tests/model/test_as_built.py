@@ -19,8 +19,12 @@ import minisam
 from minisam.model import ImageEncoderViT, MaskDecoder, TwoWayTransformer, image_encoder
 from minisam.model.absorbed_projections import may_absorb
 from minisam.model.as_built import is_as_built, is_in_evaluation, is_linear
+from minisam.model.attention import Attention
+from minisam.model.layer_norm_2d import LayerNorm2d
 from minisam.model.mlp_block import MLPBlock
+from minisam.model.rel_pos_attention import RelPosAttention
 from minisam.model.token_upscaling import doubles_tokens
+from minisam.model.window_attention import WindowAttention
 from minisam_kernels.launch import INTERPRETED
 
 
@@ -262,3 +266,79 @@ def test_quantisers_find_the_encoders_layers(encoder):
     assert kinds.count(DynamicLinear) == layers == 8
     error = (quantised(image) - encoder(image)).abs().max() / encoder(image).abs().max()
     assert error < 0.1
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    "kind", [nn.Linear, nn.LayerNorm, Attention, MLPBlock, LayerNorm2d, nn.ConvTranspose2d]
+)
+def test_a_forward_given_to_a_class_is_called(decoder, kind, monkeypatch):
+    calls, plain = [], kind.forward
+    monkeypatch.setattr(kind, "forward", lambda self, *a, **k: calls.append(self) or plain(self, *a, **k))
+    decode(decoder)
+    assert set(calls) >= {
+        part
+        for name, part in decoder.named_modules()
+        if type(part) is kind and "mlps.0" not in name  # mask 0 is not asked
+    }
+
+
+@torch.no_grad()
+def test_a_forward_given_to_the_class_of_blocks_parts_is_called(encoder, monkeypatch):
+    monkeypatch.setattr(RelPosAttention, "forward", lambda self, x: torch.zeros_like(x), raising=False)
+    monkeypatch.setattr(WindowAttention, "forward", lambda self, x: torch.zeros_like(x))
+    image = torch.randn(1, 3, 40, 40, generator=torch.Generator().manual_seed(2))
+    nothing = copy.deepcopy(encoder)
+    for block in nothing.blocks:
+        block.attn = nn.Module()
+        vars(block.attn)["forward"] = torch.zeros_like
+    torch.testing.assert_close(encoder(image), nothing(image))
+
+
+@torch.no_grad()
+def test_what_listens_to_window_attention_sees_windows_as_in_segment_anything(encoder):
+    image = torch.randn(1, 3, 40, 40, generator=torch.Generator().manual_seed(2))
+    wanted, changed, seen = encoder(image), copy.deepcopy(encoder), []
+    attention = changed.blocks[0].attn
+    attention.register_forward_hook(lambda module, inputs, out: seen.append((inputs[0].shape, out.shape)))
+    torch.testing.assert_close(changed(image), wanted, rtol=1e-5, atol=1e-5 * wanted.abs().max().item())
+    assert seen == [((4, 3, 3, 32), (4, 3, 3, 32))]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("touch", ["wrapper", "forward hook", "forward of its own"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "iou_token",
+        "mask_tokens",
+        "point_embeddings.1",
+        "point_embeddings.2",
+        "not_a_point_embed",
+        "no_mask_embed",
+    ],
+)
+def test_learned_tokens(touch, name):
+    sam = minisam.build_sam("nano")
+    part = "mask_decoder" if name in ("iou_token", "mask_tokens") else "prompt_encoder"
+    touches = {
+        "wrapper": Wrapper,
+        "forward hook": forward_hook,
+        "forward of its own": lambda table: (
+            vars(table).update(forward=lambda rows: 2 * F.embedding(rows, table.weight)) or table
+        ),
+    }
+    changed = replaced(sam, f"{part}.{name}", touches[touch])
+    wanted = replaced(sam, f"{part}.{name}", lambda table: nn.Embedding.from_pretrained(2 * table.weight))
+    points = torch.tensor([[[9.0, 20.0]]]), torch.tensor([[1]])
+
+    def masks(network: minisam.Sam) -> Tensor:
+        encoder, box = network.prompt_encoder, torch.tensor([[4.0, 4.0, 40.0, 30.0]])
+        image = torch.randn(1, 96, 8, 8, generator=torch.Generator().manual_seed(0))
+        decoded = [
+            network.mask_decoder(image, encoder.get_dense_pe(), *encoder(points, prompt, None), True)[0]
+            for prompt in (None, box)
+        ]
+        return torch.cat(decoded)
+
+    assert_close(masks(changed), masks(wanted), masks(sam))
