@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 
 VALIDATION_PICTURES = 32
 """The most pictures that are measured at a save."""
-FILES = ("model.safetensors", "state.pt", "metrics.csv", "progress.png", "validation.csv")
+FILES = (
+    "model.safetensors",
+    "state.pt",
+    "metrics.csv",
+    "progress.png",
+    "validation.csv",
+    "latest.safetensors",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -24,7 +24,7 @@ from minisam.evaluate.targets import (
     choose_targets,
     first_scenes,
 )
-from minisam.evaluate.world import WorldResult, measure_batches, summarise
+from minisam.evaluate.world import WorldResult, evaluate_world, measure_batches, summarise
 from minisam.model import Sam
 
 WORLD = "photo"
@@ -102,9 +102,19 @@ def cutout_targets(
 def cutout_validation(
     sam: Sam, cutouts: Path, backgrounds: Path, leave_out: tuple[str, ...] = ()
 ) -> dict[str, float]:
-    """One click, boxes and five clicks on held-out cut-outs, for the curve of a training run."""
+    """One click, boxes and five clicks on held-out cut-outs, for the curve of a training run.
+
+    Beside them, one click and a box on PartWorld's held-out world: cut-outs have no parts, and what was learned of
+    parts must not be lost.
+    """
     result, _ = evaluate_cutouts(
         sam, cutouts, backgrounds, VALIDATION_IMAGES, 4, clicks=5, leave_out=leave_out
     )
     names = ("oracle", "top1", "box_single", "box_top1", "centre_5", "spearman", "calibration_error")
-    return {"masks": float(result.masks), **{name: result.metrics[name].value for name in names}}
+    world = evaluate_world(sam, "heldout", VALIDATION_IMAGES // 2, 4, clicks=1)
+    return {
+        "masks": float(result.masks),
+        **{name: result.metrics[name].value for name in names},
+        "heldout_oracle": world.metrics["oracle"].value,
+        "heldout_box": world.metrics["box_top1"].value,
+    }

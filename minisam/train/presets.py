@@ -130,8 +130,8 @@ RECIPES_FROM_WEIGHTS: dict[str, Recipe] = {
 ON_PHOTOS = Phase(
     0.0,
     256,
-    8,
-    8,
+    12,
+    4,
     Rounds(3, 1),
     single_round_share=0.75,
     worlds=MIXED,

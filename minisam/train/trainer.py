@@ -19,7 +19,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from tqdm import tqdm
 
 from minisam.build import CONFIGS, build_from_config
-from minisam.checkpoint import load_state_dict_into
+from minisam.checkpoint import load_state_dict_into, save_checkpoint
 from minisam.locks import claimed
 from minisam.model import Sam
 from minisam.pretrain.transfer import load_trunk
@@ -241,13 +241,18 @@ class TrainingRun:
         )
 
     def save(self, rows: list[dict[str, float]]) -> None:
-        """Write metrics, figure and state, each atomically; the state last, for it says which rows count."""
+        """Write metrics, figure and state, each atomically; the state last, for it says which rows count.
+
+        A run with an average of its weights also writes them, as they are by now, to latest.safetensors.
+        """
         write_rows(self.folder / "metrics.csv", rows)
         save_progress_figure(self.folder / "progress.png", rows, self.preset)
         if self.validate is not None:
             self.validation_rows.append({"step": float(self.step), **self.validate(self.result())})
             self.sam.train()
             write_rows(self.folder / "validation.csv", self.validation_rows, list(self.validation_rows[0]))
+        if self.average:
+            save_checkpoint(self.result(), self.folder / "latest.safetensors", {"step": self.step}, "float16")
         state = {
             "step": self.step,
             "seconds": self.seconds,

@@ -6,6 +6,7 @@ import pytest
 import torch
 from cutout_folders import two_folders, write_cutout
 
+from minisam.checkpoint import load_checkpoint
 from minisam.data.cutouts import open_cutouts
 from minisam.errors import CheckpointError
 from minisam.train.interactive import Rounds
@@ -103,3 +104,6 @@ def test_the_validation_measures_the_average(folders, tmp_path):
     )
     result = run.run()
     assert torch.equal(seen[-1], weights(result))
+    assert torch.allclose(
+        weights(load_checkpoint(tmp_path / "run" / "latest.safetensors")), weights(result), atol=1e-3
+    )
