@@ -104,6 +104,5 @@ def test_the_validation_measures_the_average(folders, tmp_path):
     )
     result = run.run()
     assert torch.equal(seen[-1], weights(result))
-    assert torch.allclose(
-        weights(load_checkpoint(tmp_path / "run" / "latest.safetensors")), weights(result), atol=1e-3
-    )
+    written = weights(load_checkpoint(tmp_path / "run" / "latest.safetensors"))
+    torch.testing.assert_close(written, weights(result), rtol=1e-3, atol=1e-4)  # float16
