@@ -108,6 +108,28 @@ def test_what_satisfies_and_is_not_precise_is_brushed_if_there_is_time(rules, cl
     assert mask.mask.equal(things[0]) is (source == BRUSH)
 
 
+def test_what_just_reaches_a_limit():
+    """A mask of the satisfying or the precise IoU is not good enough; time that just suffices is enough."""
+    things = wholes()
+
+    def work(**rules):
+        return Annotator(Rules(most_clicks=1, **rules)).annotate(ready(nearly, things), things)
+
+    assert work(satisfied=0.75, most_seconds=0).left == 1
+    assert work(satisfied=0.74, most_seconds=0).left == 0
+    assert work(satisfied=0.7, precise=0.75).masks[0].source == BRUSH
+    whole_seconds = Costs(find=1, click=1, look=1, pick_up=1, trace=0)
+    for seconds, kept in ((18, 1), (17, 0)):
+        annotator = Annotator(Rules(most_seconds=seconds), whole_seconds)
+        assert len(annotator.annotate(ready(useless, things), things).masks) == kept
+
+
+def test_the_third_thing_that_is_left_ends_the_picture():
+    things = wholes().expand(5, -1, -1)
+    work = Annotator().annotate(ready(useless, things), things)
+    assert (work.left, work.clicks) == (3, 24)
+
+
 def test_clicking_stops_with_the_first_mask_that_will_do():
     things = wholes().expand(3, -1, -1)
     clicked = click_until_satisfied(ready(perfect_from_the_second_click, things), things, 0.9, 8)

@@ -8,8 +8,11 @@ import torch
 from PIL import Image
 
 from minisam.cli.main import main
+from minisam.data.partworld import render_scenes
 from minisam.errors import CheckpointError
+from minisam.model.sam import IMAGENET_MEAN, IMAGENET_STD
 from minisam.pretrain.recipes import PRETRAINING, PretrainingRecipe
+from minisam.pretrain.reconstruction_loss import reconstruction_loss
 from minisam.pretrain.run import PretrainingRun
 
 SHORT = PretrainingRecipe(steps=4, batch_size=2, image_size=64)
@@ -36,6 +39,24 @@ def test_a_resumed_run_is_bit_equal(tmp_path):
     ).read_bytes()
     with Image.open(tmp_path / "whole" / "reconstructions.png") as figure:
         assert figure.width > 500
+
+
+def test_a_step_is_that_of_its_own_seed_at_the_rate_of_the_step(tmp_path):
+    recipe = PretrainingRecipe(steps=40, batch_size=2, image_size=64, clip_norm=0.01)
+    run = PretrainingRun("nano", tmp_path, recipe, seed=5)
+    run.step, seed = 30, 5 * 1_000_003 + 30 * 7919 + 1
+    pixels = render_scenes(seed, 2, 64).images.float()
+    images = (pixels - torch.tensor(IMAGENET_MEAN).view(3, 1, 1)) / torch.tensor(IMAGENET_STD).view(3, 1, 1)
+    prediction, masking = run.mae(images, 0.75, torch.Generator().manual_seed(seed))
+    expected = reconstruction_loss(prediction, images, masking.hidden, run.mae.patch_size).item()
+
+    row = run.train_step()
+    assert row["loss"] == pytest.approx(expected, rel=1e-5)
+    assert row["lr"] == recipe.rate(30) < recipe.lr
+    assert all(group["lr"] == recipe.rate(30) for group in run.optimizer.param_groups)
+    assert (row["step"], row["images"]) == (31, 62)
+    gradients = torch.cat([parameter.grad.flatten() for parameter in run.mae.parameters()])
+    assert gradients.norm().item() == pytest.approx(0.01, rel=1e-3)
 
 
 def test_another_recipe_does_not_take_up_a_state(tmp_path):

@@ -42,6 +42,10 @@ def test_what_was_saved_is_gone_on_with():
     for one in (average, resumed):
         one.update(sam, 3)
     assert all(torch.equal(average.values[name], resumed.values[name]) for name in average.values)
+    saved = {name: value.clone() for name, value in average.values.items()}
+    resumed.load(saved)
+    resumed.update(nano(), 3)
+    assert all(torch.equal(saved[name], average.values[name]) for name in saved)  # the state stays as it was
     with pytest.raises(KeyError):
         resumed.load({})
         resumed.update(sam, 4)

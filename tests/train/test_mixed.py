@@ -1,16 +1,19 @@
 """Batches of PartWorld and cut-outs: shares, masks, a second process, and runs that resume."""
 
 import csv
+from dataclasses import replace
 
 import pytest
 import torch
 from cutout_folders import two_folders, write_cutout
 
 from minisam.checkpoint import load_checkpoint
-from minisam.data.cutouts import open_cutouts
+from minisam.data.cutouts import open_cutouts, render_cutouts
+from minisam.data.partworld import render_scenes
+from minisam.data.skipped import Skipped
 from minisam.errors import CheckpointError
 from minisam.train.interactive import Rounds
-from minisam.train.mixed import CutoutsOn, MixedSource
+from minisam.train.mixed import CutoutsOn, MixedSource, draw_mixed
 from minisam.train.presets import Phase, Recipe
 from minisam.train.trainer import TrainingRun
 
@@ -50,6 +53,38 @@ def test_shares_are_rounded_to_images(folders, share, cutouts):
     asked = source.arguments(0)
     assert (asked["cutout_images"], asked["world_images"]) == (cutouts, 4 - cutouts)
     assert len(source.batch(0, phase, torch.Generator()).images) == 4
+
+
+def test_every_step_asks_for_its_own_seed_and_the_next_world(folders):
+    phase = replace(PHASE, object_scale=1.5, richness=0.7)
+    source = MixedSource(folders, replace(RECIPE, phases=(phase,)), 3, "cpu", in_background=False)
+    assert source.arguments(5) == {
+        "seed": 3 * 1_000_003 + 5 * 7919 + 1,
+        "image_size": 64,
+        "cutout_images": 2,
+        "folders": source.folders,
+        "world_images": 2,
+        "world": "cartoon",
+        "object_scale": 1.5,
+        "richness": 0.7,
+    }
+    assert source.arguments(6)["world"] == "train"
+
+
+def test_both_kinds_are_drawn_from_the_seed(folders):
+    scenes = draw_mixed(7, 64, 2, folders, 2, "cartoon", object_scale=1.5).scenes
+    pasted = render_cutouts(folders.cutouts, folders.backgrounds, 7, 2, 64).scenes
+    world = render_scenes(7, 2, 64, "cartoon", object_scale=1.5)
+    assert torch.equal(scenes.images, torch.cat([pasted.images, world.images]))
+    assert torch.equal(scenes.area, torch.cat([pasted.area, world.area]))
+
+
+def test_what_could_not_be_used_gathers(folders):
+    source = MixedSource(folders, RECIPE, 0, "cpu", in_background=False)
+    drawn = source.drawn[0]._replace(skipped=Skipped({"cat.png": "damaged"}))
+    source.drawn.draw = lambda **_: drawn
+    source.batch(0, PHASE, torch.Generator())
+    assert source.skipped["cat.png"] == "damaged"
 
 
 def test_steps_differ_and_a_second_process_draws_the_same(folders):

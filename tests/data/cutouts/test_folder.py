@@ -5,8 +5,6 @@ from cutout_folders import two_folders, write_background, write_cutout
 from PIL import Image
 
 from minisam.data.cutouts.folder import (
-    BACKGROUND_SIDE,
-    CUTOUT_SIDE,
     level_for,
     load_background,
     load_cutout,
@@ -137,11 +135,8 @@ def test_a_cutout_that_hardly_shows_is_an_error(tmp_path):
 
 
 def test_images_in_memory_have_a_largest_size_and_halves(tmp_path):
-    assert max(load_cutout(write_cutout(tmp_path / "c.png", size=(1200, 800)))[0].size) == CUTOUT_SIDE
-    assert (
-        max(load_background(write_background(tmp_path / "b.png", size=(3000, 2000)))[0].size)
-        == BACKGROUND_SIDE
-    )
+    assert max(load_cutout(write_cutout(tmp_path / "c.png", size=(1200, 800)))[0].size) == 512
+    assert max(load_background(write_background(tmp_path / "b.png", size=(3000, 2000)))[0].size) == 1280
     levels = pyramid(Image.new("RGB", (256, 128)), 512)
     assert [level.size for level in levels] == [(256, 128), (128, 64), (64, 32), (32, 16)]
     assert [level_for(levels, side).size[0] for side in (1000, 256, 255, 128, 129, 1)] == [
