@@ -9,7 +9,10 @@ import torch
 from torch import Tensor
 
 from minisam.errors import PromptError
+from minisam.predict.given_numbers import check_finite
 from minisam.predict.prompts import BOOLEAN_LOGIT
+
+LABELS = (-1.0, 0.0, 1.0, 2.0, 3.0)
 
 
 def check_batches(
@@ -51,6 +54,24 @@ def check_batches(
         counted = ", ".join(f"{name} {count}" for name, count in batches.items())
         raise PromptError(
             f"the numbers of prompts differ ({counted}); give one of each kind for every prompt"
+        )
+
+
+def check_values(
+    points: Tensor | None, labels: Tensor | None, boxes: Tensor | None, masks: Tensor | None
+) -> None:
+    """Raises PromptError for values that are not finite, and labels of no kind of point.
+
+    On a GPU it waits for the device.
+    """
+    for name, given in (("point_coords", points), ("boxes", boxes), ("mask_input", masks)):
+        check_finite(given, name)
+    if (
+        labels is not None
+        and not torch.isin(labels.float(), torch.tensor(LABELS, device=labels.device)).all()
+    ):
+        raise PromptError(
+            "point_labels must be 1 (foreground), 0 (background), -1 (padding), or 2 and 3 (corners of a box)"
         )
 
 

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from minisam.data.images import check_image_array
 from minisam.model import Sam
-from minisam.predict.batched_prompts import as_mask_logits, check_batches
+from minisam.predict.batched_prompts import as_mask_logits, check_batches, check_values
 from minisam.predict.external_tokens import append_tokens
+from minisam.predict.given_numbers import as_numpy, check_finite, to_tensor
 from minisam.predict.prompts import check_boxes, check_mask, check_points, is_no_box
 from minisam.predict.resize_longest_side import ResizeLongestSide
 
@@ -26,7 +27,6 @@ class SamPredictor:
 
     original_size: tuple[int, int]
     input_size: tuple[int, int]
-    network_size = 0
     own_transform: ResizeLongestSide | None = None
     orig_h: int | None = None
     orig_w: int | None = None
@@ -85,8 +85,10 @@ class SamPredictor:
     def set_torch_image(self, transformed_image: Tensor, original_image_size: tuple[int, int]) -> None:
         """Encode an image [1, 3, h, w] already scaled to the network's size, 0 … 255.
 
-        Raises ValueError where its longest side is not the network's, or there are several images.
+        Raises ValueError where its longest side is not the network's, there are several images, it has values that
+        are not finite, or `original_image_size` is not (H, W).
         """
+        transformed_image = to_tensor(transformed_image, "transformed_image").to(self.device)
         size = self.model.image_encoder.img_size
         if (
             transformed_image.dim() != 4
@@ -98,6 +100,11 @@ class SamPredictor:
                 f"set_torch_image takes one image [1, 3, h, w] with a longest side of {size}, got {got}; "
                 "for several images call the network with a list of records"
             )
+        check_finite(transformed_image, "transformed_image")
+        if len(original_image_size) != 2:
+            raise ValueError(f"original_image_size must be (H, W), got {tuple(original_image_size)}")
+        if transformed_image.dtype == torch.float64:
+            transformed_image = transformed_image.to(self.model.pixel_mean.dtype)
         self.reset_image()
         features = self.model.image_encoder(self.model.preprocess(transformed_image))
         self._keep(features, (transformed_image.shape[2], transformed_image.shape[3]), original_image_size)
@@ -169,11 +176,19 @@ class SamPredictor:
         prompt) or [4], mask_input [B, 1, h, w] or [1, h, w], external [B, n, E].  B may be 0.
         Returns masks [B, C, H, W], predicted IoU [B, C], low-resolution logits [B, C, h, w].
 
-        Raises PromptError for points without labels, labels without points, and shapes that do not go together.
+        NumPy arrays and tensors elsewhere are brought to the network's device.
+
+        Raises PromptError for points without labels, labels without points, shapes that do not go together, values
+        not finite, and labels other than −1 … 3.
         """
-        low_res_masks, iou_predictions = self.predict_low_res_torch(
-            point_coords, point_labels, boxes, mask_input, multimask_output, external
+        names = ("point_coords", "point_labels", "boxes", "mask_input", "external")
+        given = (point_coords, point_labels, boxes, mask_input, external)
+        *prompts, tokens = (
+            None if each is None else to_tensor(each, name).to(self.device)
+            for each, name in zip(given, names, strict=True)
         )
+        check_values(*prompts)
+        low_res_masks, iou_predictions = self.predict_low_res_torch(*prompts, multimask_output, tokens)
         masks = self.model.postprocess_masks(low_res_masks, self.input_size, self.original_size)
         if not return_logits:
             masks = masks > self.model.mask_threshold
@@ -217,22 +232,16 @@ class SamPredictor:
 
     def _keep(self, features: Tensor, input_size: tuple[int, int], original_size: tuple[int, int]) -> None:
         self.features, self.input_size, self.original_size = features, input_size, original_size
-        self.network_size = self.model.image_encoder.img_size
         self.is_image_set = True
 
     def _require_image(self) -> Tensor:
         if self.features is None:
             raise RuntimeError("no image is set: call set_image(image) before predict")
-        size = self.model.image_encoder.img_size
-        if size != self.network_size:
+        grid, wanted = tuple(self.features.shape[-2:]), tuple(self.model.prompt_encoder.image_embedding_size)
+        if grid != wanted:
+            size = self.model.image_encoder.img_size
             raise RuntimeError(
-                f"the network's image size is {size} and was {self.network_size} when the image was set: "
-                "call set_image(image) again"
+                f"the network's image size is {size} and was {size * max(grid) // max(wanted)} when the image was "
+                "set: call set_image(image) again"
             )
         return self.features
-
-
-def as_numpy(tensor: Tensor) -> NDArray:
-    """On the CPU; half precision, of which NumPy has one type and few operations, becomes float32."""
-    halved = tensor.dtype in (torch.bfloat16, torch.float16)
-    return (tensor.float() if halved else tensor).cpu().numpy()

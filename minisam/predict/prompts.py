@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from minisam.errors import PromptError
+from minisam.predict.given_numbers import to_array
 
 OVERHANG = 0.01  # of the longest side; and less than one pixel is always on the edge
 BOOLEAN_LOGIT = 10
@@ -74,7 +73,7 @@ def check_mask(mask: object, size: tuple[int, int]) -> NDArray:
     A boolean mask becomes logits of −10 and 10.  Raises PromptError for another shape or values not finite.
     """
     logits = as_float32(mask, "mask_input")
-    is_boolean = (mask.dtype == torch.bool) if isinstance(mask, Tensor) else np.asarray(mask).dtype == bool
+    is_boolean = to_array(mask, "mask_input").dtype == bool
     if logits.ndim == 2:
         logits = logits[None]
     if logits.shape != (1, *size):
@@ -87,17 +86,8 @@ def as_float32(values: object, name: str) -> NDArray:
 
     Raises PromptError where that is impossible or a value is not finite.
     """
-    if isinstance(values, Tensor):
-        values = values.detach().cpu()
-        values = values.float() if values.dtype == torch.bfloat16 else values
-    try:
-        array = np.asarray(values)
-        if array.dtype.kind not in "biuf":
-            raise TypeError
-    except (TypeError, ValueError, RuntimeError):
-        raise PromptError(f"{name} must be an array of numbers") from None
     with np.errstate(over="ignore"):
-        array = array.astype(np.float32)
+        array = to_array(values, name).astype(np.float32)
     if not np.isfinite(array).all():
         raise PromptError(f"{name} has values that are not finite (NaN, infinity, or beyond float32)")
     return array

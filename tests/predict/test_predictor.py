@@ -207,3 +207,63 @@ def test_an_assigned_transform_stays(sam):
     assert predictor.transform.target_length == sam.image_encoder.img_size
     predictor.transform = ResizeLongestSide(40)
     assert predictor.transform.target_length == 40
+
+
+def test_numpy_where_tensors_are_expected(predictor):
+    points, labels, boxes = np.array([[[30, 20]]]), np.array([[1]]), np.array([[5, 5, 40, 30]])
+    masks = np.zeros((1, 1, *predictor.model.prompt_encoder.mask_input_size), bool)
+    wanted = predictor.predict_torch(*map(torch.from_numpy, (points, labels, boxes, masks)))
+    read_only = points[:, :, ::-1].copy()[:, :, ::-1]
+    read_only.flags.writeable = False
+    for prompt in ((points, labels, boxes, masks), (read_only, labels.tolist(), boxes.tolist(), masks)):
+        for ours, theirs in zip(predictor.predict_torch(*prompt), wanted, strict=True):
+            assert torch.equal(ours, theirs)
+    tokens = np.zeros((1, 2, predictor.model.prompt_encoder.embed_dim), np.float32)
+    assert predictor.predict_torch(None, None, boxes, external=tokens)[1].shape == (1, 3)
+    assert predictor.predict(box=boxes[0], external=tokens)[1].shape == (3,)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words"),
+    [
+        ((torch.tensor([[[np.nan, 1]]]), torch.ones(1, 1)), "point_coords has values that are not finite"),
+        ((None, None, torch.tensor([[0, 0, np.inf, 9]])), "boxes has values that are not finite"),
+        ((torch.ones(1, 1, 2), torch.full((1, 1), 7)), "point_labels must be 1"),
+        ((torch.ones(1, 1, 2), torch.full((1, 1), 0.5)), "point_labels must be 1"),
+        (("three", "four"), "point_coords must be an array of numbers"),
+    ],
+)
+def test_values_that_would_give_masks_of_nothing(predictor, prompt, words):
+    with pytest.raises(PromptError, match=words):
+        predictor.predict_torch(*prompt)
+
+
+def test_an_embedding_that_was_kept_can_be_set_again(sam, predictor):
+    """As in segment-anything, by its attributes."""
+    point = np.array([[30, 20]]), np.array([1])
+    wanted, other = predictor.predict(*point), SamPredictor(sam)
+    other.features, other.is_image_set = predictor.features, True
+    other.original_size, other.input_size = predictor.original_size, predictor.input_size
+    for ours, theirs in zip(other.predict(*point), wanted, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    other.features = torch.zeros(1, sam.prompt_encoder.embed_dim, 4, 4)
+    with pytest.raises(RuntimeError, match=r"call set_image\(image\) again"):
+        other.predict(*point)
+
+
+def test_what_set_torch_image_takes(predictor):
+    size = predictor.model.image_encoder.img_size
+    image = np.random.default_rng(0).integers(0, 255, (1, 3, size, size - 4), np.uint8)
+    predictor.set_torch_image(torch.from_numpy(image), (70, 60))
+    wanted = predictor.features
+    for given in (
+        image[..., ::-1].copy()[..., ::-1],
+        image.astype(np.float64),
+        torch.from_numpy(image).double(),
+    ):
+        predictor.set_torch_image(each, (70, 60))
+        torch.testing.assert_close(predictor.features, wanted)
+    with pytest.raises(ValueError, match=r"original_image_size must be \(H, W\), got \(70, 60, 3\)"):
+        predictor.set_torch_image(image, (70, 60, 3))
+    with pytest.raises(PromptError, match="transformed_image has values that are not finite"):
+        predictor.set_torch_image(image * np.nan, (70, 60))

@@ -4,6 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from minisam.errors import ImageError, PromptError
 from minisam.predict import ResizeLongestSide
 
 
@@ -84,3 +85,63 @@ def test_tensors_are_scaled_down_by_the_same_filter_as_images():
     tensor = torch.from_numpy(image).permute(2, 0, 1)[None].float()
     ours = transform.apply_image_torch(tensor)[0].permute(1, 2, 0).numpy()
     assert np.abs(ours - transform.apply_image(image)).max() < 1.5
+
+
+BOX = [[10, 20, 100, 90]]
+SCALED = [[6.4, 20 * (58 / 90), 64, 58]]
+
+
+@pytest.mark.parametrize(
+    "boxes",
+    [
+        BOX,
+        tuple(map(tuple, BOX)),
+        np.array(BOX, ">i2"),
+        np.array(BOX, np.uint64),
+        np.array(BOX, np.longdouble),
+        np.array(BOX, object),
+        np.array(BOX)[:, ::-1].copy()[:, ::-1],
+        np.array(BOX + BOX)[::2],
+        torch.tensor(BOX, dtype=torch.bfloat16),
+        torch.tensor(BOX, dtype=torch.uint16),
+        torch.tensor(BOX, dtype=torch.float64, requires_grad=True),
+        [torch.tensor(BOX[0])],
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_lists_arrays_and_tensors_of_any_layout_have_one_result(boxes):
+    transform, size = ResizeLongestSide(64), (90, 100)
+    read_only = np.array(BOX)
+    read_only.flags.writeable = False
+    for each in (boxes, read_only):
+        np.testing.assert_allclose(transform.apply_boxes(each, size), SCALED)
+        np.testing.assert_allclose(transform.apply_boxes_torch(each, size).detach(), SCALED, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "boxes",
+    [np.zeros((2, 6)), [1, 2, 3], 5, None, "1 2 3 4", [[1, 2, 3, 4j]], [[object()] * 4], np.zeros((3, 0))],
+)
+def test_what_is_no_box_is_refused_and_not_cut_into_boxes(boxes):
+    """A detector's rows of six numbers, two of them, are twelve and would make three boxes."""
+    transform = ResizeLongestSide(64)
+    for method in (transform.apply_boxes, transform.apply_boxes_torch):
+        if not (isinstance(boxes, np.ndarray) and not boxes.size and method == transform.apply_boxes):
+            with pytest.raises(PromptError, match="boxes must "):
+                method(boxes, (90, 100))
+    for method in (transform.apply_coords, transform.apply_coords_torch):
+        with pytest.raises(PromptError, match="coords must "):
+            method(boxes, (90, 100))
+
+
+def test_no_boxes_have_no_coordinates():
+    transform = ResizeLongestSide(64)
+    for none in ([], np.zeros((0, 4)), torch.zeros(0, 4)):
+        assert transform.apply_boxes(none, (9, 9)).shape == (0, 4)
+        assert transform.apply_boxes_torch(none, (9, 9)).shape == (0, 4)
+
+
+def test_an_image_of_another_type_is_named_with_the_remedy():
+    with pytest.raises(ImageError, match="image is float32, not uint8; use"):
+        ResizeLongestSide(64).apply_image(np.ones((4, 5, 3), np.float32))  # pyright: ignore[reportArgumentType]
+    assert ResizeLongestSide(8).apply_image(np.ones((4, 4), np.uint8)).shape == (8, 8)

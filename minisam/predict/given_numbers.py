@@ -1,0 +1,53 @@
+"""Numbers as callers have them, NumPy arrays of any type and layout, tensors or lists, as one array or tensor."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from minisam.errors import PromptError
+
+
+def to_array(values: object, name: str) -> NDArray:
+    """An array of integers, floats or booleans; what NumPy lacks a type for becomes float32.
+
+    Raises PromptError, which calls them `name`, where these are no numbers.
+    """
+    try:
+        if isinstance(values, Tensor):
+            values = values.detach().cpu()
+            values = values.float() if values.is_floating_point() and values.itemsize < 4 else values
+        array = np.asarray(values)
+        array = array.astype(np.float64) if array.dtype == object and values is not None else array
+        if array.dtype.kind in "biuf":
+            return array
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        pass
+    raise PromptError(f"{name} must be an array of numbers")
+
+
+def to_tensor(values: Tensor | ArrayLike, name: str) -> Tensor:
+    """A tensor as it is; anything else as a tensor with memory of its own.
+
+    Raises PromptError, which calls them `name`, where these are no numbers.
+    """
+    if isinstance(values, Tensor):
+        return values
+    array = to_array(values, name)
+    is_wide = array.dtype.kind == "f" and array.dtype.itemsize > 8
+    own = array.astype(np.float64 if is_wide else array.dtype.newbyteorder("="), order="C")
+    return torch.from_numpy(own)
+
+
+def check_finite(tensor: Tensor | None, name: str) -> None:
+    """Raises PromptError for NaN and infinity, of which the network would make masks without a pixel."""
+    if tensor is not None and tensor.is_floating_point() and not tensor.isfinite().all():
+        raise PromptError(f"{name} has values that are not finite (NaN or infinity)")
+
+
+def as_numpy(tensor: Tensor) -> NDArray:
+    """On the CPU; half precision, of which NumPy has one type and few operations, becomes float32."""
+    halved = tensor.dtype in (torch.bfloat16, torch.float16)
+    return (tensor.float() if halved else tensor).cpu().numpy()
