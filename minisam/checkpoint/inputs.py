@@ -15,18 +15,20 @@ import torch
 from minisam.build import SamConfig
 from minisam.errors import CheckpointError
 from minisam.model import Sam
-from minisam.model.sam import IMAGENET_MEAN, IMAGENET_STD
+from minisam.model.sam import IMAGENET_MEAN, IMAGENET_STD, MAX_TOKENS_A_SIDE
 
-MAX_TOKENS_A_SIDE = 1024
 DAMAGED = "has a damaged minisam header; save it again"
 
 
 def inputs_of(sam: Sam, config: SamConfig) -> dict[str, Any]:
-    """What is not as `config` and the defaults say, as plain JSON."""
+    """What is not as `config` and the defaults say, as plain JSON.
+
+    A network in half precision has rounded the colours' statistics; that is no other choice of them.
+    """
     usual = {
         "image_size": config.image_size,
-        "pixel_mean": _rounded(IMAGENET_MEAN),
-        "pixel_std": _rounded(IMAGENET_STD),
+        "pixel_mean": _rounded(IMAGENET_MEAN, sam.pixel_mean.dtype),
+        "pixel_std": _rounded(IMAGENET_STD, sam.pixel_std.dtype),
         "mask_threshold": Sam.mask_threshold,
         "image_format": Sam.image_format,
     }
@@ -73,9 +75,9 @@ def set_inputs_(sam: Sam, inputs: Mapping[str, Any]) -> None:
             setattr(sam, name, inputs[name])
 
 
-def _rounded(values: tuple[float, ...] | list[float]) -> list[float]:
-    """In float32, as the network has them."""
-    return torch.tensor(values, dtype=torch.float32).tolist()
+def _rounded(values: tuple[float, ...] | list[float], dtype: torch.dtype = torch.float32) -> list[float]:
+    """In float32, after the type that the network has them in."""
+    return torch.tensor(values, dtype=torch.float32).to(dtype).float().tolist()
 
 
 def _are_numbers(values: object) -> bool:

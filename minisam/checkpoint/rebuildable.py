@@ -15,6 +15,10 @@ from minisam.model import Sam
 from minisam.model.drop_path import DropPath
 
 OF_TRAINING_ALONE = (nn.Dropout, DropPath, nn.Identity)
+SETTING = (bool, int, float, str, tuple)
+OF_USE = {"training", "img_size", "input_image_size", "image_embedding_size", "dropout"}
+"""Attributes that no weight depends on: inputs.py keeps the image size, and dropout is of training alone."""
+OWN_CODE = "save sam.state_dict() by torch.save, and load it into a network that your code builds"
 REMEDY = "merge it into the network first (peft: merge_and_unload), or save sam.state_dict() by torch.save"
 
 
@@ -38,6 +42,16 @@ def modules_by_name(sam: Sam) -> dict[str, nn.Module]:
     return found
 
 
+def differing_setting(module: nn.Module, expected: nn.Module) -> str | None:
+    """The first plain attribute, such as the eps of a norm, in which a module is not as `load_checkpoint` builds it."""
+    own = vars(module)
+    for name, value in vars(expected).items():
+        is_setting = isinstance(value, SETTING) and name not in OF_USE and not name.startswith("_")
+        if is_setting and name in own and own[name] != value:
+            return f"{name} {own[name]!r} where load_checkpoint would build {value!r}"
+    return None
+
+
 def check_rebuildable(sam: Sam, config: SamConfig, shapes: Shapes) -> None:
     """`shapes` are those of the tensors to save, under the network's own names.
 
@@ -52,6 +66,8 @@ def check_rebuildable(sam: Sam, config: SamConfig, shapes: Shapes) -> None:
         if not same or (is_layer and "forward" in vars(module)):
             own = " with a forward of its own" if same else f", expected {type(expected).__name__}"
             raise CheckpointError(f"cannot be saved: {name} is {type(module).__name__}{own}; {REMEDY}")
+        if difference := differing_setting(module, expected):
+            raise CheckpointError(f"cannot be saved: {name or 'it'} has {difference}; {OWN_CODE}")
     try:
         check_fits(config, shapes)
     except CheckpointError as error:

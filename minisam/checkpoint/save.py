@@ -12,7 +12,7 @@ import torch
 from minisam.checkpoint.formats import first_not_finite
 from minisam.checkpoint.geometry import METADATA_KEY, config_of, config_to_json
 from minisam.checkpoint.identify import identify
-from minisam.checkpoint.inputs import inputs_of
+from minisam.checkpoint.inputs import check_inputs, inputs_of
 from minisam.checkpoint.prefixes import without_wrappers
 from minisam.checkpoint.rebuildable import REMEDY, check_rebuildable, unwrapped
 from minisam.errors import CheckpointError
@@ -34,8 +34,9 @@ def save_checkpoint(
     What torch.compile or DataParallel has wrapped is saved as what lies inside.
 
     Raises:
-        CheckpointError: a layer is replaced by another (LoRA), which load_checkpoint could not build; a weight is
-            NaN, infinite or too large for `dtype`; or `metadata` is not plain JSON.
+        CheckpointError: a layer is replaced by another (LoRA) or has other settings (eps of a norm), which
+            load_checkpoint could not build; a weight is NaN, infinite or too large for `dtype`; or `metadata` is
+            not plain JSON.
         OSError: see `minisam.files.write_atomically`.
     """
     sam = unwrapped(sam)
@@ -47,7 +48,13 @@ def save_checkpoint(
         raise CheckpointError(f"cannot be saved: it {error}; {REMEDY}") from None
     config = config_of(sam, identified)
     check_rebuildable(sam, config, shapes)
-    header = config_to_json(config, metadata or {}, inputs_of(sam, config))
+    inputs = inputs_of(sam, config)
+    try:
+        check_inputs(inputs, config)
+    except CheckpointError:
+        named = ", ".join(f"{name} {value}" for name, value in inputs.items())
+        raise CheckpointError(f"cannot be saved: no network can be given {named}") from None
+    header = config_to_json(config, metadata or {}, inputs)
     stored = {"float32": torch.float32, "float16": torch.float16}[dtype]
     parameters = {without_wrappers(name) for name, _ in sam.named_parameters()}
     tensors = {

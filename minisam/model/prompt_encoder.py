@@ -15,6 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from minisam.model.batched_prompts import as_mask_logits
 from minisam.model.fourier_encoding import FourierEncoding
 from minisam.model.layer_norm_2d import LayerNorm2d
 from minisam.model.learned_tokens import learned_tokens
@@ -75,8 +76,8 @@ class PromptEncoder(nn.Module):
 
         points: coordinates [B, N, 2] as (x, y) in pixels, and labels [B, N]: 1 foreground, 0 background, −1
         padding, both of any number type.  boxes: [B, 4], or [B, n, 4] for several in one prompt, as
-        (x0, y0, x1, y1); [4] is one prompt's box.  masks: [B or 1, 1, 4·h, 4·w] logits.  Order of the tokens: points,
-        then boxes.  B may be 0.
+        (x0, y0, x1, y1); [4] is one prompt's box.  masks: [B or 1, 1, 4·h, 4·w] logits, or booleans.  Order of
+        the tokens: points, then boxes.  B may be 0.
 
         Raises ValueError for points without labels or labels without points.
         """
@@ -139,7 +140,7 @@ class PromptEncoder(nn.Module):
         return self.embed_boxes(boxes)
 
     def _embed_masks(self, masks: Tensor) -> Tensor:
-        return self.mask_downscaling(masks.to(learned_tokens(self.no_mask_embed, 1).dtype))
+        return self.mask_downscaling(as_mask_logits(masks).to(learned_tokens(self.no_mask_embed, 1).dtype))
 
     def _get_batch_size(
         self, points: tuple[Tensor, Tensor] | None, boxes: Tensor | None, masks: Tensor | None

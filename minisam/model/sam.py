@@ -14,12 +14,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from minisam.model.batched_prompts import fault_of_record
 from minisam.model.image_encoder import ImageEncoderViT
 from minisam.model.mask_decoder import MaskDecoder
 from minisam.model.prompt_encoder import PromptEncoder
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
+MAX_TOKENS_A_SIDE = 1024
 
 
 class Sam(nn.Module):
@@ -52,13 +54,16 @@ class Sam(nn.Module):
     def set_image_size(self, size: int) -> None:
         """Work on inputs of `size` pixels a side from now on: the weights stay, positions are interpolated.
 
-        Raises ValueError where `size` is no multiple of the patch size.
+        Raises ValueError where `size` is no multiple of the patch size, or more than 1024 of them.
         """
-        if size <= 0 or size % self.image_encoder.patch_size:
+        patch_size = self.image_encoder.patch_size
+        is_number = isinstance(size, int | float) or hasattr(size, "__index__")
+        if not is_number or size % patch_size or not 0 < size <= patch_size * MAX_TOKENS_A_SIDE:
             raise ValueError(
-                f"the image size must be a multiple of {self.image_encoder.patch_size}, got {size}"
+                f"the image size must be a multiple of {patch_size} and at most {patch_size * MAX_TOKENS_A_SIDE}, "
+                f"got {size!r}"
             )
-        grid = size // self.image_encoder.patch_size
+        size, grid = int(size), int(size) // patch_size
         self.image_encoder.img_size = size
         self.prompt_encoder.input_image_size = (size, size)
         self.prompt_encoder.image_embedding_size = (grid, grid)
@@ -71,7 +76,14 @@ class Sam(nn.Module):
         `point_coords` [B, N, 2] with `point_labels` [B, N], `boxes` [B, 4] or [B, n, 4], `mask_inputs`
         [B, 1, h, w], in pixels of `image`.  Each result has `masks` [B, C, *original_size] (bool),
         `iou_predictions` [B, C] and `low_res_logits` [B, C, h, w].
+
+        Raises ValueError for a record that lacks something, or whose prompts cannot be used.
         """
+        for record in batched_input:
+            if fault := fault_of_record(record, self.prompt_encoder.mask_input_size):
+                raise ValueError(fault)
+        if not batched_input:
+            return []
         images = torch.stack([self.preprocess(record["image"]) for record in batched_input])
         embeddings = self.image_encoder(images)
         image_pe = self.prompt_encoder.get_dense_pe()
@@ -90,9 +102,17 @@ class Sam(nn.Module):
         return results
 
     def preprocess(self, x: Tensor) -> Tensor:
-        """Normalise [..., 3, H, W] in 0 … 255 and pad it right and below to the network's square input."""
-        x = (x - self.pixel_mean) / self.pixel_std
+        """Normalise [..., 3, H, W] in 0 … 255 and pad it right and below to the network's square input.
+
+        Raises ValueError for an image larger than that.
+        """
         size = self.image_encoder.img_size
+        if max(x.shape[-2:]) > size:
+            raise ValueError(
+                f"an image of {x.shape[-2]} x {x.shape[-1]} is larger than the network's {size}: scale it first, "
+                f"and its prompts, by ResizeLongestSide({size})"
+            )
+        x = (x - self.pixel_mean) / self.pixel_std
         return F.pad(x, (0, size - x.shape[-1], 0, size - x.shape[-2]))
 
     def postprocess_masks(

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from minisam.errors import PromptError
+from minisam.model.batched_prompts import is_finite
 
 
 def to_array(values: object, name: str) -> NDArray:
@@ -41,9 +42,9 @@ def to_tensor(values: Tensor | ArrayLike, name: str) -> Tensor:
     return torch.from_numpy(own)
 
 
-def check_finite(tensor: Tensor | None, name: str) -> None:
-    """Raises PromptError for NaN and infinity, of which the network would make masks without a pixel."""
-    if tensor is not None and tensor.is_floating_point() and not tensor.isfinite().all():
+def check_finite(tensor: Tensor, name: str) -> None:
+    """Raises PromptError for NaN and infinity."""
+    if not is_finite(tensor):
         raise PromptError(f"{name} has values that are not finite (NaN or infinity)")
 
 

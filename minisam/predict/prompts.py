@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minisam.errors import PromptError
+from minisam.model.batched_prompts import BOOLEAN_LOGIT
 from minisam.predict.given_numbers import to_array
 
 OVERHANG = 0.01  # of the longest side; and less than one pixel is always on the edge
-BOOLEAN_LOGIT = 10
 
 
 def check_points(

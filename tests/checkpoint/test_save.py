@@ -206,3 +206,44 @@ def test_a_full_disk_leaves_the_old_checkpoint(tmp_path: Path, micro: Sam, monke
     difference = micro.mask_decoder.iou_token.weight - load_checkpoint(path).mask_decoder.iou_token.weight
     assert torch.allclose(difference, torch.ones(()))
     assert list(tmp_path.iterdir()) == [path]
+
+
+def change_norm(sam: Sam) -> None:
+    sam.image_encoder.blocks[0].norm1.eps = 0.1
+
+
+def change_activation(sam: Sam) -> None:
+    sam.image_encoder.blocks[0].mlp.act = nn.GELU(approximate="tanh")
+
+
+def change_first_layer(sam: Sam) -> None:
+    sam.mask_decoder.transformer.layers[0].skip_first_layer_pe = False
+
+
+def change_positions(sam: Sam) -> None:
+    sam.image_encoder.blocks[0].attn.use_rel_pos = False
+
+
+@pytest.mark.parametrize("change", [change_norm, change_activation, change_first_layer, change_positions])
+def test_settings_that_no_weight_shows_are_not_lost_without_a_word(tmp_path: Path, micro: Sam, change):
+    change(micro)
+    with pytest.raises(CheckpointError, match=r"cannot be saved: .* where load_checkpoint would build"):
+        save_checkpoint(micro, tmp_path / "sam.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("change", [{"mask_threshold": float("nan")}, {"image_format": "HSV"}])
+def test_what_load_checkpoint_would_refuse_is_not_written(tmp_path: Path, micro: Sam, change):
+    for name, value in change.items():
+        setattr(micro, name, value)
+    with pytest.raises(
+        CheckpointError, match=f"cannot be saved: no network can be given {next(iter(change))}"
+    ):
+        save_checkpoint(micro, tmp_path / "sam.safetensors")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_half_precision_leaves_the_colours_as_they_were(tmp_path: Path, micro: Sam, dtype):
+    mean, path = micro.pixel_mean.clone(), tmp_path / "sam.safetensors"
+    save_checkpoint(micro.to(dtype), path)
+    assert load_checkpoint(path).pixel_mean.equal(mean)

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -101,3 +102,67 @@ def test_decoder_dropout_only_acts_in_training():
 def test_weights_that_do_not_ship_are_named():
     with pytest.raises(ValueError, match=r"vit_b.*load_checkpoint"):
         build_sam("vit_b")
+
+
+@pytest.mark.parametrize("size", [np.int64(96), 96.0, torch.tensor(96)])
+def test_an_image_size_of_any_type_of_number_is_an_integer(size):
+    sam = build_from_config(CONFIGS["nano"])
+    sam.set_image_size(size)
+    assert (type(sam.image_encoder.img_size), sam.image_encoder.img_size) == (int, 96)
+
+
+@pytest.mark.parametrize("size", [0, -64, 100, 96.5, "96", None, True, (96, 96), 10**9])
+def test_what_is_no_image_size_changes_nothing(nano, size):
+    with pytest.raises(ValueError, match="the image size must be a multiple of 8 and at most 8192"):
+        nano.set_image_size(size)
+    assert nano.image_encoder.img_size == 64
+
+
+IMAGE = torch.full((3, 40, 64), 100.0)
+POINTS, LABELS = torch.ones(2, 1, 2), torch.ones(2, 1)
+BAD_RECORDS = [
+    ({"image": torch.zeros(3, 40, 65)}, "an image of 40 x 65 is larger than the network's 64: scale it"),
+    ({"image": torch.zeros(40, 64, 3)}, r"image must have the shape \(3, H, W\), got \(40, 64, 3\)"),
+    ({"image": np.zeros((3, 40, 64))}, "image must be a tensor, got a ndarray"),
+    ({"boxes": np.zeros((1, 4))}, "boxes must be a tensor, got a ndarray"),
+    ({"box": torch.ones(1, 4)}, "a record's boxes are called boxes, not box"),
+    ({"mask_input": torch.ones(1, 1, 32, 32)}, "are called mask_inputs"),
+    ({"point_coords": POINTS}, "give both"),
+    ({"point_labels": LABELS}, "give both"),
+    ({"point_coords": POINTS[0], "point_labels": LABELS[0]}, "point_coords must have the shape"),
+    (
+        {"point_coords": POINTS, "point_labels": LABELS, "boxes": torch.ones(3, 4)},
+        "numbers of prompts differ",
+    ),
+    ({"point_coords": POINTS * torch.nan, "point_labels": LABELS}, "not finite"),
+    ({"point_coords": POINTS, "point_labels": 9 * LABELS}, "point_labels must be 1"),
+    ({"mask_inputs": torch.ones(1, 1, 8, 8)}, "mask_input must have the shape"),
+]
+
+
+@pytest.mark.parametrize(("change", "words"), BAD_RECORDS)
+def test_a_record_that_cannot_be_used_is_named(nano, change, words):
+    with pytest.raises(ValueError, match=words) as caught:
+        nano([{"image": IMAGE, "original_size": (40, 64), **change}], True)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_record_that_lacks_something_and_no_record(nano):
+    with pytest.raises(ValueError, match="a record needs original_size"):
+        nano([{"image": IMAGE}], True)
+    with pytest.raises(ValueError, match="a record is a dictionary"):
+        nano({"image": IMAGE, "original_size": (40, 64)}, True)
+    assert nano([], True) == []
+
+
+def test_boolean_masks_are_confident_logits(nano):
+    mask = torch.zeros(1, 1, 32, 32, dtype=torch.bool)
+    mask[..., 8:20, 8:20] = True
+
+    def logits(masks: torch.Tensor) -> torch.Tensor:
+        return nano([{"image": IMAGE, "original_size": (40, 64), "mask_inputs": masks}], True)[0][
+            "low_res_logits"
+        ]
+
+    assert logits(mask).equal(logits(20.0 * mask - 10)) and not logits(mask).equal(logits(mask.float()))
+    assert logits(mask[0]).equal(logits(mask))

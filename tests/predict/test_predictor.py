@@ -256,7 +256,7 @@ def test_what_set_torch_image_takes(predictor):
     image = np.random.default_rng(0).integers(0, 255, (1, 3, size, size - 4), np.uint8)
     predictor.set_torch_image(torch.from_numpy(image), (70, 60))
     wanted = predictor.features
-    for given in (
+    for each in (
         image[..., ::-1].copy()[..., ::-1],
         image.astype(np.float64),
         torch.from_numpy(image).double(),
