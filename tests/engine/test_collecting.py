@@ -75,6 +75,23 @@ def test_of_two_masks_of_one_thing_the_surer_is_shown():
     assert masks.equal(torch.stack([square(2, 2, 12, 12), square(16, 4, 30, 20)]))
 
 
+def test_masks_whose_boxes_overlap_less_are_both_shown():
+    boxes = [[2, 2, 12, 12], [2, 2, 12, 11]]  # IoU 0.9
+    for threshold, shown in ((0.89, 1), (0.91, 2)):
+        confidence = Confidence(predicted_iou=0.5, nms_threshold=threshold)
+        assert len(confident_masks(prompted(), FixedBoxes(boxes), confidence)[0]) == shown
+
+
+def test_what_an_engine_shows_and_lets_stand_unless_told_otherwise():
+    one, other, doubtful = [2, 2, 12, 12], [5, 2, 12, 12], [20, 4, 30, 30]  # promised 0.9, 0.8, 0.6
+    _, predicted = confident_masks(prompted(), FixedBoxes([one, other, doubtful]), Confidence())
+    assert predicted.tolist() == pytest.approx([0.9, 0.8])  # the boxes' IoU is 0.7
+    things = square(0, 0, 10, 10)[None]
+    for height, kept in ((8, 1), (7, 0)):
+        given = square(0, 0, 10, height)[None]
+        assert len(look_through(given, predicted[:1], things, Costs(), Confidence().right)[0].masks) == kept
+
+
 def test_given_masks_are_right_wrong_or_given_twice():
     things = torch.stack([square(0, 0, 20, 20), square(0, 0, 10, 10), square(20, 20, 30, 30)])
     given = torch.stack(

@@ -48,6 +48,11 @@ def test_cells_find_the_smallest_box_in_whose_middle_they_are():
     assert grid.equal(expected)
 
 
+def test_a_cell_whose_centre_is_on_the_edge_of_a_box_lies_outside():
+    grid = assign_boxes(torch.tensor([[12.0, 20.0, 28.0, 28.0]]), cell_centres(8, 8, 64), 8.0)
+    assert (grid >= 0).nonzero().flatten().tolist() == [2 * 8 + 2]  # the nearest, since none is inside
+
+
 def test_a_tiny_box_takes_the_nearest_cell_and_no_boxes_take_none():
     centres = cell_centres(8, 8, 64)
     tiny = torch.tensor([[17.0, 9.0, 19.0, 10.0]])
