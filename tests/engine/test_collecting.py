@@ -159,6 +159,20 @@ def test_a_tally_counts_what_was_left_too(tmp_path):
     assert set(Tally().summary().values()) == {0}
 
 
+def test_masks_of_exactly_nine_tenths_are_not_over_it():
+    def one(iou):
+        mask = {"source": MODEL, "true_iou": iou}
+        about = {"clicks": 1, "seconds": 1, "left": 0, "rejected": 0}
+        return Tally.of_one({"annotations": [mask], "engine": about})
+
+    assert [(one(iou).over_90, one(iou).over_75) for iou in (0.91, 0.9, 0.76, 0.75)] == [
+        (1, 1),
+        (0, 1),
+        (0, 1),
+        (0, 0),
+    ]
+
+
 def test_everything_is_segmented_without_an_annotator():
     things = [square(0, 0, 20, 20), square(0, 0, 10, 10)]
 

@@ -53,7 +53,12 @@ def test_a_resumed_run_is_bit_equal(tmp_path, clip_file, start, result):
 def test_a_step_trains_sam_and_the_projection_but_not_clip(tmp_path, clip_file):
     run = TextSamRun(tmp_path, clip_file, replace(SAM, token_alone=1.0, warmup=1))
     before = {name: value.clone() for name, value in run.model.state_dict().items()}
-    run.train_step()
+    run.step = 1  # of 4, after the warm-up
+    row, external = run.train_step(), run.optimizers[0].param_groups[-1]
+    assert row["alone"] == 1 and row["lr"] == pytest.approx(0.75 * 5e-4)
+    assert (external["lr"], external["weight_decay"]) == (pytest.approx(0.75 * 2e-3), 0)
+    groups = [group for optimizer in run.optimizers for group in optimizer.param_groups]
+    assert all(group["lr"] == 0.75 * group["base_lr"] for group in groups)
     changed = {name for name, value in run.model.state_dict().items() if not value.equal(before[name])}
     assert {"external.projection.weight", "external.type_embed"} <= changed
     assert any(name.startswith("sam.mask_decoder") for name in changed)
