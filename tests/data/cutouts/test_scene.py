@@ -167,7 +167,18 @@ def test_sizes_reach_from_specks_to_nearly_the_whole_image():
     assert {len(places) for places in scenes} >= set(range(1, 25))
     assert sum(kind.weight for kind in KINDS) == pytest.approx(1)
     repeating = sum(len({p.cutout for p in places}) <= 3 for places in scenes if len(places) >= 8)
-    assert repeating > 0.2 * sum(len(places) >= 8 for places in scenes)
+    assert 0.2 < repeating / sum(len(places) >= 8 for places in scenes) < 0.5
+    assert max(len(places) for places in scenes) == 30
+
+
+def test_most_objects_stand_nearly_upright_and_half_are_mirrored():
+    random = np.random.default_rng(1)
+    places = [place for _ in range(600) for place in sample_placements(random, 100)]
+    turned = np.mean([abs(place.angle) > 0.5 for place in places])
+    assert turned == pytest.approx(0.25 * (1 - 0.5 / np.pi), abs=0.03)
+    assert np.mean([place.mirrored for place in places]) == pytest.approx(0.5, abs=0.03)
+    assert np.std([np.log(place.stretch) for place in places]) == pytest.approx(0.08, abs=0.005)
+    assert {round(x, 1) for place in places for x in place.centre} == {n / 10 for n in range(11)}
 
 
 def test_a_file_damaged_inside_is_named_and_another_drawn(tmp_path):
