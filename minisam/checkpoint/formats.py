@@ -26,6 +26,7 @@ WHOLE = "save it in one file: transformers' save_pretrained(folder, max_shard_si
 NOT_WEIGHTS = {
     b"version https://git-lfs": "is a Git LFS pointer, not the weights; run `git lfs pull`",
     b"<!DOCTYPE": "is a web page, not weights; download the file again",
+    b"<?xml": "is a web page, not weights; download the file again",
     b"<html": "is a web page, not weights; download the file again",
     b"\x1f\x8b": "is compressed with gzip; unpack it first",
 }
@@ -41,10 +42,12 @@ def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[
     Raises:
         CheckpointError: the file is damaged, or holds anything else.
     """
-    name = os.fspath(path)
+    name = os.fsdecode(path)
     if not os.path.isfile(path):
         folder = "is a folder; give the weights file in it, such as model.safetensors"
-        raise CheckpointError(folder if os.path.isdir(path) else "no such file")
+        there = "\0" not in name and os.path.lexists(path)
+        other = "is no file but a link to nothing, a pipe or a device" if there else "no such file"
+        raise CheckpointError(folder if os.path.isdir(path) else other)
     size = os.path.getsize(path)
     try:
         with open(path, "rb") as file:
@@ -53,7 +56,7 @@ def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[
         raise CheckpointError(f"cannot be read ({error.strerror})") from None
     metadata: dict[str, str] = {}
     for magic, what in NOT_WEIGHTS.items():
-        if start.startswith(magic):
+        if start.lstrip().startswith(magic):
             raise CheckpointError(what)
     if not size:
         raise CheckpointError("is empty; download or save it again")
@@ -64,7 +67,9 @@ def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[
     elif start.lstrip().startswith(b"{"):
         raise CheckpointError(f"is JSON, such as the index of a network saved in shards; {WHOLE}")
     else:
-        raise CheckpointError("is neither a PyTorch nor a safetensors file")
+        raise CheckpointError(
+            "is neither a PyTorch nor a safetensors file; download or save it again, as .pth or .safetensors"
+        )
     _check_tensors(tensors, size)
     return tensors, metadata
 

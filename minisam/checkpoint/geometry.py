@@ -56,7 +56,12 @@ def expected_shapes(config: SamConfig) -> Shapes:
 
 
 def shapes_of(sam: Sam) -> Shapes:
-    return {key: tuple(tensor.shape) for key, tensor in sam.state_dict().items()}
+    return shapes_in(sam.state_dict())
+
+
+def shapes_in(state_dict: Mapping[str, object]) -> Shapes:
+    """A quantised layer keeps other things beside tensors; they are left out."""
+    return {key: tuple(value.shape) for key, value in state_dict.items() if isinstance(value, torch.Tensor)}
 
 
 def config_of(sam: Sam, identified: SamConfig) -> SamConfig:

@@ -37,6 +37,9 @@ PARTS = {
     "image_encoder": ("image_encoder.", "neck."),
 }
 ADAPTED = ("lora_", "base_layer.", "adapter")
+ADAPTER = (
+    "; it looks like an adapter (LoRA), or a network with adapters inside: save the network with them merged"
+)
 
 
 def identify_fitting(shapes: Shapes) -> SamConfig:
@@ -111,19 +114,35 @@ def count_differences(config: SamConfig, shapes: Shapes) -> int:
 
 def check_fits(config: SamConfig, shapes: Shapes) -> None:
     """Raises CheckpointError with the first difference where these are not the tensors of that network."""
+    if difference := difference_of(config, shapes):
+        remedy = (
+            ADAPTER
+            if is_adapted(shapes)
+            else "; save the network's whole state_dict(), and nothing beside it"
+        )
+        raise CheckpointError(difference + remedy)
+
+
+def difference_of(config: SamConfig, shapes: Shapes) -> str | None:
+    """The first difference between these tensors and those of that network, or None."""
     expected, name = expected_shapes(config), name_of(config)
     missing = [key for key in expected if key not in shapes]
     unknown = [key for key in shapes if key not in expected]
     differing = [key for key in expected if key in shapes and expected[key] != shapes[key]]
     if missing:
-        raise CheckpointError(f"holds {name} weights with {_some(missing)} missing")
+        return f"holds {name} weights with {_some(missing)} missing"
     if differing:
         first = differing[0]
         more = f", and {len(differing) - 1} more differ" if len(differing) > 1 else ""
         wanted, found = list(expected[first]), list(shapes[first])
-        raise CheckpointError(f"holds {name} weights, but {first} has shape {found}, expected {wanted}{more}")
+        return f"holds {name} weights, but {first} has shape {found}, expected {wanted}{more}"
     if unknown:
-        raise CheckpointError(f"holds {name} weights with {_some(unknown)} that the network does not have")
+        return f"holds {name} weights with {_some(unknown)} that the network does not have"
+    return None
+
+
+def is_adapted(shapes: Shapes) -> bool:
+    return any(word in key for key in shapes for word in ADAPTED)
 
 
 def _count(shapes: Shapes, prefix: str) -> int:
@@ -137,11 +156,8 @@ def _some(keys: list[str]) -> str:
 
 
 def _what_instead(shapes: Shapes) -> str:
-    if any(word in key for key in shapes for word in ADAPTED):
-        return (
-            "; it looks like an adapter (LoRA), or a network with adapters inside: load the network that it is for, "
-            "add the adapter, and save it merged"
-        )
+    if is_adapted(shapes):
+        return ADAPTER
     for prefix, what in OTHER_NETWORKS.items():
         if any(key.startswith(prefix) for key in shapes):
             return f"; it looks like {what}"

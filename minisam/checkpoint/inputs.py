@@ -42,6 +42,16 @@ def inputs_of(sam: Sam, config: SamConfig) -> dict[str, Any]:
     return {name: value for name, value in own.items() if value != usual[name]}
 
 
+def savable_inputs_of(sam: Sam, config: SamConfig) -> dict[str, Any]:
+    """`inputs_of`; raises CheckpointError where they are such as `check_inputs` would refuse in a file."""
+    inputs = inputs_of(sam, config)
+    try:
+        return check_inputs(inputs, config)
+    except CheckpointError:
+        named = ", ".join(f"{name} {value}" for name, value in inputs.items())
+        raise CheckpointError(f"cannot be saved: no network can be given {named}") from None
+
+
 def check_inputs(inputs: object, config: SamConfig) -> dict[str, Any]:
     """What `inputs_of` gave.  Raises CheckpointError where a file holds anything else."""
     checks = {

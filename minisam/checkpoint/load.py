@@ -84,6 +84,9 @@ def load_state_dict(path: str | os.PathLike[str]) -> tuple[dict[str, torch.Tenso
 
 def _read(path: str | os.PathLike[str]) -> tuple[dict[str, torch.Tensor], SamConfig, dict[str, Any]]:
     """Weights, geometry, and what inputs.py says of the network."""
+    if not isinstance(path, str | bytes | os.PathLike):
+        raise CheckpointError(f"a checkpoint is given as the path of its file, got a {type(path).__name__}")
+    path = os.fsdecode(path)
     try:
         tensors, header = read_tensors(path)
         tensors, inputs = without_prefixes(tensors), {}

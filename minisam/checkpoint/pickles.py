@@ -30,6 +30,7 @@ CALLED = {
     "torch._utils._rebuild_tensor",
     "torch._utils._rebuild_tensor_v2",
 }
+ALONE = "save the network's state_dict() alone"
 COUNTER = "collections.Counter"  # of a learning-rate schedule
 PLAIN = (str, int, float, bool, type(None))
 NUMBERS = {"BININT", "BININT1", "BININT2", "BINFLOAT", "LONG1", "BINUNICODE", "SHORT_BINSTRING"}
@@ -178,4 +179,4 @@ def name_of(stand_in: object) -> str:
 
 
 def refuse(what: str) -> None:
-    raise CheckpointError(f"holds a pickle of more than tensors ({what[:80]}); none of it was run")
+    raise CheckpointError(f"holds a pickle of more than tensors ({what[:80]}); none of it was run; {ALONE}")

@@ -8,7 +8,7 @@ from torch import nn
 
 from minisam.build import SamConfig
 from minisam.checkpoint.geometry import Shapes, build_without_memory
-from minisam.checkpoint.identify import check_fits
+from minisam.checkpoint.identify import difference_of
 from minisam.checkpoint.prefixes import without_wrappers
 from minisam.errors import CheckpointError
 from minisam.model import Sam
@@ -68,7 +68,5 @@ def check_rebuildable(sam: Sam, config: SamConfig, shapes: Shapes) -> None:
             raise CheckpointError(f"cannot be saved: {name} is {type(module).__name__}{own}; {REMEDY}")
         if difference := differing_setting(module, expected):
             raise CheckpointError(f"cannot be saved: {name or 'it'} has {difference}; {OWN_CODE}")
-    try:
-        check_fits(config, shapes)
-    except CheckpointError as error:
-        raise CheckpointError(f"cannot be saved: it {error}; {REMEDY}") from None
+    if difference := difference_of(config, shapes):
+        raise CheckpointError(f"cannot be saved: it {difference}; {REMEDY}")

@@ -10,9 +10,9 @@ import safetensors.torch
 import torch
 
 from minisam.checkpoint.formats import first_not_finite
-from minisam.checkpoint.geometry import METADATA_KEY, config_of, config_to_json
+from minisam.checkpoint.geometry import METADATA_KEY, config_of, config_to_json, shapes_in
 from minisam.checkpoint.identify import identify
-from minisam.checkpoint.inputs import check_inputs, inputs_of
+from minisam.checkpoint.inputs import savable_inputs_of
 from minisam.checkpoint.prefixes import without_wrappers
 from minisam.checkpoint.rebuildable import REMEDY, check_rebuildable, unwrapped
 from minisam.errors import CheckpointError
@@ -41,20 +41,18 @@ def save_checkpoint(
     """
     sam = unwrapped(sam)
     weights = {without_wrappers(key): tensor for key, tensor in sam.state_dict().items()}
-    shapes = {key: tuple(tensor.shape) for key, tensor in weights.items()}
+    if packed := next((key for key, value in weights.items() if not isinstance(value, torch.Tensor)), None):
+        raise CheckpointError(
+            f"cannot be saved: {packed} is no tensor, as in a quantised network; save it before it is quantised"
+        )
+    shapes = shapes_in(weights)
     try:
         identified = identify(shapes)
     except CheckpointError as error:
         raise CheckpointError(f"cannot be saved: it {error}; {REMEDY}") from None
     config = config_of(sam, identified)
     check_rebuildable(sam, config, shapes)
-    inputs = inputs_of(sam, config)
-    try:
-        check_inputs(inputs, config)
-    except CheckpointError:
-        named = ", ".join(f"{name} {value}" for name, value in inputs.items())
-        raise CheckpointError(f"cannot be saved: no network can be given {named}") from None
-    header = config_to_json(config, metadata or {}, inputs)
+    header = config_to_json(config, metadata or {}, savable_inputs_of(sam, config))
     stored = {"float32": torch.float32, "float16": torch.float16}[dtype]
     parameters = {without_wrappers(name) for name, _ in sam.named_parameters()}
     tensors = {

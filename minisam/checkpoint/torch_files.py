@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch.serialization import MAGIC_NUMBER
 
-from minisam.checkpoint.pickles import LEFT_TO_TORCH, check_pickle
+from minisam.checkpoint.pickles import ALONE, LEFT_TO_TORCH, check_pickle
 from minisam.errors import CheckpointError
 
 ZIP, OLD = b"PK\x03\x04", b"\x80\x02"
@@ -46,7 +46,9 @@ def load_torch_file(name: str, size: int, device: str = "cpu", mmap: bool = Fals
         if "Unsupported" in str(error) or "weights_only" in str(error):
             asked = re.search(r"(?:GLOBAL|class|global|operand) (\S+)", str(error))
             what = f" ({printable(asked[1])})" if asked else ""
-            raise CheckpointError(f"holds a pickle of more than tensors{what}; none of it was run") from None
+            raise CheckpointError(
+                f"holds a pickle of more than tensors{what}; none of it was run; {ALONE}"
+            ) from None
         raise CheckpointError(f"is a truncated or damaged PyTorch file ({type(error).__name__})") from error
 
 

@@ -43,11 +43,15 @@ class SamOnnxModel(nn.Module):
         super().__init__()
         self.model = model
         self.mask_decoder = model.mask_decoder
-        self.img_size = model.image_encoder.img_size
         self.return_single_mask = return_single_mask
         self.use_stability_score = use_stability_score
         self.stability_score_offset = 1.0
         self.return_extra_metrics = return_extra_metrics
+
+    @property
+    def img_size(self) -> int:
+        """Of the network now: `set_image_size` may come later."""
+        return self.model.image_encoder.img_size
 
     @torch.no_grad()
     def forward(

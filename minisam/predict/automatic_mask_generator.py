@@ -131,8 +131,8 @@ class SamAutomaticMaskGenerator(GeneratorSteps):
         So many images, and crops of them, go through the encoder in one call: on a GPU that takes less time, and
         everywhere more memory.  Sums in another order may then move a pixel that lies at a threshold.
         """
-        if encoded_together < 1:
-            raise GeneratorError(f"encoded_together must be at least 1, got {encoded_together}")
+        if not isinstance(encoded_together, int) or encoded_together < 1:
+            raise GeneratorError(f"encoded_together must be at least 1, got {encoded_together!r}")
         if self.steps_are_replaced():
             yield from map(self.generate, images)
             return
@@ -176,6 +176,7 @@ class SamAutomaticMaskGenerator(GeneratorSteps):
     def _plan(self, image: NDArray[np.uint8], region: NDArray[np.bool_] | None) -> list[View]:
         """The image and its crops, those without a click left out."""
         size = (image.shape[0], image.shape[1])
+        region = None if region is None else np.asarray(region, bool)
         if region is not None and region.shape != size:
             raise GeneratorError(f"the region must be {list(size)} like the image, got {list(region.shape)}")
         views = []

@@ -32,3 +32,11 @@ def append_tokens(sparse: Tensor, dense: Tensor, external: Tensor) -> tuple[Tens
         )
     tokens = [given.expand(prompts, -1, -1) for given in (sparse, external)]
     return torch.cat(tokens, dim=1), dense.expand(prompts, -1, -1, -1)
+
+
+def check_one_prompt(external: Tensor) -> None:
+    """Raises PromptError where the tokens are those of several prompts, of which only the first would be predicted."""
+    if len(external) != 1:
+        raise PromptError(
+            f"external must be one prompt's tokens [1, n, E], got those of {len(external)}; give predict_torch several"
+        )

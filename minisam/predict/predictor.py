@@ -12,7 +12,7 @@ from torch import Tensor
 from minisam.data.images import check_image_array
 from minisam.model import Sam
 from minisam.predict.batched_prompts import as_mask_logits, check_batches, check_values
-from minisam.predict.external_tokens import append_tokens
+from minisam.predict.external_tokens import append_tokens, check_one_prompt
 from minisam.predict.given_numbers import as_numpy, check_finite, to_tensor
 from minisam.predict.prompts import check_boxes, check_mask, check_points, is_no_box
 from minisam.predict.resize_longest_side import ResizeLongestSide
@@ -135,6 +135,8 @@ class SamPredictor:
         network's image size has changed since.
         """
         self._require_image()
+        if external is not None:
+            check_one_prompt(external)
         coords = labels = boxes = masks = None
         if point_coords is not None or point_labels is not None:
             fewest = 1 if box is None and mask_input is None and external is None else 0

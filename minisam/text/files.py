@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from minisam.checkpoint.formats import first_not_finite, read_tensors
+from minisam.checkpoint.rebuildable import REMEDY
 from minisam.errors import CheckpointError
 from minisam.files import write_atomically
 from minisam.model.sam import IMAGENET_MEAN, IMAGENET_STD
@@ -23,8 +24,19 @@ KEY = "minisam_text"
 
 
 def write_clip(path: str | os.PathLike[str], clip: Clip) -> None:
-    """Weights in float32, geometry and words."""
+    """Weights in float32, geometry and words.  Raises CheckpointError as `check_clip`."""
+    check_clip(clip)
     write_bundle(path, clip.state_dict(), {"clip": describe_clip(clip)})
+
+
+def check_clip(clip: Clip) -> None:
+    """Raises CheckpointError where the weights are not those of what `describe_clip` says: a layer is wrapped."""
+    try:
+        build_clip(clip.state_dict(), {"clip": describe_clip(clip)}, "")
+    except CheckpointError:
+        raise CheckpointError(
+            f"cannot be saved: a layer of its CLIP is replaced by another; {REMEDY}"
+        ) from None
 
 
 def read_clip(path: str | os.PathLike[str]) -> Clip:

@@ -22,13 +22,15 @@ from torch import Tensor, nn
 
 from minisam.build import CONFIGS, WEIGHTS, build_from_config
 from minisam.checkpoint.formats import first_not_finite
-from minisam.checkpoint.inputs import check_inputs, inputs_of, set_inputs_
+from minisam.checkpoint.geometry import shapes_of
+from minisam.checkpoint.inputs import check_inputs, savable_inputs_of, set_inputs_
+from minisam.checkpoint.rebuildable import check_rebuildable
 from minisam.data.images import check_image_array
-from minisam.errors import CheckpointError
+from minisam.errors import CheckpointError, PromptError
 from minisam.model import Sam
 from minisam.text.clip import Clip
 from minisam.text.external_prompt import ExternalPrompt
-from minisam.text.files import build_clip, describe_clip, read_bundle, write_bundle
+from minisam.text.files import build_clip, check_clip, describe_clip, read_bundle, write_bundle
 
 SHIPPED = WEIGHTS / "text" / "nano.safetensors"
 
@@ -46,6 +48,8 @@ class TextSam(nn.Module):
     def embed_text(self, texts: str | Sequence[str]) -> Tensor:
         """Tokens [B, 1, E] of one text or of several.  Raises PromptError for a text that cannot be read."""
         texts = [texts] if isinstance(texts, str) else texts
+        if not isinstance(texts, Sequence | np.ndarray) or not all(isinstance(text, str) for text in texts):
+            raise PromptError("a text is a string, such as 'red wheel', or there is a list of them")
         return self.external(self.clip.encode_texts(texts), "text")
 
     @torch.no_grad()
@@ -65,7 +69,12 @@ def save_text_sam(
     model: TextSam,
     dtype: Literal["float32", "float16"] = "float32",
 ) -> None:
-    """All weights in one file; float16 halves it, and leaves the Fourier matrix of the points as it is."""
+    """All weights in one file; float16 halves it, and leaves the Fourier matrix of the points as it is.
+
+    Raises CheckpointError for a network that `load_text_sam` could not build again, as `save_checkpoint` does.
+    """
+    check_rebuildable(model.sam, CONFIGS[model.preset], shapes_of(model.sam))
+    check_clip(model.clip)
     stored = {"float32": torch.float32, "float16": torch.float16}[dtype]
     parameters = dict(model.named_parameters())
     tensors = {
@@ -75,7 +84,7 @@ def save_text_sam(
     if key := first_not_finite(tensors):
         raise CheckpointError(f"{key} holds values that are not finite in {dtype}; nothing was written")
     about = {"preset": model.preset, "clip": describe_clip(model.clip)}
-    if inputs := inputs_of(model.sam, CONFIGS[model.preset]):
+    if inputs := savable_inputs_of(model.sam, CONFIGS[model.preset]):
         about["inputs"] = inputs
     write_bundle(path, tensors, about)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import zipfile
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -236,6 +238,8 @@ def test_files_that_are_no_weights_at_all(tmp_path: Path, micro: Sam):
         "text": (b"hello, this is some text", "neither a PyTorch nor a safetensors"),
         "pointer": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "git lfs pull"),
         "page": (b"<!DOCTYPE html><html><body>404</body></html>", "is a web page"),
+        "page after a line": (b"\n  <html></html>", "is a web page"),
+        "bucket": (b"<?xml version='1.0'?><Error/>", "is a web page"),
         "packed": (gzip.compress(b"weights"), "gzip"),
         "zip": (b"PK\x03\x04" + bytes(100), "truncated or damaged"),
         "a.safetensors": (b"{}", "truncated or damaged"),
@@ -247,7 +251,9 @@ def test_files_that_are_no_weights_at_all(tmp_path: Path, micro: Sam):
     (tmp_path / "folder").mkdir()
     assert "is a folder" in error_of(tmp_path / "folder")
     os.mkfifo(tmp_path / "pipe")
-    assert error_of(tmp_path / "pipe") == "no such file"
+    (tmp_path / "loop").symlink_to("loop")
+    for name in ("pipe", "loop"):
+        assert error_of(tmp_path / name) == "is no file but a link to nothing, a pipe or a device"
 
 
 def test_torchscript_is_named(tmp_path: Path):
@@ -255,3 +261,31 @@ def test_torchscript_is_named(tmp_path: Path):
         for name in ("script/data.pkl", "script/code/__torch__.py", "script/constants.pkl"):
             archive.writestr(name, b"")
     assert "TorchScript" in error_of(tmp_path / "script.pt")
+
+
+@pytest.mark.parametrize("given", [None, 3, {}, io.BytesIO(b"x")])
+def test_what_is_no_path_is_named(given):
+    with pytest.raises(CheckpointError, match="given as the path of its file, got a"):
+        load_checkpoint(given)
+
+
+def test_a_path_may_be_bytes(tmp_path: Path, micro: Sam):
+    save_checkpoint(micro, tmp_path / "sam.safetensors")
+    load_checkpoint(os.fsencode(tmp_path / "sam.safetensors"))  # pyright: ignore[reportArgumentType]
+
+
+def test_every_refusal_has_a_remedy(tmp_path: Path, micro: Sam):
+    """An adapter left inside, a whole module, a number of NumPy's in a training state, tensors beside a network."""
+    state, path = micro.state_dict(), tmp_path / "other.pth"
+    contents = {
+        "save the network with them merged": {
+            key.replace("qkv.", "qkv.base_layer."): value for key, value in state.items()
+        },
+        "save the network's state_dict() alone": {"model": state, "loss": np.float64(1)},
+        "save the network's whole state_dict()": {**state, "step": torch.ones(1)},
+    }
+    for remedy, content in contents.items():
+        torch.save(content, path)
+        assert remedy in error_of(path)
+    torch.save(micro, path)
+    assert "save the network's state_dict() alone" in error_of(path)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from torch import nn
+from torch.ao.quantization import quantize_dynamic
 from torch.nn.utils.parametrizations import weight_norm
 
 from minisam import files
@@ -247,3 +248,11 @@ def test_half_precision_leaves_the_colours_as_they_were(tmp_path: Path, micro: S
     mean, path = micro.pixel_mean.clone(), tmp_path / "sam.safetensors"
     save_checkpoint(micro.to(dtype), path)
     assert load_checkpoint(path).pixel_mean.equal(mean)
+
+
+@pytest.mark.filterwarnings("ignore:torch.*deprecated")
+def test_a_quantised_network_is_refused(tmp_path: Path, micro: Sam):
+    quantised = quantize_dynamic(micro, {nn.Linear})
+    with pytest.raises(CheckpointError, match="is no tensor, as in a quantised network; save it before"):
+        save_checkpoint(quantised, tmp_path / "sam.safetensors")
+    assert not list(tmp_path.iterdir())

@@ -106,8 +106,9 @@ def test_images_and_crops_encoded_together(nano, image, options, together, calls
             assert one["crop_box"] == other["crop_box"]
             assert one["predicted_iou"] == pytest.approx(other["predicted_iou"], abs=1e-4)
             assert (one["segmentation"] != other["segmentation"]).mean() < 1e-3
-    with pytest.raises(GeneratorError, match="encoded_together must be at least 1, got 0"):
-        next(generator.generate_batch([image], encoded_together=0))
+    for few in (0, 1.5):
+        with pytest.raises(GeneratorError, match=f"encoded_together must be at least 1, got {few}"):
+            next(generator.generate_batch([image], few))
 
 
 def test_the_batch_of_clicks_does_not_matter(nano, image):

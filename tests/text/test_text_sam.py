@@ -1,18 +1,20 @@
 """SAM with an external token: its own keys stay as they are, files come back, commands answer in one line."""
 
+import copy
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 from minisam import SamPredictor
 from minisam.build import CONFIGS, build_from_config, build_sam
 from minisam.checkpoint import save_checkpoint
 from minisam.cli.main import main
 from minisam.errors import CheckpointError, PromptError
-from minisam.text import Clip, TextSam, load_text_sam, save_text_sam
+from minisam.text import Clip, TextSam, load_text_sam, save_text_sam, text_sam
 from minisam.text.external_prompt import ExternalPrompt
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (30, 50, 3), dtype=np.uint8)
@@ -155,7 +157,8 @@ def test_without_weights_that_ship_it_says_how_to_get_some(photo, capsys, monkey
     assert "minisam text sam" in capsys.readouterr().err
 
 
-def test_a_file_of_parts_that_do_not_fit_is_refused(model, tmp_path):
+def test_a_file_of_parts_that_do_not_fit_is_refused(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(text_sam, "check_clip", lambda clip: None)
     wider = TextSam("nano", model.sam, model.clip, ExternalPrompt(64, 96))
     save_text_sam(tmp_path / "text.safetensors", wider)
     with pytest.raises(CheckpointError, match="do not fit"):
@@ -165,3 +168,53 @@ def test_a_file_of_parts_that_do_not_fit_is_refused(model, tmp_path):
     save_text_sam(tmp_path / "text.safetensors", other)
     with pytest.raises(CheckpointError, match="no CLIP that fits"):
         load_text_sam(tmp_path / "text.safetensors")
+
+
+class Wrapper(nn.Module):
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x):
+        return self.layer(x)
+
+
+def wrap_sam(model):
+    attention = model.sam.image_encoder.blocks[0].attn
+    attention.qkv = Wrapper(attention.qkv)
+
+
+def wrap_clip(model):
+    model.clip.visual.conv1 = Wrapper(model.clip.visual.conv1)
+
+
+def change_norm(model):
+    model.sam.image_encoder.blocks[0].norm1.eps = 0.1
+
+
+def change_format(model):
+    model.sam.image_format = "HSV"
+
+
+@pytest.mark.parametrize("change", [wrap_sam, wrap_clip, change_norm, change_format])
+def test_what_could_not_be_loaded_is_not_written(model, tmp_path, change):
+    changed = copy.deepcopy(model)
+    change(changed)
+    with pytest.raises(CheckpointError, match="cannot be saved"):
+        save_text_sam(tmp_path / "text.safetensors", changed)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("texts", [None, 3, b"red", ["red", 3], {"red": 1}])
+def test_what_is_no_text_is_refused(model, texts):
+    with pytest.raises(PromptError, match="a text is a string"):
+        model.embed_text(texts)
+
+
+def test_the_second_of_two_texts_is_not_dropped(model):
+    predictor = SamPredictor(model.sam)
+    predictor.set_image(np.zeros((40, 64, 3), np.uint8))
+    tokens = model.embed_text(["red wheel", "green wheel"])
+    with pytest.raises(PromptError, match="got those of 2; give predict_torch several"):
+        predictor.predict(external=tokens)
+    assert predictor.predict_torch(None, None, external=tokens)[1].shape == (2, 3)

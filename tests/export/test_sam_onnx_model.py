@@ -1,0 +1,27 @@
+"""The decoder for ONNX follows its network; what the exporter makes of it is in tests/compatibility."""
+
+import numpy as np
+import torch
+
+from minisam import SamPredictor
+from minisam.build import CONFIGS, build_from_config
+from minisam.export.sam_onnx_model import SamOnnxModel
+
+
+def test_an_image_size_that_is_set_later_counts():
+    torch.manual_seed(0)
+    sam = build_from_config(CONFIGS["nano"])
+    model = SamOnnxModel(sam, return_single_mask=False)
+    sam.set_image_size(128)
+    assert model.img_size == 128
+    predictor, size = SamPredictor(sam), (90, 128)
+    predictor.set_image(np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8))
+    point = predictor.transform.apply_coords([[60, 40]], size)
+    coords = torch.tensor(np.concatenate([point, [[0, 0]]])[None], dtype=torch.float32)
+    no_mask = torch.zeros(1, 1, *sam.prompt_encoder.mask_input_size), torch.zeros(1)
+    assert predictor.features is not None
+    masks = model(
+        predictor.features, coords, torch.tensor([[1.0, -1.0]]), *no_mask, torch.tensor(size).float()
+    )[0]
+    wanted = predictor.predict(np.array([[60, 40]]), np.array([1]), return_logits=True)[0]
+    np.testing.assert_allclose(masks[0, 1:].numpy(), wanted, atol=1e-4 * np.abs(wanted).max())
