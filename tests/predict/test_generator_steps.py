@@ -45,6 +45,17 @@ def test_a_step_that_only_passes_on_changes_nothing(nano, name, options):
     assert bool(calls) == (name != "postprocess_small_regions" or "min_mask_region_area" in options)
 
 
+def test_crops_and_the_image_have_thresholds_of_their_own(nano):
+    class BySteps(SamAutomaticMaskGenerator):
+        def _generate_masks(self, image):
+            return super()._generate_masks(image)
+
+    for within, between in ((0.2, 0.9), (0.9, 0.2)):
+        options = {**LENIENT, "box_nms_thresh": within, "crop_nms_thresh": between}
+        found = SamAutomaticMaskGenerator(nano, **options).generate(IMAGE)
+        assert same_records(BySteps(nano, **options).generate(IMAGE), found)
+
+
 def test_masks_that_a_step_drops_are_gone(nano):
     class Right(SamAutomaticMaskGenerator):
         def _process_batch(self, *arguments):
