@@ -169,6 +169,21 @@ BESIDES = (
         "SAM has never met one, and its masks would not show that (x, y, width, height) was given",
     ),
     (
+        "coordinates that are not finite, labels other than -1 to 3, an image with NaN",
+        "refused, in `predict_torch` and `Sam.forward` as well; the original computes masks of them",
+        "no prompt means that; the masks would only look like an answer",
+    ),
+    (
+        "an image larger than the network's input, in `Sam.preprocess`",
+        "refused; the original cuts it without a word",
+        "what was cut is missing from the masks",
+    ),
+    (
+        "records of `Sam.forward` with `box` where `boxes` is meant, `apply_boxes` of eight numbers in a row",
+        "refused; the original leaves the prompt out, or makes two boxes of them",
+        "a prompt that is lost gives the masks of another",
+    ),
+    (
         "networks in bfloat16 or float16",
         "`predict` returns float32; the original fails",
         "NumPy has no bfloat16",
