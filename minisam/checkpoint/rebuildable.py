@@ -66,6 +66,7 @@ def check_rebuildable(sam: Sam, config: SamConfig, shapes: Shapes) -> None:
         if not same or (is_layer and "forward" in vars(module)):
             own = " with a forward of its own" if same else f", expected {type(expected).__name__}"
             raise CheckpointError(f"cannot be saved: {name} is {type(module).__name__}{own}; {REMEDY}")
+        assert module is not None
         if difference := differing_setting(module, expected):
             raise CheckpointError(f"cannot be saved: {name or 'it'} has {difference}; {OWN_CODE}")
     if difference := difference_of(config, shapes):

@@ -21,12 +21,19 @@ TORCH_LAYERS = (nn.Linear, nn.LayerNorm, nn.Dropout, nn.ModuleList, *ELEMENTWISE
 
 def is_untouched(module: nn.Module) -> bool:
     """Whether calling it does what its class says, with its own tensors, and nobody listens."""
+    return has_nothing_attached(module) and not nn.modules.module._has_any_global_hook()
+
+
+def has_nothing_attached(module: nn.Module) -> bool:
+    """The same of this module alone: those who listen to all modules (FlopCounterMode, profilers) do not count.
+
+    They see the calls of the road that is taken without them.
+    """
     watched = (
         module._forward_hooks
         or module._forward_pre_hooks
         or module._backward_hooks
         or module._backward_pre_hooks
-        or nn.modules.module._has_any_global_hook()
     )
     return not (watched or "forward" in vars(module)) and all(
         type(tensor) in PLAIN_TENSORS for tensor in module._parameters.values() if tensor is not None
@@ -49,8 +56,13 @@ def is_patched(kind: type[nn.Module]) -> bool:
 
 
 def is_linear(module: nn.Module) -> TypeGuard[nn.Linear]:
-    """Whether it is nn.Linear, that and nothing more."""
-    return type(module) is nn.Linear and is_untouched(module) and not is_patched(nn.Linear)
+    """Whether it is nn.Linear, that and nothing more, and nobody listens to its calls."""
+    return is_affine(module) and is_untouched(module)
+
+
+def is_affine(module: nn.Module) -> TypeGuard[nn.Linear]:
+    """Whether it computes x Wᵀ + b and nothing more, whoever listens to all modules."""
+    return type(module) is nn.Linear and has_nothing_attached(module) and not is_patched(nn.Linear)
 
 
 def is_as_built(module: nn.Module, *kinds: type[nn.Module]) -> bool:

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from minisam.model.as_built import is_as_built, is_in_evaluation, is_untouched
+from minisam.model.as_built import has_nothing_attached, is_as_built, is_in_evaluation
 from minisam.model.drop_path import DropPath
 from minisam.model.layer_norm_2d import LayerNorm2d
 from minisam.model.mlp_block import MLPBlock
@@ -160,7 +160,7 @@ class Block(nn.Module):
         These are segment-anything's, [B·n, S, S, C].
         """
         tokens = self.norm1(x)
-        takes_grid = type(self.attn) is WindowAttention and is_untouched(self.attn)
+        takes_grid = type(self.attn) is WindowAttention and has_nothing_attached(self.attn)
         if self.window_size == 0 or takes_grid:
             return x + self.drop_path(self.attn(tokens))
         windows, padded = window_partition(tokens, self.window_size)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from minisam.model.as_built import is_linear
+from minisam.model.as_built import is_affine
 from minisam.model.kernel_choice import kernel_for
 from minisam.model.rel_pos_attention import RelPosAttention, decomposed_rel_pos
 from minisam.model.token_linear import apply_linear
@@ -37,7 +37,7 @@ class WindowAttention(RelPosAttention):
         self.window_size = window_size
 
     def forward(self, x: Tensor) -> Tensor:
-        if not (is_linear(self.qkv) and is_linear(self.proj)):
+        if not (is_affine(self.qkv) and is_affine(self.proj)):
             windows, padded = window_partition(x, self.window_size)
             return window_unpartition(
                 super().forward(windows), self.window_size, padded, (x.shape[1], x.shape[2])

@@ -185,12 +185,14 @@ class SamPredictor:
         """
         names = ("point_coords", "point_labels", "boxes", "mask_input", "external")
         given = (point_coords, point_labels, boxes, mask_input, external)
-        *prompts, tokens = (
+        coords, labels, box, mask, tokens = (
             None if each is None else to_tensor(each, name).to(self.device)
             for each, name in zip(given, names, strict=True)
         )
-        check_values(*prompts)
-        low_res_masks, iou_predictions = self.predict_low_res_torch(*prompts, multimask_output, tokens)
+        check_values(coords, labels, box, mask)
+        low_res_masks, iou_predictions = self.predict_low_res_torch(
+            coords, labels, box, mask, multimask_output, tokens
+        )
         masks = self.model.postprocess_masks(low_res_masks, self.input_size, self.original_size)
         if not return_logits:
             masks = masks > self.model.mask_threshold

@@ -18,7 +18,7 @@ from torch.nn.utils import parametrize
 import minisam
 from minisam.model import ImageEncoderViT, MaskDecoder, TwoWayTransformer, image_encoder
 from minisam.model.absorbed_projections import may_absorb
-from minisam.model.as_built import is_as_built, is_in_evaluation, is_linear
+from minisam.model.as_built import is_affine, is_as_built, is_in_evaluation, is_linear
 from minisam.model.attention import Attention
 from minisam.model.layer_norm_2d import LayerNorm2d
 from minisam.model.mlp_block import MLPBlock
@@ -251,9 +251,28 @@ def test_what_is_as_built():
     block.lin1.register_full_backward_hook(lambda *arguments: None)
     assert not is_linear(block.lin1)
     handle = nn.modules.module.register_module_forward_hook(lambda *arguments: None)
-    assert not is_linear(block.lin2)
+    assert not is_linear(block.lin2) and is_affine(block.lin2)
     handle.remove()
     assert is_linear(block.lin2)
+
+
+@torch.no_grad()
+def test_who_listens_to_all_modules_sees_windows_of_the_unpadded_tokens(encoder):
+    image = torch.randn(1, 3, 40, 40, generator=torch.Generator().manual_seed(2))
+    expected, seen = encoder(image), []
+    windows = next(block for block in encoder.blocks if block.window_size > 0)
+
+    def note(module, given, output):
+        if module is windows.attn.qkv:
+            seen.append(given[0].shape[1:3])
+
+    handle = nn.modules.module.register_module_forward_hook(note)
+    try:
+        torch.testing.assert_close(encoder(image), expected, rtol=1e-5, atol=1e-5)
+    finally:
+        handle.remove()
+    grid = 40 // encoder.patch_size
+    assert seen == [(grid, grid)]
 
 
 @torch.no_grad()
