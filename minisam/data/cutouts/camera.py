@@ -51,7 +51,7 @@ def add_noise(random: np.random.Generator, image: NDArray[np.float32]) -> None:
 
 @lru_cache(maxsize=2)
 def noise_tile(side: int) -> NDArray[np.float32]:
-    """[side, side] of N(0, 1), always the same: to draw new numbers for every image would take half of its time."""
+    """[side, side] of N(0, 1), always the same: new numbers for every image would cost time."""
     return np.random.default_rng(0).standard_normal((side, side), dtype=np.float32)
 
 
