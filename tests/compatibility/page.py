@@ -37,10 +37,10 @@ sys.modules["segment_anything"] = minisam.segment_anything
 `minisam.utils.transforms`, `minisam.utils.amg` and `minisam.utils.onnx` hold the original's functions under minisam's
 own name.
 
-The tables below are held against segment-anything 1.0.1 by `tests/compatibility`: every function, class, method and
-attribute of the original has a row, its own or that of the name above it. *same*: the same arguments in the same
-order, and in the test's calls equal types, shapes, dtypes and results. This page is written by
-`python tests/compatibility/page.py`.
+`tests/compatibility` checks the tables below against segment-anything 1.0.1. Every function, class, method and attribute
+of the original has a row, or is covered by the row of its class or module. *same* means: the same arguments in the same
+order, and equal types, shapes, dtypes and results in the test's calls. `python tests/compatibility/page.py` writes this
+page.
 """
 
 
@@ -55,9 +55,9 @@ def page() -> str:
         parts += [
             f"| `{row.name.removeprefix(module + '.')}` | {row.state} | {cell(row.note)} |\n" for row in rows
         ]
-    parts.append("\n## Besides the names\n\n| what | here | why |\n|---|---|---|\n")
+    parts.append("\n## Other differences\n\n| what | in minisam | why |\n|---|---|---|\n")
     parts += [f"| {what} | {cell(here)} | {cell(why)} |\n" for what, here, why in BESIDES]
-    parts.append("\n## Programs\n\nTheir calls, in our own code, are run by the tests named here.\n\n")
+    parts.append("\n## Programs\n\nEach test makes the same calls as the program, in our own code.\n\n")
     parts.append("| program | what it does with segment-anything | test |\n|---|---|---|\n")
     parts += [f"| {client.name} | {cell(client.calls)} | `{client.test}` |\n" for client in CLIENTS]
     return "".join(parts)
