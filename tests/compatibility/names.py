@@ -111,9 +111,9 @@ NAMES = (
     Row(
         "predictor.SamPredictor.predict",
         DIFFERS,
-        "The same for prompts on the image. Lists, torch tensors, several boxes [N, 4] and 2-D masks are accepted too. A "
-        "bool mask becomes logits of -10 and 10, because 0 and 1 as logits would mean an uncertain mask. Invalid prompts "
-        "(points without labels, unknown labels, a point far outside the image, a box without an area) raise a "
+        "The same for prompts on the image. Lists, torch tensors, several boxes [N, 4] and 2-D masks are accepted too. "
+        "A bool mask becomes logits of -10 and 10, because 0 and 1 as logits would mean an uncertain mask. Invalid "
+        "prompts (points without labels, unknown labels, a point far outside the image, a box without an area) raise a "
         "PromptError; the original computes a mask from them.",
     ),
     Row("predictor.SamPredictor.predict_torch", SAME),

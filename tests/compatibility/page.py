@@ -37,10 +37,10 @@ sys.modules["segment_anything"] = minisam.segment_anything
 `minisam.utils.transforms`, `minisam.utils.amg` and `minisam.utils.onnx` hold the original's functions under minisam's
 own name.
 
-`tests/compatibility` checks the tables below against segment-anything 1.0.1. Every function, class, method and attribute
-of the original has a row, or is covered by the row of its class or module. *same* means: the same arguments in the same
-order, and equal types, shapes, dtypes and results in the test's calls. `python tests/compatibility/page.py` writes this
-page.
+`tests/compatibility` checks the tables below against segment-anything 1.0.1. Every function, class, method and
+attribute of the original has a row, or is covered by the row of its class or module. *same* means: the same arguments
+in the same order, and equal types, shapes, dtypes and results in the test's calls. `python tests/compatibility/page.py`
+writes this page.
 """
 
 
