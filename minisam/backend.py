@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from minisam.errors import MinisamError
-from minisam.model.kernel_choice import Kernel, choose_kernels_by, torch_alone
+from minisam.model.fast.kernel_choice import Kernel, choose_kernels_by, torch_alone
 
 BACKENDS = ("auto", "torch", "triton")
 WIDEST_HEAD, WIDEST_TOKEN = 128, 256

@@ -15,9 +15,9 @@ from minisam import backend
 from minisam.build import SamConfig, build_from_config
 from minisam.errors import MinisamError
 from minisam.model.attention import Attention
-from minisam.model.fused_two_way_transformer import fused_two_way_transformer, fusing_is_open
+from minisam.model.fast.fused_two_way_transformer import fused_two_way_transformer, fusing_is_open
+from minisam.model.fast.kernel_choice import kernel_for, torch_alone
 from minisam.model.image_encoder import Block
-from minisam.model.kernel_choice import kernel_for, torch_alone
 from minisam.model.rel_pos_attention import RelPosAttention
 from minisam.model.two_way_transformer import TwoWayTransformer
 from minisam.model.window_attention import WindowAttention

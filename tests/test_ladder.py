@@ -22,18 +22,18 @@ OPERATIONS = sorted(name for name in COMPONENTS if (KERNELS / f"{name}.py").is_f
 # Components that PyTorch brings along or that are a step of a larger box: their file in minisam/model/, or in the
 # folder of minisam/ that is named.
 PART_OF = {
-    "absorbed_cross_attention": "absorbed_two_way_transformer",
+    "absorbed_cross_attention": "model/fast/absorbed_two_way_transformer",
     "bilinear_steps": "predict/bilinear_bands",
     "cross_attention": "attention",
     "gelu": "prompt_encoder",
-    "image_to_token": "absorbed_two_way_transformer",
+    "image_to_token": "model/fast/absorbed_two_way_transformer",
     "layer_norm": "two_way_transformer",
     "mask_bits": "predict/kernel_masks",
     "mask_encoding": "prompt_encoder",
     "mask_statistics": "predict/low_resolution_masks",
     "point_encoding": "prompt_encoder",
     "softmax": "attention",
-    "token_to_image": "absorbed_two_way_transformer",
+    "token_to_image": "model/fast/absorbed_two_way_transformer",
 }
 
 
@@ -64,12 +64,12 @@ def test_the_components_are_all_found():
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_reference_has_a_module_and_both_have_tests(component):
     place = PART_OF.get(component, component)
-    folder, home = place.split("/") if "/" in place else ("model", place)
+    folder, _, home = place.rpartition("/") if "/" in place else ("model", "", place)
     assert (ROOT / "minisam" / folder / f"{home}.py").is_file()
     own_test = ROOT / "tests" / "kernels" / f"test_{component}.py"
     model_test = ROOT / "tests" / folder / f"test_{home}.py"
     assert f"minisam_kernels.reference.{component}" in imported_modules(own_test)
-    assert f"minisam.{folder}.{home}" in imported_modules(model_test)
+    assert f"minisam.{folder}.{home}".replace("/", ".") in imported_modules(model_test)
     assert any(name.startswith("minisam_kernels.reference.") for name in imported_modules(model_test))
 
 

@@ -269,13 +269,13 @@ for axes in (left, right):
 # From 3.8 encoders to 1.8, and none of it is an approximation. Half of what is left is the upscaling of the masks,
 # which no algebra has touched.
 #
-# [absorbed_two_way_transformer.py](../../minisam/model/absorbed_two_way_transformer.py) does this, a few clicks at a
-# time so that their images stay in the cache. Nothing in the decoder's parameters changes, and the plain
+# [absorbed_two_way_transformer.py](../../minisam/model/fast/absorbed_two_way_transformer.py) does this, a few clicks
+# at a time so that their images stay in the cache. Nothing in the decoder's parameters changes, and the plain
 # [two_way_transformer.py](../../minisam/model/two_way_transformer.py) stays the definition. Here both run on one small
 # image with twelve clicks:
 
 # %%
-from minisam.model.absorbed_two_way_transformer import absorbed_two_way_transformer
+from minisam.model.fast.absorbed_two_way_transformer import absorbed_two_way_transformer
 from minisam.model.two_way_transformer import TwoWayTransformer
 
 torch.manual_seed(0)
@@ -452,6 +452,6 @@ check(20, image_asks)
 # The absorbed rows in a 16-bit type: W_kᵀ q is rounded once more than q was, and the order of rounding is a kernel's
 # own question. The gradient, which torch derives from the steps you wrote. Fusing the image's update with the next
 # question of the tokens, so that each image is read once in each block. The upscaling of the masks, half of what
-# remains; [token_upscaling.py](../../minisam/model/token_upscaling.py) at least keeps it from writing images that
+# remains; [token_upscaling.py](../../minisam/model/fast/token_upscaling.py) at least keeps it from writing images that
 # nobody reads. And memory: on a CPU it matters as much as the products, and that is why a few clicks are carried to
 # the end before the next begin.

@@ -13,8 +13,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from minisam.model.kernel_choice import kernel_for
-from minisam.model.token_linear import apply_linear
+from minisam.model.fast.kernel_choice import kernel_for
+from minisam.model.fast.token_linear import apply_linear
 
 
 class Attention(nn.Module):

@@ -18,8 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from minisam.model.as_built import has_nothing_attached, is_as_built, is_in_evaluation
 from minisam.model.drop_path import DropPath
+from minisam.model.fast.as_built import has_nothing_attached, is_as_built, is_in_evaluation
 from minisam.model.layer_norm_2d import LayerNorm2d
 from minisam.model.mlp_block import MLPBlock
 from minisam.model.patch_embed import PatchEmbed

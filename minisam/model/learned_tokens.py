@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from minisam.model.as_built import is_untouched
+from minisam.model.fast.as_built import is_untouched
 
 
 def learned_tokens(embedding: nn.Module, count: int) -> Tensor:

@@ -19,16 +19,16 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from minisam.model.absorbed_two_way_transformer import (
+from minisam.model.fast.absorbed_two_way_transformer import (
     absorbed_two_way_transformer,
     absorbing_wins,
     prompts_per_block,
 )
-from minisam.model.fused_two_way_transformer import fused_two_way_transformer, fusing_is_open
+from minisam.model.fast.fused_two_way_transformer import fused_two_way_transformer, fusing_is_open
+from minisam.model.fast.token_upscaling import TokenUpscaling, doubles_tokens
 from minisam.model.hypernetwork_head import HypernetworkHead, hypernetwork_masks
 from minisam.model.layer_norm_2d import LayerNorm2d
 from minisam.model.learned_tokens import learned_tokens
-from minisam.model.token_upscaling import TokenUpscaling, doubles_tokens
 from minisam.model.two_way_transformer import TwoWayTransformer
 
 

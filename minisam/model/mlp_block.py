@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from minisam.model.token_linear import apply_linear
+from minisam.model.fast.token_linear import apply_linear
 
 
 class MLPBlock(nn.Module):

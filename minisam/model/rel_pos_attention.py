@@ -19,8 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from minisam.model.kernel_choice import kernel_for
-from minisam.model.token_linear import apply_linear
+from minisam.model.fast.kernel_choice import kernel_for
+from minisam.model.fast.token_linear import apply_linear
 
 BIAS_ENTRIES_PER_BLOCK = 2**22  # 16 MB; 1024 queries of one head on a 1024-pixel image
 

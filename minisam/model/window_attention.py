@@ -14,10 +14,10 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from minisam.model.as_built import is_affine
-from minisam.model.kernel_choice import kernel_for
+from minisam.model.fast.as_built import is_affine
+from minisam.model.fast.kernel_choice import kernel_for
+from minisam.model.fast.token_linear import apply_linear
 from minisam.model.rel_pos_attention import RelPosAttention, decomposed_rel_pos
-from minisam.model.token_linear import apply_linear
 from minisam.model.window_partition import window_partition, window_unpartition
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from minisam.data.runs import Borders, merge_adjacent
-from minisam.model.kernel_choice import Kernel, kernel_for
+from minisam.model.fast.kernel_choice import Kernel, kernel_for
 from minisam.predict.bilinear_bands import AxisBands
 from minisam.predict.low_resolution_masks import LowResolutionMasks
 from minisam.predict.stable_masks import StableMask

@@ -29,7 +29,7 @@ from minisam.bench.amg_phases import (
 )
 from minisam.bench.device_meter import Activity, CudaMeter, activities_on
 from minisam.cli.main import main
-from minisam.model.kernel_choice import kernel_for
+from minisam.model.fast.kernel_choice import kernel_for
 from minisam_kernels.launch import INTERPRETED
 
 installed = pytest.mark.skipif(not original.is_installed(), reason=original.INSTALL_COMMAND)

@@ -23,7 +23,7 @@ from minisam.data.rle import decode_rle
 from minisam.data.sa1b import read_record
 from minisam.errors import MinisamError
 from minisam.model import Sam
-from minisam.model.kernel_choice import kernel_for
+from minisam.model.fast.kernel_choice import kernel_for
 from minisam_kernels.launch import INTERPRETED
 
 SMALL = replace(

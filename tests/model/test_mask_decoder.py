@@ -13,9 +13,9 @@ from minisam.model import (
     MaskDecoder,
     PromptEncoder,
     TwoWayTransformer,
-    absorbed_two_way_transformer,
     mask_decoder,
 )
+from minisam.model.fast import absorbed_two_way_transformer
 
 E, GRID = 32, (6, 5)
 

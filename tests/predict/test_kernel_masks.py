@@ -12,7 +12,7 @@ import torch
 import minisam
 from minisam import backend
 from minisam.data.runs import mask_to_borders
-from minisam.model.kernel_choice import choose_kernels_by
+from minisam.model.fast.kernel_choice import choose_kernels_by
 from minisam.predict import SamAutomaticMaskGenerator, kernel_masks
 from minisam.predict.kernel_masks import (
     bits_to_borders,

@@ -3,10 +3,10 @@
 T·N = 56 heads' tokens face S = 4096 image tokens, so it is cheaper to project the prompt tokens once more than the
 image tokens once (e is the position of y; the softmax weights p have the sum 1):
 
-    tokens ask the image    q · (W_k (y + e) + b_k) = (W_kᵀ q) · (y + e) + what is the same for every y
-                            Σ p (W_v y + b_v)       = W_v (Σ p y) + b_v
-    the image asks tokens   (W_q (y + e) + b_q) · k = (W_qᵀ k) · (y + e) + b_q · k
-                            Σ_n W_o (Σ p v) + b_o   = Σ_n Σ p (W_o v + b_o / N)
+    tokens attend to the image    q · (W_k (y + e) + b_k) = (W_kᵀ q) · (y + e) + what is the same for every y
+                                  Σ p (W_v y + b_v)       = W_v (Σ p y) + b_v
+    the image attends to tokens   (W_q (y + e) + b_q) · k = (W_qᵀ k) · (y + e) + b_q · k
+                                  Σ_n W_o (Σ p v) + b_o   = Σ_n Σ p (W_o v + b_o / N)
 
 Each line is about one head; W_o of a head is its columns of the whole.  Scores are divided by √D on the tokens' side.
 
@@ -18,10 +18,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from minisam.model.as_built import is_as_built, is_in_evaluation
 from minisam.model.attention import Attention
+from minisam.model.fast.as_built import is_as_built, is_in_evaluation
+from minisam.model.fast.token_linear import apply_linear
 from minisam.model.mlp_block import MLPBlock
-from minisam.model.token_linear import apply_linear
 from minisam.model.two_way_transformer import TwoWayAttentionBlock, TwoWayTransformer
 
 
@@ -36,28 +36,28 @@ def may_absorb(transformer: nn.Module) -> bool:
     )
 
 
-def asking_tokens(attention: Attention, queries: Tensor) -> Tensor:
-    """W_kᵀ q / √D of tokens [B, T, E] that ask an image: [B, N, T, E], to be multiplied with y + e."""
+def absorbed_queries(attention: Attention, queries: Tensor) -> Tensor:
+    """W_kᵀ q / √D of tokens [B, T, E] that attend to an image: [B, N, T, E], to be multiplied with y + e."""
     q_bntd = attention.separate_heads(apply_linear(attention.q_proj, queries)) * scale(attention)
     return absorb(q_bntd, of_heads(attention.k_proj, attention.num_heads))
 
 
-def answered_tokens(attention: Attention, seen_bnte: Tensor) -> Tensor:
-    """The attention's result [B, T, E] for tokens that have seen Σ p y."""
-    v_btnd = torch.einsum("bnte,nde->btnd", seen_bnte, of_heads(attention.v_proj, attention.num_heads))
+def project_attended(attention: Attention, attended_bnte: Tensor) -> Tensor:
+    """The attention's output [B, T, E] from Σ p y, the weighted mean of the image for each head and token."""
+    v_btnd = torch.einsum("bnte,nde->btnd", attended_bnte, of_heads(attention.v_proj, attention.num_heads))
     return apply_linear(attention.out_proj, v_btnd.flatten(2) + attention.v_proj.bias)
 
 
-def asked_tokens(attention: Attention, keys: Tensor) -> tuple[Tensor, Tensor]:
-    """W_qᵀ k / √D [B, N, T, E] and b_q · k / √D [B, N, T] of tokens [B, T, E] that an image asks."""
+def absorbed_keys(attention: Attention, keys: Tensor) -> tuple[Tensor, Tensor]:
+    """W_qᵀ k / √D [B, N, T, E] and b_q · k / √D [B, N, T] of tokens [B, T, E] that an image attends to."""
     k_bntd = attention.separate_heads(apply_linear(attention.k_proj, keys)) * scale(attention)
     bias_nd = attention.q_proj.bias.unflatten(0, (attention.num_heads, -1))
     rows_bnte = absorb(k_bntd, of_heads(attention.q_proj, attention.num_heads))
     return rows_bnte, torch.einsum("bntd,nd->bnt", k_bntd, bias_nd)
 
 
-def answering_tokens(attention: Attention, values: Tensor) -> Tensor:
-    """W_o v + b_o / N of tokens [B, T, E] that an image asks: [B, N, T, E], what each head adds to y."""
+def absorbed_values(attention: Attention, values: Tensor) -> Tensor:
+    """W_o v + b_o / N of tokens [B, T, E] that an image attends to: [B, N, T, E], what each head adds to y."""
     v_bntd = attention.separate_heads(apply_linear(attention.v_proj, values))
     heads_nde = attention.out_proj.weight.T.unflatten(0, (attention.num_heads, -1))
     return absorb(v_bntd, heads_nde) + attention.out_proj.bias / attention.num_heads

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from minisam.model import token_linear
-from minisam.model.token_linear import TokenLinear
+from minisam.model.fast import token_linear
+from minisam.model.fast.token_linear import TokenLinear
 
 GRIDS = [(1, 16, 17, 24), (3, 5, 1, 24), (2, 200, 24), (300, 24), (24,), (0, 24)]
 

@@ -1,7 +1,7 @@
-"""The two-way transformer where kernels ask and update the image: the absorbed projections, for all prompts at once.
+"""The two-way transformer by kernels that attend to and update the image: absorbed projections for all prompts at once.
 
-    tokens ask the image      token_to_image(rows, y, e)                 rows  W_kᵀ q, one a head and token
-    the image asks tokens     image_to_token(y, e, rows, offsets, told)  with the residual and layer norm inside
+    tokens attend to the image    token_to_image(rows, y, e)                   rows  W_kᵀ q, one a head and token
+    the image attends to tokens   image_to_token(y, e, rows, offsets, values)  with the residual and layer norm inside
 
 The algebra is that of absorbed_projections.py. Nothing as large as an image is made besides the next image; where all
 prompts see the same one, there is only that one until the end of the first block. Where they see some of several, each
@@ -12,21 +12,22 @@ B prompts   T prompt tokens   N heads   S image tokens   E embedding_dim
 
 from __future__ import annotations
 
+from functools import partial
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from minisam.model.absorbed_projections import (
-    answered_tokens,
-    answering_tokens,
-    asked_tokens,
-    asking_tokens,
-    may_absorb,
-)
-from minisam.model.absorbed_two_way_transformer import update_tokens
 from minisam.model.attention import Attention
-from minisam.model.kernel_choice import Kernel, kernel_for
+from minisam.model.fast.absorbed_projections import (
+    absorbed_keys,
+    absorbed_queries,
+    absorbed_values,
+    may_absorb,
+    project_attended,
+)
+from minisam.model.fast.absorbed_two_way_transformer import update_tokens
+from minisam.model.fast.kernel_choice import Kernel, kernel_for
 from minisam.model.two_way_transformer import TwoWayAttentionBlock, TwoWayTransformer
 
 MOST_TOKENS = 64
@@ -51,22 +52,22 @@ def fused_two_way_transformer(
     x = point_embedding
     for each in transformer.layers:
         layer = cast(TwoWayAttentionBlock, each)
-        asking, seen = layer.cross_attn_token_to_image, image
-        x = update_tokens(layer, x, point_embedding, lambda q, a=asking, y=seen: ask_image(a, q, y, key_pe))
+        attend = partial(attend_to_image, layer.cross_attn_token_to_image, image=image, key_pe=key_pe)
+        x = update_tokens(layer, x, point_embedding, attend)
         image = updated_image(layer, image, key_pe, x, x + point_embedding)
-    attended = ask_image(transformer.final_attn_token_to_image, x + point_embedding, image, key_pe)
+    attended = attend_to_image(transformer.final_attn_token_to_image, x + point_embedding, image, key_pe)
     return transformer.norm_final_attn(x + attended), image.expand(len(x), -1, -1)
 
 
-def ask_image(attention: Attention, queries: Tensor, image: Tensor, key_pe: Tensor) -> Tensor:
+def attend_to_image(attention: Attention, queries: Tensor, image: Tensor, key_pe: Tensor) -> Tensor:
     """Attention of tokens [B, T, E] to images [B or 1, S, E] at positions [S, E]: [B, T, E].
 
-    The tokens of prompts that share an image do not see each other here, and ask it as one set.
+    The tokens of prompts that share an image do not see each other here, and attend to it as one set.
     """
-    rows_bnte = asking_tokens(attention, queries)
+    rows_bnte = absorbed_queries(attention, queries)
     rows = rows_bnte.reshape(len(image), -1, rows_bnte.shape[-1])
-    seen = kernel_of("token_to_image", image)(rows, image, key_pe, 1.0)
-    return answered_tokens(attention, seen.reshape(rows_bnte.shape))
+    attended = kernel_of("token_to_image", image)(rows, image, key_pe, 1.0)
+    return project_attended(attention, attended.reshape(rows_bnte.shape))
 
 
 def updated_image(
@@ -74,10 +75,10 @@ def updated_image(
 ) -> Tensor:
     """The last step of a block: what B prompts with tokens [B, T, E] make of images [B or 1, S, E], [B, S, E]."""
     attention, norm = layer.cross_attn_image_to_token, layer.norm4
-    rows, offsets = asked_tokens(attention, keys)
-    told = answering_tokens(attention, values)
+    rows, offsets = absorbed_keys(attention, keys)
+    value_rows = absorbed_values(attention, values)
     return kernel_of("image_to_token", image)(
-        image, key_pe, rows, offsets, told, norm.weight, norm.bias, 1.0, norm.eps
+        image, key_pe, rows, offsets, value_rows, norm.weight, norm.bias, 1.0, norm.eps
     )
 
 

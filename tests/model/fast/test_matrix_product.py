@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import lay_out, layouts, lengths, normal, seeds
 
-from minisam.model import matrix_product
-from minisam.model.matrix_product import OneDNNLinear, linear, product
+from minisam.model.fast import matrix_product
+from minisam.model.fast.matrix_product import OneDNNLinear, linear, product
 
 needs_onednn = pytest.mark.skipif(not matrix_product.AVAILABLE, reason="a build of torch with oneDNN")
 

@@ -20,9 +20,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from minisam.model.as_built import ELEMENTWISE, is_as_built
+from minisam.model.fast.as_built import ELEMENTWISE, is_as_built
+from minisam.model.fast.matrix_product import linear
 from minisam.model.layer_norm_2d import LayerNorm2d
-from minisam.model.matrix_product import linear
 
 
 def doubles_tokens(upscaling: nn.Module) -> bool:

@@ -17,18 +17,18 @@ import torch
 from torch import Tensor, nn
 from torch.jit._trace import is_tracing
 
-from minisam.model.absorbed_projections import (
-    answered_tokens,
-    answering_tokens,
-    asked_tokens,
-    asking_tokens,
+from minisam.model.attention import Attention
+from minisam.model.fast.absorbed_projections import (
+    absorbed_keys,
+    absorbed_queries,
+    absorbed_values,
     may_absorb,
+    project_attended,
     scale,
 )
-from minisam.model.attention import Attention
-from minisam.model.kernel_choice import kernel_for
-from minisam.model.matrix_product import product
-from minisam.model.token_linear import apply_linear
+from minisam.model.fast.kernel_choice import kernel_for
+from minisam.model.fast.matrix_product import product
+from minisam.model.fast.token_linear import apply_linear
 from minisam.model.two_way_transformer import TwoWayAttentionBlock, TwoWayTransformer
 
 FEWEST_IMAGE_TOKENS = 256
@@ -59,8 +59,8 @@ def absorbed_two_way_transformer(
         images = [*keys.expand(prompts, -1, -1)[block]] if first is None else first.update_images(x, x_pe)
         for layer in layers:
             x, images = absorbed_block(layer, x, images, x_pe, key_pe)
-        located = [image + key_pe for image in images]
-        attended = ask_images(transformer.final_attn_token_to_image, x + x_pe, images, located)
+        with_position = [image + key_pe for image in images]
+        attended = attend_to_images(transformer.final_attn_token_to_image, x + x_pe, images, with_position)
         yield transformer.norm_final_attn(x + attended), images
 
 
@@ -68,25 +68,24 @@ def absorbed_block(
     layer: TwoWayAttentionBlock, x: Tensor, images: list[Tensor], x_pe: Tensor, key_pe: Tensor
 ) -> tuple[Tensor, list[Tensor]]:
     """One block for prompts whose images differ: x and x_pe [B, T, E], B images [S, E] and their positions."""
-    located = [image + key_pe for image in images]
-    x = update_tokens(
-        layer, x, x_pe, lambda q: ask_images(layer.cross_attn_token_to_image, q, images, located)
-    )
-    weights = asked_by_images(layer.cross_attn_image_to_token, x + x_pe, located)
+    with_position = [image + key_pe for image in images]
+    to_image = layer.cross_attn_token_to_image
+    x = update_tokens(layer, x, x_pe, lambda q: attend_to_images(to_image, q, images, with_position))
+    weights = image_weights(layer.cross_attn_image_to_token, x + x_pe, with_position)
     return x, update_images(layer, images, weights, x)
 
 
 def update_tokens(
-    layer: TwoWayAttentionBlock, x: Tensor, x_pe: Tensor, ask: Callable[[Tensor], Tensor]
+    layer: TwoWayAttentionBlock, x: Tensor, x_pe: Tensor, attend_to_image: Callable[[Tensor], Tensor]
 ) -> Tensor:
-    """The first three steps of a block, of which `ask` is the attention to the image."""
+    """The first three steps of a block; `attend_to_image` is the second, the attention to the image."""
     if layer.skip_first_layer_pe:
         x = layer.self_attn(q=x, k=x, v=x)
     else:
         q = x + x_pe
         x = x + layer.self_attn(q=q, k=q, v=x)
     x = layer.norm1(x)
-    x = layer.norm2(x + ask(x + x_pe))
+    x = layer.norm2(x + attend_to_image(x + x_pe))
     return layer.norm3(x + layer.mlp(x))
 
 
@@ -94,46 +93,48 @@ class FirstBlock:
     """The first block for all prompts on one image [S, E], which every one of them still sees as it is."""
 
     def __init__(self, layer: TwoWayAttentionBlock, image: Tensor, key_pe: Tensor) -> None:
-        self.layer, self.image, self.located = layer, image, image + key_pe
-        asking = layer.cross_attn_image_to_token
-        self.q_nsd = asking.separate_heads(apply_linear(asking.q_proj, self.located[None]))[0]
+        self.layer, self.image, self.with_position = layer, image, image + key_pe
+        to_token = layer.cross_attn_image_to_token
+        self.q_nsd = to_token.separate_heads(apply_linear(to_token.q_proj, self.with_position[None]))[0]
 
     def update_tokens(self, x: Tensor) -> Tensor:
-        """[P, T, E] -> [P, T, E]: tokens do not see each other here, so those of all prompts ask as one set."""
+        """[P, T, E] -> [P, T, E]: tokens do not see each other here, so those of all prompts attend as one set."""
         attention = self.layer.cross_attn_token_to_image
 
-        def ask(q: Tensor) -> Tensor:
-            out = attention(q=q.flatten(0, 1)[None], k=self.located[None], v=self.image[None])
+        def attend_to_image(q: Tensor) -> Tensor:
+            out = attention(q=q.flatten(0, 1)[None], k=self.with_position[None], v=self.image[None])
             return out[0].unflatten(0, q.shape[:2])
 
-        return update_tokens(self.layer, x, x, ask)
+        return update_tokens(self.layer, x, x, attend_to_image)
 
     def update_images(self, x: Tensor, x_pe: Tensor) -> list[Tensor]:
         """The images of B prompts, after tokens [B, T, E]."""
-        asked = self.layer.cross_attn_image_to_token
-        k_bntd = asked.separate_heads(apply_linear(asked.k_proj, x + x_pe)) * scale(asked)
+        to_token = self.layer.cross_attn_image_to_token
+        k_bntd = to_token.separate_heads(apply_linear(to_token.k_proj, x + x_pe)) * scale(to_token)
         k_nrd = k_bntd.transpose(0, 1).flatten(1, 2)
         scores_nbts = (k_nrd @ self.q_nsd.transpose(1, 2)).unflatten(1, x.shape[:2])
         weights_bnts = scores_nbts.softmax(dim=2).transpose(0, 1)
         return update_images(self.layer, [self.image] * len(x), [*weights_bnts.flatten(1, 2)], x)
 
 
-def ask_images(attention: Attention, queries: Tensor, images: list[Tensor], located: list[Tensor]) -> Tensor:
-    """Attention of tokens [B, T, E] to B images [S, E], whose keys have their positions added: [B, T, E]."""
-    rows_bnte = asking_tokens(attention, queries)
-    seen = [
+def attend_to_images(
+    attention: Attention, queries: Tensor, images: list[Tensor], with_position: list[Tensor]
+) -> Tensor:
+    """Attention of tokens [B, T, E] to B images [S, E], with their positional encoding as keys: [B, T, E]."""
+    rows_bnte = absorbed_queries(attention, queries)
+    attended = [
         product(product(rows, keys.T).softmax(dim=-1), image)
-        for rows, keys, image in zip(rows_bnte.flatten(1, 2), located, images, strict=True)
+        for rows, keys, image in zip(rows_bnte.flatten(1, 2), with_position, images, strict=True)
     ]
-    return answered_tokens(attention, torch.stack(seen).unflatten(1, rows_bnte.shape[1:3]))
+    return project_attended(attention, torch.stack(attended).unflatten(1, rows_bnte.shape[1:3]))
 
 
-def asked_by_images(attention: Attention, keys: Tensor, located: list[Tensor]) -> list[Tensor]:
+def image_weights(attention: Attention, keys: Tensor, with_position: list[Tensor]) -> list[Tensor]:
     """How much the tokens of B images [S, E] attend to prompt tokens [B, T, E]: B weights [N·T, S]."""
-    rows_bnte, offsets_bnt = asked_tokens(attention, keys)
+    rows_bnte, offsets_bnt = absorbed_keys(attention, keys)
     weights = []
-    for rows, offset_nt, asking in zip(rows_bnte.flatten(1, 2), offsets_bnt, located, strict=True):
-        scores_nts = product(rows, asking.T).unflatten(0, offset_nt.shape) + offset_nt[..., None]
+    for rows, offset_nt, image in zip(rows_bnte.flatten(1, 2), offsets_bnt, with_position, strict=True):
+        scores_nts = product(rows, image.T).unflatten(0, offset_nt.shape) + offset_nt[..., None]
         weights.append(scores_nts.softmax(dim=1).flatten(0, 1))
     return weights
 
@@ -141,11 +142,11 @@ def asked_by_images(attention: Attention, keys: Tensor, located: list[Tensor]) -
 def update_images(
     layer: TwoWayAttentionBlock, images: list[Tensor], weights: list[Tensor], values: Tensor
 ) -> list[Tensor]:
-    """The last step of a block: each of B images [S, E] takes up what it attends to among tokens [B, T, E]."""
-    told = answering_tokens(layer.cross_attn_image_to_token, values).flatten(1, 2)
+    """The last step of a block: each of B images [S, E] adds the values it attends to among tokens [B, T, E]."""
+    value_rows = absorbed_values(layer.cross_attn_image_to_token, values).flatten(1, 2)
     return [
         layer.norm4(product(weight.T, rows).add_(image))
-        for weight, rows, image in zip(weights, told, images, strict=True)
+        for weight, rows, image in zip(weights, value_rows, images, strict=True)
     ]
 
 

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from strategies import grids, normal, seeds
 from torch import nn
 
+from minisam.model.fast.token_upscaling import Doubling, TokenUpscaling
 from minisam.model.hypernetwork_head import hypernetwork_masks
 from minisam.model.layer_norm_2d import LayerNorm2d
-from minisam.model.token_upscaling import Doubling, TokenUpscaling
 
 
 def draw(seed, masks, grid, dtype=torch.float64):

@@ -17,13 +17,13 @@ from torch.nn.utils import parametrize
 
 import minisam
 from minisam.model import ImageEncoderViT, MaskDecoder, TwoWayTransformer, image_encoder
-from minisam.model.absorbed_projections import may_absorb
-from minisam.model.as_built import is_affine, is_as_built, is_in_evaluation, is_linear
 from minisam.model.attention import Attention
+from minisam.model.fast.absorbed_projections import may_absorb
+from minisam.model.fast.as_built import is_affine, is_as_built, is_in_evaluation, is_linear
+from minisam.model.fast.token_upscaling import doubles_tokens
 from minisam.model.layer_norm_2d import LayerNorm2d
 from minisam.model.mlp_block import MLPBlock
 from minisam.model.rel_pos_attention import RelPosAttention
-from minisam.model.token_upscaling import doubles_tokens
 from minisam.model.window_attention import WindowAttention
 from minisam_kernels.launch import INTERPRETED
 

@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import minisam
 from minisam.bench.twins import randomise
 from minisam.model import MaskDecoder, PromptEncoder, TwoWayTransformer
-from minisam.model.fused_two_way_transformer import fused_two_way_transformer, fusing_is_open
+from minisam.model.fast.fused_two_way_transformer import fused_two_way_transformer, fusing_is_open
 from minisam_kernels.lab.error_rule import FACTOR, GRADIENT_FACTOR, compare
 from minisam_kernels.launch import INTERPRETED
 

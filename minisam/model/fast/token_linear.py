@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from minisam.model.as_built import is_linear
+from minisam.model.fast.as_built import is_linear
 
 FEWEST_TOKENS = 256  # below, preparing a convolution costs more than it brings
 

@@ -11,13 +11,13 @@ from strategies import grids, heads, layouts, normal, seeds, sides
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from minisam.model import absorbed_two_way_transformer as file
-from minisam.model.absorbed_two_way_transformer import (
+from minisam.model.fast import absorbed_two_way_transformer as file
+from minisam.model.fast.absorbed_two_way_transformer import (
     absorbed_two_way_transformer,
     absorbing_wins,
     prompts_per_block,
 )
-from minisam.model.kernel_choice import choose_kernels_by, torch_alone
+from minisam.model.fast.kernel_choice import choose_kernels_by, torch_alone
 from minisam.model.two_way_transformer import TwoWayTransformer
 from minisam_kernels.reference.two_way_transformer import two_way_transformer
 
