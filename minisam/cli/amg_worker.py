@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import inspect
 import sys
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from minisam.data.figure_mark import MARK
 from minisam.data.images import BLACK, load_image, save_image
 from minisam.data.sa1b import read_record, write_json
 from minisam.errors import GeneratorError, ImageError
+from minisam.files import sha256_of
 from minisam.predict import PRESETS, SamAutomaticMaskGenerator
 from minisam.predict.amg_records import (
     FIGURE_ENDING,
@@ -114,7 +114,7 @@ class Worker:
         """The region as it goes into a record: the box, or the hash of the mask file."""
         if self.args.roi_mask is not None:
             load_image(self.args.roi_mask, behind=BLACK, tell=lambda message: None)  # refused before any work
-            return {"region": hashlib.sha256(self.args.roi_mask.read_bytes()).hexdigest()}
+            return {"region": sha256_of(self.args.roi_mask)}
         return {} if self.args.roi is None else {"region": self.args.roi}
 
     def region(self, size: tuple[int, ...]) -> np.ndarray | None:

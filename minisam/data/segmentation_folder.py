@@ -25,6 +25,7 @@ from minisam.data.image_of_size import TellOnce, load_image_of_size
 from minisam.data.sa1b import read_json, read_record
 from minisam.data.skipped import Skipped
 from minisam.errors import DatasetError
+from minisam.files import sha256_of
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,7 @@ class CocoFolder:
         return Picture(name, load_image_of_size(image_path, size, self.tell), segments)
 
     def fingerprint(self) -> str:
-        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+        return sha256_of(self.path)
 
 
 def size_of(file: Path) -> int:

@@ -9,9 +9,9 @@ from minisam.data.sa1b import read_json, write_json
 from minisam.engine.settings import EngineSettings
 from minisam.evaluate.world import measure_world, summarise
 from minisam.model import Sam
+from minisam.seeds import hash_seed
 from minisam.train.pictures import Repeats, open_split
 from minisam.train.presets import Recipe
-from minisam.train.scenes import hash_seed
 from minisam.train.trainer import TrainingRun
 
 REPORTED = ("top1", "oracle", "valid_iou", "box_top1")

@@ -1,6 +1,6 @@
 """Which masks of a world a network is measured on: scenes it was never trained on, and nodes of every level.
 
-Training seeds lie below 2³¹ (minisam.train.trainer.hash_seed); evaluation seeds start there, so the scenes of
+Training seeds lie below 2³¹ (minisam/seeds.py); evaluation seeds start there, so the scenes of
 the training world are new ones too.  Scenes are always drawn eight at a time: the first N images of a larger
 evaluation are those of a smaller one, whatever the batch size of the network.
 """

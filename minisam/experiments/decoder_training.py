@@ -20,15 +20,15 @@ from tqdm import tqdm
 from minisam.build import CONFIGS, WEIGHTS, build_from_config, build_sam
 from minisam.data.partworld import render_scenes
 from minisam.experiments.experiment import Settings
+from minisam.files import sha256_of
 from minisam.model import Sam
+from minisam.seeds import hash_seed
 from minisam.train.initialise import PROMPT_STD
 from minisam.train.interactive import Loss, Rounds, interactive_rounds
 from minisam.train.losses import segmentation_loss
 from minisam.train.optimizer import build_optimizers, parameters_of, set_learning_rate
-from minisam.train.scenes import hash_seed
 from minisam.train.state import read_state, write_state
 from minisam.train.targets import node_masks, sample_nodes
-from minisam.train.trainer import sha256
 
 NETWORK = "nano"
 FIVE_ROUNDS = Rounds(corrective=3, mask_only=1)
@@ -72,7 +72,9 @@ def trained_decoder(
     change(sam)
     sam.image_encoder.requires_grad_(False)
     path = settings.work / "decoders" / f"{arm}-{seed}.pt"
-    about = {"arm": arm, "seed": seed, "start": sha256(WEIGHTS / f"{NETWORK}.safetensors")} | asdict(recipe)
+    about = {"arm": arm, "seed": seed, "start": sha256_of(WEIGHTS / f"{NETWORK}.safetensors")} | asdict(
+        recipe
+    )
     finished = read_state(path, about, "cpu")
     if finished is not None:
         sam.load_state_dict(finished["model"])

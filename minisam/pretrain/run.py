@@ -6,7 +6,6 @@ Everything random in step t comes from (seed, t) alone, as in minisam/train/trai
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,15 +22,16 @@ from minisam.errors import CheckpointError
 from minisam.files import write_atomically
 from minisam.locks import claimed
 from minisam.model.sam import IMAGENET_MEAN, IMAGENET_STD
+from minisam.precision import computing_in
 from minisam.pretrain.figure import reconstructions, save_reconstructions
 from minisam.pretrain.masked_autoencoder import MaskedAutoencoder, build_mae
 from minisam.pretrain.recipes import PretrainingRecipe
 from minisam.pretrain.reconstruction_loss import reconstruction_loss
+from minisam.seeds import hash_seed
 from minisam.train.metrics import mean_of, read_rows, write_rows
 from minisam.train.optimizer import has_weight_decay, parameters_of
-from minisam.train.scenes import SceneSource, hash_seed
+from minisam.train.scenes import SceneSource
 from minisam.train.state import read_state, write_state
-from minisam.train.trainer import AUTOCAST, attention_backend
 
 COLUMNS = ("step", "seconds", "images", "lr", "loss")
 
@@ -105,9 +105,7 @@ class PretrainingRun:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         images = normalise(self.scenes[self.step].images)
-        dtype = AUTOCAST[self.precision]
-        kind = torch.device(self.device).type
-        with torch.autocast(kind, dtype) if dtype else nullcontext(), attention_backend(self.device, dtype):
+        with computing_in(self.precision, self.device):
             prediction, masking = self.mae(images, self.recipe.mask_ratio, generator)
         loss = reconstruction_loss(prediction, images, masking.hidden, self.mae.patch_size)
         self.optimizer.zero_grad(set_to_none=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,6 +10,8 @@ from torch import Tensor, nn, optim
 
 from minisam.data.partworld import SceneBatch, render_scenes
 from minisam.evaluate.targets import FIRST_SEED
+from minisam.precision import computing_in
+from minisam.seeds import hash_seed
 from minisam.text.clip import Clip
 from minisam.text.contrastive_loss import contrastive_loss, same_caption
 from minisam.text.crops import masked_crops, random_crops
@@ -18,8 +19,6 @@ from minisam.text.files import write_clip
 from minisam.text.pairs import SCENE_SIZE, Pairs, draw_pairs
 from minisam.text.run import ResumableRun, warm_then_cosine
 from minisam.train.muon import Muon
-from minisam.train.scenes import hash_seed
-from minisam.train.trainer import AUTOCAST, attention_backend
 
 VALIDATION_SEED = FIRST_SEED + 900_000
 """Scenes that are in no training and in no experiment."""
@@ -87,8 +86,7 @@ class ClipRun(ResumableRun):
         return scenes, draw_pairs(scenes, self.recipe.per_scene, seed, self.recipe.min_area, whole_caption)
 
     def embed(self, crops: Tensor, inside: Tensor, texts: list[str]) -> tuple[Tensor, Tensor]:
-        dtype = AUTOCAST[self.precision]
-        with torch.autocast("cpu", dtype) if dtype else nullcontext(), attention_backend("cpu", dtype):
+        with computing_in(self.precision, "cpu"):
             return self.clip.encode_crops(crops, inside), self.clip.encode_texts(texts)
 
     def validate(self) -> dict[str, float]:

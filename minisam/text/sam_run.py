@@ -9,7 +9,6 @@ a point or a box beside the token, and some nothing else, so that all of them st
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -20,6 +19,9 @@ from minisam.build import CONFIGS, WEIGHTS, build_sam
 from minisam.data.partworld import render_scenes
 from minisam.errors import CheckpointError
 from minisam.evaluate.targets import FIRST_SEED
+from minisam.files import sha256_of
+from minisam.precision import computing_in
+from minisam.seeds import hash_seed
 from minisam.text.clip import Clip
 from minisam.text.crops import random_crops
 from minisam.text.files import read_clip
@@ -29,8 +31,6 @@ from minisam.text.targets import Targets, draw_targets, scene_size
 from minisam.text.text_sam import TextSam, load_text_sam, save_text_sam
 from minisam.train.interactive import Rounds, interactive_rounds
 from minisam.train.optimizer import build_optimizers, set_learning_rate
-from minisam.train.scenes import hash_seed
-from minisam.train.trainer import AUTOCAST, attention_backend, sha256
 
 VALIDATION_SEED = FIRST_SEED + 910_000
 VALIDATION_BATCHES = 4
@@ -98,8 +98,8 @@ class TextSamRun(ResumableRun):
         external = {"params": list(self.model.external.parameters()), "base_lr": recipe.external_lr}
         self.optimizers[0].add_param_group({**external, "weight_decay": 0.0})
         self.started_from: dict[str, object] = {
-            "clip": sha256(clip_file),
-            "sam": sha256(WEIGHTS / f"{preset}.safetensors"),
+            "clip": sha256_of(clip_file),
+            "sam": sha256_of(WEIGHTS / f"{preset}.safetensors"),
         }
         self.captions = captions
         if captions:
@@ -109,7 +109,7 @@ class TextSamRun(ResumableRun):
             check_same_networks(start, self.model, start_from)
             self.model.sam.load_state_dict(start.sam.state_dict())
             self.model.external.load_state_dict(start.external.state_dict())
-            self.started_from["start"] = sha256(start_from)
+            self.started_from["start"] = sha256_of(start_from)
 
     def train_step(self) -> dict[str, float]:
         seed = hash_seed(self.seed, self.step)
@@ -127,8 +127,8 @@ class TextSamRun(ResumableRun):
             torch.zeros(len(targets.masks), 0, dtype=torch.long),
         )
 
-        dtype, sam = AUTOCAST[self.precision], self.model.sam
-        with torch.autocast("cpu", dtype) if dtype else nullcontext(), attention_backend("cpu", dtype):
+        sam = self.model.sam
+        with computing_in(self.precision, "cpu"):
             token = None
             if draw < self.recipe.token_alone + self.recipe.token_and_more:
                 token = self.tokens(targets, generator)

@@ -10,8 +10,9 @@ import torch
 from minisam.data.cutouts import CutoutBatch, open_cutouts, render_cutouts
 from minisam.data.partworld import SceneBatch, render_scenes
 from minisam.data.skipped import Skipped
+from minisam.seeds import hash_seed
 from minisam.train.presets import Phase, Recipe
-from minisam.train.scenes import DrawnAhead, hash_seed
+from minisam.train.scenes import DrawnAhead
 from minisam.train.sources import TrainingBatch, scene_targets
 
 

@@ -78,8 +78,3 @@ def become_helper_process() -> None:
         os._exit(0)
 
     threading.Thread(target=leave_with_parent, daemon=True).start()
-
-
-def hash_seed(seed: int, step: int) -> int:
-    """One number for (seed, step), far from those of other seeds."""
-    return (seed * 1_000_003 + step * 7919 + 1) % (2**31 - 1)

@@ -15,9 +15,10 @@ from torch import Tensor
 
 from minisam.data.partworld import SceneBatch
 from minisam.data.skipped import Skipped
+from minisam.seeds import hash_seed
 from minisam.train.pictures import PictureBatch, Repeats, load_batch, open_split
 from minisam.train.presets import Phase, Recipe
-from minisam.train.scenes import DrawnAhead, SceneSource, hash_seed
+from minisam.train.scenes import DrawnAhead, SceneSource
 from minisam.train.targets import node_masks, sample_nodes
 
 

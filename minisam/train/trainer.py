@@ -6,23 +6,23 @@ optimiser and t.  They are written together, atomically, every `save_every` step
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from tqdm import tqdm
 
 from minisam.build import CONFIGS, build_from_config
 from minisam.checkpoint import load_state_dict_into, save_checkpoint
+from minisam.files import sha256_of
 from minisam.locks import claimed
 from minisam.model import Sam
+from minisam.precision import computing_in
 from minisam.pretrain.transfer import load_trunk
+from minisam.seeds import hash_seed
 from minisam.train.affinity import AffinityHead, affinity_loss
 from minisam.train.average import WeightAverage
 from minisam.train.figure import save_progress_figure
@@ -34,11 +34,8 @@ from minisam.train.mixed import CutoutsOn, MixedSource
 from minisam.train.optimizer import build_optimizers, parameters_of, set_learning_rate
 from minisam.train.pictures import Repeats
 from minisam.train.presets import Phase, Recipe
-from minisam.train.scenes import hash_seed
 from minisam.train.sources import BatchSource, PartWorldSource, PictureSource
 from minisam.train.state import read_state, write_state
-
-AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass
@@ -100,7 +97,7 @@ class TrainingRun:
         self.scaler = torch.amp.GradScaler(torch.device(self.device).type, enabled=self.precision == "fp16")  # pyright: ignore
         starts = {"start_from": self.start_from, "start_from_mae": self.start_from_mae}
         # Read once: whoever replaces such a file while the run goes on does not make it another run.
-        self.started_from = {name: sha256(path) for name, path in starts.items() if path is not None}
+        self.started_from = {name: sha256_of(path) for name, path in starts.items() if path is not None}
         self.average = WeightAverage(self.sam, self.recipe.ema_decay) if self.recipe.ema_decay else None
         self.source = self.open_source()
         self.step = 0
@@ -184,10 +181,8 @@ class TrainingRun:
         self.sam.set_image_size(phase.image_size)
         batch = self.source.batch(step, phase, generator)
 
-        dtype = AUTOCAST[self.precision]
-        autocast = torch.autocast(torch.device(self.device).type, dtype) if dtype else nullcontext()
         loss, rounds = torch.zeros((), device=self.device), []
-        with autocast, attention_backend(self.device, dtype):
+        with computing_in(self.precision, self.device):
             images = torch.stack([self.sam.preprocess(image) for image in batch.images])
             embeddings = self.sam.image_encoder(images)
             if phase.prompts_per_image:
@@ -297,12 +292,3 @@ class TrainingRun:
             **self.started_from,
             **self.source.about(),
         }
-
-
-def attention_backend(device: str, dtype: torch.dtype | None) -> AbstractContextManager[object]:
-    """On a CPU in half precision: plain matrix products, since torch's fused backward is slow for few tokens there."""
-    return sdpa_kernel(SDPBackend.MATH) if device == "cpu" and dtype is not None else nullcontext()
-
-
-def sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

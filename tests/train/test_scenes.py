@@ -11,7 +11,7 @@ import torch
 
 from minisam.data.partworld import render_scenes
 from minisam.errors import MinisamError
-from minisam.train.scenes import SceneSource, hash_seed
+from minisam.train.scenes import SceneSource
 
 
 def arguments(step: int) -> dict[str, int]:
@@ -67,9 +67,3 @@ def test_scenes_drawn_ahead_are_those_drawn_in_place_until_the_system_ends_their
     finally:
         source.close()
     assert source.pool is None
-
-
-def test_no_two_steps_share_a_seed():
-    """Not within a run of a hundred thousand steps, nor with the runs of other seeds near by."""
-    seeds = {hash_seed(seed, step) for seed in range(4) for step in range(100_000)}
-    assert len(seeds) == 400_000 and min(seeds) > 0 and max(seeds) < 2**31
