@@ -16,6 +16,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from minisam.checkpoint.checksum import check_sum
 from minisam.checkpoint.torch_files import OLD, ZIP, load_torch_file, printable
 from minisam.errors import CheckpointError
 
@@ -91,11 +92,13 @@ def _read_safetensors(name: str, header_bytes: int, size: int) -> tuple[dict[str
             keys = list(file.keys())
             if len(keys) > MAX_TENSORS:
                 raise CheckpointError(f"holds {len(keys)} tensors, more than any Segment Anything network")
-            return {key: file.get_tensor(key) for key in keys}, file.metadata() or {}
+            tensors, metadata = {key: file.get_tensor(key) for key in keys}, file.metadata() or {}
     except CheckpointError:
         raise
     except Exception as error:
         raise CheckpointError(f"is a truncated or damaged safetensors file ({printable(error)})") from error
+    check_sum(tensors, metadata)
+    return tensors, metadata
 
 
 def _unwrap(content: Any) -> dict[str, Tensor]:

@@ -6,9 +6,9 @@ import os
 from collections.abc import Mapping
 from typing import Any, Literal
 
-import safetensors.torch
 import torch
 
+from minisam.checkpoint.checksum import to_safetensors
 from minisam.checkpoint.formats import first_not_finite
 from minisam.checkpoint.geometry import METADATA_KEY, config_of, config_to_json, shapes_in
 from minisam.checkpoint.identify import identify
@@ -61,5 +61,5 @@ def save_checkpoint(
     }
     if key := first_not_finite(tensors):
         raise CheckpointError(f"{key} holds values that are not finite in {dtype}; nothing was written")
-    content = safetensors.torch.save(tensors, metadata={METADATA_KEY: header})
+    content = to_safetensors(tensors, {METADATA_KEY: header})
     write_atomically(path, lambda file: file.write(content))

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import safetensors.torch
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from minisam.checkpoint.checksum import to_safetensors
 from minisam.checkpoint.formats import read_tensors
 from minisam.data.segmentation_folder import open_folder
 from minisam.engine.box_decoding import decode_boxes
@@ -64,7 +64,7 @@ class ObjectDetector:
         )
 
     def save(self, path: Path) -> None:
-        content = safetensors.torch.save(self.head.state_dict())
+        content = to_safetensors(self.head.state_dict())
         write_atomically(path, lambda file: file.write(content))
 
     def load(self, path: Path) -> None:

@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from minisam.build import CONFIGS
+from minisam.checkpoint.checksum import to_safetensors
 from minisam.checkpoint.formats import first_not_finite
 from minisam.data.partworld import render_scenes
 from minisam.errors import CheckpointError
@@ -94,7 +94,7 @@ class PretrainingRun:
         tensors = {key: t.cpu().contiguous() for key, t in self.mae.state_dict().items()}
         if key := first_not_finite(tensors):
             raise CheckpointError(f"{key} holds values that are not finite: it diverged; nothing was written")
-        content = safetensors.torch.save(tensors)
+        content = to_safetensors(tensors)
         write_atomically(self.folder / "mae.safetensors", lambda file: file.write(content))
 
     def train_step(self) -> dict[str, float]:

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-import safetensors.torch
 import torch
 from torch import Tensor
 
+from minisam.checkpoint.checksum import to_safetensors
 from minisam.checkpoint.formats import first_not_finite, read_tensors
 from minisam.checkpoint.rebuildable import REMEDY
 from minisam.errors import CheckpointError
@@ -69,7 +69,7 @@ def write_bundle(
 ) -> None:
     """Write tensors and a description of them, whole or not at all."""
     content = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
-    data = safetensors.torch.save(content, metadata={KEY: json.dumps(about)})
+    data = to_safetensors(content, {KEY: json.dumps(about)})
     write_atomically(path, lambda file: file.write(data))
 
 
