@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     from minisam.files import write_atomically
 
     if args.out is not None:
-        check_output(args.out)
+        check_output(args.out, suffixes=(".json",))
     if args.subject == "amg":
         check_device_and_backend(args.device, args.backend)
     compare = is_installed()

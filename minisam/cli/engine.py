@@ -10,6 +10,7 @@ from pathlib import Path
 
 from minisam.cli.numbers import number_from
 from minisam.cli.outputs import check_output_folder
+from minisam.cli.replaceable import check_no_results
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
     settings = replace(settings, **{name: value for name, value in changes.items() if value is not None})
     if args.out.exists():  # otherwise it is made when the weights are found to be right
         check_output_folder(args.out)
+        check_no_results(args.out, ("rounds.json", "table.txt", "figure.png"))
     engine = EngineRun(args.out, settings, draw_ahead=(os.cpu_count() or 1) > 1)
     results = engine.run()
     print(table(report_rows(results)), end="")

@@ -10,6 +10,7 @@ from pathlib import Path
 from minisam.cli.cutout_options import add_cutout_options, check_cutout_options
 from minisam.cli.numbers import number_from, seed
 from minisam.cli.outputs import check_output_folder
+from minisam.cli.replaceable import check_replaceable_json, check_replaceable_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -80,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     from minisam.evaluate.cutouts import WORLD, cutout_targets, evaluate_cutouts
     from minisam.evaluate.figure import save_evaluation_figure
     from minisam.evaluate.pictures import baseline_targets
-    from minisam.evaluate.tables import markdown_tables, results_json
+    from minisam.evaluate.tables import FIRST_TITLE, markdown_tables, results_json
     from minisam.files import write_atomically
     from minisam.show.figure_file import check_replaceable_figure
 
@@ -90,6 +91,8 @@ def run(args: argparse.Namespace) -> int:
         check_output_folder(
             args.out, (args.checkpoint, args.data), ("results.json", "table.md", "figure.png")
         )
+        check_replaceable_json(args.out / "results.json", ("about", "worlds"))
+        check_replaceable_text(args.out / "table.md", FIRST_TITLE)
         check_replaceable_figure(args.out / "figure.png")
     worlds = [world for world in WORLDS if world in args.worlds or "all" in args.worlds]
     name = args.checkpoint.name if args.checkpoint else args.model or "tiny"

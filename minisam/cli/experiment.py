@@ -8,6 +8,7 @@ from pathlib import Path
 
 from minisam.cli.numbers import number_from
 from minisam.cli.outputs import check_output_folder
+from minisam.cli.replaceable import check_replaceable_pair
 from minisam.errors import OutputError
 
 
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from minisam.experiments.experiment import Settings, experiments, find, write_outcome
-    from minisam.experiments.page import FIRST_LINE, page
+    from minisam.experiments.page import FIRST_LINE, RESULT, page
     from minisam.files import write_atomically
 
     readme = args.out / "README.md"
@@ -70,6 +71,8 @@ def run(args: argparse.Namespace) -> int:
         )
         out = args.out / "quick" if args.quick else args.out
         check_output_folder(out, (args.checkpoint,), [f"{one.id}.json" for one in chosen])
+        for one in chosen:
+            check_replaceable_pair(out / f"{one.id}.json", RESULT)
         for experiment in chosen:
             print(f"{experiment.id}: {experiment.question}", file=sys.stderr)
             outcome = experiment.run(sam, settings)

@@ -17,6 +17,8 @@ import sys
 from pathlib import Path
 
 from minisam.cli.limits import add_limits, show_prints
+from minisam.cli.outputs import check_output
+from minisam.cli.replaceable import check_replaceable_pair
 from minisam.errors import CommandError, KernelFileError, MinisamError
 
 ARGUMENTS = {
@@ -35,6 +37,7 @@ ARCHS = ("sm_80", "sm_89", "sm_90", "sm_100", "gfx942")
 DTYPES = ("fp32", "fp16", "bf16")
 MODELS = ("vit_b", "vit_l", "vit_h")
 GPUS = ("H200", "H100", "A100", "B200", "RTX4090", "L4", "T4")
+FIGURES = (".png",)
 WRONG = 4
 
 
@@ -157,6 +160,8 @@ def run_roofline(args: argparse.Namespace) -> int:
     from minisam_kernels.lab.roofline_figure import Point, measured_points, save_roofline_figure
     from minisam_kernels.lab.work import directions_of, work_of
 
+    if args.out is not None:
+        check_output(args.out, suffixes=FIGURES)
     gpu = RATES[args.gpu]
     kernels = [args.kernel] if args.kernel else list(KERNELS)
     works = {
@@ -197,6 +202,7 @@ def run_trace(args: argparse.Namespace) -> int:
     from minisam_kernels.lab.trace import PICTURED, trace_call
     from minisam_kernels.lab.trace_figure import save_trace_figure
 
+    check_output(args.out, suffixes=FIGURES)
     case = make_case(args.kernel, "trace", PICTURED[args.kernel])
     launches = trace_call(function_of(args.kernel), case.inputs, args.backward, **case.constants)
     write_atomically(args.out, lambda file: save_trace_figure(file, launches))
@@ -207,6 +213,9 @@ def run_trace(args: argparse.Namespace) -> int:
 def run_bench(args: argparse.Namespace) -> int:
     import torch
 
+    if args.out is not None:
+        check_output(args.out, suffixes=(".json",))
+        check_replaceable_pair(args.out, ("device", "kernels", "encoder"))
     if not torch.cuda.is_available():
         raise MinisamError("the benchmark needs a CUDA device, and this machine has none")
     from minisam.bench.kernels import bench

@@ -16,14 +16,14 @@ def check_output(path: Path, inputs: Collection[Path | None] = (), suffixes: Col
     for given in inputs:
         if given is not None and is_same_file(path, given):
             raise OutputError(f"{path} would be written over, which was given; choose another name with -o")
-    if suffixes and path.suffix.lower() not in suffixes:
-        raise OutputError(f"{path}: cannot write this format; use a name that ends in {', '.join(suffixes)}")
     if path.is_dir():
         raise OutputError(f"{path} is a folder; give the name of a file in it with -o")
     if not path.parent.is_dir():
         raise OutputError(
             f"{path}: there is no folder {path.parent}; make it first, or choose another with -o"
         )
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise OutputError(f"{path}: cannot write this format; use a name that ends in {', '.join(suffixes)}")
     check_writable(path.parent)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from minisam.cli.numbers import number_from, seed
 from minisam.cli.outputs import check_output_folder
+from minisam.cli.replaceable import check_replaceable_run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
         recipe = replace(recipe, mask_ratio=args.mask_ratio)
     folder = args.out or Path("runs") / f"{args.preset}-mae"
     check_output_folder(folder)
+    check_replaceable_run(folder, ("mae.safetensors",))
     training = PretrainingRun(
         args.preset,
         folder,

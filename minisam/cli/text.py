@@ -8,6 +8,7 @@ from pathlib import Path
 
 from minisam.cli.numbers import number_from, seed
 from minisam.cli.outputs import check_output, check_output_folder
+from minisam.cli.replaceable import check_replaceable_run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,6 +53,7 @@ def train_clip(args: argparse.Namespace) -> int:
     if args.threads:
         torch.set_num_threads(args.threads)
     check_output_folder(args.out)
+    check_replaceable_run(args.out, ("clip.safetensors",))
     recipe = replace(ClipRecipe(), steps=args.steps or ClipRecipe.steps)
     training = ClipRun(args.out, recipe, args.seed, args.precision, args.save_every)
     training.run()
@@ -72,6 +74,7 @@ def train_sam(args: argparse.Namespace) -> int:
     recipe = replace(TextRecipe(), steps=args.steps or TextRecipe.steps)
     folder = args.out or Path("runs") / f"{args.preset}-text"
     check_output_folder(folder, (args.clip, args.start_from), ("text.safetensors", "state.pt"))
+    check_replaceable_run(folder, ("text.safetensors",))
     if not 0 <= args.captions <= 1:
         raise MinisamError(f"--captions is a share between 0 and 1, got {args.captions}")
     if not args.clip.exists():

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from minisam.cli.cutout_options import add_cutout_options, check_cutout_options
 from minisam.cli.numbers import number_from, seed
 from minisam.cli.outputs import check_output_folder
+from minisam.cli.replaceable import check_replaceable_run
 
 if TYPE_CHECKING:
     from minisam.model import Sam
@@ -116,6 +117,7 @@ def run(args: argparse.Namespace) -> int:
         recipe = recipe.with_rounds(Rounds(*args.rounds))
     folder = args.out or Path("runs") / args.preset
     check_output_folder(folder, (args.start_from, args.start_from_mae), FILES)
+    check_replaceable_run(folder, ("model.safetensors", "latest.safetensors"))
     training = TrainingRun(
         args.preset,
         folder,

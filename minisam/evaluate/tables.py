@@ -9,6 +9,7 @@ from dataclasses import asdict
 from minisam.evaluate.bootstrap import Estimate
 from minisam.evaluate.world import CLICK_COUNTS, WorldResult
 
+FIRST_TITLE = "mIoU of one prompt"
 MASKS = {
     "oracle": "1 click, best of 3",
     "top1": "1 click, top-1",
@@ -31,7 +32,7 @@ RANKING = {
 def markdown_tables(results: Sequence[WorldResult]) -> str:
     """Three tables with a row for each world: masks, clicks, ranking; ± is half of the 95 % interval."""
     parts = [
-        ("mIoU of one prompt", MASKS),
+        (FIRST_TITLE, MASKS),
         ("mIoU after N clicks, the first in the centre or at random", CLICKS),
         ("Predicted IoU against true IoU, the three masks of a click in the centre", RANKING),
     ]

@@ -21,6 +21,7 @@ import minisam.experiments
 from minisam.errors import MinisamError
 from minisam.files import write_atomically
 from minisam.model import Sam
+from minisam.show import save_figure
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,4 @@ def write_outcome(
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(about, indent=1) + "\n"
     write_atomically(folder / f"{experiment.id}.json", lambda file: file.write(text.encode()))
-    write_atomically(
-        folder / f"{experiment.id}.png", lambda file: outcome.figure.savefig(file, format="png", dpi=100)
-    )
+    save_figure(outcome.figure, folder / f"{experiment.id}.png", dpi=100)

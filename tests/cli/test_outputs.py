@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from minisam.build import WEIGHTS
 from minisam.cli.main import main
 from minisam.cli.outputs import check_output, check_output_folder
+from minisam.cli.replaceable import (
+    check_no_results,
+    check_replaceable_pair,
+    check_replaceable_run,
+    check_replaceable_text,
+)
 from minisam.data.figure_mark import is_own_figure
 from minisam.errors import OutputError
+from minisam.evaluate.tables import FIRST_TITLE
+from minisam.experiments.page import RESULT
+from minisam.show import save_figure
+from minisam.train.metrics import write_rows
 
 FIGURES = {"demo": ["demo"], "preview": ["data", "preview", "--images", "1", "--size", "32"]}
-FILES = {**FIGURES, "bench": ["bench", "encoder"], "words": ["text", "words"]}
+PICTURES = {"roofline": ["kernel", "roofline", "softmax"], "trace": ["kernel", "trace", "softmax"]}
+RECORDS = {"bench": ["bench", "encoder"], "kernel bench": ["kernel", "bench"]}
+FILES = {**FIGURES, **PICTURES, **RECORDS, "words": ["text", "words"]}
 FOLDERS = {
     "eval": ["eval"],
     "experiment": ["experiment", "E3"],
@@ -56,6 +70,70 @@ def test_a_file_in_the_place_of_a_folder(command, tmp_path, capsys):
 def test_a_figure_of_no_known_format_is_refused(command, tmp_path, capsys):
     assert main([*FIGURES[command], "-o", str(tmp_path / "a.xyz")]) == 2
     assert "cannot write this format" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [*PICTURES, *RECORDS])
+def test_no_file_is_called_what_it_is_not(command, tmp_path, capsys):
+    suffix, other = (".png", "a.jpg") if command in PICTURES else (".json", "a.png")
+    assert main([*FILES[command], "-o", str(tmp_path / other)]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert f"cannot write this format; use a name that ends in {suffix}" in error
+    assert list(tmp_path.iterdir()) == []
+
+
+OTHERS = [
+    ("eval", "results.json", '{"worlds": []}'),
+    ("eval", "results.json", "no JSON"),
+    ("eval", "table.md", "# Mine"),
+    ("eval", "figure.png", ""),
+    ("experiment", "E3.json", '{"E3": 1}'),
+    ("experiment", "E3.json", "[]"),
+    ("experiment", "E3.png", "mine"),
+    ("train", "model.safetensors", "mine"),
+    ("train", "latest.safetensors", "mine"),
+    ("train", "metrics.csv", "epoch,step"),
+    ("pretrain", "mae.safetensors", "mine"),
+    ("clip", "clip.safetensors", "mine"),
+    ("engine", "rounds.json", "[]"),
+    ("engine", "table.txt", "mine"),
+    ("engine", "figure.png", "mine"),
+]
+
+
+@pytest.mark.parametrize(("command", "name", "content"), OTHERS)
+def test_what_has_the_name_of_a_result_stays(command, name, content, tmp_path, capsys):
+    (tmp_path / name).write_text(content)
+    assert main([*FOLDERS[command], "-o", str(tmp_path)]) == 2
+    (error,) = capsys.readouterr().err.splitlines()
+    assert error.startswith(f"minisam: {tmp_path / name} was not") and "stays; write elsewhere" in error
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == content
+
+
+def test_a_benchmark_of_kernels_leaves_a_picture_beside_its_record(tmp_path, capsys):
+    (tmp_path / "gpu.png").write_text("mine")
+    assert main(["kernel", "bench", "-o", str(tmp_path / "gpu.json")]) == 2
+    assert "gpu.png was not written by minisam and stays" in capsys.readouterr().err
+
+
+def test_results_of_ours_are_replaced(tmp_path):
+    (tmp_path / "E3.png").write_text("drawn before figures had a mark")
+    (tmp_path / "E3.json").write_text(json.dumps(dict.fromkeys(RESULT)))
+    check_replaceable_pair(tmp_path / "E3.json", RESULT)
+    save_figure(Figure(figsize=(1, 1)), tmp_path / "E5.png")
+    check_replaceable_pair(tmp_path / "E5.json", RESULT)
+    (tmp_path / "table.md").write_text(f"{FIRST_TITLE} and more")
+    check_replaceable_text(tmp_path / "table.md", FIRST_TITLE)
+    weights = WEIGHTS / "nano.safetensors"
+    (tmp_path / "model.safetensors").write_bytes(weights.read_bytes())
+    write_rows(tmp_path / "metrics.csv", [])
+    check_replaceable_run(tmp_path, ["model.safetensors", "not there"])
+    (tmp_path / "model.safetensors").write_text("half of one")
+    with pytest.raises(OutputError):
+        check_replaceable_run(tmp_path, ["model.safetensors"])
+    (tmp_path / "state.pt").touch()
+    check_replaceable_run(tmp_path, ["model.safetensors"])
+    check_no_results(tmp_path, ["table.md"])
 
 
 @pytest.mark.parametrize(("command", "name"), [("demo", "minisam_demo.png"), ("preview", "partworld.png")])
