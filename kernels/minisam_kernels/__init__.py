@@ -1,1 +1,1 @@
-"""Kernels for minisam: `reference/` says in NumPy what each one computes."""
+"""Kernels for minisam: `reference/` defines in NumPy what each one computes."""

@@ -2,17 +2,17 @@
 
     out = softmax(scale q kᵀ) v
 
-A softmax needs its whole row's maximum and sum before it can weigh a value, but both can be corrected later. Keep
-for the keys seen so far their maximum m, the sum l of exp(score - m) and the weighted sum a of values. A further
-block of keys with maximum m' changes them to
+A softmax needs the maximum and the sum of its whole row, but both can be corrected later (online softmax). For the
+keys seen so far, keep the maximum m, the sum l of exp(score - m) and the weighted sum a of values. A new block of
+keys with maximum m' changes them to
 
     m_new = max(m, m')      l_new = e^(m - m_new) l + sum e^(score - m_new)      a_new = e^(m - m_new) a + …  v
 
-and out = a / l in the end. So each program streams keys and values past its queries, block by block, and keeps
-m, l, a in registers. Of a row of S scores, backward needs one number, its log-sum-exp m + log l.
+and at the end out = a / l. Each program streams keys and values past its queries, block by block, and keeps m, l, a
+in registers. From a row of S scores, backward needs only one number, the log-sum-exp m + log l.
 
-Bytes     L queries, S keys a head: the scores alone are L S numbers, written and read twice. Here: q, k, v once
-          for every block of queries (k and v mostly from the L2 cache), out once, and 4 bytes a query.
+Bytes     L queries, S keys per head: the scores alone are L S numbers, written and read twice. Here: q, k, v once
+          for every block of queries (k and v mostly from the L2 cache), out once, and 4 bytes per query.
 Symbols   B batch   N heads   L queries   S keys   D head dim   M queries and K keys of one tile
 Ladder    reference/attention.py -> minisam/model/attention.py -> softmax.py -> here -> attention_backward.py
           -> cross_attention.py, rel_pos_attention.py
@@ -52,7 +52,7 @@ def _attention_kernel(
 ):  # fmt: skip
     """One program owns BLOCK_M queries of one head and streams every key past them."""
     ACC: tl.constexpr = tl.float64 if q_ptr.dtype.element_ty == tl.float64 else tl.float32
-    head = tl.program_id(1).to(tl.int64)  # among those of all batches
+    head = tl.program_id(1).to(tl.int64)  # counted over all batches
     rows = tl.program_id(0) * BLOCK_M + tl.arange(0, BLOCK_M)
     row_ok = rows < L
 
@@ -112,7 +112,7 @@ def check_key_shapes(operation: str, q: Tensor, k: Tensor, v: Tensor) -> None:
 
 
 def launch_for(dtype: torch.dtype) -> str:
-    """Tensor cores multiply 16-bit numbers; wider ones take more registers and want smaller blocks."""
+    """Tensor cores multiply 16-bit numbers; wider types take more registers and need smaller blocks."""
     return "half" if dtype.itemsize == 2 else "single"
 
 
@@ -135,7 +135,7 @@ def _attention(q: Tensor, k: Tensor, v: Tensor, scale: float, launch: str) -> tu
 
 
 def sum_type(dtype: torch.dtype) -> torch.dtype:
-    """What sums are kept in: float32, but float64 for float64."""
+    """The type of sums: float64 for float64, else float32."""
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 

@@ -1,13 +1,13 @@
-"""The gradients of attention, without a stored score: weights are computed again from the log-sum-exp.
+"""The gradients of attention, without stored scores: weights are computed again from the log-sum-exp.
 
     P = exp(scale q kᵀ - lse)                       the softmax's weights, [L, S]
     dV = Pᵀ dO        dP = dO Vᵀ
     dS = P (dP - delta)                             delta[l] = sum_s P[l, s] dP[l, s] = out[l] . dO[l]
     dQ = scale dS K   dK = scale dSᵀ Q
 
-dQ sums over the keys, dK and dV over the queries. One kernel for each of the two sums: every program owns rows of
-its results and adds to them in a fixed order, so that no two programs write to one place and every run gives the
-same bits. The price is that scores and dP are computed twice.
+dQ sums over the keys, dK and dV over the queries. Each of the two sums has a kernel. Every program owns rows of the
+result and adds to them in a fixed order: no two programs write to the same address, and every run gives the same
+bits. The cost is that scores and dP are computed twice.
 
 Symbols   B batch   N heads   L queries   S keys   D head dim   M queries and K keys of one tile
 Ladder    attention.py -> here -> rel_pos_attention_backward.py
@@ -33,7 +33,7 @@ from minisam_kernels.head_tiles import (
 )
 from minisam_kernels.launch import Launch, chosen
 
-# Queries a program owns and keys it takes at a time; in the second kernel the other way round.
+# Queries per program and keys per step; in the second kernel the other way round.
 QUERY_LAUNCHES = {
     "half": Launch(block_m=64, block_k=32, num_warps=4, num_stages=2),
     "single": Launch(block_m=16, block_k=32, num_warps=8, num_stages=1),
@@ -98,7 +98,7 @@ def _attention_key_gradient_kernel(
     grad_k, grad_k_tail = zero_rows(BLOCK_K, BLOCK_D, TAIL_D, ACC)  # [K, D]
     grad_v, grad_v_tail = zero_rows(BLOCK_K, BLOCK_D, TAIL_D, ACC)  # [K, D]
 
-    # Queries past the last one have dO = 0 and lse = 0: weights of 1 that are multiplied by zeros.
+    # Queries past the last one have dO = 0 and lse = 0: their weights are multiplied by zeros.
     for start in range(0, L, BLOCK_M):
         rows = start + tl.arange(0, BLOCK_M)
         row_ok = rows < L

@@ -1,14 +1,14 @@
-"""A tile of an image, bilinearly upscaled from the low-resolution logits it is made of, which are few.
+"""A tile of an image, bilinearly upscaled from a few low-resolution logits.
 
     pixel[y, x] = Σ_s rows[y, s] Σ_t columns[x, t] logit[row_first[y] + s, column_first[x] + t]
 
-SAM's two steps, to the network's square and from there to the image, are one such sum with at most four weights an
-axis (reference/bilinear_steps.py): a tile of 32 x 32 pixels lies over some 10 x 10 logits. Most tiles lie wholly
-inside or wholly outside of a mask. There every logit is far on one side of every threshold; a weighted mean of them
-is too, and no pixel is computed. Only the tiles along the outline are.
+SAM's two steps, to the network's square and from there to the image, are one sum of this form with at most four
+weights per axis (reference/bilinear_steps.py). A tile of 32 x 32 pixels lies over about 10 x 10 logits. Most tiles
+lie completely inside or outside a mask. There, all logits are far on one side of all thresholds, and so is every
+weighted mean of them: these tiles are decided without computing a pixel. Only tiles along the outline are computed.
 
-Sums are in a fixed order, s and t rising, and nothing is fused: FUSED=False goes with every launch, so that each
-product and each sum is rounded, and the bits are NumPy's, the interpreter's and any GPU's.
+Sums are in a fixed order, s and t increasing. Every launch has FUSED=False, which forbids fused multiply-adds: each
+product and each sum is rounded, and NumPy, the interpreter and every GPU give the same bits.
 
 Symbols   h, w low resolution   T weights of a pixel along one axis   M rows and K columns of a tile
 """
@@ -34,7 +34,7 @@ SMALLEST: tl.constexpr = tl.constexpr(2.0**-126)
 
 
 def doubt_of(dtype: torch.dtype) -> float:
-    """How far two roundings of one pixel may lie apart, as a share of the largest |logit| it is made of."""
+    """How far two roundings of one pixel may differ, relative to the largest |logit| that contributes to it."""
     return 2 * ROUNDINGS * (2.0**-53 if dtype == torch.float64 else 2.0**-24)
 
 
@@ -58,7 +58,7 @@ def check_upscaling(
             )
         if weights.ndim != 2 or not 1 <= weights.shape[1] <= min(MOST_TAPS, length) or not len(weights):
             raise ValueError(
-                f"{operation}: {axis}_weights must be one to {MOST_TAPS} weights a pixel, of {length} logits, "
+                f"{operation}: {axis}_weights must be one to {MOST_TAPS} weights per pixel, of {length} logits, "
                 f"got {list(weights.shape)}"
             )
         check_shape(operation, f"{axis}_first", first, (len(weights),))
@@ -66,7 +66,7 @@ def check_upscaling(
 
 @triton.jit
 def taps_along(first_ptr, places, ok, taps: tl.constexpr):
-    """The first logit of each pixel of a tile's axis, and the first and the last that any of them has a part in."""
+    """The first logit of each pixel along a tile's axis, and the first and last logit that any of them needs."""
     first = tl.load(first_ptr + places, mask=ok, other=0)
     start = tl.min(tl.where(ok, first, 2147483647), axis=0)
     stop = tl.max(tl.where(ok, first, 0), axis=0) + taps
@@ -79,7 +79,7 @@ def extremes(
 ):
     """The smallest and the largest of the logits in rows top … bottom - 1 and columns left … right - 1.
 
-    Where there is a NaN they are -inf and inf: on both sides of everything.
+    With a NaN among them they are -inf and inf, on both sides of every threshold.
     """
     smallest = tl.full([PATCH_H, PATCH_W], float("inf"), ACC)
     largest = tl.full([PATCH_H, PATCH_W], float("-inf"), ACC)
@@ -102,7 +102,8 @@ def upscaled_tile(
     w, ACC: tl.constexpr, ROW_TAPS: tl.constexpr, COLUMN_TAPS: tl.constexpr,
     BLOCK_M: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
-    """Pixels [M, K], and the largest |logit| that each is made of; of rows and columns that are not ok, anything."""
+    """Pixels [M, K], and the largest |logit| that contributes to each; undefined in rows and columns that are not
+    ok."""
     pixels = tl.zeros([BLOCK_M, BLOCK_K], ACC)
     size = tl.zeros([BLOCK_M, BLOCK_K], ACC)
     for s in tl.static_range(ROW_TAPS):
@@ -127,9 +128,9 @@ def decided_tile(
     ACC: tl.constexpr, ROW_TAPS: tl.constexpr, COLUMN_TAPS: tl.constexpr,
     BLOCK_M: tl.constexpr, BLOCK_K: tl.constexpr, PATCH_H: tl.constexpr, PATCH_W: tl.constexpr,
 ):  # fmt: skip
-    """Pixels and sizes of a tile whose thresholds are lowest … highest; -inf or inf, and 0, where it is on one side.
+    """Pixels and sizes of a tile, for thresholds lowest … highest; -inf or inf, and 0, if the tile is on one side.
 
-    A margin of four times what a pixel may be in doubt by covers the rounding of the pixel and of the margin too.
+    The margin is four times the bound for a pixel in doubt, which also covers the rounding of pixel and margin.
     """
     first_row, top, bottom = taps_along(row_first_ptr, rows, row_ok, ROW_TAPS)
     first_column, left, right = taps_along(column_first_ptr, columns, column_ok, COLUMN_TAPS)
@@ -150,7 +151,7 @@ def decided_tile(
 
 @triton.jit
 def in_doubt(pixels, size, threshold, doubt):
-    """Which pixels may lie on either side of a threshold, as they were rounded; NaN may."""
+    """Which pixels may lie on either side of a threshold, depending on rounding; NaN is one of them."""
     margin = doubt * size + SMALLEST
     certain = (tl.abs(pixels - threshold) > margin) | ((size == 0) & (pixels == 0))
     return certain == 0

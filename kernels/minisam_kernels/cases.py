@@ -1,8 +1,8 @@
-"""The shapes and inputs on which a kernel has to be right: one list an operation, for tests, lab and lessons.
+"""The shapes and inputs on which a kernel has to be correct: one list per operation, for tests, lab and lessons.
 
-Kernels break where a size is 1, odd, prime, or just larger than a block; where a grid is not square; where a head
-dim is no power of two; and where scores are huge, all equal, or dominated by one of them. Every list has these,
-and few programs in all, because the interpreter takes 2 to 3 ms for each.
+Kernels tend to fail if a size is 1, odd, prime, or just larger than a block; if a grid is not square; if a head dim
+is not a power of two; and if scores are huge, all equal, or dominated by one of them. Every list has these cases,
+with few programs in total, because the interpreter takes 2 to 3 ms for each program.
 """
 
 from __future__ import annotations
@@ -116,18 +116,18 @@ class Case:
         return self.operation in COUNTING
 
     def rounded(self, dtype: torch.dtype) -> Case:
-        """The same case with the inputs as that type can hold them, in float64 again."""
+        """The same case with inputs rounded to that type, then converted to float64."""
         inputs = {
             name: torch.tensor(array).to(dtype).double().numpy() for name, array in self.floats().items()
         }
         return Case(self.operation, self.name, self.inputs | inputs, self.constants)
 
     def floats(self) -> dict[str, np.ndarray]:
-        """The inputs that are no indices: these have the type that is asked for."""
+        """The inputs that are not indices, in the requested type."""
         return {name: array for name, array in self.inputs.items() if array.dtype.kind == "f"}
 
     def tensors(self, dtype: torch.dtype, device: str | torch.device = "cpu") -> dict[str, torch.Tensor]:
-        """The inputs in their order, indices as they are."""
+        """The inputs in their order, indices unchanged."""
         floats = self.floats()
         return {
             name: torch.tensor(array, dtype=dtype if name in floats else None, device=device)
@@ -136,13 +136,13 @@ class Case:
 
 
 def cases(operation: str) -> list[Case]:
-    """Every shape with ordinary values, then one shape with each kind of adversarial ones."""
+    """Every shape with ordinary values, then one shape with each kind of adversarial values."""
     ordinary = [make_case(operation, name, size) for name, size in SIZES[operation].items()]
     return ordinary + adversarial_cases(operation)
 
 
 def make_case(operation: str, name: str, size: tuple[int, ...]) -> Case:
-    """A case of one size, in the order of the comment in SIZES, with values that depend on both names alone."""
+    """A case of one size, in the order of the comment in SIZES, with values that depend only on the two names."""
     rng = np.random.default_rng(zlib.crc32(f"{operation} {name} {size}".encode()))
     normal = rng.standard_normal
     if operation == "softmax":
@@ -178,9 +178,9 @@ def make_case(operation: str, name: str, size: tuple[int, ...]) -> Case:
 
 
 def adversarial_cases(operation: str) -> list[Case]:
-    """One size with scores that overflow an exponential, that underflow it, are all equal, or are ruled by one.
+    """One size with scores that overflow an exponential, underflow it, are all equal, or are dominated by one.
 
-    Softmax also has rows that lie far apart, which one maximum for all of them would flatten to 0 / 0.
+    Softmax also has rows with very different values: one common maximum for all rows would give 0 / 0.
     """
     if operation in COUNTING:
         return [make_hard_mask(operation, kind) for kind in HARD_MASKS]
@@ -226,7 +226,7 @@ def _change_scores(kind: str, case: Case) -> None:
     elif kind == "one score above all":
         keys[0][..., 2, :] *= 60
     else:
-        # Tables whose rows sum to zero take no part in what all channels of a query share.
+        # Rows that sum to zero cancel the part that all channels of a query have in common.
         for name in {"rel_pos_h", "rel_pos_w"} & set(inputs):
             inputs[name] -= inputs[name].mean(axis=-1, keepdims=True)
         head_dim = inputs.get("rel_pos_h", q).shape[-1]
@@ -236,7 +236,7 @@ def _change_scores(kind: str, case: Case) -> None:
 
 
 def queries_and_keys(case: Case) -> tuple[np.ndarray, list[np.ndarray]]:
-    """The queries and the keys among a case's inputs, to be changed in place; padded tokens' keys are keys too."""
+    """The queries and keys among a case's inputs, to be changed in place, including the keys of padded tokens."""
     if case.operation == "token_to_image":
         return case.inputs["rows"], [case.inputs["image"]]
     if case.operation == "image_to_token":
@@ -264,19 +264,19 @@ def reference(operation: str) -> Callable[..., np.ndarray]:
 
 
 def expected(case: Case) -> np.ndarray:
-    """What the reference gives for a case, in float64."""
+    """The reference's output for a case, in float64."""
     return reference(case.operation)(**case.inputs, **case.constants)
 
 
 def expected_counts(case: Case, dtype: torch.dtype) -> np.ndarray:
-    """What the reference gives when it sums as a kernel does for inputs of that type: in float32 or float64."""
+    """The reference's output with sums as in a kernel for inputs of that type: in float32 or float64."""
     wide = np.float64 if dtype == torch.float64 else np.float32
     inputs = {name: array.astype(wide) for name, array in case.floats().items()}
     return reference(case.operation)(**(case.inputs | inputs), **case.constants)
 
 
 def output_gradient(case: Case) -> np.ndarray:
-    """A gradient to send back through a case's output; it depends on the case's name alone."""
+    """A gradient to send back through a case's output; it depends only on the case's name."""
     seed = zlib.crc32(f"gradient {case.operation} {case.name}".encode())
     return np.random.default_rng(seed).standard_normal(expected(case).shape)
 

@@ -2,19 +2,18 @@
 
     out = softmax(scale q kᵀ) v
 
-attention.py gives every block of queries a program of its own. SAM's decoder has 7 prompt tokens that ask 4096
-image positions: one block, hence 8 programs for 8 heads on a GPU that runs hundreds at a time. So where queries
-are few, the keys are cut into parts. Each part is an attention of its own, with its own log-sum-exp, and these
-join exactly:
+attention.py has one program per block of queries. In SAM's decoder, 7 prompt tokens attend to 4096 image positions:
+one block, and for 8 heads 8 programs, on a GPU that runs hundreds at a time. With few queries, the keys are therefore
+split into parts (split-K). Each part is an attention with its own log-sum-exp, and the results combine exactly:
 
     lse = log sum_p exp(lse[p])        out = sum_p exp(lse[p] - lse) out[p]
 
-A second, small kernel does that, part after part in a fixed order: the same bits in every run, and for an image
-alone or in a batch, because the number of parts depends on L and S alone.
+A second, small kernel combines them, part after part in a fixed order. The number of parts depends only on L and S.
+The bits are therefore the same in every run, for an image alone or in a batch.
 
-Tokens are taken in the order in which a projection leaves them, [B, L, N, D]: splitting the heads copies nothing.
+Tokens are read in the layout of a projection's output, [B, L, N, D]: splitting the heads copies nothing.
 
-Bytes     k and v once, B N S D numbers each; the parts' results, (D + 1) 4-byte numbers a query and part.
+Bytes     k and v once, B N S D numbers each; the parts' results, (D + 1) 4-byte numbers per query and part.
 Symbols   B batch   N heads   L queries   S keys   D head dim   P parts   M queries and K keys of one tile
 Ladder    reference/cross_attention.py -> minisam/model/attention.py -> attention.py -> here
           -> cross_attention_backward.py
@@ -100,7 +99,7 @@ def _join_parts_kernel(
     part_out_ptr, part_lse_ptr, out_ptr, lse_ptr, P, L,
     D: tl.constexpr, BLOCK_D: tl.constexpr, TAIL_D: tl.constexpr, BLOCK_M: tl.constexpr,
 ):  # fmt: skip
-    """One program owns BLOCK_M queries of one head and joins what the P parts of the keys gave them."""
+    """One program owns BLOCK_M queries of one head and combines their results from the P parts of the keys."""
     ACC: tl.constexpr = part_lse_ptr.dtype.element_ty
     head, num_heads = tl.program_id(1), tl.num_programs(1)
     batch, B = tl.program_id(2).to(tl.int64), tl.num_programs(2).to(tl.int64)
@@ -134,8 +133,8 @@ def _join_parts_kernel(
 def cross_attention(q: Tensor, k: Tensor, v: Tensor, scale: float, *, launch: str | None = None) -> Tensor:
     """softmax(scale q kᵀ) v for q [B, N, L, D] and k, v [B, N, S, D], D in 16, 24, 32, … 128; returns [B, N, L, D].
 
-    `launch` is one of LAUNCHES, by default the one made for L queries of q's type. Heads that are a transposed view
-    of [B, tokens, N, D] are read where they lie, and the result is such a view.
+    `launch` is one of LAUNCHES, by default the one made for L queries of q's type. A transposed view of [B, tokens,
+    N, D] is read in place, without a copy, and the result is a view of the same kind.
     Raises ValueError where there is no kernel.
     """
     check_tensors("cross_attention", q=q, k=k, v=v)
@@ -147,7 +146,7 @@ def cross_attention(q: Tensor, k: Tensor, v: Tensor, scale: float, *, launch: st
 
 
 def launch_for(queries: int, dtype: torch.dtype) -> str:
-    """By the number of queries, and by whether tensor cores multiply the type."""
+    """Chosen by the number of queries, and by whether tensor cores can multiply the type."""
     return f"{'few' if queries <= FEW else 'many'}, {'half' if dtype.itemsize == 2 else 'single'}"
 
 

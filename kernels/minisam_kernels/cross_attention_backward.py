@@ -1,11 +1,11 @@
-"""The gradients of cross-attention: those of attention, with each long sum cut into parts that run side by side.
+"""The gradients of cross-attention: those of attention, with each long sum split into parts that run in parallel.
 
     P = exp(scale q kᵀ - lse)         dV = Pᵀ dO            dP = dO Vᵀ
     dS = P (dP - delta)               dQ = scale dS K       dK = scale dSᵀ Q
 
-dQ sums over keys. Where keys are many and queries few, a part of the keys is a program's work and its dQ a part of
-the sum; dK and dV, which sum over queries, are cut likewise where those are many and keys few. A last kernel adds
-the parts up in a fixed order, so the gradients are the same bits in every run.
+dQ sums over keys. With many keys and few queries, each program takes one part of the keys, and its dQ is one part of
+the sum. dK and dV sum over queries and are split in the same way if queries are many and keys few. A last kernel adds
+the parts in a fixed order; the gradients have the same bits in every run.
 
 Symbols   B batch   N heads   L queries   S keys   D head dim   P parts   M queries and K keys of one tile
 Ladder    attention_backward.py -> cross_attention.py -> here
@@ -34,7 +34,7 @@ from minisam_kernels.launch import Launch, chosen
 FEW = 64
 TOKENS_PER_PART = 256
 ADDED_PER_PROGRAM = 1024
-# Queries a program owns and keys it takes at a time; in the second kernel the other way round.
+# Queries per program and keys per step; in the second kernel the other way round.
 QUERY_LAUNCHES = {
     "few, half": Launch(block_m=16, block_k=64, num_warps=4, num_stages=2),
     "few, single": Launch(block_m=16, block_k=32, num_warps=8, num_stages=1),
@@ -54,7 +54,7 @@ def _cross_attention_query_gradient_kernel(
     q_ptr, k_ptr, v_ptr, out_ptr, lse_ptr, grad_out_ptr, grad_q_ptr, delta_ptr, scale, B, L, S, keys_per_part,
     D: tl.constexpr, BLOCK_D: tl.constexpr, TAIL_D: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
-    """One program owns what one part of the keys adds to dQ of BLOCK_M queries of one head."""
+    """One program owns the contribution of one part of the keys to dQ of BLOCK_M queries of one head."""
     ACC: tl.constexpr = tl.float64 if q_ptr.dtype.element_ty == tl.float64 else tl.float32
     head, num_heads = tl.program_id(1), tl.num_programs(1)
     part, batch = tl.program_id(2) // B, (tl.program_id(2) % B).to(tl.int64)
@@ -97,7 +97,7 @@ def _cross_attention_key_gradient_kernel(
     q_ptr, k_ptr, v_ptr, lse_ptr, delta_ptr, grad_out_ptr, grad_k_ptr, grad_v_ptr, scale, B, L, S, rows_per_part,
     D: tl.constexpr, BLOCK_D: tl.constexpr, TAIL_D: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
-    """One program owns what one part of the queries adds to dK and dV of BLOCK_K keys of one head."""
+    """One program owns the contribution of one part of the queries to dK and dV of BLOCK_K keys of one head."""
     ACC: tl.constexpr = tl.float64 if q_ptr.dtype.element_ty == tl.float64 else tl.float32
     head, num_heads = tl.program_id(1), tl.num_programs(1)
     part, batch = tl.program_id(2) // B, (tl.program_id(2) % B).to(tl.int64)
@@ -110,7 +110,7 @@ def _cross_attention_key_gradient_kernel(
     grad_k, grad_k_tail = zero_rows(BLOCK_K, BLOCK_D, TAIL_D, ACC)  # [K, D]
     grad_v, grad_v_tail = zero_rows(BLOCK_K, BLOCK_D, TAIL_D, ACC)  # [K, D]
 
-    # Queries past the last one have dO = 0 and lse = 0: weights of 1 that are multiplied by zeros.
+    # Queries past the last one have dO = 0 and lse = 0: their weights are multiplied by zeros.
     first = part * rows_per_part
     last = tl.minimum(first + rows_per_part, L)
     for start in range(first, last, BLOCK_M):
@@ -149,7 +149,7 @@ def _add_parts_kernel(parts_ptr, sum_ptr, P, numel, BLOCK: tl.constexpr):
 
 
 def tokens_per_part(tokens: int, asked_by: int) -> int:
-    """How many tokens one program sums over: all of them, unless the sums are for few others."""
+    """How many tokens one program sums over: all of them, unless there are only a few results."""
     return TOKENS_PER_PART if asked_by <= FEW else tokens
 
 

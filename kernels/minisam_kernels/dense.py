@@ -1,7 +1,7 @@
-"""The kernels' operations in plain torch, every score in memory: what a kernel's precision is compared with.
+"""The kernels' operations in plain torch, with all scores in memory: a kernel's precision is compared with these.
 
-In float64 these formulas give the gradients that the NumPy references do not spell out; in a kernel's own type
-they say how exact that type allows one to be. They take what the kernels take, in the same order.
+In float64 these formulas give the gradients, which the NumPy references do not define. In a kernel's type they show
+how much precision that type allows. They have the same arguments as the kernels.
 
 B batch   N heads   L queries   S keys   D head dim   H, W grid   C channels = N*D
 Absorbed attention: R rows (tokens * heads)   S image tokens   E channels

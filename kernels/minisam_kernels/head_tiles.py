@@ -1,10 +1,10 @@
-"""A head of any width as two tiles whose widths are powers of two, as a tile's have to be.
+"""A head of any width as two tiles whose widths are powers of two, as Triton requires.
 
     D = 80 = 64 + 16:     q kᵀ = q[:, :64] k[:, :64]ᵀ + q[:, 64:] k[:, 64:]ᵀ
                           p v  = p v[:, :64]  next to  p v[:, 64:]
 
-One tile of 128 would do 1.6 times the products of these two and hold 1.6 times the registers. A head whose width
-is a power of two has no tail: TAIL_D is 0, and what concerns the tail is not compiled.
+One tile of 128 would need 1.6 times the products and 1.6 times the registers of these two. A head whose width is a
+power of two has no tail: TAIL_D is 0, and the code for the tail is not compiled.
 
 B batch   N heads   L tokens   D head dim, at most BLOCK_D + TAIL_D   M rows of one tile   K rows of another
 """
@@ -18,7 +18,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-SMALLEST_TILE = 16  # of what the tensor cores multiply along one axis
+SMALLEST_TILE = 16  # the tensor cores' smallest tile along one axis
 
 
 def head_tiles(head_dim: int) -> dict[str, int]:
@@ -30,21 +30,21 @@ def head_tiles(head_dim: int) -> dict[str, int]:
 
 
 def as_one_projection(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The three of them with the same strides, 1 for the last axis: as they are if they are cut from one tensor."""
+    """The three with equal strides, 1 for the last axis; unchanged if they are slices of one tensor."""
     if q.stride() == k.stride() == v.stride() and q.stride(3) == 1:
         return q, k, v
     return q.contiguous(), k.contiguous(), v.contiguous()
 
 
 def empty_heads(q: Tensor) -> Tensor:
-    """Memory for a result [B, N, L, D] in which the heads of a token lie side by side."""
+    """Memory for a result [B, N, L, D] in which the heads of a token are contiguous."""
     B, N, L, D = q.shape
     return q.new_empty(B, L, N, D).transpose(1, 2)
 
 
 @triton.jit
 def load_rows(row_ptrs, row_ok, D: tl.constexpr, BLOCK_D: tl.constexpr, TAIL_D: tl.constexpr):
-    """The D numbers from each of M pointers on, [M, BLOCK_D] and [M, TAIL_D]; zeros where a row is not ok."""
+    """The D numbers that start at each of M pointers, [M, BLOCK_D] and [M, TAIL_D]; zeros where a row is not ok."""
     main = tl.load(row_ptrs[:, None] + tl.arange(0, BLOCK_D)[None, :], mask=row_ok[:, None], other=0.0)
     tail = main
     if TAIL_D > 0:
@@ -77,7 +77,7 @@ def zero_rows(ROWS: tl.constexpr, BLOCK_D: tl.constexpr, TAIL_D: tl.constexpr, A
 
 @triton.jit
 def dot_rows(a, a_tail, b, b_tail, TAIL_D: tl.constexpr):
-    """Every row of a with every row of b: a bᵀ, [M, K]."""
+    """The dot product of every row of a with every row of b: a bᵀ, [M, K]."""
     product = tl.dot(a, tl.trans(b), input_precision="ieee")
     if TAIL_D > 0:
         product = tl.dot(a_tail, tl.trans(b_tail), product, input_precision="ieee")

@@ -1,15 +1,15 @@
-"""The image asks the prompt tokens, adds what they answer and is normalised, in one pass over it.
+"""The image attends to the prompt tokens, with residual and layer norm, in one pass over the image.
 
     out = layer_norm(y + Σ_heads softmax_t(scale ((y + e) rowsᵀ + offsets)) told)
 
-What projected the image's questions and the heads' answers has been absorbed into the tokens
-(reference/image_to_token.py). So 4096 image tokens of 256 channels are read and written once; separate operations
-project them, attend, project back, add and normalise, and move every one of these results through memory.
+The projections of the image's queries and of the heads' outputs are absorbed into the tokens
+(reference/image_to_token.py). The 4096 image tokens of 256 channels are read and written once. Separate operations
+would project, attend, project back, add and normalise, and move each of these results through memory.
 
-A tile of rows holds the tokens of some heads, each head's up to a power of two: K columns of scores, of which every
-group of T has a softmax of its own. A token that is not there weighs nothing, a head that is not there answers with
-zeros. SAM's 8 heads of 7 tokens are one tile of 64. All heads and channels of an image token are one program's, so
-that softmax, sum over heads and layer norm need no second pass, and no program waits for another.
+A tile of rows holds the tokens of several heads, each head padded to a power of two: K columns of scores, with one
+softmax per head. Padding tokens get the weight 0, and padding heads add zeros. SAM's 8 heads of 7 tokens are one tile
+of 64. One program has all heads and channels of its image tokens. Softmax, sum over heads and layer norm therefore
+need no second pass, and no program waits for another.
 
 Bytes     the image in and out once, B S E numbers each; positions and tokens come from the cache.
 Symbols   B prompts   N heads   T tokens   S image tokens   E channels   M image tokens and K columns of a tile
@@ -33,7 +33,7 @@ from minisam_kernels.image_to_token_backward import image_to_token_backward
 from minisam_kernels.launch import Launch, check_channels, check_shape, check_tensors, chosen
 
 MOST_TOKENS = 64
-LAUNCHES = {  # block_k is the least number of columns: as many heads as fit in it are worked on together
+LAUNCHES = {  # block_k is the least number of columns: as many heads as fit are processed together
     "half": Launch(block_m=64, block_k=64, num_warps=8, num_stages=1),
     "single": Launch(block_m=16, block_k=16, num_warps=8, num_stages=1),
 }
@@ -46,7 +46,7 @@ def _image_to_token_kernel(
     D: tl.constexpr, BLOCK_D: tl.constexpr, TAIL_D: tl.constexpr,
     BLOCK_M: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_T: tl.constexpr,
 ):  # fmt: skip
-    """One program owns BLOCK_M tokens of one prompt's image and asks the tokens of some heads after the other."""
+    """One program owns BLOCK_M tokens of one prompt's image and attends to the tokens of a few heads at a time."""
     ACC: tl.constexpr = tl.float64 if rows_ptr.dtype.element_ty == tl.float64 else tl.float32
     prompt = tl.program_id(1).to(tl.int64)
     places = tl.program_id(0) * BLOCK_M + tl.arange(0, BLOCK_M)
@@ -85,7 +85,7 @@ def _image_to_token_kernel(
 
 @triton.jit
 def softmax_of_groups(scores, BLOCK_M: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_T: tl.constexpr):
-    """Every BLOCK_T neighbours among the columns of scores [M, K] become weights with the sum 1."""
+    """Softmax over every BLOCK_T neighbouring columns of the scores [M, K]."""
     grouped = tl.reshape(scores, [BLOCK_M, BLOCK_K // BLOCK_T, BLOCK_T])
     exponentials = tl.exp(grouped - tl.max(grouped, axis=2)[:, :, None])
     weights = exponentials / tl.sum(exponentials, axis=2)[:, :, None]
@@ -112,7 +112,7 @@ def image_to_token(
     image: Tensor, image_pe: Tensor, rows: Tensor, offsets: Tensor, told: Tensor, weight: Tensor, bias: Tensor,
     scale: float, eps: float, *, launch: str | None = None,
 ) -> Tensor:  # fmt: skip
-    """What B prompts make of an image [B or 1, S, E] with positions image_pe [S, E]: [B, S, E].
+    """An image [B or 1, S, E] with positions image_pe [S, E] after attending to B prompts: [B, S, E].
 
     rows and told [B, N, T, E] and offsets [B, N, T] are the tokens with the projections absorbed, weight and bias [E]
     and eps the layer norm's. E is one of 16, 24, 32, … 256, T at most MOST_TOKENS. `launch` is one of LAUNCHES, by

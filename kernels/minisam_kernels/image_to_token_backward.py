@@ -1,12 +1,12 @@
-"""The gradients of image_to_token, in plain torch: a check and a convenience, not a fast path.
+"""The gradients of image_to_token, in plain torch: meant for tests and occasional use, not for speed.
 
     p = softmax_t(scale ((y + e) rowsᵀ + offsets))       a = y + p told       x = (a - mean a) / √(variance of a + eps)
     dx = dO · weight                                      da = (dx - mean dx - x · mean(dx · x)) / √(variance + eps)
     dp = da toldᵀ                                         ds = scale p (dp - Σ_t p dp)          dtold = pᵀ da
     drows = dsᵀ (y + e)     doffsets = Σ_s ds             dkeys = ds rows     dy = da + dkeys     de = dkeys
 
-What prompts share, the positions, the norm's parameters and perhaps the image, gets the sum of its gradients. As in
-token_to_image_backward.py there is one prompt after the other, in float32.
+Tensors that all prompts share (the positions, the norm's parameters and perhaps the image) get the sum of the
+gradients. As in token_to_image_backward.py, prompts are processed one after the other, in float32.
 
 Ladder    dense.py -> image_to_token.py -> here
 """

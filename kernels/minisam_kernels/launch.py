@@ -1,10 +1,10 @@
-"""What the wrapper of every kernel shares: the choice of block sizes, and the checks before a launch.
+"""Code shared by the wrappers of all kernels: the choice of block sizes, and the checks before a launch.
 
-A kernel is launched with a `Launch`, one of a small named dictionary in the kernel's own file. Nothing is tuned
-at run time: every choice that can be made is listed there, and every one of them is tested.
+A kernel is launched with a `Launch` from a small dictionary in the kernel's file. Nothing is tuned at run time: all
+possible choices are listed there, and each of them is tested.
 
-Kernels run on a GPU, or as NumPy on the CPU in Triton's interpreter, if TRITON_INTERPRET=1 is in the environment
-before a kernel's file is imported. The interpreter computes bfloat16 wrongly and says nothing, hence the check.
+Kernels run on a GPU, or as NumPy on the CPU in Triton's interpreter if TRITON_INTERPRET=1 is set before a kernel's
+file is imported. The interpreter silently computes bfloat16 wrongly, which is why it is refused there.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from triton import knobs
 
 INTERPRETED: bool = bool(knobs.runtime.interpret)
 HEAD_DIMS = range(16, 129, 8)
-CHANNELS = range(16, 257, 8)  # of tokens that are not split into heads
+CHANNELS = range(16, 257, 8)  # for tokens that are not split into heads
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 
 @dataclass(frozen=True)
 class Launch:
-    """The blocks one program works on, and how the GPU runs it: warps a program, loads in flight ahead of use."""
+    """The block sizes of one program, its number of warps, and how many loads are in flight ahead of use."""
 
     block_m: int
     block_k: int
@@ -42,20 +42,20 @@ class Launch:
 
 
 def chosen(launches: Mapping[str, Launch], name: str) -> Launch:
-    """The launch of that name. Raises ValueError with the names that there are."""
+    """The launch of that name. Raises ValueError, which lists the valid names, if there is none."""
     if name not in launches:
         raise ValueError(f"no launch {name!r}; use one of {', '.join(launches)}")
     return launches[name]
 
 
 def launch_on(tensor: Tensor) -> str:
-    """Which of "half", "hopper" and "single" suits a tensor's type and device."""
+    """Which of "half", "hopper" and "single" fits a tensor's type and device."""
     capability = torch.cuda.get_device_capability(tensor.device)[0] if tensor.is_cuda else 8
     return launch_for(tensor.dtype, capability)
 
 
 def launch_for(dtype: torch.dtype, capability: int) -> str:
-    """By type, as tensor cores multiply 16-bit numbers, and by generation: 9 is Hopper, 8 is Ampere.
+    """By type, because tensor cores multiply 16-bit numbers, and by generation: 9 is Hopper, 8 is Ampere.
 
     Hopper's tensor cores take their operands from shared memory and leave more registers for larger blocks.
     """
@@ -65,13 +65,13 @@ def launch_for(dtype: torch.dtype, capability: int) -> str:
 
 
 def check_tensors(operation: str, **tensors: Tensor) -> None:
-    """Raises ValueError unless all tensors are of one device and one type that the kernels compute right."""
+    """Raises ValueError unless all tensors have the same device and the same type, one that kernels support."""
     first_name, first = next(iter(tensors.items()))
     for name, tensor in tensors.items():
         if tensor.dtype != first.dtype or tensor.device != first.device:
             raise ValueError(
                 f"{operation}: {name} is {tensor.dtype} on {tensor.device}, {first_name} is {first.dtype} on "
-                f"{first.device}; bring them to one type and device with .to()"
+                f"{first.device}; convert them to one type and device with .to()"
             )
     if INTERPRETED and first.dtype == torch.bfloat16:
         raise ValueError(
@@ -80,7 +80,7 @@ def check_tensors(operation: str, **tensors: Tensor) -> None:
     if first.dtype not in (*DTYPES, torch.float64):
         raise ValueError(f"{operation}: {first.dtype} has no kernel; use float32, float16 or bfloat16")
     if not INTERPRETED and first.dtype == torch.float64:
-        raise ValueError(f"{operation}: float64 runs in Triton's interpreter alone; use float32 on a GPU")
+        raise ValueError(f"{operation}: float64 runs only in Triton's interpreter; use float32 on a GPU")
     if not INTERPRETED and first.device.type != "cuda":
         raise ValueError(
             f"{operation}: the tensors are on {first.device}; move them to a CUDA device, or set TRITON_INTERPRET=1 "

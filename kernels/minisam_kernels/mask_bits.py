@@ -1,15 +1,16 @@
-"""Masks as one bit for each pixel, down their columns, straight from low-resolution logits.
+"""Masks as one bit per pixel, down their columns, directly from low-resolution logits.
 
     bit r of word[x, q] = pixel[32 q + r, x] > threshold
 
-What mask_statistics.py has let pass is written out, for run lengths. A mask of 1024 x 1024 pixels is 4 MB as
-upscaled logits and 1 MB as bytes, but 132 KB as bits; where a run starts or ends, a word differs from itself shifted
-by one (reference/mask_bits.py), which is a handful of operations on 32 pixels at a time.
+Masks that pass the filters of mask_statistics.py are written out, to compute their run lengths. A mask of 1024 x 1024
+pixels is 4 MB as upscaled logits and 1 MB as bytes, but 132 KB as bits. Where a run starts or ends, a word differs
+from the same word shifted by one bit (reference/mask_bits.py); finding these places takes a few operations for 32
+pixels.
 
-The pixels are computed as in mask_statistics.py, tile by tile, in the same order, to the same bits: a mask without
-a pixel in doubt there is F.interpolate's own here. There is no gradient: a bit has none.
+The pixels are computed as in mask_statistics.py, tile by tile, in the same order and with the same bits. If a mask
+has no pixel in doubt there, it is equal to the mask from F.interpolate. A bit has no gradient.
 
-Bytes     the logits once, P h w numbers; H / 8 + 4 bytes a column.
+Bytes     the logits once, P h w numbers; H / 8 + 4 bytes per column.
 Symbols   P masks   h, w low resolution   H, W image   Q words of a column   T weights of a pixel along one axis
           M = 32 rows and K columns of a tile
 Ladder    reference/bilinear_steps.py -> reference/mask_bits.py -> mask_statistics.py -> here
@@ -76,9 +77,10 @@ def mask_bits(
 ) -> Tensor:
     """Each mask's image as bits, [P, W, Q] int32 with Q = H // 32 + 1: 1 where a pixel is above the threshold.
 
-    low_res [P, h, w] logits; row_first [H] int32 and row_weights [H, T], the logits that a row is made of, T up to 4
-    from row_first on, which must lie in 0 … h - T; the same for columns.  `launch` is one of LAUNCHES, by default
-    the one made for the image's size.  Raises ValueError where there is no kernel.
+    low_res [P, h, w] logits; row_first [H] int32 and row_weights [H, T]: a row of pixels is the weighted sum of T
+    rows of logits that start at row_first, with T at most 4 and row_first in 0 … h - T; the same for columns.
+    `launch` is one of LAUNCHES, by default the one made for the image's size.  Raises ValueError where there is no
+    kernel.
     """
     tensors = (low_res, row_first, row_weights, column_first, column_weights)
     check_upscaling("mask_bits", *tensors)

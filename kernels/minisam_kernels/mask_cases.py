@@ -1,8 +1,8 @@
-"""Low-resolution logits on which the mask kernels have to be right: discs, and what is harder than discs.
+"""Low-resolution logits on which the mask kernels have to be correct: discs, and harder cases.
 
-A disc has all that a mask has: tiles far outside, far inside, and an outline between them. The hard ones lie on the
-thresholds or next to them, on one side of all of them, or are crossed by a few logits alone, which a kernel that
-decides about a tile without computing it has to see.
+A disc has tiles far outside, tiles far inside, and an outline between them. In the hard cases, logits lie exactly on
+a threshold or next to it, all of them lie on one side, or only a few logits cross a threshold. A kernel that decides
+about a tile without computing it must not miss these few.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from minisam_kernels.reference.bilinear_steps import bilinear_steps
 
-# Their results are whole numbers: right or wrong, the same bits everywhere, and without a gradient.
+# Their results are whole numbers, which have the same bits everywhere and no gradient.
 COUNTING = ("mask_statistics", "mask_bits")
 MASK_SIZES: dict[str, tuple[int, ...]] = {  # P, h, w, H, W
     "one logit, one pixel": (1, 1, 1, 1, 1),
@@ -28,7 +28,7 @@ MASK_SIZES: dict[str, tuple[int, ...]] = {  # P, h, w, H, W
 
 
 def mask_inputs(size: tuple[int, ...], rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """A disc for each of P masks, as logits; the weights are those of SAM's two steps, four pixels for a logit."""
+    """A disc for each of P masks, as logits; the weights are those of SAM's two steps, four pixels per logit."""
     P, h, w, H, W = size
     y, x = np.mgrid[:h, :w] + 0.5
     low_res = np.empty((P, h, w))
@@ -60,7 +60,7 @@ def on_the_thresholds(low_res: np.ndarray) -> None:
 
 
 def next_to_the_thresholds(low_res: np.ndarray) -> None:
-    """By less than a rounding bound away, in float32."""
+    """Less than the rounding bound away, in float32."""
     low_res[...] = np.where(low_res > 0, 1 + 5e-7, -1 - 5e-7)
 
 

@@ -1,15 +1,16 @@
-"""The numbers by which masks are filtered, from low-resolution logits, without an upscaled logit in memory.
+"""The numbers by which masks are filtered, from low-resolution logits, without storing upscaled logits.
 
     pixel = Σ_s rows[y, s] Σ_t columns[x, t] logit          areas above lower, middle, upper; pixels in doubt; box
 
 Segment-anything upscales every mask to the network's square, then to the image, and reads the result again for each
-comparison and each sum: at 1024 x 1024 pixels some fifteen passes over 4 MB for a mask that comes as 256 KB. Here a
-pixel lives in a register. Tiles that lie on one side of all thresholds are not even computed (bilinear_tiles.py).
+comparison and each sum: at 1024 x 1024 pixels about fifteen passes over 4 MB, for a mask that is 256 KB at low
+resolution. In this kernel, pixels stay in registers. Tiles that lie on one side of all thresholds are not computed at
+all (bilinear_tiles.py).
 
-Counts are whole numbers, so the order in which they are added changes nothing. Which pixels may depend on the order
-of the float sums inside is part of the answer: where `in doubt` is 0 the others are F.interpolate's own to the last
-bit, and where it is not, the caller asks F.interpolate (reference/mask_statistics.py has the bound). There is no
-gradient: a count does not change when a logit moves a little, and where it does change it jumps.
+Counts are whole numbers, and the order in which they are added does not matter. The result includes the number of
+pixels that may depend on the order of floating-point sums. If `in doubt` is 0, the other numbers are exactly those
+from F.interpolate; if not, the caller uses F.interpolate (reference/mask_statistics.py derives the bound). There is
+no gradient: a count is constant almost everywhere, and jumps where it changes.
 
 Bytes     the logits once, P h w numbers; 32 bytes for every BLOCK_M rows of every mask's image.
 Symbols   P masks   h, w low resolution   H, W image   T weights of a pixel along one axis
@@ -110,11 +111,12 @@ def mask_statistics(
     *,
     launch: str | None = None,
 ) -> Tensor:
-    """Areas, pixels in doubt and box of each mask's image, [P, 8] int32: what COLUMNS names.
+    """Areas, pixels in doubt and box of each mask's image, [P, 8] int32, in the order of COLUMNS.
 
-    low_res [P, h, w] logits; row_first [H] int32 and row_weights [H, T], the logits that a row is made of, T up to 4
-    from row_first on, which must lie in 0 … h - T; the same for columns.  The thresholds are of the pixels.  An
-    empty mask's box is zeros.  `launch` is one of LAUNCHES, by default the one made for the image's size.
+    low_res [P, h, w] logits; row_first [H] int32 and row_weights [H, T]: a row of pixels is the weighted sum of T
+    rows of logits that start at row_first, with T at most 4 and row_first in 0 … h - T; the same for columns.  The
+    thresholds apply to pixels.  The box of an empty mask is zeros.  `launch` is one of LAUNCHES, by default the one
+    made for the image's size.
     Raises ValueError where there is no kernel.
     """
     tensors = (low_res, row_first, row_weights, column_first, column_weights)
@@ -159,7 +161,7 @@ def _mask_statistics(
 
 
 def join_strips(parts: Tensor) -> Tensor:
-    """Counts are added, boxes united: [P, strips, 8] -> [P, 8]."""
+    """Adds the counts and unites the boxes: [P, strips, 8] -> [P, 8]."""
     counts = parts[:, :, :4].sum(dim=1, dtype=torch.int32)
     corners = torch.cat([parts[:, :, 4:6].amin(dim=1), parts[:, :, 6:].amax(dim=1)], dim=1)
     return torch.cat([counts, corners.where(counts[:, 1:2] > 0, 0)], dim=1)

@@ -2,20 +2,20 @@
 
     out = softmax(scale q kᵀ + bias) v        bias[l, (i, j)] = rel_h[l, i] + rel_w[l, j]
 
-The bias is an outer sum: H + W numbers a query instead of H·W. Take the keys one grid row i at a time, and of the
-two terms rel_h[:, i] is one number a query, and rel_w is the same [M, W] tile for every row, loaded once. So a loop
-over key rows reads one column of rel_h and nothing else of the bias, and its arithmetic is
+The bias is an outer sum: H + W numbers per query instead of H·W. The kernel takes the keys one grid row i at a time.
+For one row, rel_h[:, i] is one number per query; rel_w is the same [M, W] tile for all rows and is loaded once. The
+loop over key rows therefore reads one column of rel_h and nothing else of the bias, and its arithmetic is
 
     weights = exp2(q kᵀ · c + rel_w − (row_max − rel_h[:, i])),        c = scale · log2 e
 
-one multiply-add and one subtraction a score, which a softmax needs without any bias too. Columns beyond the
-grid's edge have rel_w = −inf: the mask is part of the bias as well, and costs nothing. A row wider than a tile is
-cut into blocks of columns, each with its own rel_w; one narrower than the power of two above it, or than 16, wastes
-the rest of its tile: a fifth for 26 columns, half for 8, nothing for SAM's 64.
+one multiply-add and one subtraction per score, as in a softmax without bias. Columns beyond the grid's edge have
+rel_w = −inf: the mask is part of the bias and costs nothing. A row wider than a tile is split into blocks of columns,
+each with its own rel_w. A tile has a power of two of columns, at least 16; a narrower row wastes the rest: a fifth
+for 26 columns, half for 8, nothing for SAM's 64.
 
-Bytes     In a 64 x 64 grid the bias has 4096² entries a head: 403 MB in bfloat16 for the 12 heads of ViT-B, to be
-          written and read again. rel_h and rel_w are 12.6 MB. Backward needs the log-sum-exp, 4 bytes a query;
-          it is kept in base 2, as the kernels' exponents are.
+Bytes     In a 64 x 64 grid the bias has 4096² entries per head: 403 MB in bfloat16 for the 12 heads of ViT-B, which
+          would be written and read again. rel_h and rel_w are 12.6 MB. Backward needs the log-sum-exp, 4 bytes per
+          query; it is stored in base 2, like the kernels' exponents.
 Symbols   B batch   N heads   H, W grid   L = H·W tokens   D head dim   M queries and K keys of one tile
 Ladder    reference/rel_pos_attention.py -> minisam/model/rel_pos_attention.py -> attention.py -> here
           -> rel_pos_attention_backward.py
@@ -60,7 +60,7 @@ def _rel_pos_attention_kernel(
     scale, H, W, stride_batch, stride_head, stride_token, stride_grid_row,
     D: tl.constexpr, BLOCK_D: tl.constexpr, TAIL_D: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
-    """One program owns BLOCK_M queries of one head and meets the keys one grid row after the other."""
+    """One program owns BLOCK_M queries of one head and processes the keys one grid row after the other."""
     ACC: tl.constexpr = tl.float64 if q_ptr.dtype.element_ty == tl.float64 else tl.float32
     L, num_heads = H * W, tl.num_programs(1)
     head, batch = tl.program_id(1).to(tl.int64), tl.program_id(2).to(tl.int64)
@@ -108,8 +108,8 @@ def rel_pos_attention(
 ) -> Tensor:
     """q, k, v [B, N, H*W, D], rel_h [B, N, H*W, H] and rel_w [B, N, H*W, W] -> [B, N, H*W, D]; D in 16, 24, … 128.
 
-    rel_h and rel_w are the unscaled q·R. Views of one projection's q, k and v are read where they lie, and the
-    result's heads lie side by side: transpose(1, 2).flatten(2) copies nothing. `launch` is one of LAUNCHES, by
+    rel_h and rel_w are the unscaled q·R. If q, k and v are views of one projection, they are read in place. The heads
+    of the result are contiguous: transpose(1, 2).flatten(2) copies nothing. `launch` is one of LAUNCHES, by
     default the one made for q's type and device. Raises ValueError where there is no kernel.
     """
     check_tensors("rel_pos_attention", q=q, k=k, v=v, rel_h=rel_h, rel_w=rel_w)

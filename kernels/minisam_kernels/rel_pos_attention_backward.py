@@ -1,17 +1,17 @@
-"""The way back through rel_pos_attention: five gradients, two kernels, no tensor of L x L entries, no atomics.
+"""The backward pass of rel_pos_attention: five gradients, two kernels, no tensor of L x L entries, no atomics.
 
-    p  = exp(scale q kᵀ + bias − lse)                   the weights again, from what forward kept
+    p  = exp(scale q kᵀ + bias − lse)                   the weights again, from the saved log-sum-exp
     ds = p ∘ (grad_out vᵀ − delta)                          delta = rowsum(grad_out ∘ out)
     grad_q = scale ds k      grad_k = scale dsᵀ q      grad_v = pᵀ grad_out
     d rel_h[l, i] = sum over j of ds[l, (i, j)]         d rel_w[l, j] = sum over i of ds[l, (i, j)]
 
-The bias was an outer sum, so its gradient is the sums of ds along the two axes of the grid. The first kernel walks
-over the key rows as forward does: the sum of a [M, K] tile of ds along its row is d rel_h[:, i] complete, and the
-tiles add up to d rel_w. The second kernel owns the keys and walks over the queries. Each number has one writer and
-one order of additions: the same input gives the same bits, on every run and in every batch.
+The bias is an outer sum, and its gradient consists of the sums of ds along the two axes of the grid. The first kernel
+goes over the key rows like forward: the sum of a [M, K] tile of ds along its row is the complete d rel_h[:, i], and
+the tiles add up to d rel_w. In the second kernel, programs own keys and go over the queries. Each number has one
+writer and one order of additions: the same input gives the same bits, in every run and every batch.
 
 Bytes     The dense bias and its gradient, 403 MB each for ViT-B in bfloat16, are never written.
-Symbols   as in rel_pos_attention.py; scores are [K, M] in the second kernel, which spares it transposing p and ds
+Symbols   as in rel_pos_attention.py; scores are [K, M] in the second kernel, which then need not transpose p and ds
 """
 
 # pyright: reportArgumentType=false, reportAssignmentType=false, reportCallIssue=false
@@ -40,7 +40,7 @@ from minisam_kernels.launch import Launch, chosen
 
 LOG2E = tl.constexpr(1.4426950408889634)
 
-# Queries a program owns and keys it takes at a time; in the second kernel the other way round.
+# Queries per program and keys per step; in the second kernel the other way round.
 QUERY_LAUNCHES = {
     "half": Launch(block_m=128, block_k=32, num_warps=8, num_stages=2),
     "hopper": Launch(block_m=64, block_k=32, num_warps=4, num_stages=2),
@@ -206,5 +206,5 @@ def _(
 
 
 def key_block(launch: Launch, width: int) -> int:
-    """Keys a tile takes from a grid row: all of them where the launch allows it."""
+    """Keys per tile of a grid row: the whole row if the launch allows it."""
     return min(launch.block_k, max(SMALLEST_TILE, triton.next_power_of_2(width)))

@@ -3,9 +3,10 @@
     softmax(x)[i] = exp(scale x[i] - m) / sum_j exp(scale x[j] - m),     m = max_j scale x[j]
     backward      dx = scale y (dy - sum_j dy[j] y[j]),                  y = softmax(x)
 
-Written as five array operations (scale, maximum, exponential, sum, division) each reads the whole array from memory
-and most write it back. A program here holds entire rows on the chip: it reads them once, does everything, and
-writes them once. Softmax does next to no arithmetic for a number it loads, so bytes are all that counts.
+As five array operations (scale, maximum, exponential, sum, division), each operation reads the whole array from
+memory and most of them write it back. Here a program holds entire rows on the chip: it reads them once, does all the
+arithmetic, and writes them once. Softmax does very little arithmetic per number, and its time depends only on the
+bytes it moves.
 
 Bytes     R rows of N numbers: 2 R N numbers forward, 3 R N backward; five operations: about 8 R N and 8 R N.
 Symbols   R rows   N numbers in a row   M rows of one program   K the power of two that holds N
@@ -24,7 +25,7 @@ from torch import Tensor
 
 from minisam_kernels.launch import Launch, check_tensors, chosen
 
-# For rows up to block_k numbers, block_m rows a program: some 4096 numbers at a time.
+# For rows up to block_k numbers, block_m rows per program: about 4096 numbers at a time.
 LAUNCHES = {
     "narrow": Launch(block_m=16, block_k=256, num_warps=4),
     "medium": Launch(block_m=2, block_k=2048, num_warps=4),
@@ -42,8 +43,8 @@ def _softmax_kernel(x_ptr, y_ptr, scale, R, N, BLOCK_M: tl.constexpr, BLOCK_K: t
     inside = (rows < R)[:, None] & (columns < N)[None, :]
     offsets = rows.to(tl.int64)[:, None] * N + columns[None, :]
 
-    # What lies beyond a row's end must not win the maximum nor add to the sum: exp(-inf) = 0. Rows beyond the last
-    # one are all zeros, as NaN would be computed from nothing but -inf.
+    # Values beyond a row's end must not affect the maximum or the sum: exp(-inf) = 0. Rows beyond the last
+    # one are all zeros, because a row of only -inf would give NaN.
     x = tl.load(x_ptr + offsets, mask=inside, other=0.0).to(ACC)  # [M, K]
     scores = tl.where((columns < N)[None, :], x * scale, float("-inf"))
 
@@ -59,7 +60,7 @@ def _softmax_kernel(x_ptr, y_ptr, scale, R, N, BLOCK_M: tl.constexpr, BLOCK_K: t
 def _softmax_backward_kernel(
     y_ptr, grad_y_ptr, grad_x_ptr, scale, R, N, BLOCK_M: tl.constexpr, BLOCK_K: tl.constexpr
 ):
-    """One program owns BLOCK_M whole rows; y holds all of x that the gradient depends on."""
+    """One program owns BLOCK_M whole rows; the gradient needs y, but not x."""
     ACC: tl.constexpr = tl.float64 if y_ptr.dtype.element_ty == tl.float64 else tl.float32
     rows = tl.program_id(0) * BLOCK_M + tl.arange(0, BLOCK_M)
     columns = tl.arange(0, BLOCK_K)
@@ -69,7 +70,7 @@ def _softmax_backward_kernel(
     y = tl.load(y_ptr + offsets, mask=inside, other=0.0).to(ACC)  # [M, K]
     grad_y = tl.load(grad_y_ptr + offsets, mask=inside, other=0.0).to(ACC)  # [M, K]
 
-    # The weights sum to one whatever x is, so the part of grad_y that all of a row shares has no effect.
+    # The weights of a row always sum to one; adding a constant to its grad_y has no effect.
     shared = tl.sum(grad_y * y, axis=1)  # [M]
     grad_x = scale * y * (grad_y - shared[:, None])
     tl.store(grad_x_ptr + offsets, grad_x.to(grad_x_ptr.dtype.element_ty), mask=inside)

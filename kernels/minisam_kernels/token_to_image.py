@@ -1,21 +1,21 @@
-"""Prompt tokens ask an image that is read once and never projected: attention with absorbed projections, fused.
+"""Prompt tokens attend to an image that is read once and never projected: absorbed projections, fused.
 
     out = softmax(scale rows (y + e)ᵀ) y
 
-In cross_attention.py the 4096 tokens of an image come as keys and values, which somebody has computed for every
-prompt and head. Here they come as they are. What the projections did to them has been done to the 7 prompt tokens,
-whose 8 heads make 56 rows as wide as the image's channels (reference/token_to_image.py): one tile. Key and value
-are the same tile y, but for the positions e that are added to the key.
+In cross_attention.py the 4096 tokens of an image arrive as keys and values, which were computed for every prompt and
+head. Here the image tokens arrive unprojected, and the projections are absorbed into the 7 prompt tokens: with 8
+heads they make 56 rows as wide as the image's channels (reference/token_to_image.py), one tile. Key and value are the
+same tile y, except for the positions e that are added to the key.
 
-The image tokens are cut into parts of one size, whatever the number of rows and images, so that a single prompt
-keeps more than one program busy and none of them decides about the bits of another. Each part is a softmax of its
-own; a second kernel joins them in a fixed order by their log-sum-exps, as in cross_attention.py:
+The image tokens are split into parts of a fixed size, independent of the number of rows and images. A single prompt
+then keeps several programs busy, and the bits of a result do not depend on the rest of the batch. Each part has its
+own softmax; a second kernel combines them in a fixed order by their log-sum-exps, as in cross_attention.py:
 
     lse = log Σ_p exp(lse[p])        out = Σ_p exp(lse[p] - lse) out[p]
 
-Prompts that still share an image, in the first block, are one image with rows for all of them.
+In the first block all prompts share one image: one image with the rows of all prompts.
 
-Bytes     the image once for every BLOCK_M rows; the parts' results, (E + 1) 4-byte numbers a row and part.
+Bytes     the image once for every BLOCK_M rows; the parts' results, (E + 1) 4-byte numbers per row and part.
 Symbols   B images   R rows   S image tokens   E channels   P parts   M rows and K image tokens of one tile
 Ladder    reference/absorbed_cross_attention.py -> reference/token_to_image.py -> cross_attention.py -> here
           -> token_to_image_backward.py
@@ -48,7 +48,7 @@ LAUNCHES = {
     "half": Launch(block_m=64, block_k=32, num_warps=8, num_stages=2),
     "single": Launch(block_m=16, block_k=16, num_warps=8, num_stages=1),
 }
-JOINED = 16  # rows that a program of the second kernel joins
+JOINED = 16  # rows per program of the second kernel
 
 
 @triton.jit
@@ -99,7 +99,7 @@ def _join_parts_kernel(
     part_out_ptr, part_lse_ptr, out_ptr, P, rows,
     D: tl.constexpr, BLOCK_D: tl.constexpr, TAIL_D: tl.constexpr, BLOCK_M: tl.constexpr,
 ):  # fmt: skip
-    """One program owns BLOCK_M rows, of whichever images, and joins what the P parts of the tokens gave them."""
+    """One program owns BLOCK_M rows, of any images, and combines their results from the P parts of the tokens."""
     ACC: tl.constexpr = part_lse_ptr.dtype.element_ty
     own = tl.program_id(0).to(tl.int64) * BLOCK_M + tl.arange(0, BLOCK_M)
     row_ok = own < rows

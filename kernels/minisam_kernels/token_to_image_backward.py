@@ -1,12 +1,12 @@
-"""The gradients of token_to_image, in plain torch: a check and a convenience, not a fast path.
+"""The gradients of token_to_image, in plain torch: meant for tests and occasional use, not for speed.
 
     p = softmax(scale rows (y + e)ᵀ)          dp = dO yᵀ              delta = rowsum(p · dp)
     ds = scale p (dp - delta)                 dRows = ds (y + e)
     dKeys = dsᵀ rows                          dy = pᵀ dO + dKeys      de = the sum of dKeys over the images
 
-SAM's decoder is trained with its projections applied, so nothing that takes long comes here. One image after the
-other: no more scores than one image's exist at a time, and a batch changes no bit of what its members get. Sums are
-float32, also for 16-bit inputs.
+Training SAM's decoder applies its projections and does not use this code. Images are processed one after the other:
+only the scores of one image are in memory, and the bits of a gradient do not depend on the batch. Sums are float32,
+also for 16-bit inputs.
 
 Ladder    dense.py -> token_to_image.py -> here
 """
@@ -49,7 +49,7 @@ def token_to_image_backward(
 
 
 def copied(x: Tensor, dtype: torch.dtype) -> Tensor:
-    """In memory of its own: the order in which a CPU adds up a product depends on where its factors lie."""
+    """A copy in new memory, because the order of a CPU's sums in a product depends on the memory layout."""
     return x.to(dtype, copy=True, memory_format=torch.contiguous_format)
 
 

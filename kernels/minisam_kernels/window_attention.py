@@ -2,13 +2,15 @@
 
     out[window] = softmax(scale q kᵀ + bias) v,      bias[l, (i, j)] = q[l] · R_h[i_l − i] + q[l] · R_w[j_l − j]
 
-The usual way pads the grid, copies it into windows, builds each window's bias, attends, copies back and crops. All
-of that is addressing. A program here reads its window's tokens where the projection to q, k and v left them and
-writes its results where the next projection reads them. SAM pads the *tokens* with zeros, so the q, k and v of a
-padded token are the projection's bias, a key like any other: its pointer goes to the bias vector instead of the
-grid. A padded query's result would be cropped, so no program computes one.
+The usual implementation pads the grid, copies it into windows, builds each window's bias, attends, copies back and
+crops. Most of this is only addressing. Here, a program reads its window's tokens directly from the output of the
+projection to q, k and v, and writes its results where the next projection reads them. SAM pads the *tokens* with
+zeros, and the q, k and v of a padded token are the projection's bias. A padded token is a key like any other: its
+pointer leads to the bias vector instead of the grid. Padded queries are not computed, since their results would be
+cropped.
 
-Bytes     ViT-B, one image: 25 MB for qkv and out. Padding, windows, bias and back are 104 MB more, in 8 launches.
+Bytes     ViT-B, one image: 25 MB for qkv and out. Padding, windows, bias and copying back are 104 MB more, in 8
+          launches.
 Symbols   B batch   H, W grid   N heads   D head dim   C = N·D   S window side   M queries and K keys of one tile
 Ladder    reference/window_attention.py -> minisam/model/window_attention.py -> rel_pos_attention.py
           -> window_tiles.py -> here -> window_attention_backward.py
@@ -60,7 +62,7 @@ def _window_attention_kernel(
     S: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_R: tl.constexpr,
     D: tl.constexpr, BLOCK_D: tl.constexpr, TAIL_D: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
-    """One program owns one of the BLOCKS blocks of queries of one window and head, and meets its S·S keys."""
+    """One program owns one of the BLOCKS blocks of queries of one window and head, and processes its S·S keys."""
     ACC: tl.constexpr = tl.float64 if qkv_ptr.dtype.element_ty == tl.float64 else tl.float32
     head, num_heads = tl.program_id(1), tl.num_programs(1)
     C = num_heads * D
@@ -121,7 +123,7 @@ def window_attention(
 ) -> Tensor:
     """qkv [B, H, W, 3*C] of the unpadded tokens, qkv_bias [3*C], rel_pos_* [2*window_size - 1, D] -> [B, H, W, C].
 
-    The last axis of qkv holds q, k and v, and the heads one after the other in each; D = C / num_heads is one of
+    The last axis of qkv holds q, k and v, and within each of them the heads in order; D = C / num_heads is one of
     16, 24, … 128. `launch` is one of LAUNCHES, by default the one made for qkv's type. Raises ValueError where
     there is no kernel.
     """

@@ -1,18 +1,19 @@
-"""The way back through window_attention: gradients of qkv, of the projection's bias and of both position tables.
+"""The backward pass of window_attention: gradients of qkv, of the projection's bias and of both position tables.
 
-    p  = exp(scale q kᵀ + bias − lse)               the weights again, from what forward kept
+    p  = exp(scale q kᵀ + bias − lse)               the weights again, from the saved log-sum-exp
     ds = p ∘ (grad_out vᵀ − delta)                  delta = rowsum(grad_out ∘ out)
     grad_v = pᵀ grad_out       grad_k = scale dsᵀ q       grad_q = scale ds k + grad_rel_h R_h + grad_rel_w R_w
     grad_rel_h[l, t] = sum of ds[l] over the keys in window row t, likewise for columns: ds times zeros and ones
 
-A padded key is the bias vector, so grad_k and grad_v of all padded keys add up to the bias's gradient, as far as it
-does not come through qkv. A table row takes the gradients of all queries and keys at its offset: grad_relᵀ q.
+A padded key is the bias vector. The grad_k and grad_v of all padded keys add up to the bias's gradient, apart from
+the part that comes through qkv. A table row collects the gradients of all queries and keys at its offset: grad_relᵀ
+q.
 
-A program owns BLOCK_M queries or, the two kinds alternating, BLOCK_M keys of the same window and head, which are
-then in the L2 cache already. Sums over windows are written down one by one and added up afterwards, in their order:
-no atomics, the same bits on every run.
+A program owns BLOCK_M queries or BLOCK_M keys. The two kinds alternate, and the second program of a pair finds the
+data of its window and head in the L2 cache. Sums over windows are stored one by one and added afterwards, in a fixed
+order: no atomics, and the same bits in every run.
 
-Bytes     qkv, out, grad_out and grad_qkv once, 50 MB for an image in ViT-B. No pad, window, bias or crop.
+Bytes     qkv, out, grad_out and grad_qkv once, 50 MB for an image in ViT-B. No padding, windows, bias or crop.
 Symbols   as in window_attention.py and window_tiles.py; scores are [K, M] where a program owns keys
 """
 
@@ -48,7 +49,7 @@ from minisam_kernels.window_tiles import (
 
 LOG2E = tl.constexpr(1.4426950408889634)
 
-# Tokens a program owns, and tokens of the other kind that it takes at a time.
+# Tokens per program, and tokens of the other kind per step.
 LAUNCHES = {
     "half": Launch(block_m=32, block_k=16, num_warps=4, num_stages=1),
     "hopper": Launch(block_m=64, block_k=32, num_warps=4, num_stages=1),
@@ -86,7 +87,7 @@ def _query_gradients(
     S: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_R: tl.constexpr,
     D: tl.constexpr, BLOCK_D: tl.constexpr, TAIL_D: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
-    """grad_q of BLOCK_M queries, and what they add to the gradients of the tables."""
+    """grad_q of BLOCK_M queries, and their contribution to the gradients of the tables."""
     ACC: tl.constexpr = tl.float64 if qkv_ptr.dtype.element_ty == tl.float64 else tl.float32
     head, num_heads = tl.program_id(1), tl.num_programs(1)
     C = num_heads * D
@@ -108,7 +109,7 @@ def _query_gradients(
     grad_rel_h, grad_rel_w = tl.zeros([BLOCK_M, BLOCK_T], ACC), tl.zeros([BLOCK_M, BLOCK_T], ACC)
 
     k_ptr, k_bias = qkv_ptr + C + head * D, bias_ptr + C + head * D
-    # A block of queries that an edge window leaves empty meets no keys: it adds zeros to the tables.
+    # A block of queries that is empty in an edge window has no keys to process: it adds zeros to the tables.
     num_keys = tl.where(block * BLOCK_M < height * width, S * S, 0)
     for first in range(0, num_keys, BLOCK_K):
         n = first + tl.arange(0, BLOCK_K)
@@ -151,7 +152,7 @@ def _through_table(
     D: tl.constexpr, BLOCK_D: tl.constexpr, TAIL_D: tl.constexpr,
     S: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_R: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
-    """Carries grad_rel [M, T] back through q · R: adds to grad_q, and stores what these queries give to R."""
+    """Propagates grad_rel [M, T] back through q · R: adds to grad_q, and stores the contribution to R's gradient."""
     offsets = tl.arange(0, BLOCK_R)
     offset_ok = offsets < 2 * S - 1
     table, table_tail = load_rows(table_ptr + offsets * D, offset_ok, D, BLOCK_D, TAIL_D)  # [R, D]
@@ -170,7 +171,7 @@ def _key_gradients(
     S: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_R: tl.constexpr,
     D: tl.constexpr, BLOCK_D: tl.constexpr, TAIL_D: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
-    """grad_k and grad_v of BLOCK_K keys, and the sums of both over those of them that are padding."""
+    """grad_k and grad_v of BLOCK_K keys, and the sums of both over the padded keys."""
     ACC: tl.constexpr = tl.float64 if qkv_ptr.dtype.element_ty == tl.float64 else tl.float32
     head, num_heads = tl.program_id(1), tl.num_programs(1)
     C = num_heads * D
@@ -222,7 +223,7 @@ def _key_gradients(
 
 @triton.jit
 def row_products(a, a_tail, b, b_tail, TAIL_D: tl.constexpr, ACC: tl.constexpr):
-    """The product of each row of a with the same row of b, [M]."""
+    """The dot product of each row of a with the same row of b, [M]."""
     products = tl.sum(a.to(ACC) * b.to(ACC), axis=1)
     if TAIL_D > 0:
         products += tl.sum(a_tail.to(ACC) * b_tail.to(ACC), axis=1)
@@ -231,7 +232,7 @@ def row_products(a, a_tail, b, b_tail, TAIL_D: tl.constexpr, ACC: tl.constexpr):
 
 @triton.jit
 def store_sum(ptr, row_ok, main, tail, D: tl.constexpr, BLOCK_D: tl.constexpr, TAIL_D: tl.constexpr):
-    """The D sums over the rows that are ok."""
+    """The sums over all rows that are ok, one per channel."""
     tl.store(ptr + tl.arange(0, BLOCK_D), tl.sum(tl.where(row_ok[:, None], main, 0.0), axis=0))
     if TAIL_D > 0:
         dims = BLOCK_D + tl.arange(0, TAIL_D)

@@ -1,15 +1,16 @@
-"""What the kernels of window attention share: where a window's tokens lie, and its relative positions as products.
+"""Code shared by the kernels of window attention: a window's token addresses, and relative positions as products.
 
-    keys      n-th of S·S: token (top + n // S, left + n % S) of the grid, or, beyond the grid's edge, the bias vector
-    queries   m-th of the real ones, which are the first `height` rows and `width` columns of the window
+    keys      n-th of S·S: token (top + n // S, left + n % S) of the grid; beyond the grid's edge, the bias vector
+    queries   m-th of the real queries, which are the first `height` rows and `width` columns of the window
 
-Relative positions of a query in window row i, for every row t of the window at once:
+Relative positions of a query in window row i, for all rows t of the window:
 
     rel_h[t] = q · R[i − t + S − 1]              one product of q with the whole table, then a gather along its rows
     bias[n]  = rel_h[n // S] + rel_w[n % S]      two products with matrices of zeros and ones
 
-The second line is the outer sum of rel_pos_attention for keys that need not be whole rows; backward, the same zeros
-and ones sum the gradients of a row or column, so that tensor cores do all of it and no bias is ever looked up.
+The second line is the outer sum of rel_pos_attention, for blocks of keys that need not be whole rows. In backward,
+the same matrices sum the gradients of a row or column. Tensor cores do all of this, and no bias is gathered from
+memory.
 
 M queries and K keys of one tile   S window side   T = S slots and R = 2·S − 1 offsets, up to a power of two
 """
@@ -36,7 +37,7 @@ def window_tiles(window_size: int) -> dict[str, int]:
 
 @triton.jit
 def locate_window(window, H, W, S: tl.constexpr):
-    """Of the window with that number: its image, first row and column, and how much of it lies on the grid."""
+    """For the window with that number: its image, first row and column, and its height and width on the grid."""
     down, across = tl.cdiv(H, S), tl.cdiv(W, S)
     batch = (window // (down * across)).to(tl.int64)
     top, left = window // across % down * S, window % across * S
@@ -45,14 +46,14 @@ def locate_window(window, H, W, S: tl.constexpr):
 
 @triton.jit
 def locate_queries(m, batch, top, left, width, H, W):
-    """Which tokens of all images the window's m-th queries are, and their rows and columns in the window, [M]."""
+    """Token indices, over all images, of the window's m-th queries, and their rows and columns in the window, [M]."""
     i, j = m // width, m % width
     return (batch * H + top + i) * W + left + j, i, j
 
 
 @triton.jit
 def locate_keys(n, batch, top, left, H, W, S: tl.constexpr):
-    """Which tokens of all images the window's n-th are, [K], and which of them are on the grid."""
+    """Token indices, over all images, of the window's n-th keys, [K], and which of them are on the grid."""
     row, column = top + n // S, left + n % S
     return (batch * H + row) * W + column, (row < H) & (column < W)
 
@@ -61,7 +62,7 @@ def locate_keys(n, batch, top, left, H, W, S: tl.constexpr):
 def load_keys(
     row_ptrs, bias_ptr, on_grid, key_ok, D: tl.constexpr, BLOCK_D: tl.constexpr, TAIL_D: tl.constexpr
 ):
-    """load_rows, except that the row of a token beyond the grid's edge is the D numbers at bias_ptr."""
+    """load_rows, but tokens beyond the grid's edge get the D numbers at bias_ptr."""
     dims, own_row = tl.arange(0, BLOCK_D)[None, :], on_grid[:, None]
     main_ptrs = tl.where(own_row, row_ptrs[:, None] + dims, bias_ptr + dims)
     main = tl.load(main_ptrs, mask=key_ok[:, None], other=0.0)
@@ -99,7 +100,7 @@ def relative_scores(
 
 @triton.jit
 def relative_scores_by_offset(grad_rel, place, S: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_R: tl.constexpr):
-    """The gradient of relative_scores, [M, T], put back to the offsets that it came from, [M, R]."""
+    """The gradient of relative_scores, [M, T], by the offsets that it came from, [M, R]."""
     slot = place[:, None] - tl.arange(0, BLOCK_R)[None, :] + S - 1
     gathered = tl.gather(grad_rel, tl.minimum(tl.maximum(slot, 0), BLOCK_T - 1), axis=1)
     return tl.where((slot >= 0) & (slot < S), gathered, 0.0)

@@ -1,17 +1,19 @@
 """Multi-head attention between a few tokens and many, without projecting the many.
 
-A projection applied to every one of the many tokens y can be carried over to the few tokens x instead. For head n:
+A projection of each of the many tokens y can be applied to the few tokens x instead. For head n:
 
-    few ask many    (W_q x + b_q) . (W_k y + b_k) = a . y + c,   a = W_k^T (W_q x + b_q),  c the same for every y
+    few to many     (W_q x + b_q) . (W_k y + b_k) = a . y + c,   a = W_k^T (W_q x + b_q),  c the same for every y
                     sum_s p_s (W_v y_s + b_v)     = W_v (sum_s p_s y_s) + b_v,             as sum_s p_s = 1
-    many ask few    (W_q y + b_q) . (W_k x + b_k) = a . y + c,   a = W_q^T (W_k x + b_k),  c = b_q . (W_k x + b_k)
+    many to few     (W_q y + b_q) . (W_k x + b_k) = a . y + c,   a = W_q^T (W_k x + b_k),  c = b_q . (W_k x + b_k)
                     W_o (sum_t p_t v_t)           = sum_t p_t (W_o v_t),                   v_t = W_v x_t + b_v
 
-It is multi_head_attention, with other sums first. With T few and S many tokens the scores then take S*T*N*C
-products instead of S*N*D*C + S*T*N*D: fewer where T < D, roughly. In SAM T is 7 and D is 16.
+This is multi_head_attention with the products in another order. With T few and S many tokens, the scores then take
+S*T*N*C products instead of S*N*D*C + S*T*N*D, which is fewer if T < D, roughly. In SAM T is 7 and D is 16.
 
-Symbols   T few tokens   S many tokens   N heads   D head dimension   C channels   a, c what is absorbed   p softmax
-Source    Derived from Vaswani et al. 2017, section 3.2.2; DeepSeek-V2 (2024), section 2.1.2, absorbs projections so.
+Symbols   T few tokens   S many tokens   N heads   D head dimension   C channels   a, c absorbed projections   p
+          softmax
+Source    Derived from Vaswani et al. 2017, section 3.2.2; DeepSeek-V2 (2024), section 2.1.2, absorbs projections in
+          this way.
 """
 
 from __future__ import annotations
@@ -28,13 +30,14 @@ Weights = Mapping[str, np.ndarray]
 def absorbed_cross_attention(
     q: np.ndarray, k: np.ndarray, v: np.ndarray, weights: Weights, num_heads: int, prefix: str = ""
 ) -> np.ndarray:
-    """q [B, L, C], k, v [B, S, C] -> [B, L, C], as multi_head_attention; the fewer of q and k absorb."""
+    """q [B, L, C], k, v [B, S, C] -> [B, L, C], as multi_head_attention; the projections are absorbed into the
+    shorter of q and k."""
     own = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
     return (few_ask_many if q.shape[1] <= k.shape[1] else many_ask_few)(q, k, v, own, num_heads)
 
 
 def few_ask_many(q: np.ndarray, k: np.ndarray, v: np.ndarray, weights: Weights, num_heads: int) -> np.ndarray:
-    """k_proj is absorbed into the queries; v_proj is applied to what they have seen."""
+    """k_proj is absorbed into the queries; v_proj is applied to the weighted means."""
     q_bntd = _heads_of(q, weights, "q_proj", num_heads)
     a_bntc = q_bntd @ _split(weights["k_proj.weight"], num_heads)
     p_bnts = softmax(q_bntd.shape[-1] ** -0.5 * a_bntc @ k[:, None].swapaxes(2, 3))

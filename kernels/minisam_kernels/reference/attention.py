@@ -1,4 +1,4 @@
-"""Scaled dot-product attention: every query averages the values, weighted by how well it fits each key.
+"""Scaled dot-product attention: every query averages the values, weighted by how well it matches each key.
 
     attention(q, k, v) = softmax(scale * q k^T) v
     multi_head(q, k, v) = concat_n(attention(q W_q[n], k W_k[n], v W_v[n])) W_o,    scale = D^(-1/2)

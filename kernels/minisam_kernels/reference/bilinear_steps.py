@@ -2,13 +2,14 @@
 
     n values -> the network's square of `padded` pixels, of which the first `kept` are image -> `length` pixels
 
-In a step from n to m values, output i lies at x = (i + 1/2) n / m - 1/2 among the inputs, but not before the first,
+In a step from n to m values, output i lies at x = (i + 1/2) n / m - 1/2 among the inputs, or at 0 if that is negative,
 and is
 
-    (1 - f) input[j] + f input[j + 1]        j = floor(x),  f = x - j;  the last input stands for the one after it
+    (1 - f) input[j] + f input[j + 1]        j = floor(x),  f = x - j;  the last input is repeated
 
-A network's square has more pixels than there are logits, so two steps make an output of at most four neighbouring
-inputs. They are said by the first of them and as many weights for every output, of which some may be zero.
+The network's square has more pixels than there are logits. Each output of the two steps is therefore a weighted sum
+of at most four neighbouring inputs. It is described by the index of the first of them and a fixed number of weights,
+some of which may be zero.
 
 Symbols   n, m inputs and outputs of a step   T weights of an output, T <= n
 Source    PyTorch, F.interpolate(mode="bilinear", align_corners=False); segment-anything, Sam.postprocess_masks.
@@ -30,7 +31,7 @@ def step_matrix(inputs: int, outputs: int) -> np.ndarray:
 
 
 def bilinear_steps(inputs: int, padded: int, kept: int, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """The first input [length], int32, and the weights [length, T] of every output of both steps."""
+    """The first input of each output [length], int32, and its weights [length, T], for both steps together."""
     matrix = step_matrix(kept, length) @ step_matrix(inputs, padded)[:kept]
     lowest, highest = (matrix != 0).argmax(axis=1), inputs - (matrix[:, ::-1] != 0).argmax(axis=1)
     taps = int((highest - lowest).max())

@@ -2,8 +2,8 @@
 
     out[b, n] = softmax(scale * q[b, n] k[b, n]^T) v[b, n]
 
-In SAM's mask decoder either a few prompt tokens ask thousands of image positions (L << S), or the other
-way round (L >> S). The equation is that of attention; a kernel splits the work differently in each case.
+In SAM's mask decoder either a few prompt tokens attend to thousands of image positions (L << S), or the other way
+round (L >> S). The equation is that of attention; a kernel splits the work differently in each case.
 
 Symbols   B batch   N heads   L queries   S keys   D head dimension
 Source    Kirillov et al. 2023 (SAM), appendix A, "Lightweight mask decoder".

@@ -2,9 +2,9 @@
 
     encoding(p) = [sin(2 pi (2p - 1) G), cos(2 pi (2p - 1) G)],     G ~ Normal(0, 1), drawn once and kept
 
-Near positions get similar codes and far ones different codes, in every direction alike, so that a dot
-product of two codes says how close two positions are. The same G encodes a prompt's points and the
-cells of the image grid.
+Near positions get similar encodings and far ones different encodings, in every direction alike. A dot product of two
+encodings thus measures how close the positions are. The same G encodes the points of a prompt and the cells of the
+image grid.
 
 Symbols   p = (x, y) in [0, 1]^2   G [2, F] Gaussian matrix   F frequencies
 Source    Tancik et al. 2020 (Gaussian random Fourier features); Kirillov et al. 2023 (SAM), appendix A.

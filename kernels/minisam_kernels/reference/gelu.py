@@ -1,4 +1,4 @@
-"""GELU: a smooth gate that lets x through as far as a standard normal variable would fall below it.
+"""GELU: x times the probability that a standard normal variable is below x, a smooth gate.
 
     gelu(x) = x * Phi(x) = x/2 * (1 + erf(x / sqrt(2)))
 

@@ -3,7 +3,7 @@
     hyper[b, m] = mlp_m(token[b, m])                 mlp(x) = W_n relu(... relu(W_1 x + b_1) ...) + b_n
     mask[b, m, y, x] = sum_c hyper[b, m, c] * upscaled[b, c, y, x]
 
-A network whose output is another one's weights is a hypernetwork. Each mask token has an MLP of its own.
+A network whose output is the weights of another one is called a hypernetwork. Each mask token has its own MLP.
 
 Symbols   B prompts   M mask tokens   D token channels   C, H, W upscaled image embedding
 Source    Kirillov et al. 2023 (SAM), appendix A, "Lightweight mask decoder". Weights are keyed as in
@@ -31,7 +31,7 @@ def hypernetwork_masks(hyper: np.ndarray, upscaled: np.ndarray) -> np.ndarray:
 
 
 def mlp(x: np.ndarray, weights: Mapping[str, np.ndarray], prefix: str = "") -> np.ndarray:
-    """x [..., D] -> [..., C] through every layer, with a ReLU between two layers and none at the end."""
+    """x [..., D] -> [..., C] through every layer, with a ReLU between layers and none after the last."""
     layer = 0
     while f"{prefix}layers.{layer}.weight" in weights:
         if layer > 0:

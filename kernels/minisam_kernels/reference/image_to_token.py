@@ -1,14 +1,14 @@
-"""The image asks the prompt tokens, takes up what they answer and is normalised: all projections are the tokens'.
+"""The image attends to the prompt tokens, with residual and layer norm; all projections are absorbed into the tokens.
 
     out[b, s] = layer_norm(y[b, s] + sum_n sum_t p[n, t] told[b, n, t])
     p[n] = softmax_t(scale * ((y[b, s] + e[s]) . rows[b, n, t] + offsets[b, n, t]))
 
-A head asks with W_q (y + e) + b_q for the key k of a token and takes W_o v of its value. With rows W_q^T k, offsets
-b_q . k and told W_o v + b_o / N,
+A head has the query W_q (y + e) + b_q, the key k of a token, and adds W_o v, the projection of the token's value v.
+With rows W_q^T k, offsets b_q . k and values W_o v + b_o / N,
 
     (W_q (y + e) + b_q) . k = (y + e) . row + offset       sum_n W_o sum_t p v + b_o = sum_n sum_t p told
 
-since every head's p has the sum 1. One image may serve all prompts; each gets an image of its own back.
+since the weights p of each head sum to 1. All prompts may share one image; the result has one image per prompt.
 
 Symbols   B prompts   N heads   T tokens   S image tokens y, their positions e   E channels
 Source    Kirillov et al. 2023 (SAM), appendix A, for the attention and its norm; the regrouping is associativity.

@@ -1,10 +1,10 @@
-"""Layer norm: each token's channels are moved to mean 0 and variance 1, then scaled and shifted.
+"""Layer norm: each token's channels are normalised to mean 0 and variance 1, then scaled and shifted.
 
     out = (x - mean) / sqrt(variance + eps) * weight + bias
 
 The variance is the mean of the squared deviations (divided by C, not by C - 1).
 
-Symbols   C channels, the last axis   eps keeps a constant token from a division by zero
+Symbols   C channels, the last axis   eps avoids a division by zero for a constant token
 Source    Ba et al. 2016, equation 3. SAM's image encoder has eps = 1e-6, its two-way transformer eps = 1e-5.
 """
 

@@ -2,9 +2,9 @@
 
     out[b, c, y, x] = (x[b, c, y, x] - mean[b, y, x]) / sqrt(variance[b, y, x] + eps) * weight[c] + bias[c]
 
-Mean and variance are over the C channels of one pixel alone, so that no pixel depends on another one.
+Mean and variance are over the C channels of one pixel; no pixel depends on another.
 
-Symbols   B batch   C channels   H, W image size   eps keeps a constant pixel from a division by zero
+Symbols   B batch   C channels   H, W image size   eps avoids a division by zero for a constant pixel
 Source    Ba et al. 2016, equation 3, with the channels on axis 1, where convolutions have them. eps is SAM's.
 """
 

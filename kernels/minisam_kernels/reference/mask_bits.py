@@ -1,14 +1,14 @@
-"""A mask with one bit for each pixel, packed down its columns: what run lengths are read from.
+"""A mask with one bit per pixel, packed down its columns; run lengths are computed from it.
 
     bit r of word[x, q] = pixel[32 q + r, x] > threshold        0 from row H on; word[x] has H // 32 + 1 words
 
-Run lengths follow the columns of an image (COCO), so that is the order of the bits. A run starts or ends where a
-bit differs from the one before it; the last word has room for at least one row more than the image has, so that a
-run that reaches the last row ends inside its column too:
+COCO's run lengths follow the columns of an image, and so does the order of the bits. A run starts or ends where a bit
+differs from the one before it. The last word has room for at least one row below the image; thus a run that reaches
+the last row also ends inside its column:
 
     change[x, q] = word[x, q] xor (word[x, q] << 1 | last bit of word[x, q - 1])
 
-The pixels are those of mask_statistics.py, which says which of them are in doubt.
+The pixels are those of mask_statistics.py, which defines the pixels in doubt.
 
 Symbols   P masks   h, w low resolution   H, W image   T weights of a pixel along one axis   Q words of a column
 Source    Lin et al. 2014 (COCO) for the order of the pixels; the packing is our own.

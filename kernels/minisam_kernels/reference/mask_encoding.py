@@ -1,10 +1,9 @@
-"""Mask encoding: the logits of a mask, shrunk four times to the grid of the image embedding.
+"""Mask encoding: the logits of a mask, reduced by four on each side to the grid of the image embedding.
 
     out = conv1(gelu(norm(conv2(gelu(norm(conv2(mask)))))))
 
-conv2 is a 2 x 2 convolution of stride 2, which is a patch embedding with P = 2; conv1 is a 1 x 1
-convolution, one with P = 1; norm is layer norm over the channels. The image embedding gets the result
-added to it.
+conv2 is a 2 x 2 convolution of stride 2, which is a patch embedding with P = 2; conv1 is a 1 x 1 convolution, a patch
+embedding with P = 1; norm is layer norm over the channels. The result is added to the image embedding.
 
 Symbols   B prompts   H, W grid of the image embedding   D channels
 Source    Kirillov et al. 2023 (SAM), appendix A, "Prompt encoder". Weights: keys of `mask_downscaling`.

@@ -1,21 +1,21 @@
-"""What a filter wants to know of a mask before anybody draws it: three areas, a box, and how sure they are.
+"""The numbers by which masks are filtered: three areas, a box, and the number of pixels in doubt.
 
     pixel[y, x] = sum_s rows[y, s] sum_t columns[x, t] logit[y' + s, x' + t]        y' = row_first[y], x' likewise
-    area(t)     = how many pixels are > t                 stability = area(upper) / area(lower)
+    area(t)     = the number of pixels > t                stability = area(upper) / area(lower)
     box         = the first and last column and row with a pixel > middle
 
-An image has a few hundred times as many pixels as the answer has numbers, so it must not come to memory. Whether a
-pixel next to a threshold lies above it is a matter of rounding. Let u be 2^-24 in float32 (2^-53 in float64) and m
-the largest |logit| that a pixel is made of. With at most four weights an axis this sum errs by 10 u m or less: along
-each axis a weight and its product are rounded, and three sums. So does F.interpolate's, in its two steps. A pixel is
-in doubt at t unless
+An image has far more pixels than the result has numbers; a good implementation does not store them. For a pixel close
+to a threshold, rounding decides on which side it lies. Let u be 2^-24 in float32 (2^-53 in float64) and m the largest
+|logit| that contributes to a pixel. With at most four weights per axis, the error of this sum is 10 u m or less:
+along each axis a weight and its product are rounded, and three sums. The same holds for F.interpolate with its two
+steps. A pixel is in doubt at t unless
 
     |pixel - t| > 20 u m + 2^-126        or        m = 0, where every order of the sums gives 0
 
-and one that is not lies on the same side of t in both, and in any other order. The number of pixels in
-doubt is returned: where it is zero, areas and box are what F.interpolate gives, whatever rounds how.
+A pixel that is not in doubt lies on the same side of t in both implementations, and for any other order of the sums.
+The number of pixels in doubt is returned. If it is zero, areas and box are equal to those from F.interpolate.
 
-The order of the sums is part of the definition: s and t rise, every product and every sum is rounded.
+The order of the sums is part of the definition: s and t increase, and every product and every sum is rounded.
 
 Symbols   P masks   h, w low resolution   H, W image   T weights of a pixel along one axis (bilinear_steps.py)
 Source    Kirillov et al. 2023 (SAM), section B, for the filters; segment-anything for the two bilinear steps.
@@ -36,7 +36,7 @@ def upscaled(
     column_first: np.ndarray,
     column_weights: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels [P, H, W], and the largest |logit| that each is made of."""
+    """Pixels [P, H, W], and for each the largest |logit| that contributes to it."""
     across, largest = (np.zeros_like(low_res[:, :, column_first]) for _ in range(2))
     for tap, weights in enumerate(column_weights.T):
         logits = low_res[:, :, column_first + tap]

@@ -14,7 +14,7 @@ import numpy as np
 def patch_embed(image: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
     """image [B, C, H, W], weight [D, C, P, P], bias [D] -> tokens [B, H/P, W/P, D].
 
-    What does not fill a whole patch at the right and the bottom is left out, as a convolution would.
+    Pixels at the right and the bottom that do not fill a whole patch are ignored, as in a convolution.
     """
     P = weight.shape[-1]
     rows, columns = image.shape[2] // P, image.shape[3] // P

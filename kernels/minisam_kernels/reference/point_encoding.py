@@ -1,11 +1,11 @@
-"""Point encoding: a prompt point becomes a Fourier code of where it is plus a learned code of what it is.
+"""Point encoding: the Fourier encoding of a point's position plus a learned embedding of its label.
 
     token(x, y, label) = encoding((x + 1/2) / width, (y + 1/2) / height) + kind[label]     label 0, 1, 2, 3
     token(x, y, -1)    = not_a_point
 
 Labels    -1 padding, without a position   0 background   1 foreground
           2 top-left corner of a box   3 bottom-right corner of a box
-The half pixel moves a coordinate that counts pixels to the middle of that pixel.
+The half pixel moves an integer coordinate to the centre of its pixel.
 
 Symbols   B prompts   K points each   D = 2*F channels   G [2, F] Gaussian matrix of the Fourier encoding
 Source    Kirillov et al. 2023 (SAM), appendix A, "Prompt encoder".

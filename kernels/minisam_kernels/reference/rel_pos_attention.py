@@ -3,9 +3,9 @@
     out = softmax(scale * q k^T + bias) v
     bias[l, m] = q[l] . R_h[i(l) - i(m)] + q[l] . R_w[j(l) - j(m)] = rel_h[l, i(m)] + rel_w[l, j(m)]
 
-Token l sits in grid row i(l) = l // W and grid column j(l) = l % W. Two learned tables, one for
-vertical and one for horizontal offsets, stand in for one table over both. The bias takes the query
-unscaled: SAM's checkpoints rely on it.
+Token l lies in grid row i(l) = l // W and grid column j(l) = l % W. Two learned tables, one for vertical and one for
+horizontal offsets, replace one table over both. The bias uses the unscaled query, and SAM's checkpoints depend on
+that.
 
 Symbols   B batch   N heads   H, W grid   L = H*W tokens   D head dimension   R table rows, 2*size - 1 offsets
 Source    Li et al. 2022 (MViTv2), equation 4; Kirillov et al. 2023 (SAM), appendix A, "Image encoder".
@@ -30,7 +30,7 @@ def rel_pos_attention(
 def decomposed_rel_pos(
     q: np.ndarray, rel_pos_h: np.ndarray, rel_pos_w: np.ndarray, grid: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """How much each query likes every row and every column of the grid (H, W).
+    """The bias of each query for every row and every column of the grid (H, W).
 
     q [B, N, H*W, D] unscaled, rel_pos_h and rel_pos_w [R, D] -> rel_h [B, N, H*W, H], rel_w [B, N, H*W, W].
     """
@@ -45,9 +45,9 @@ def decomposed_rel_pos(
 def relative_position_table(table: np.ndarray, q_size: int, k_size: int) -> np.ndarray:
     """table [R, D] -> [q_size, k_size, D]: entry [i, j] is the row for the offset of query i from key j.
 
-    A table made for another size is first resampled to 2*size - 1 rows, size = max(q_size, k_size): linearly,
-    row centres at (r + 1/2) / R, constant beyond the outermost centres. If the two sizes differ, the shorter
-    axis is stretched to the longer one and fractions of an offset are cut off.
+    A table made for another size is first resampled to 2*size - 1 rows, size = max(q_size, k_size): linearly, with
+    row centres at (r + 1/2) / R and constant beyond the outermost centres. If the two sizes differ, the shorter axis
+    is stretched to the longer one, and fractional offsets are rounded down.
     """
     size = max(q_size, k_size)
     rows, channels = table.shape

@@ -1,10 +1,10 @@
-"""Softmax: scores to weights that are positive and sum to one.
+"""Softmax: turns scores into positive weights that sum to one.
 
     softmax(x)[i] = exp(x[i]) / sum_j exp(x[j]) = exp(x[i] - m) / sum_j exp(x[j] - m),     m = max_j x[j]
 
-The maximum m cancels out of the fraction, and with it no exponential exceeds 1, so none overflows.
+The maximum m cancels in the fraction. It keeps every exponential at 1 or below, which prevents overflow.
 
-Symbols   x scores, any shape; the last axis is the one that is normalised
+Symbols   x scores, any shape; the last axis is normalised
 Source    Bridle 1990; Vaswani et al. 2017 use it in equation 1.
 """
 

@@ -1,4 +1,4 @@
-"""Two-way transformer: prompt tokens x and image positions y ask each other, in turn. One layer:
+"""Two-way transformer: prompt tokens x and image positions y attend to each other, in turn. One layer:
 
     1  x = norm1(x + self_attn(x + p, x + p, x))                        layer 0: x = norm1(self_attn(x, x, x))
     2  x = norm2(x + cross_attn_token_to_image(x + p, y + e, y))
@@ -6,9 +6,9 @@
     4  y = norm4(y + cross_attn_image_to_token(y + e, x + p, x))
 
 and after the last layer x = norm_final_attn(x + final_attn_token_to_image(x + p, y + e, y)). Arguments
-are queries, keys, values. p are the tokens as they came in, added again each time; e are the positions
-of the image grid. In the paper every attention has a residual; SAM's code and weights have none, and no
-p, in the self-attention of layer 0.
+are queries, keys, values. p are the initial tokens, added again at each attention; e are the positions of the image
+grid. In the paper every attention has a residual. In SAM's code and weights, the self-attention of layer 0 has no
+residual and no p.
 
 Symbols   B prompts   T tokens   P = H*W image positions   C channels
 Source    Kirillov et al. 2023 (SAM), appendix A, figure 14. Weights are keyed as in SAM's state dict.

@@ -1,10 +1,10 @@
-"""Window attention: rel-pos attention inside each window of a grid that is cut into S x S windows.
+"""Window attention: rel_pos_attention inside each window of a grid that is partitioned into S x S windows.
 
-    out[window] = rel_pos_attention(q[window], k[window], v[window])     for every window on its own
+    out[window] = rel_pos_attention(q[window], k[window], v[window])     for every window separately
 
-A grid that S does not divide is padded at the right and the bottom. SAM pads before the projection to
-q, k, v, and pads with zeros, so a padded token's q, k, v are the projection's bias. It is a key like
-every other: nothing masks it out. Its own output is cut away.
+If S does not divide a side of the grid, the grid is padded at the right and the bottom. SAM pads with zeros before
+the projection to q, k, v. The q, k, v of a padded token are therefore the bias of the projection. Padded tokens are
+not masked: they are keys like all others. Their outputs are removed.
 
 Symbols   B batch   H, W grid   N heads   D head dimension   C = N*D channels   S window side
 Source    Li et al. 2022 (ViTDet), section 3; Kirillov et al. 2023 (SAM), appendix A, "Image encoder": S = 14.
@@ -27,7 +27,7 @@ def window_attention(
 ) -> np.ndarray:
     """qkv [B, H, W, 3*C] projected, qkv_bias [3*C], rel_pos_h and rel_pos_w [2*S - 1, D] -> [B, H, W, C].
 
-    The last axis of qkv holds q, k, v in this order, and within each of them the heads one after the other.
+    The last axis of qkv holds q, k, v in this order, and within each of them the heads in order.
     """
     B, H, W, _ = qkv.shape
     S, C = window_size, qkv.shape[-1] // 3

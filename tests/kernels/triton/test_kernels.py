@@ -245,7 +245,7 @@ def test_bfloat16_is_refused_in_the_interpreter(operation):
 @every_operation
 def test_the_cpu_and_float64_are_refused_on_a_gpu(operation):
     case = operation.case(operation.small)
-    with pytest.raises(ValueError, match="float64 runs in Triton's interpreter alone"):
+    with pytest.raises(ValueError, match="float64 runs only in Triton's interpreter"):
         operation.function(**tensors(case, torch.float64), **case.constants)
     on_cpu = {name: x.cpu() for name, x in tensors(case, torch.float32).items()}
     with pytest.raises(ValueError, match="move them to a CUDA device"):
@@ -262,5 +262,7 @@ def test_types_without_a_kernel_are_refused(operation):
     last = list(mixed)[-1]
     if len(mixed) > 1:
         mixed[last] = mixed[last].half()
-        with pytest.raises(ValueError, match=f"{last} is torch.float16 on {DEVICE}.*bring them to one type"):
+        with pytest.raises(
+            ValueError, match=f"{last} is torch.float16 on {DEVICE}.*convert them to one type"
+        ):
             operation.function(**mixed, **case.constants)

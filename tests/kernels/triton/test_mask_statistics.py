@@ -77,10 +77,10 @@ def arguments(**changes):
         ({"column_first": torch.zeros(5, dtype=torch.int32)}, r"column_first must be \[6\], got \[5\]"),
         (
             {"row_weights": torch.zeros(5, 4)},
-            r"row_weights must be one to 4 weights a pixel, of 3 logits, got \[5, 4\]",
+            r"row_weights must be one to 4 weights per pixel, of 3 logits, got \[5, 4\]",
         ),
-        ({"column_weights": torch.zeros(6, 5)}, "column_weights must be one to 4 weights a pixel"),
-        ({"column_weights": torch.zeros(0, 2)}, "column_weights must be one to 4 weights a pixel"),
+        ({"column_weights": torch.zeros(6, 5)}, "column_weights must be one to 4 weights per pixel"),
+        ({"column_weights": torch.zeros(0, 2)}, "column_weights must be one to 4 weights per pixel"),
     ],
 )
 def test_shapes_that_do_not_fit_are_refused_by_name(changes, message):
