@@ -8,16 +8,9 @@ import importlib
 TYPE_CHECKING = False  # to a type checker it is True; typing takes a while to import
 if TYPE_CHECKING:
     from minisam.backend import use_backend
-    from minisam.build import (
-        SamConfig,
-        build_from_config,
-        build_sam,
-        build_sam_vit_b,
-        build_sam_vit_h,
-        build_sam_vit_l,
-        sam_model_registry,
-    )
+    from minisam.build import build_sam, build_sam_vit_b, build_sam_vit_h, build_sam_vit_l, sam_model_registry
     from minisam.checkpoint import load_checkpoint, save_checkpoint
+    from minisam.config import SamConfig, build_from_config
     from minisam.errors import CheckpointError, ImageError, MinisamError, PromptError
     from minisam.model import Sam
     from minisam.predict import SamAutomaticMaskGenerator, SamPredictor

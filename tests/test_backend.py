@@ -12,7 +12,7 @@ from strategies import normal
 
 import minisam
 from minisam import backend
-from minisam.build import SamConfig, build_from_config
+from minisam.config import SamConfig, build_from_config
 from minisam.errors import MinisamError
 from minisam.model.attention import Attention
 from minisam.model.fast.fused_two_way_transformer import fused_two_way_transformer, fusing_is_open

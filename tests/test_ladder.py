@@ -23,14 +23,14 @@ OPERATIONS = sorted(name for name in COMPONENTS if (KERNELS / f"{name}.py").is_f
 # folder of minisam/ that is named.
 PART_OF = {
     "absorbed_cross_attention": "model/fast/absorbed_two_way_transformer",
-    "bilinear_steps": "predict/bilinear_bands",
+    "bilinear_steps": "predict/everything/bilinear_bands",
     "cross_attention": "attention",
     "gelu": "prompt_encoder",
     "image_to_token": "model/fast/absorbed_two_way_transformer",
     "layer_norm": "two_way_transformer",
-    "mask_bits": "predict/kernel_masks",
+    "mask_bits": "predict/everything/kernel_masks",
     "mask_encoding": "prompt_encoder",
-    "mask_statistics": "predict/low_resolution_masks",
+    "mask_statistics": "predict/everything/low_resolution_masks",
     "point_encoding": "prompt_encoder",
     "softmax": "attention",
     "token_to_image": "model/fast/absorbed_two_way_transformer",

@@ -20,7 +20,7 @@ from minisam.build import WEIGHTS
 from minisam.cli.main import main
 from minisam.data.images import READ_SUFFIXES
 from minisam.data.partworld.export import annotated_pictures, write_sa1b
-from minisam.data.rle import compress_rle
+from minisam.masks.rle import compress_rle
 from minisam.train.pictures import load_batch, open_split
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs pipes, sockets and links: run it on Linux")

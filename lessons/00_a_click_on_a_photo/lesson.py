@@ -22,7 +22,8 @@ from pathlib import Path
 
 import matplotlib
 
-from minisam.build import CONFIGS, build_from_config, build_sam
+from minisam.build import build_sam
+from minisam.config import CONFIGS, build_from_config
 from minisam.data.images import load_image
 from minisam.predict import SamPredictor
 from minisam.show import show_image, show_mask

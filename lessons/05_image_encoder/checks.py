@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from minisam.build import CONFIGS, build_sam
+from minisam.build import build_sam
+from minisam.config import CONFIGS
 from minisam.lesson.exercise import Exercise
 from minisam.model.image_encoder import Block, ImageEncoderViT, resize_absolute_positions
 from minisam_kernels.cases import Case

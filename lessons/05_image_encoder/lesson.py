@@ -36,7 +36,8 @@ from minisam.lesson.page import check, np, plt, torch
 # blocks, and three of them are global.
 
 # %%
-from minisam.build import CONFIGS, build_from_config, build_sam
+from minisam.build import build_sam
+from minisam.config import CONFIGS, build_from_config
 
 names = "vit_b", "vit_l", "vit_h", "tiny"
 fig, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8), width_ratios=[1, 1.25], layout="constrained")

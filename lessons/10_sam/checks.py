@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from minisam.build import CONFIGS, build_from_config
+from minisam.config import CONFIGS, build_from_config
 from minisam.lesson.exercise import Exercise
 from minisam.lesson.find import FOLDER
 from minisam.lesson.source import run_file

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from minisam.build import SamConfig, build_from_config
+from minisam.config import SamConfig, build_from_config
 from minisam.model import Sam
 
 SMALL = SamConfig(

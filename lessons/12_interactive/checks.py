@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from minisam.lesson.exercise import Exercise
-from minisam.train.prompts import BOX_NOISE, MAX_BOX_NOISE, tight_boxes
+from minisam.masks.boxes import tight_boxes
+from minisam.train.prompts import BOX_NOISE, MAX_BOX_NOISE
 from minisam_kernels.cases import Case
 
 REGIONS = {  # prompts, h, w, share inside, image size
@@ -46,7 +47,7 @@ def region_cases() -> list[Case]:
 
 
 def sample_points(region: np.ndarray, draw: np.ndarray, image_size: int) -> np.ndarray:
-    """minisam.train.prompts.sample_pixels with a given draw, then to the image's pixels as corrective_points does."""
+    """minisam.masks.sampling.sample_pixels with a given draw, then to the image's pixels as corrective_points does."""
     running_count = region.reshape(len(region), -1).cumsum(axis=1)
     rank = np.floor(draw * running_count[:, -1])
     index = np.array([np.searchsorted(row, r + 1) for row, r in zip(running_count, rank, strict=True)])

@@ -100,10 +100,12 @@ check(12, corrections)
 # back is its logits, the same thresholded to 0 and 1, or nothing.
 
 # %%
-from minisam.build import CONFIGS, build_from_config, build_sam
+from minisam.build import build_sam
+from minisam.config import CONFIGS, build_from_config
 from minisam.evaluate.targets import choose_targets
-from minisam.train.losses import mask_iou
-from minisam.train.prompts import corrective_points, sample_pixels
+from minisam.masks.iou import mask_iou
+from minisam.masks.sampling import sample_pixels
+from minisam.train.prompts import corrective_points
 from minisam.train.targets import low_resolution_targets
 
 nano = build_sam("nano")
@@ -196,7 +198,7 @@ print(f"{16 * len(scenes)} scenes to train on, {len(held_out.images)} to look at
 # training and at four moments of it. (Which one to show is learnt last.)
 
 # %%
-from minisam.evaluate.distance import interior_points
+from minisam.masks.distance import interior_points
 
 test_image, test_node = choose_targets(held_out, 2, torch.Generator().manual_seed(0), min_area=MIN_AREA)
 test_level = held_out.level[test_image, test_node].long()

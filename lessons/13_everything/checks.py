@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from minisam.data.rle import decode_rle, encode_rle
 from minisam.lesson.exercise import Exercise
-from minisam.predict.nms import box_nms
-from minisam.predict.stability_score import calculate_stability_score
+from minisam.masks.nms import box_nms
+from minisam.masks.rle import decode_rle, encode_rle
+from minisam.masks.stability_score import calculate_stability_score
 from minisam_kernels.cases import Case
 
 LOGITS = {  # masks, H, W, threshold, offset
@@ -43,7 +43,7 @@ def logit_cases() -> list[Case]:
 
 
 def stability_score(logits: np.ndarray, threshold: float, offset: float) -> np.ndarray:
-    """minisam.predict.stability_score."""
+    """minisam.masks.stability_score."""
     return calculate_stability_score(torch.tensor(logits), threshold, offset).numpy()
 
 
@@ -63,7 +63,7 @@ def box_cases() -> list[Case]:
 
 
 def box_iou(boxes: np.ndarray) -> np.ndarray:
-    """The IoU of minisam.predict.nms, one pair at a time."""
+    """The IoU of minisam.masks.nms, one pair at a time."""
     iou = np.ones((len(boxes), len(boxes)), boxes.dtype)
     for a, (ax0, ay0, ax1, ay1) in enumerate(boxes):
         for b, (bx0, by0, bx1, by1) in enumerate(boxes):
@@ -95,7 +95,7 @@ def suppression_cases() -> list[Case]:
 
 
 def non_maximum_suppression(boxes: np.ndarray, scores: np.ndarray, iou_threshold: float) -> np.ndarray:
-    """minisam.predict.nms, as flags."""
+    """minisam.masks.nms, as flags."""
     kept = np.zeros(len(boxes), boxes.dtype)
     kept[box_nms(boxes, scores, iou_threshold)] = 1
     return kept
@@ -117,7 +117,7 @@ def mask_cases() -> list[Case]:
 
 
 def run_lengths(mask: np.ndarray) -> np.ndarray:
-    """minisam.data.rle.encode_rle."""
+    """minisam.masks.rle.encode_rle."""
     return np.array(encode_rle(mask)["counts"], mask.dtype)
 
 
@@ -131,7 +131,7 @@ def counts_cases() -> list[Case]:
 
 
 def decode(counts: np.ndarray, height: int, width: int) -> np.ndarray:
-    """minisam.data.rle.decode_rle."""
+    """minisam.masks.rle.decode_rle."""
     rle = {"size": [height, width], "counts": counts.astype(int).tolist()}
     return decode_rle(rle).astype(counts.dtype)
 

@@ -47,7 +47,7 @@ assert 487 < years < 489
 # %%
 from minisam.build import build_sam
 from minisam.data.partworld import render_scenes
-from minisam.predict.point_grids import build_point_grid
+from minisam.predict.everything.point_grids import build_point_grid
 from minisam.predict.predictor import SamPredictor
 
 tiny = build_sam("tiny")
@@ -102,7 +102,7 @@ check(13, stability_score)
 # second so that half of those do.
 
 # %%
-from minisam.predict.stability_score import calculate_stability_score
+from minisam.masks.stability_score import calculate_stability_score
 
 masks, stability, true_iou = [], [], []
 flat_truth = truth.flatten(1).float()
@@ -197,7 +197,7 @@ def non_maximum_suppression(boxes: np.ndarray, scores: np.ndarray, iou_threshold
 check(13, non_maximum_suppression)
 
 # %%
-from minisam.predict.nms import box_nms
+from minisam.masks.nms import box_nms
 
 
 def box_of(mask: Tensor) -> list[int]:
@@ -267,12 +267,12 @@ print("a ring and the disc in it share no pixel, and one of them is suppressed")
 #
 # ## The library's
 #
-# [SamAutomaticMaskGenerator](../../minisam/predict/automatic_mask_generator.py) takes the same steps. With the same
-# two thresholds it gives the very same records. It upscales only what the first filter lets through, and keeps masks
-# as the borders of their runs.
+# [SamAutomaticMaskGenerator](../../minisam/predict/everything/automatic_mask_generator.py) takes the same steps.
+# With the same two thresholds it gives the very same records. It upscales only what the first filter lets through,
+# and keeps masks as the borders of their runs.
 
 # %%
-from minisam.predict.automatic_mask_generator import SamAutomaticMaskGenerator
+from minisam.predict.everything.automatic_mask_generator import SamAutomaticMaskGenerator
 
 generator = SamAutomaticMaskGenerator(
     tiny, pred_iou_thresh=iou_threshold, stability_score_thresh=stability_threshold, progress=False
@@ -292,7 +292,7 @@ print("the same masks, in the same order; a record has", ", ".join(found[0]))
 # %%
 from matplotlib.patches import Rectangle
 
-from minisam.predict.partition import to_partition
+from minisam.predict.everything.partition import to_partition
 from minisam.show.everything_figure import paint_labels
 
 labels = to_partition(found, (256, 256))
@@ -325,7 +325,7 @@ for axes in (left, middle, right):
 # The mask with rows 0 1 1 and 0 1 0 has columns 00, 11, 10, so its counts are 2, 3, 1.
 
 # %%
-from minisam.data.rle import compress_rle, encode_rle
+from minisam.masks.rle import compress_rle, encode_rle
 
 small = np.array([[0, 1, 1], [0, 1, 0]])
 assert encode_rle(small) == {"size": [2, 3], "counts": [2, 3, 1]}
@@ -361,7 +361,7 @@ print("a mask as text takes less than a fifteenth of its pixels at one bit each"
 # larger.
 
 # %%
-from minisam.predict.crops import generate_crop_boxes
+from minisam.predict.everything.crops import generate_crop_boxes
 
 crops, layers = generate_crop_boxes((1500, 2250), n_layers=2, overlap_ratio=512 / 1500)
 clicks_of_layer = {0: 32**2, 1: 16**2, 2: 8**2}
@@ -405,6 +405,6 @@ check(13, decode)
 # ## What was left out
 #
 # Names: nothing here knows what it has found. Full coverage: pixels without a sure mask stay empty. Cleaning holes and
-# islands, which needs connected regions ([connected_components.py](../../minisam/predict/connected_components.py)). And
+# islands, which needs connected regions ([connected_components.py](../../minisam/masks/connected_components.py)). And
 # time: 1024 clicks cost the original's decoder almost four times ViT-B's encoder. Lesson 20 does something about
 # that.

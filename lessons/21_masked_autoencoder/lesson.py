@@ -195,7 +195,7 @@ check(21, decoder_input)
 # (\text{drawn} - \text{target})^2$$
 
 # %%
-from minisam.build import CONFIGS, build_from_config
+from minisam.config import CONFIGS, build_from_config
 from minisam.pretrain.figure import as_picture, reconstructions
 from minisam.pretrain.masked_autoencoder import build_mae
 from minisam.pretrain.reconstruction_loss import reconstruction_loss

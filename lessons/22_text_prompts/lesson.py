@@ -489,8 +489,9 @@ def masks_of(tokens: Tensor, shares: Tensor) -> Tensor:
 # this cell are those of the texts' centre, and they are not asked which mask they belong to.
 
 # %%
+from minisam.masks.iou import mask_iou
 from minisam.text.external_prompt import ExternalPrompt
-from minisam.train.losses import dice_loss, mask_iou
+from minisam.train.losses import dice_loss
 
 with torch.no_grad():
     crops, inside = random_crops(images, things.image_index, things.masks, SIZE, generator)

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from minisam.evaluate.distance import squared_distance_transform
+from minisam.masks.distance import squared_distance_transform
 
 FIND, CLICK, LOOK = 1.5, 0.9, 1.0
 

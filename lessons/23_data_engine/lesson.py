@@ -65,7 +65,7 @@ print(
 # %%
 from torch import Tensor
 
-from minisam.evaluate.distance import squared_distance_transform
+from minisam.masks.distance import squared_distance_transform
 
 small = torch.zeros(1, 5, 6, dtype=torch.bool)
 small[0, 1:4, 1:6] = True
@@ -90,8 +90,8 @@ from minisam.build import build_sam
 from minisam.engine.clicking import click_until_satisfied
 from minisam.engine.scenes import UnlabelledPicture, unlabelled_pictures
 from minisam.evaluate.clicks import Prompted, full_size_masks, next_clicks
+from minisam.masks.iou import mask_iou
 from minisam.model import Sam
-from minisam.train.losses import mask_iou
 
 PLAIN = {"levels": 2, "object_scale": 1.5, "richness": 0.0, "occlusion": 0.0, "thinness": 0.0}
 PROMINENT, DATA_SET = 1 / 64, 1998
@@ -419,16 +419,16 @@ left.invert_yaxis()
 # ones away, and adds what is missing. People's time now goes into what the model does not find.
 #
 # The paper has a Faster R-CNN. minisam has a small head on the image embedding, which stays as it is
-# ([box_head.py](../../minisam/engine/box_head.py)): each cell of a grid says whether it is the middle of something, and
+# ([box_head.py](../../minisam/detect/box_head.py)): each cell of a grid says whether it is the middle of something, and
 # how far that goes to the left, up, right and down. The loss is the focal one of lesson 11 for the score, and
 # 1 − (generalised) IoU for the box. Here it learns from the masks that you just paid for, seen by `tiny`: the same 24
 # pictures, at four times the size.
 
 # %%
-from minisam.engine.box_head import ObjectBoxHead, cell_centres
-from minisam.engine.box_loss import detection_loss
-from minisam.engine.box_targets import assign_boxes, boxes_of
-from minisam.engine.detector import DetectorRecipe, ObjectDetector
+from minisam.detect.box_head import ObjectBoxHead, cell_centres
+from minisam.detect.box_loss import assign_boxes, detection_loss
+from minisam.detect.boxes import boxes_of
+from minisam.detect.detector import DetectorRecipe, ObjectDetector
 
 masks, image_index = finished
 boxes = [4.0 * boxes_of(masks[image_index == number]) for number in range(len(labelled))]
@@ -553,8 +553,8 @@ fig.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False)
 # second.
 
 # %%
-from minisam.predict.point_grids import build_point_grid
-from minisam.predict.stability_score import calculate_stability_score
+from minisam.masks.stability_score import calculate_stability_score
+from minisam.predict.everything.point_grids import build_point_grid
 
 grid = torch.from_numpy(build_point_grid(12)).float() * 256
 predicted_iou, stability, best_iou, finds = [], [], [], []

@@ -7,11 +7,11 @@ import torch
 
 from minisam.evaluate.average_recall import average_recall
 from minisam.evaluate.clicks import next_clicks
-from minisam.evaluate.distance import squared_distance_transform
 from minisam.evaluate.edge_scores import EdgeCounts, edge_scores
 from minisam.evaluate.mask_matching import IOU_THRESHOLDS, Overlaps
 from minisam.evaluate.statistics import weighted_mean
 from minisam.lesson.exercise import Exercise
+from minisam.masks.distance import squared_distance_transform
 from minisam_kernels.cases import Case
 
 
@@ -43,7 +43,7 @@ def depth_cases() -> list[Case]:
 
 
 def depths(mask: np.ndarray) -> np.ndarray:
-    """minisam.evaluate.distance.squared_distance_transform."""
+    """minisam.masks.distance.squared_distance_transform."""
     return squared_distance_transform(torch.from_numpy(mask > 0)[None])[0].numpy().astype(mask.dtype)
 
 

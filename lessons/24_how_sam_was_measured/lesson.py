@@ -44,9 +44,9 @@ from minisam.lesson.page import check, np, plt, torch
 from minisam.build import build_sam
 from minisam.data.partworld import render_scenes
 from minisam.evaluate.clicks import Prompted, full_size_masks
-from minisam.evaluate.distance import interior_points, squared_distance_transform
-from minisam.evaluate.iou import valid_iou
-from minisam.train.losses import mask_iou
+from minisam.evaluate.valid_iou import valid_iou
+from minisam.masks.distance import interior_points, squared_distance_transform
+from minisam.masks.iou import mask_iou
 
 tiny = build_sam("tiny")
 LARGE = {"levels": 3, "object_scale": 1.5, "richness": 0.2, "occlusion": 0.0, "thinness": 0.0}
@@ -125,7 +125,7 @@ assert mask_iou(nothing, nothing) == 0
 # $$\text{depth}^2(y, x) = \min_{(y', x')\ \text{outside}} (y - y')^2 + (x - x')^2$$
 #
 # Compare every pixel inside with every one outside: slow, and right.
-# [The library's](../../minisam/evaluate/distance.py) takes the minimum along columns first, then along rows, and is
+# [The library's](../../minisam/masks/distance.py) takes the minimum along columns first, then along rows, and is
 # equally exact.
 
 
@@ -274,7 +274,7 @@ from dataclasses import replace
 from minisam.evaluate.average_precision import average_precision
 from minisam.evaluate.average_recall import average_recall, proposal_scores
 from minisam.evaluate.mask_matching import IOU_THRESHOLDS, match_masks, overlaps
-from minisam.predict.automatic_mask_generator import SamAutomaticMaskGenerator
+from minisam.predict.everything.automatic_mask_generator import SamAutomaticMaskGenerator
 from minisam.train.targets import eligible_nodes
 
 generator = SamAutomaticMaskGenerator(

@@ -29,7 +29,8 @@ from minisam.bench.measure import (
 )
 from minisam.bench.original import import_original
 from minisam.bench.twins import build_original, randomise
-from minisam.build import CONFIGS, WEIGHTS, build_from_config, build_sam
+from minisam.build import WEIGHTS, build_sam
+from minisam.config import CONFIGS, build_from_config
 from minisam.model import Sam
 from minisam.predict import SamAutomaticMaskGenerator
 

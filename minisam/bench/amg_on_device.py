@@ -26,7 +26,7 @@ from minisam.bench.compare_records import compare_records
 from minisam.bench.device_meter import DeviceMeter
 from minisam.bench.measure import commit, take_turns, versions
 from minisam.bench.original import import_original
-from minisam.data.rle import decode_rle
+from minisam.masks.rle import decode_rle
 
 WARM_UP_RUNS = 2
 

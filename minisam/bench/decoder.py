@@ -21,7 +21,7 @@ from minisam.bench.measure import (
 )
 from minisam.bench.original import import_original
 from minisam.bench.twins import build_twins, randomise
-from minisam.build import CONFIGS, build_from_config
+from minisam.config import CONFIGS, build_from_config
 
 Prediction = tuple[Tensor, Tensor]
 

@@ -19,7 +19,7 @@ from minisam.bench.measure import (
 )
 from minisam.bench.original import import_original
 from minisam.bench.twins import build_original_encoder, randomise
-from minisam.build import CONFIGS, build_from_config
+from minisam.config import CONFIGS, build_from_config
 
 TOLERANCE = 1e-5
 OURS, ORIGINAL = "minisam", "segment-anything"

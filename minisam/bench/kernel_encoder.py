@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from minisam.backend import use_backend
-from minisam.build import SamConfig, build_from_config
 from minisam.checkpoint.huggingface import rename_huggingface
+from minisam.config import SamConfig, build_from_config
 from minisam_kernels.lab.bench import DIRECTIONS, Deadline, Timer
 from minisam_kernels.lab.check import one_line
 from minisam_kernels.lab.results import OURS, EncoderResult, KernelResult, Results

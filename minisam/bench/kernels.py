@@ -16,7 +16,7 @@ import torch
 
 from minisam.bench.kernel_encoder import Encoders, measure_encoder, measure_layers
 from minisam.bench.measure import commit, versions
-from minisam.build import CONFIGS
+from minisam.config import CONFIGS
 from minisam.files import write_atomically
 from minisam_kernels.lab.bench import (
     DTYPE,

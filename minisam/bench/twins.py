@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from minisam.bench.original import import_original
-from minisam.build import SamConfig, build_from_config
+from minisam.config import SamConfig, build_from_config
 from minisam.model import Sam
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from minisam.build import CONFIGS, SamConfig, build_from_config
+from minisam.config import CONFIGS, SamConfig, build_from_config
 from minisam.errors import CheckpointError
 from minisam.model import Sam
 from minisam.model.attention import Attention

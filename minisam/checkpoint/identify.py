@@ -14,9 +14,9 @@ import re
 from collections import Counter
 from dataclasses import replace
 
-from minisam.build import CONFIGS, SamConfig
 from minisam.checkpoint.formats import printable
 from minisam.checkpoint.geometry import Shapes, check_geometry, expected_shapes, name_of
+from minisam.config import CONFIGS, SamConfig
 from minisam.errors import CheckpointError
 
 NOT_SAM = "is not a Segment Anything checkpoint"

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from minisam.build import SamConfig
+from minisam.config import SamConfig
 from minisam.errors import CheckpointError
 from minisam.model import Sam
 from minisam.model.sam import IMAGENET_MEAN, IMAGENET_STD, MAX_TOKENS_A_SIDE

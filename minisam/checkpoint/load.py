@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 
-from minisam.build import SamConfig
 from minisam.checkpoint.formats import WHOLE, read_tensors
 from minisam.checkpoint.geometry import (
     METADATA_KEY,
@@ -28,6 +27,7 @@ from minisam.checkpoint.huggingface import is_huggingface, rename_huggingface
 from minisam.checkpoint.identify import check_fits, identify_fitting
 from minisam.checkpoint.inputs import check_inputs, set_inputs_
 from minisam.checkpoint.prefixes import without_prefixes
+from minisam.config import SamConfig
 from minisam.errors import CheckpointError
 from minisam.model import Sam
 from minisam.model.sam import IMAGENET_MEAN, IMAGENET_STD

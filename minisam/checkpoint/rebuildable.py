@@ -6,10 +6,10 @@ from typing import Any
 
 from torch import nn
 
-from minisam.build import SamConfig
 from minisam.checkpoint.geometry import Shapes, build_without_memory
 from minisam.checkpoint.identify import difference_of
 from minisam.checkpoint.prefixes import without_wrappers
+from minisam.config import SamConfig
 from minisam.errors import CheckpointError
 from minisam.model import Sam
 from minisam.model.drop_path import DropPath

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from minisam.cli.amg_options import OPTIONS
 from minisam.cli.device_options import add_device_options, chosen_device
 from minisam.cli.main import in_one_line
 from minisam.cli.outputs import check_output_folder
@@ -18,19 +19,10 @@ from minisam.data.skipped import told
 from minisam.errors import GeneratorError, ImageError, MinisamError
 
 if TYPE_CHECKING:
-    from minisam.predict.image_listing import Listing
+    from minisam.data.image_listing import Listing
 
 FINE, UNREADABLE = 0, 3
 # Options of the command that are arguments of the generator: type, help.
-OPTIONS = {
-    "points_per_side": (int, "clicks a side of the grid (32)"),
-    "points_per_batch": (int, "clicks that the decoder takes at once (64)"),
-    "pred_iou_thresh": (float, "predicted IoU that a mask must exceed"),
-    "stability_score_thresh": (float, "stability that a mask must have"),
-    "box_nms_thresh": (float, "IoU of boxes above which the worse mask goes (0.7)"),
-    "crop_n_layers": (int, "layers of crops, 2 x 2, 4 x 4 … (0)"),
-    "min_mask_region_area": (int, "pixels below which holes and islands go (0)"),
-}
 # A million clicks on each of a thousand crops: who wants more has mistyped.
 LIMITS = {"points_per_side": (1, 1024), "crop_n_layers": (0, 5), "min_mask_region_area": (0, math.inf)}
 
@@ -79,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from minisam.cli.amg_worker import Worker
-    from minisam.predict.amg_records import image_listing, record_paths, shard_of
+    from minisam.predict.everything.record_files import image_listing, record_paths, shard_of
 
     check_options(args)
     if not args.images.exists():

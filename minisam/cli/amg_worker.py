@@ -13,16 +13,17 @@ import numpy as np
 
 from minisam.build import build_sam
 from minisam.checkpoint import load_checkpoint
-from minisam.cli.amg import OPTIONS
+from minisam.cli.amg_options import OPTIONS
 from minisam.cli.outputs import check_output, check_output_folder
 from minisam.cli.segment import load_mask
 from minisam.data.figure_mark import MARK
 from minisam.data.images import BLACK, load_image, save_image
-from minisam.data.sa1b import read_record, write_json
+from minisam.data.sa1b import read_record
 from minisam.errors import GeneratorError, ImageError
 from minisam.files import sha256_of
+from minisam.json_files import write_json
 from minisam.predict import PRESETS, SamAutomaticMaskGenerator
-from minisam.predict.amg_records import (
+from minisam.predict.everything.record_files import (
     FIGURE_ENDING,
     check_replaceable,
     is_valid,

@@ -18,7 +18,7 @@ AGREE, DIFFER = 0, 4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from minisam.build import CONFIGS
+    from minisam.config import CONFIGS
 
     subjects = parser.add_subparsers(dest="subject", metavar="SUBJECT", required=True)
     encoder = subjects.add_parser("encoder", help="the image encoder against segment-anything's own")
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     from minisam.bench.decoder import measure_decoder
     from minisam.bench.encoder import TOLERANCE, measure_encoder
     from minisam.bench.original import INSTALL_COMMAND, is_installed
-    from minisam.build import CONFIGS
+    from minisam.config import CONFIGS
     from minisam.files import write_atomically
 
     if args.out is not None:

@@ -62,8 +62,8 @@ def prompts_for(scene: SceneBatch) -> dict[str, dict[str, list]]:
     """
     import torch
 
-    from minisam.evaluate.distance import interior_points
-    from minisam.train.prompts import tight_boxes
+    from minisam.masks.boxes import tight_boxes
+    from minisam.masks.distance import interior_points
     from minisam.train.targets import eligible_nodes, node_masks
 
     eligible, level, area, parent = (

@@ -129,7 +129,7 @@ def figure_path(args: argparse.Namespace) -> Path:
 
     Raises OutputError where it cannot be written, would replace what was given or, without -o, a file of somebody's.
     """
-    from minisam.predict.amg_records import SEGMENT_ENDING
+    from minisam.predict.everything.record_files import SEGMENT_ENDING
     from minisam.show.figure_file import FIGURE_FORMATS, check_replaceable_figure
 
     out = args.out
@@ -181,7 +181,7 @@ def mask_logits(mask: np.ndarray | None, sam) -> np.ndarray | None:
 
 def mask_records(masks: np.ndarray, iou_predictions: np.ndarray) -> list[dict]:
     """One JSON record a mask: COCO run-length encoding, area in pixels, box (x, y, width, height), predicted IoU."""
-    from minisam.data.rle import compress_rle, encode_rle
+    from minisam.masks.rle import compress_rle, encode_rle
 
     records = []
     for mask, iou in zip(masks, iou_predictions, strict=True):

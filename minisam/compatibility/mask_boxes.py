@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from minisam.predict import crops
-from minisam.predict.crops import EDGE_DISTANCE
+from minisam.predict.everything import crops
+from minisam.predict.everything.crops import EDGE_DISTANCE
 
 
 def batched_mask_to_box(masks: Tensor) -> Tensor:
@@ -68,6 +68,6 @@ def uncrop_masks(masks: Tensor, crop_box: Sequence[int], orig_h: int, orig_w: in
 def generate_crop_boxes(
     im_size: tuple[int, ...], n_layers: int, overlap_ratio: float
 ) -> tuple[list[list[int]], list[int]]:
-    """`minisam.predict.crops.generate_crop_boxes` with each box as a list."""
+    """`minisam.predict.everything.crops.generate_crop_boxes` with each box as a list."""
     boxes, layers = crops.generate_crop_boxes((im_size[0], im_size[1]), n_layers, overlap_ratio)
     return [list(box) for box in boxes], layers

@@ -1,12 +1,12 @@
-"""Small holes and islands of a mask, by segment-anything's function, over minisam/predict/small_regions.py."""
+"""Small holes and islands of a mask, by segment-anything's function, over minisam/masks/small_regions.py."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from minisam.data.runs import borders_to_columns, mask_to_borders
-from minisam.predict.small_regions import fill_small_holes, remove_small_islands
+from minisam.masks.runs import borders_to_columns, mask_to_borders
+from minisam.masks.small_regions import fill_small_holes, remove_small_islands
 
 
 def remove_small_regions(

@@ -1,4 +1,4 @@
-"""Run-length encodings by segment-anything's functions, over minisam/data/rle.py.
+"""Run-length encodings by segment-anything's functions, over minisam/masks/rle.py.
 
 {"size": [H, W], "counts": [run of zeros, run of ones, …]}        pixels numbered down the columns
 """
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from minisam.data.rle import compress_rle, decode_rle, encode_rle
+from minisam.masks.rle import compress_rle, decode_rle, encode_rle
 
 
 def mask_to_rle_pytorch(tensor: Tensor) -> list[dict[str, Any]]:

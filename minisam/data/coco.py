@@ -5,7 +5,7 @@
      "categories":  [{id, name}, …]}
 
 A segmentation is one of
-    [[x0, y0, x1, y1, …], …]                   polygons, whose union is the mask (minisam/data/polygons.py)
+    [[x0, y0, x1, y1, …], …]                   polygons, whose union is the mask (minisam/masks/polygons.py)
     {"size": [H, W], "counts": [ … ]}          runs, as COCO writes them for crowds
     {"size": [H, W], "counts": "52203"}        runs, compressed
 bbox is [x, y, width, height] with the last column and row inside: one more than SA-1B's.
@@ -24,11 +24,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minisam.data.polygons import polygons_to_mask
-from minisam.data.rle import compress_rle, decode_rle, encode_rle
-from minisam.data.sa1b import Annotation, check_image_entry, read_json, write_json
+from minisam.data.sa1b import Annotation, check_image_entry
 from minisam.data.skipped import Skipped
 from minisam.errors import DatasetError
+from minisam.json_files import read_json, write_json
+from minisam.masks.polygons import polygons_to_mask
+from minisam.masks.rle import compress_rle, decode_rle, encode_rle
 
 
 @dataclass(frozen=True)

@@ -26,12 +26,11 @@ from minisam.data.deep_colour import is_deep_colour, join_bytes, unpack_lower_by
 from minisam.data.eight_bits import FULL, FULL_FROM, Window, advice, window_of
 from minisam.errors import ImageError, printable
 from minisam.files import write_atomically
+from minisam.limits import MAX_PIXELS
 
 READ_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 READ_SUFFIXES = {".jpg", ".tif", *(f".{name.lower()}" for name in READ_FORMATS)}
 WRITE_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".bmp": "BMP"}
-# Below the 89 million at which Pillow itself starts to warn; 240 MB as RGB.
-MAX_PIXELS = 80_000_000
 # So many are converted at a time: an image of the largest size then takes three bytes a pixel more, not thirty.
 PIXELS_AT_ONCE = 2**20
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)

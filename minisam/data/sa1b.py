@@ -15,7 +15,6 @@ PartWorld adds level (0 whole, 1 part, 2 subpart), parent_id and caption.  Unkno
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,10 +23,11 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from minisam.data.images import MAX_PIXELS, save_image
-from minisam.data.rle import compress_rle, encode_rle
+from minisam.data.images import save_image
 from minisam.errors import DatasetError
-from minisam.files import write_atomically
+from minisam.json_files import read_json, write_json
+from minisam.limits import MAX_PIXELS
+from minisam.masks.rle import compress_rle, encode_rle
 
 
 class ImageEntry(TypedDict):
@@ -159,22 +159,3 @@ def encodable(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def read_json(path: str | os.PathLike[str]) -> Any:
-    """Raises DatasetError, in one line, for whatever keeps the file from being read as JSON."""
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise DatasetError(f"{os.fspath(path)}: not a file")  # reading a pipe may never end
-    try:
-        with open(path, encoding="utf-8") as file:
-            return json.load(file)
-    except OSError as error:
-        raise DatasetError(f"{os.fspath(path)}: {error.strerror or error}") from None
-    except (ValueError, RecursionError) as error:
-        raise DatasetError(f"{os.fspath(path)}: damaged or truncated, not JSON ({error})") from None
-
-
-def write_json(path: str | os.PathLike[str], content: object) -> None:
-    """Without spaces, as the data sets come; whole or not at all."""
-    text = json.dumps(content, separators=(",", ":"))
-    write_atomically(path, lambda file: file.write(text.encode()))

@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 
 from minisam.data.coco import CocoFile, decode_segmentation, is_coco, read_coco
 from minisam.data.image_of_size import TellOnce, load_image_of_size
-from minisam.data.sa1b import read_json, read_record
+from minisam.data.sa1b import read_record
 from minisam.data.skipped import Skipped
 from minisam.errors import DatasetError
 from minisam.files import sha256_of
+from minisam.json_files import read_json
 
 
 @dataclass(frozen=True)

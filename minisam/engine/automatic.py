@@ -1,8 +1,8 @@
 """Stage three: no annotator.  A grid of points, three masks for each, filters, non-maximum suppression.
 
-The automatic mask generator as it is (minisam/predict/automatic_mask_generator.py); a point on a part gives the
-part and the whole, for the model knows that it cannot know.  Nobody looks at the masks; the truth is consulted
-only to say, in the data set, how good they are.
+The automatic mask generator as it is (minisam/predict/everything/automatic_mask_generator.py); a point on a part
+gives the part and the whole, for the model knows that it cannot know.  Nobody looks at the masks; the truth is
+consulted only to say, in the data set, how good they are.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import torch
 
 from minisam.engine.scenes import UnlabelledPicture
 from minisam.engine.work import AUTOMATIC, CollectedMask, Work
+from minisam.masks.iou import mask_iou
 from minisam.predict import SamAutomaticMaskGenerator
-from minisam.train.losses import mask_iou
 
 
 def segment_everything(generator: SamAutomaticMaskGenerator, picture: UnlabelledPicture) -> Work:

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from minisam.evaluate.clicks import Prompted, full_size_masks, next_clicks
-from minisam.evaluate.distance import interior_points
+from minisam.masks.distance import interior_points
+from minisam.masks.iou import mask_iou
 from minisam.model.prompt_encoder import FOREGROUND
-from minisam.train.losses import mask_iou
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from minisam.engine.box_targets import boxes_of
+from minisam.detect.boxes import boxes_of
+from minisam.detect.detector import ObjectDetector
 from minisam.engine.costs import Costs
-from minisam.engine.detector import ObjectDetector
 from minisam.engine.work import GIVEN, CollectedMask, Work
 from minisam.evaluate.clicks import Prompted, full_size_masks
-from minisam.predict.nms import box_nms
-from minisam.train.losses import mask_iou
+from minisam.masks.iou import mask_iou
+from minisam.masks.nms import box_nms
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 from minisam.data.images import load_image
 from minisam.data.sa1b import read_record
 from minisam.engine.settings import STAGES
-from minisam.predict.partition import to_partition
+from minisam.predict.everything.partition import to_partition
 from minisam.show.draw import show_image
 from minisam.show.everything_figure import paint_labels
 
 if TYPE_CHECKING:
-    from minisam.engine.run import RoundResult
+    from minisam.engine.tally import RoundResult
 
 COLOURS: dict[str, str] = dict(zip(STAGES, ("tab:grey", "tab:blue", "tab:orange", "tab:green"), strict=True))
 

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from minisam.data.images import save_image
-from minisam.data.sa1b import annotate, read_record, write_json
+from minisam.data.sa1b import annotate, read_record
 from minisam.engine.scenes import UnlabelledPicture
 from minisam.engine.work import CollectedMask, Work
-from minisam.predict.amg_records import ANNOTATIONS_AN_IMAGE
+from minisam.json_files import write_json
+from minisam.predict.everything.record_files import ANNOTATIONS_AN_IMAGE
 
 DIGITS = 4
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minisam.data.sa1b import write_json
 from minisam.engine.figure import engine_figure
 from minisam.files import write_atomically
+from minisam.json_files import write_json
 
 if TYPE_CHECKING:
-    from minisam.engine.run import RoundResult
+    from minisam.engine.tally import RoundResult
 
 COLUMNS = {
     "pictures": ("pictures", "d"),

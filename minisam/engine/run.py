@@ -20,22 +20,22 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from minisam.build import CONFIGS, build_from_config
 from minisam.checkpoint import load_state_dict_into
-from minisam.data.sa1b import read_json, write_json
+from minisam.config import CONFIGS, build_from_config
+from minisam.detect.detector import ObjectDetector, train_detector
 from minisam.engine.annotator import Annotator
 from minisam.engine.automatic import segment_everything
 from minisam.engine.confident_masks import confident_masks, look_through
-from minisam.engine.detector import ObjectDetector, train_detector
 from minisam.engine.records import read_work, record_path, write_work
 from minisam.engine.report import write_report
 from minisam.engine.scenes import UnlabelledPicture, unlabelled_pictures
 from minisam.engine.settings import AUTOMATIC, LABELLED, MANUAL, SEMI, EngineSettings, Round
-from minisam.engine.tally import Tally
+from minisam.engine.tally import RoundResult, Tally
 from minisam.engine.training import held_out_metrics, trained_on, training_seed
 from minisam.engine.work import CollectedMask, Work
 from minisam.errors import MinisamError
 from minisam.evaluate.clicks import Prompted
+from minisam.json_files import read_json, write_json
 from minisam.locks import claimed
 from minisam.model import Sam
 from minisam.predict import SamAutomaticMaskGenerator
@@ -43,15 +43,6 @@ from minisam.train.pictures import Repeats
 
 Collector = Callable[[UnlabelledPicture], Work]
 GIVEN_BY_OTHERS = "labelled"
-
-
-@dataclass(frozen=True)
-class RoundResult:
-    """A round, what it collected, and how good the model is that was trained after it: name -> [value, low, high]."""
-
-    round: Round
-    tally: Tally
-    metrics: dict[str, list[float]]
 
 
 @dataclass

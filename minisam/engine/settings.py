@@ -14,10 +14,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from minisam.detect.detector import DetectorRecipe
 from minisam.engine.annotator import Rules
 from minisam.engine.confident_masks import Confidence
 from minisam.engine.costs import Costs
-from minisam.engine.detector import DetectorRecipe
 from minisam.errors import MinisamError
 from minisam.train.interactive import Rounds
 from minisam.train.presets import Phase, Recipe

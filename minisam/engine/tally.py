@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from minisam.engine.settings import Round
 from minisam.engine.work import BRUSH, MODEL
 from minisam.errors import DatasetError
 
@@ -81,3 +82,12 @@ class Tally:
             "over_90": self.over_90 / masks,
             "over_75": self.over_75 / masks,
         }
+
+
+@dataclass(frozen=True)
+class RoundResult:
+    """A round, what it collected, and how good the model is that was trained after it: name -> [value, low, high]."""
+
+    round: Round
+    tally: Tally
+    metrics: dict[str, list[float]]

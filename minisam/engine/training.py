@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from minisam.checkpoint import load_checkpoint, save_checkpoint
-from minisam.data.sa1b import read_json, write_json
 from minisam.engine.settings import EngineSettings
 from minisam.evaluate.world import measure_world, summarise
+from minisam.json_files import read_json, write_json
 from minisam.model import Sam
 from minisam.seeds import hash_seed
 from minisam.train.pictures import Repeats, open_split

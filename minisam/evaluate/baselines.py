@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from minisam.evaluate.bootstrap import Estimate, estimate, image_weights
-from minisam.evaluate.distance import interior_points
 from minisam.evaluate.statistics import weighted_mean
-from minisam.train.losses import mask_iou
-from minisam.train.prompts import tight_boxes
+from minisam.masks.boxes import tight_boxes
+from minisam.masks.distance import interior_points
+from minisam.masks.iou import mask_iou
 
 SCALES = (50, 200, 800)
 """Felzenszwalb's `scale`: larger gives larger regions."""

@@ -19,10 +19,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from minisam.evaluate.distance import interior_points
+from minisam.masks.distance import interior_points
+from minisam.masks.iou import mask_iou
 from minisam.model import Sam
 from minisam.model.prompt_encoder import BACKGROUND, FOREGROUND
-from minisam.train.losses import mask_iou
 
 
 @dataclass(frozen=True)

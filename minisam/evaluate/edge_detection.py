@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from minisam.evaluate.edge_map import edge_map
-from minisam.predict.nms import box_nms
-from minisam.predict.point_grids import build_point_grid
+from minisam.masks.boxes import tight_boxes
+from minisam.masks.nms import box_nms
+from minisam.predict.everything.point_grids import build_point_grid
 from minisam.predict.predictor import SamPredictor
-from minisam.train.prompts import tight_boxes
 
 
 @torch.inference_mode()

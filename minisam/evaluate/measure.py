@@ -11,12 +11,13 @@ from torch import Tensor
 
 from minisam.data.partworld import SceneBatch
 from minisam.evaluate.clicks import Prompted, full_size_masks, simulate_clicks
-from minisam.evaluate.distance import interior_points
-from minisam.evaluate.iou import valid_iou
 from minisam.evaluate.targets import choose_targets
+from minisam.evaluate.valid_iou import valid_iou
+from minisam.masks.boxes import tight_boxes
+from minisam.masks.distance import interior_points
+from minisam.masks.iou import mask_iou
+from minisam.masks.sampling import sample_pixels
 from minisam.model import Sam
-from minisam.train.losses import mask_iou
-from minisam.train.prompts import sample_pixels, tight_boxes
 
 
 @dataclass(frozen=True)

@@ -21,16 +21,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from minisam.build import CONFIGS
+from minisam.config import CONFIGS
 from minisam.evaluate.clicks import Prompted, full_size_masks
-from minisam.evaluate.distance import interior_points
 from minisam.evaluate.targets import evaluation_scenes
 from minisam.evaluate.world import measure_world
-from minisam.experiments.arms import difference, mean_of_arm
-from minisam.experiments.click_curves import told
-from minisam.experiments.decoder_training import NETWORK, DecoderRecipe, trained_decoder
 from minisam.experiments.experiment import Experiment, Outcome, Settings
-from minisam.experiments.prompted_targets import as_json
+from minisam.experiments.shared.arms import difference, mean_of_arm
+from minisam.experiments.shared.click_curves import told
+from minisam.experiments.shared.decoder_training import NETWORK, DecoderRecipe, trained_decoder
+from minisam.experiments.shared.prompted_targets import as_json
+from minisam.masks.distance import interior_points
 from minisam.model import MaskDecoder, Sam
 from minisam.model.prompt_encoder import FOREGROUND
 from minisam.show.draw import show_image, show_mask, show_points

@@ -6,12 +6,12 @@ import torch
 from matplotlib.figure import Figure
 
 from minisam.evaluate.clicks import full_size_masks
-from minisam.evaluate.distance import interior_points
 from minisam.experiments.experiment import Experiment, Outcome, Settings
-from minisam.experiments.prompted_targets import as_json, mean_over_images, prompted_targets
+from minisam.experiments.shared.prompted_targets import as_json, mean_over_images, prompted_targets
+from minisam.masks.distance import interior_points
+from minisam.masks.iou import mask_iou
 from minisam.model import Sam
 from minisam.model.prompt_encoder import FOREGROUND
-from minisam.train.losses import mask_iou
 
 LEVELS = ("whole", "part", "subpart")
 

@@ -26,16 +26,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from minisam.build import CONFIGS, build_from_config
+from minisam.config import CONFIGS, build_from_config
 from minisam.evaluate.bootstrap import Estimate
 from minisam.evaluate.measure import Measurements
 from minisam.evaluate.statistics import calibration_bins
-from minisam.experiments.arms import Arm, measure_arms
-from minisam.experiments.click_curves import told
-from minisam.experiments.decoder_training import NETWORK, DecoderRecipe
 from minisam.experiments.experiment import Experiment, Outcome, Settings
-from minisam.experiments.prompted_targets import as_json
-from minisam.experiments.ranking import (
+from minisam.experiments.shared.arms import Arm, measure_arms
+from minisam.experiments.shared.click_curves import told
+from minisam.experiments.shared.decoder_training import NETWORK, DecoderRecipe
+from minisam.experiments.shared.prompted_targets import as_json
+from minisam.experiments.shared.ranking import (
     CHOICES,
     OUTPUTS,
     OVER_ESTIMATES,

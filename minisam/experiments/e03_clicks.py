@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 
 from minisam.evaluate.bootstrap import Estimate
 from minisam.evaluate.world import CLICK_COUNTS, measure_world
-from minisam.experiments.click_curves import CLICKS, told
 from minisam.experiments.experiment import Experiment, Outcome, Settings
-from minisam.experiments.prompted_targets import as_json, mean_over_images
+from minisam.experiments.shared.click_curves import CLICKS, told
+from minisam.experiments.shared.prompted_targets import as_json, mean_over_images
 from minisam.model import Sam
 
 WORLDS = ("train", "heldout")

@@ -11,12 +11,12 @@ from dataclasses import replace
 
 from matplotlib.figure import Figure
 
-from minisam.experiments.arms import Arm, difference, measure_arms
-from minisam.experiments.click_curves import CLICKS, curves_by_clicks, draw_curve, shown_after, told
-from minisam.experiments.decoder_training import renew_mask_prompt_
 from minisam.experiments.e04_feedback import LOGITS, RECIPE
 from minisam.experiments.experiment import Experiment, Outcome, Settings
-from minisam.experiments.prompted_targets import as_json
+from minisam.experiments.shared.arms import Arm, difference, measure_arms
+from minisam.experiments.shared.click_curves import CLICKS, curves_by_clicks, draw_curve, shown_after, told
+from minisam.experiments.shared.decoder_training import renew_mask_prompt_
+from minisam.experiments.shared.prompted_targets import as_json
 from minisam.model import Sam
 from minisam.train.interactive import Rounds
 

@@ -28,25 +28,25 @@ import torch
 from torch import Tensor
 
 from minisam.build import WEIGHTS
+from minisam.detect.detector import DetectorRecipe
 from minisam.engine.annotator import Rules
 from minisam.engine.confident_masks import Confidence
 from minisam.engine.costs import Costs
-from minisam.engine.detector import DetectorRecipe
 from minisam.engine.records import read_work
 from minisam.engine.run import EngineRun
 from minisam.engine.settings import MANUAL, SEMI, EngineSettings
 from minisam.evaluate.bootstrap import Estimate
-from minisam.experiments.arms import difference, mean_of_arm
-from minisam.experiments.click_curves import told
-from minisam.experiments.engine_models import (
+from minisam.experiments.experiment import Experiment, Outcome, Settings
+from minisam.experiments.shared.arms import difference, mean_of_arm
+from minisam.experiments.shared.click_curves import told
+from minisam.experiments.shared.engine_models import (
     after_a_click,
     control_models,
     engine_models,
     last_trainings,
 )
-from minisam.experiments.engine_rounds import collected, rounds_figure
-from minisam.experiments.experiment import Experiment, Outcome, Settings
-from minisam.experiments.prompted_targets import as_json
+from minisam.experiments.shared.engine_rounds import collected, rounds_figure
+from minisam.experiments.shared.prompted_targets import as_json
 from minisam.model import Sam
 from minisam.train.interactive import Rounds
 from minisam.train.presets import Phase, Recipe

@@ -20,11 +20,11 @@ from minisam.data.partworld import render_scenes
 from minisam.evaluate.bootstrap import Estimate
 from minisam.evaluate.targets import FIRST_SEED
 from minisam.evaluate.world import measure_world
-from minisam.experiments.arms import difference, mean_of_arm
-from minisam.experiments.click_curves import told
 from minisam.experiments.experiment import Experiment, Outcome, Settings
-from minisam.experiments.prompted_targets import as_json
-from minisam.experiments.training import trained
+from minisam.experiments.shared.arms import difference, mean_of_arm
+from minisam.experiments.shared.click_curves import told
+from minisam.experiments.shared.prompted_targets import as_json
+from minisam.experiments.shared.training import trained
 from minisam.model import Sam
 from minisam.pretrain.figure import as_picture, reconstructions
 from minisam.pretrain.masked_autoencoder import MaskedAutoencoder

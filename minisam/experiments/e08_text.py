@@ -28,9 +28,10 @@ from minisam.build import build_sam
 from minisam.errors import MinisamError
 from minisam.evaluate.bootstrap import Estimate
 from minisam.evaluate.targets import evaluation_scenes
-from minisam.experiments.click_curves import told
 from minisam.experiments.experiment import Experiment, Outcome, Settings
-from minisam.experiments.prompted_targets import as_json, mean_over_images
+from minisam.experiments.shared.click_curves import told
+from minisam.experiments.shared.prompted_targets import as_json, mean_over_images
+from minisam.masks.iou import mask_iou
 from minisam.model import Sam
 from minisam.text.clip_run import agreement
 from minisam.text.contrastive_loss import same_caption
@@ -39,7 +40,6 @@ from minisam.text.measure import Measured, crop_embeddings, prompts
 from minisam.text.sam_run import TextRecipe, TextSamRun
 from minisam.text.targets import Targets, draw_targets, scene_size
 from minisam.text.text_sam import TextSam, load_text_sam
-from minisam.train.losses import mask_iou
 from minisam.train.scenes import HELPER_ENDED, become_helper_process
 
 TEXT = TextRecipe()

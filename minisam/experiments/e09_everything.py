@@ -14,8 +14,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from minisam.evaluate.bootstrap import Estimate, estimate, image_weights
-from minisam.experiments.click_curves import told
-from minisam.experiments.everything_counts import (
+from minisam.experiments.experiment import Experiment, Outcome, Settings
+from minisam.experiments.shared.click_curves import told
+from minisam.experiments.shared.everything_counts import (
     ALL,
     AMONG,
     LEVELS,
@@ -27,10 +28,9 @@ from minisam.experiments.everything_counts import (
     share,
     sweep_counts,
 )
-from minisam.experiments.experiment import Experiment, Outcome, Settings
-from minisam.experiments.prompted_targets import as_json
+from minisam.experiments.shared.prompted_targets import as_json
 from minisam.model import Sam
-from minisam.predict.amg_presets import PRESETS
+from minisam.predict.everything.presets import PRESETS
 
 THREE, ONE, AS_MANY, CROPS = "three masks", "one mask", "one mask, 3 x the clicks", "three masks, crops"
 CLICKS = {

@@ -20,9 +20,9 @@ from minisam.evaluate.edge_map import true_edges
 from minisam.evaluate.edge_scores import EdgeCounts, count_edges, resampled_edge_scores
 from minisam.evaluate.mask_matching import overlaps
 from minisam.evaluate.targets import evaluation_scenes
-from minisam.experiments.click_curves import told
 from minisam.experiments.experiment import Experiment, Outcome, Settings
-from minisam.experiments.prompted_targets import as_json
+from minisam.experiments.shared.click_curves import told
+from minisam.experiments.shared.prompted_targets import as_json
 from minisam.model import Sam
 from minisam.predict.predictor import SamPredictor
 from minisam.train.targets import low_resolution_targets

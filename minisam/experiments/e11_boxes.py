@@ -7,12 +7,12 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from minisam.evaluate.clicks import full_size_masks
-from minisam.experiments.click_curves import told
 from minisam.experiments.experiment import Experiment, Outcome, Settings
-from minisam.experiments.prompted_targets import as_json, mean_over_images, prompted_targets
+from minisam.experiments.shared.click_curves import told
+from minisam.experiments.shared.prompted_targets import as_json, mean_over_images, prompted_targets
+from minisam.masks.boxes import tight_boxes
+from minisam.masks.iou import mask_iou
 from minisam.model import Sam
-from minisam.train.losses import mask_iou
-from minisam.train.prompts import tight_boxes
 
 NOISES = (0.0, 0.05, 0.1, 0.2, 0.3)
 ONCE, TWICE = "box", "box, then the box with its mask"

@@ -9,13 +9,13 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from minisam.evaluate.clicks import full_size_masks
-from minisam.evaluate.distance import interior_points
-from minisam.experiments.click_curves import told
 from minisam.experiments.experiment import Experiment, Outcome, Settings
-from minisam.experiments.prompted_targets import as_json, mean_over_images, prompted_targets
+from minisam.experiments.shared.click_curves import told
+from minisam.experiments.shared.prompted_targets import as_json, mean_over_images, prompted_targets
+from minisam.masks.distance import interior_points
+from minisam.masks.iou import mask_iou
 from minisam.model import Sam
 from minisam.model.prompt_encoder import FOREGROUND
-from minisam.train.losses import mask_iou
 
 SHARES = (0.5, 0.75, 1.0, 1.25, 1.5)
 SMALLEST = 1 / 64  # of the image: the same targets at every resolution

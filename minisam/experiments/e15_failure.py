@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from minisam.evaluate.bootstrap import Estimate
 from minisam.evaluate.world import measure_world
 from minisam.experiments.experiment import Experiment, Outcome, Settings
-from minisam.experiments.prompted_targets import as_json, mean_over_images
+from minisam.experiments.shared.prompted_targets import as_json, mean_over_images
 from minisam.model import Sam
 
 SWEEPS = {

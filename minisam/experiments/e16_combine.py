@@ -14,13 +14,13 @@ from functools import partial
 
 from torch import Tensor
 
-from minisam.build import CONFIGS
-from minisam.experiments.arms import Arm, measure_arms
-from minisam.experiments.click_curves import CLICKS, curves_by_clicks, figure_of, gains_by_clicks, told
-from minisam.experiments.decoder_training import NETWORK, renew_mask_prompt_
+from minisam.config import CONFIGS
 from minisam.experiments.e04_feedback import LOGITS, RECIPE
 from minisam.experiments.experiment import Experiment, Outcome, Settings
-from minisam.experiments.prompted_targets import as_json
+from minisam.experiments.shared.arms import Arm, measure_arms
+from minisam.experiments.shared.click_curves import CLICKS, curves_by_clicks, figure_of, gains_by_clicks, told
+from minisam.experiments.shared.decoder_training import NETWORK, renew_mask_prompt_
+from minisam.experiments.shared.prompted_targets import as_json
 from minisam.model import MaskDecoder, Sam
 
 JUDGED = 3

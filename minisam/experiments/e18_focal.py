@@ -17,8 +17,9 @@ from torch import Tensor
 
 from minisam.evaluate.targets import evaluation_scenes
 from minisam.experiments.experiment import Experiment, Outcome, Settings
+from minisam.masks.iou import mask_iou
 from minisam.model import Sam
-from minisam.train.losses import DICE_WEIGHT, FOCAL_WEIGHT, dice_loss, focal_loss, mask_iou
+from minisam.train.losses import DICE_WEIGHT, FOCAL_WEIGHT, dice_loss, focal_loss
 
 ALPHAS = (0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9)
 EXPECTED = {0.25: 2, 0.5: 1, 0.75: 0}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from minisam.data.sa1b import read_json
 from minisam.errors import DatasetError
 from minisam.experiments.experiment import experiments
+from minisam.json_files import read_json
 
 INTRODUCTION = """<!-- Made of the files beside it by `minisam experiment --page`; edit minisam/experiments/page.py. -->
 

@@ -17,9 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from minisam.masks.stability_score import calculate_stability_score
 from minisam.model import Sam
 from minisam.model.learned_tokens import learned_tokens
-from minisam.predict.stability_score import calculate_stability_score
 
 # With two points or fewer (one is padding) the prompt may mean several things, and mask 0 is not asked.
 CLEAR_PROMPT_POINTS = 2.5

@@ -1,8 +1,8 @@
 """From prompts to masks."""
 
-from minisam.predict.amg_presets import PRESETS
-from minisam.predict.automatic_mask_generator import SamAutomaticMaskGenerator
-from minisam.predict.partition import to_partition
+from minisam.predict.everything.automatic_mask_generator import SamAutomaticMaskGenerator
+from minisam.predict.everything.partition import to_partition
+from minisam.predict.everything.presets import PRESETS
 from minisam.predict.predictor import SamPredictor
 from minisam.predict.resize_longest_side import ResizeLongestSide
 

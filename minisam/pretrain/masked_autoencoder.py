@@ -17,7 +17,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from minisam.build import SamConfig
+from minisam.config import SamConfig
 from minisam.model.image_encoder import Block
 from minisam.model.patch_embed import PatchEmbed
 from minisam.pretrain.random_masking import Masking, random_masking, take

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from minisam.build import CONFIGS
 from minisam.checkpoint.checksum import to_safetensors
 from minisam.checkpoint.formats import first_not_finite
+from minisam.config import CONFIGS
 from minisam.data.partworld import render_scenes
 from minisam.errors import CheckpointError
 from minisam.files import write_atomically

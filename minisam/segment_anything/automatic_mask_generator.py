@@ -1,7 +1,7 @@
 """segment-anything's `automatic_mask_generator`."""
 
 from minisam.model import Sam
-from minisam.predict.automatic_mask_generator import SamAutomaticMaskGenerator
+from minisam.predict.everything.automatic_mask_generator import SamAutomaticMaskGenerator
 from minisam.predict.predictor import SamPredictor
 from minisam.utils.amg import (
     MaskData,

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.colors import hsv_to_rgb
 from numpy.typing import NDArray
 
-from minisam.predict.partition import to_partition
+from minisam.predict.everything.partition import to_partition
 
 OPACITY = 0.55
 GOLDEN_RATIO = (5**0.5 - 1) / 2

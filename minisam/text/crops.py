@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from minisam.train.prompts import tight_boxes
+from minisam.masks.boxes import tight_boxes
 
 MAX_EXPANSION = 2.0
 

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from minisam.evaluate.clicks import full_size_masks
-from minisam.evaluate.distance import interior_points
+from minisam.masks.distance import interior_points
+from minisam.masks.iou import mask_iou
 from minisam.model import Sam
 from minisam.model.prompt_encoder import FOREGROUND
 from minisam.predict.external_tokens import append_tokens
@@ -19,7 +20,6 @@ from minisam.text.crops import masked_crops
 from minisam.text.pairs import phrasings
 from minisam.text.targets import Targets
 from minisam.text.text_sam import TextSam
-from minisam.train.losses import mask_iou
 
 NEVER = 1e-12
 """A weight next to none, for where a single image is all there is."""

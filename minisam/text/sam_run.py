@@ -15,7 +15,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from minisam.build import CONFIGS, WEIGHTS, build_sam
+from minisam.build import WEIGHTS, build_sam
+from minisam.config import CONFIGS
 from minisam.data.partworld import render_scenes
 from minisam.errors import CheckpointError
 from minisam.evaluate.targets import FIRST_SEED

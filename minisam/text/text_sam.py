@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor, nn
 
-from minisam.build import CONFIGS, WEIGHTS, build_from_config
+from minisam.build import WEIGHTS
 from minisam.checkpoint.formats import first_not_finite
 from minisam.checkpoint.geometry import shapes_of
 from minisam.checkpoint.inputs import check_inputs, savable_inputs_of, set_inputs_
 from minisam.checkpoint.rebuildable import check_rebuildable
+from minisam.config import CONFIGS, build_from_config
 from minisam.data.images import check_image_array
 from minisam.errors import CheckpointError, PromptError
 from minisam.model import Sam

@@ -19,6 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from minisam.masks.iou import mask_iou
+
 FOCAL_WEIGHT = 20.0
 DICE_WEIGHT = 1.0
 IOU_WEIGHT = 1.0
@@ -38,18 +40,6 @@ def dice_loss(logits: Tensor, targets: Tensor) -> Tensor:
     overlap = (probabilities * targets).sum(dim=(-2, -1))
     total = probabilities.sum(dim=(-2, -1)) + targets.sum(dim=(-2, -1))
     return 1 - (2 * overlap + 1) / (total + 1)
-
-
-def mask_iou(masks: Tensor, targets: Tensor) -> Tensor:
-    """Intersection over union of boolean masks [..., h, w] that broadcast -> [...]; 0 where both are empty."""
-    intersection = count_pixels(masks & targets)
-    union = count_pixels(masks) + count_pixels(targets) - intersection
-    return intersection / union.clamp(min=1)
-
-
-def count_pixels(masks: Tensor) -> Tensor:
-    """Boolean masks [..., h, w] -> pixels inside, [...] int32."""
-    return masks.flatten(-2).view(torch.uint8).sum(dim=-1, dtype=torch.int32)
 
 
 class SegmentationLoss(NamedTuple):

@@ -16,6 +16,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from minisam.masks.boxes import tight_boxes
+from minisam.masks.sampling import sample_pixels
 from minisam.model.prompt_encoder import BACKGROUND, BOTTOM_RIGHT, FOREGROUND, PADDING, TOP_LEFT
 
 BOX_NOISE = 0.1
@@ -53,29 +55,6 @@ def corrective_points(
     scale = image_size / logits.shape[-1]
     coords = (cells + 0.5) * scale - 0.5
     return coords[:, None], torch.where(labels, FOREGROUND, BACKGROUND)
-
-
-def sample_pixels(region: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """A uniform pixel of each region [P, h, w] (bool) -> [P, 2] int64 as (x, y); (0, 0) where it is empty."""
-    in_row = region.sum(dim=2, dtype=torch.int32)
-    up_to_row = in_row.cumsum(dim=1, dtype=torch.int32)
-    count = up_to_row[:, -1:]
-    draw = torch.rand(count.shape, device=region.device, generator=generator)
-    rank = (draw * count).to(torch.int32).clamp(max=(count - 1).clamp(min=0))
-    y = torch.searchsorted(up_to_row, rank + 1).clamp(max=region.shape[1] - 1)
-    rank_in_row = rank - (up_to_row - in_row).gather(1, y)
-    row = region.gather(1, y[..., None].expand(-1, 1, region.shape[2])).squeeze(1)
-    x = torch.searchsorted(row.cumsum(dim=1, dtype=torch.int32), rank_in_row + 1)
-    return torch.where(count > 0, torch.cat([x, y], dim=1), 0)
-
-
-def tight_boxes(masks: Tensor) -> Tensor:
-    """Masks [P, H, W] (bool, none empty) -> [P, 4] as (x0, y0, x1, y1): the outermost pixels."""
-    columns, rows = masks.any(dim=1), masks.any(dim=2)
-    x0, y0 = columns.byte().argmax(dim=1), rows.byte().argmax(dim=1)
-    x1 = masks.shape[2] - 1 - columns.flip(1).byte().argmax(dim=1)
-    y1 = masks.shape[1] - 1 - rows.flip(1).byte().argmax(dim=1)
-    return torch.stack([x0, y0, x1, y1], dim=1).float()
 
 
 def noisy_boxes(masks: Tensor, generator: torch.Generator | None = None) -> Tensor:

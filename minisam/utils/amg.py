@@ -11,9 +11,9 @@ from minisam.compatibility.mask_boxes import (
 )
 from minisam.compatibility.mask_regions import remove_small_regions
 from minisam.compatibility.mask_rle import area_from_rle, coco_encode_rle, mask_to_rle_pytorch, rle_to_mask
-from minisam.predict.mask_data import MaskData, batch_iterator
-from minisam.predict.point_grids import build_all_layer_point_grids, build_point_grid
-from minisam.predict.stability_score import calculate_stability_score
+from minisam.masks.stability_score import calculate_stability_score
+from minisam.predict.everything.mask_data import MaskData, batch_iterator
+from minisam.predict.everything.point_grids import build_all_layer_point_grids, build_point_grid
 
 __all__ = [
     "MaskData",

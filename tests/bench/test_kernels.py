@@ -9,7 +9,7 @@ import torch
 
 from minisam.bench import kernel_encoder, kernels
 from minisam.bench.kernel_encoder import TORCH, Encoders, measure_encoder, measure_layers
-from minisam.build import CONFIGS
+from minisam.config import CONFIGS
 from minisam_kernels.lab.bench import Deadline
 from minisam_kernels.lab.results import OURS, EncoderResult, KernelResult, Results
 

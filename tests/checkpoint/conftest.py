@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from minisam.build import SamConfig, build_from_config
 from minisam.checkpoint import save_checkpoint
+from minisam.config import SamConfig, build_from_config
 from minisam.model import Sam
 
 MICRO = SamConfig(

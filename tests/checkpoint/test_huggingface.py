@@ -8,10 +8,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from minisam.build import CONFIGS
 from minisam.checkpoint import load_checkpoint, load_state_dict
 from minisam.checkpoint.geometry import expected_shapes
 from minisam.checkpoint.huggingface import FOURIER_KEY, rename_huggingface
+from minisam.config import CONFIGS
 from minisam.errors import CheckpointError
 
 transformers = pytest.importorskip("transformers", reason="pip install -e '.[test]' brings transformers")

@@ -15,10 +15,11 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from minisam.build import CONFIGS, SamConfig, build_from_config, sam_model_registry
+from minisam.build import sam_model_registry
 from minisam.checkpoint import load_checkpoint, load_state_dict, load_state_dict_into, save_checkpoint
 from minisam.checkpoint.geometry import expected_shapes
 from minisam.checkpoint.identify import identify_fitting
+from minisam.config import CONFIGS, SamConfig, build_from_config
 from minisam.errors import CheckpointError
 from minisam.model import Sam
 

@@ -14,7 +14,6 @@ from torch.ao.quantization import quantize_dynamic
 from torch.nn.utils.parametrizations import weight_norm
 
 from minisam import files
-from minisam.build import SamConfig, build_from_config
 from minisam.checkpoint import (
     load_checkpoint,
     load_state_dict,
@@ -23,6 +22,7 @@ from minisam.checkpoint import (
     save_checkpoint,
 )
 from minisam.checkpoint.inputs import check_inputs
+from minisam.config import SamConfig, build_from_config
 from minisam.errors import CheckpointError
 from minisam.model import Sam
 

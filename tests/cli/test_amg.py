@@ -20,9 +20,9 @@ from minisam.build import WEIGHTS
 from minisam.cli.main import main
 from minisam.data.images import load_image
 from minisam.data.partworld import render_scenes
-from minisam.data.rle import decode_rle
 from minisam.data.sa1b import read_record
 from minisam.data.segmentation_folder import open_folder
+from minisam.masks.rle import decode_rle
 
 QUICK = ["--checkpoint", str(WEIGHTS / "nano.safetensors"), "--points-per-side", "5"]
 QUICK += ["--pred-iou-thresh", "0.2", "--stability-score-thresh", "0.05"]

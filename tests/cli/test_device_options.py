@@ -14,14 +14,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from minisam import backend
 from minisam.bench.twins import randomise
-from minisam.build import CONFIGS, build_from_config
 from minisam.checkpoint import save_checkpoint
 from minisam.cli import device_options, segment
 from minisam.cli.device_options import chosen_device
 from minisam.cli.main import main
-from minisam.data.rle import decode_rle
+from minisam.config import CONFIGS, build_from_config
 from minisam.data.sa1b import read_record
 from minisam.errors import MinisamError
+from minisam.masks.rle import decode_rle
 from minisam.model import Sam
 from minisam.model.fast.kernel_choice import kernel_for
 from minisam_kernels.launch import INTERPRETED

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from minisam.build import CONFIGS, build_from_config
 from minisam.checkpoint import save_checkpoint
 from minisam.cli import doctor
 from minisam.cli.main import main
+from minisam.config import CONFIGS, build_from_config
 
 HEALTHY = {
     "torch": "2.13.0+cpu",

@@ -5,9 +5,9 @@ import json
 import pytest
 import torch
 
-from minisam.build import CONFIGS, build_from_config
 from minisam.checkpoint import save_checkpoint
 from minisam.cli.main import main
+from minisam.config import CONFIGS, build_from_config
 
 SMALL = ["--images", "2", "--targets", "2", "--clicks", "2"]
 

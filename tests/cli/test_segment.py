@@ -5,11 +5,11 @@ import pytest
 import torch
 from PIL import Image
 
-from minisam.build import CONFIGS, build_from_config
 from minisam.checkpoint import save_checkpoint
 from minisam.cli.main import main
 from minisam.cli.segment import load_mask
-from minisam.data.rle import decode_rle
+from minisam.config import CONFIGS, build_from_config
+from minisam.masks.rle import decode_rle
 
 
 @pytest.fixture(scope="module")

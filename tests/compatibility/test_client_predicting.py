@@ -14,7 +14,7 @@ from torch import nn
 from minisam import build_sam, save_checkpoint
 from minisam.build import build_published_sam, build_sam_tiny
 from minisam.errors import CheckpointError
-from minisam.predict.nms import box_nms
+from minisam.masks.nms import box_nms
 
 
 @pytest.fixture(scope="module")

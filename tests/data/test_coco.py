@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from minisam.data.coco import coco_annotation, decode_segmentation, from_sa1b, read_coco, write_coco
-from minisam.data.rle import RleError, encode_rle
 from minisam.data.sa1b import annotate
 from minisam.errors import DatasetError
+from minisam.masks.rle import RleError, encode_rle
 
 coco = pytest.importorskip("pycocotools.coco", reason="pip install -e '.[test]' brings pycocotools")
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

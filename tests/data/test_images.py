@@ -16,6 +16,7 @@ from PIL import Image
 from minisam.data import images
 from minisam.data.images import check_image_array, load_image, save_image
 from minisam.errors import ImageError
+from minisam.limits import MAX_PIXELS
 
 RNG = np.random.default_rng(0)
 PHOTO = RNG.integers(0, 256, (13, 17, 3), np.uint8)
@@ -353,7 +354,7 @@ def fuzz(folder: Path, count: int) -> int:
             continue
         loaded += 1
         assert image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
-        assert image.shape[0] * image.shape[1] <= images.MAX_PIXELS
+        assert image.shape[0] * image.shape[1] <= MAX_PIXELS
     return loaded
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from minisam.data.images import load_image
-from minisam.data.rle import decode_rle
 from minisam.data.sa1b import annotate, middle_of_longest_run, read_record, write_record
 from minisam.errors import DatasetError
+from minisam.masks.rle import decode_rle
 
 coco_mask = pytest.importorskip("pycocotools.mask", reason="pip install -e '.[test]' brings pycocotools")
 

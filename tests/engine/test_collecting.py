@@ -7,7 +7,6 @@ import pytest
 import torch
 from toy_sam import nested_scenes
 
-from minisam.data.rle import decode_rle
 from minisam.data.segmentation_folder import open_folder
 from minisam.engine.automatic import segment_everything
 from minisam.engine.confident_masks import Confidence, confident_masks, look_through
@@ -17,6 +16,7 @@ from minisam.engine.scenes import UnlabelledPicture, things_of, unlabelled_pictu
 from minisam.engine.tally import Tally
 from minisam.engine.work import BRUSH, GIVEN, MODEL, CollectedMask, Work
 from minisam.evaluate.clicks import Prompted
+from minisam.masks.rle import decode_rle
 
 SIZE = 32
 

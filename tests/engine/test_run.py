@@ -9,8 +9,8 @@ import minisam.engine.run as engine_run
 from minisam.build import WEIGHTS
 from minisam.cli.main import main
 from minisam.data.segmentation_folder import open_folder
+from minisam.detect.detector import ObjectDetector
 from minisam.engine.annotator import Rules
-from minisam.engine.detector import ObjectDetector
 from minisam.engine.report import report_rows, table
 from minisam.engine.run import EngineRun
 from minisam.engine.settings import AUTOMATIC, ENGINES, LABELLED, MANUAL, SEMI, EngineSettings

@@ -16,7 +16,7 @@ from minisam.evaluate.baselines import (
     measure_baselines,
     missing_baselines,
 )
-from minisam.train.losses import mask_iou
+from minisam.masks.iou import mask_iou
 
 
 def disc_on_grass(size=96):

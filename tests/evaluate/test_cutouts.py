@@ -4,7 +4,7 @@ import pytest
 import torch
 from cutout_folders import two_folders
 
-from minisam.build import CONFIGS, build_from_config
+from minisam.config import CONFIGS, build_from_config
 from minisam.data.cutouts import open_cutouts, render_cutouts
 from minisam.evaluate.cutouts import cutout_scenes, cutout_validation, evaluate_cutouts
 from minisam.evaluate.targets import FIRST_SEED

@@ -12,8 +12,8 @@ from minisam.data.segmentation_folder import open_folder
 from minisam.errors import MinisamError
 from minisam.evaluate import evaluate_pictures, evaluate_world
 from minisam.evaluate import world as world_module
-from minisam.evaluate.iou import valid_iou, valid_iou_of_masks
 from minisam.evaluate.pictures import validation_metrics
+from minisam.evaluate.valid_iou import valid_iou, valid_iou_of_masks
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 import torch
 from toy_sam import ToySam, nested_scenes
 
-from minisam.build import CONFIGS, build_from_config
+from minisam.config import CONFIGS, build_from_config
 from minisam.errors import MinisamError
 from minisam.evaluate import evaluate_world
 from minisam.evaluate import world as world_module

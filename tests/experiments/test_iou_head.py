@@ -19,7 +19,7 @@ from minisam.experiments.e02_iou_head import (
     run,
 )
 from minisam.experiments.experiment import Settings
-from minisam.experiments.ranking import CHOICES, ranking_of_arm
+from minisam.experiments.shared.ranking import CHOICES, ranking_of_arm
 from minisam.train.losses import segmentation_loss
 
 TARGETS = torch.zeros(2, 4, 4)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from minisam.build import CONFIGS
+from minisam.config import CONFIGS
 from minisam.evaluate.bootstrap import Estimate
 from minisam.evaluate.measure import Measurements
 from minisam.experiments import e07b_mask_ratio

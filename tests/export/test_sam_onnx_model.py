@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from minisam import SamPredictor
-from minisam.build import CONFIGS, build_from_config
+from minisam.config import CONFIGS, build_from_config
 from minisam.export.sam_onnx_model import SamOnnxModel
 
 

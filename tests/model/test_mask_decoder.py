@@ -165,7 +165,7 @@ def test_the_rule_chooses(monkeypatch):
 
 def test_shapes_can_be_asked_for_without_memory():
     """On torch's meta device, which has no autocast and no kernels."""
-    from minisam.build import CONFIGS, build_from_config
+    from minisam.config import CONFIGS, build_from_config
 
     with torch.device("meta"):
         sam = build_from_config(CONFIGS["vit_b"])

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from minisam.build import CONFIGS, build_from_config, build_sam, sam_model_registry
+from minisam.build import build_sam, sam_model_registry
+from minisam.config import CONFIGS, build_from_config
 
 
 @pytest.fixture(scope="module")

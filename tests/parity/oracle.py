@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from minisam.bench.original import INSTALL_COMMAND, OriginalMissingError, import_original
-from minisam.build import SamConfig
+from minisam.config import SamConfig
 
 try:
     original: Any = import_original()

@@ -19,13 +19,14 @@ from scipy import ndimage
 
 from minisam.bench.original import import_original
 from minisam.bench.twins import build_original, build_twins
-from minisam.build import CONFIGS, build_sam
-from minisam.data.runs import borders_to_columns, borders_to_rle, box, mask_to_borders
+from minisam.build import build_sam
+from minisam.config import CONFIGS
+from minisam.masks.runs import borders_to_columns, borders_to_rle, box, mask_to_borders
+from minisam.masks.small_regions import fill_small_holes, remove_small_islands
+from minisam.masks.stability_score import calculate_stability_score
 from minisam.predict import SamAutomaticMaskGenerator, SamPredictor
-from minisam.predict.crops import generate_crop_boxes, near_crop_edge
-from minisam.predict.point_grids import build_all_layer_point_grids
-from minisam.predict.small_regions import fill_small_holes, remove_small_islands
-from minisam.predict.stability_score import calculate_stability_score
+from minisam.predict.everything.crops import generate_crop_boxes, near_crop_edge
+from minisam.predict.everything.point_grids import build_all_layer_point_grids
 
 original: Any = import_original("automatic_mask_generator")
 steps: Any = import_original("utils.amg")

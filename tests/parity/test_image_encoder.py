@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from parity.oracle import SMALL, assert_same, original, random, relative_error, run_both
 
 from minisam.bench.twins import build_original_encoder, build_twins, randomise
-from minisam.build import CONFIGS, build_from_config, sam_model_registry
+from minisam.build import sam_model_registry
+from minisam.config import CONFIGS, build_from_config
 
 PARAMETERS = {"vit_b": 89_670_912, "vit_l": 308_278_272, "vit_h": 637_026_048}
 

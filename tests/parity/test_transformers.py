@@ -13,8 +13,8 @@ import torch
 from parity.oracle import SMALL, assert_same, random, relative_error
 
 from minisam.bench.twins import randomise
-from minisam.build import CONFIGS, SamConfig, build_from_config
 from minisam.checkpoint.huggingface import rename_huggingface
+from minisam.config import CONFIGS, SamConfig, build_from_config
 from minisam.model import Sam
 
 transformers = pytest.importorskip("transformers", reason="pip install -e '.[test]' brings transformers")

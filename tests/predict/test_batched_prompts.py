@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from minisam.build import CONFIGS, build_from_config
+from minisam.config import CONFIGS, build_from_config
 from minisam.errors import PromptError
 from minisam.predict import SamPredictor
 from minisam.predict.batched_prompts import as_mask_logits, check_batches

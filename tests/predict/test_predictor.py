@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minisam.build import CONFIGS, build_from_config
+from minisam.config import CONFIGS, build_from_config
 from minisam.errors import ImageError, PromptError
 from minisam.predict import ResizeLongestSide, SamPredictor
 from minisam.predict.mask_prompt import mask_to_logits

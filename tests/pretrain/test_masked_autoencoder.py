@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minisam.build import CONFIGS
+from minisam.config import CONFIGS
 from minisam.pretrain.masked_autoencoder import MaskedAutoencoder, build_mae
 from minisam.pretrain.random_masking import random_masking, take
 from minisam.pretrain.reconstruction_loss import normalise_patches, patchify, reconstruction_loss, unpatchify

@@ -4,7 +4,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from minisam.build import CONFIGS, build_from_config
+from minisam.config import CONFIGS, build_from_config
 from minisam.errors import CheckpointError
 from minisam.model import ImageEncoderViT
 from minisam.pretrain.masked_autoencoder import MaskedAutoencoder, build_mae, through

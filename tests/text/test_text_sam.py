@@ -10,9 +10,10 @@ from PIL import Image
 from torch import nn
 
 from minisam import SamPredictor
-from minisam.build import CONFIGS, build_from_config, build_sam
+from minisam.build import build_sam
 from minisam.checkpoint import save_checkpoint
 from minisam.cli.main import main
+from minisam.config import CONFIGS, build_from_config
 from minisam.errors import CheckpointError, PromptError
 from minisam.text import Clip, TextSam, load_text_sam, save_text_sam, text_sam
 from minisam.text.external_prompt import ExternalPrompt

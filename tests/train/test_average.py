@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from minisam.build import CONFIGS, build_from_config
+from minisam.config import CONFIGS, build_from_config
 from minisam.train.average import WeightAverage
 
 

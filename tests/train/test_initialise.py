@@ -3,7 +3,7 @@ import pytest
 import scipy.fft
 import torch
 
-from minisam.build import CONFIGS, build_from_config
+from minisam.config import CONFIGS, build_from_config
 from minisam.model import Attention
 from minisam.train.initialise import initialise_, position_and_content_directions, whitening_patches
 from minisam.train.prompts import first_prompts

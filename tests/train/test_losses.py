@@ -4,7 +4,8 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minisam.train.losses import dice_loss, focal_loss, mask_iou, segmentation_loss
+from minisam.masks.iou import mask_iou
+from minisam.train.losses import dice_loss, focal_loss, segmentation_loss
 
 
 def random_problem(seed, prompts=3, masks=3, size=5):

@@ -1,6 +1,6 @@
 import pytest
 
-from minisam.build import CONFIGS, build_from_config
+from minisam.config import CONFIGS, build_from_config
 from minisam.train.optimizer import (
     build_optimizers,
     has_weight_decay,

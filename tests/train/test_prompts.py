@@ -3,7 +3,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minisam.train.prompts import corrective_points, first_prompts, noisy_boxes, sample_pixels, tight_boxes
+from minisam.masks.boxes import tight_boxes
+from minisam.masks.sampling import sample_pixels
+from minisam.train.prompts import corrective_points, first_prompts, noisy_boxes
 
 
 def random_masks(seed, prompts=8, size=23, share=0.3):

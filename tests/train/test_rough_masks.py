@@ -2,8 +2,8 @@
 
 import torch
 
+from minisam.masks.iou import mask_iou
 from minisam.train import rough_masks
-from minisam.train.losses import mask_iou
 from minisam.train.rough_masks import rough_mask_logits
 
 

@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from minisam.build import CONFIGS, WEIGHTS, build_sam
+from minisam.build import WEIGHTS, build_sam
+from minisam.config import CONFIGS
 from minisam.errors import CheckpointError
 from minisam.train.interactive import Rounds
 from minisam.train.presets import RECIPES, RECIPES_FROM_WEIGHTS, Phase, Recipe

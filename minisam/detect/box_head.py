@@ -1,0 +1,77 @@
+"""A box for every place of an image: a small head on the image encoder's embedding, which stays as it is.
+
+    embedding [E, h, w] -> 3 × 3 -> twice as fine -> 3 × 3 -> 1 score and 4 distances a cell
+
+One class, "object", as in the second stage of the paper, where a Faster R-CNN does this.  Here it is as in FCOS
+(Tian et al. 2019), without levels: a cell says how likely it is the middle of something, and how far that goes
+to the left, up, right and down, as exp(x) cells, so that it is never negative.
+
+B images   E embedding channels   h, w tokens   C = 2h · 2w cells
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from minisam.masks.nms import box_nms
+
+PRIOR = 0.05
+"""The score that every cell starts with: most are the middle of nothing (Lin et al. 2017)."""
+LARGEST = 6.0
+"""exp of it is further than any image reaches."""
+
+
+class BoxPredictions(NamedTuple):
+    """scores [B, C], as logits; boxes [B, C, 4] as (x0, y0, x1, y1) in pixels; cells row by row."""
+
+    scores: Tensor
+    boxes: Tensor
+
+
+class ObjectBoxHead(nn.Module):
+    """Image embedding [B, E, h, w] -> BoxPredictions for an input of `image_size` pixels a side."""
+
+    def __init__(self, embed_dim: int, image_size: int, width: int = 64) -> None:
+        super().__init__()
+        self.image_size = image_size
+        self.body = nn.Sequential(
+            nn.Conv2d(embed_dim, width, 3, padding=1),
+            nn.GELU(),
+            nn.ConvTranspose2d(width, width, 2, stride=2),
+            nn.GELU(),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.GELU(),
+        )
+        self.score = nn.Conv2d(width, 1, 1)
+        self.distances = nn.Conv2d(width, 4, 1)
+        nn.init.constant_(self.score.bias, math.log(PRIOR / (1 - PRIOR)))  # pyright: ignore[reportArgumentType]
+
+    def forward(self, image_embedding: Tensor) -> BoxPredictions:
+        features = self.body(image_embedding)
+        centres = cell_centres(features.shape[2], features.shape[3], self.image_size, features.device)
+        cell = self.image_size / features.shape[3]
+        distances = cell * self.distances(features).clamp(max=LARGEST).exp().flatten(2).mT
+        boxes = torch.cat([centres - distances[..., :2], centres + distances[..., 2:]], dim=-1)
+        return BoxPredictions(self.score(features).flatten(1), boxes)
+
+
+def cell_centres(down: int, across: int, image_size: int, device: torch.device | str = "cpu") -> Tensor:
+    """(x, y) in pixels of the middle of each cell of a grid, row by row, [down · across, 2]."""
+    y = (torch.arange(down, device=device) + 0.5) * (image_size / down)
+    x = (torch.arange(across, device=device) + 0.5) * (image_size / across)
+    return torch.cartesian_prod(y, x).flip(1)
+
+
+def decode_boxes(
+    predicted: BoxPredictions, image: int, image_size: int, min_score: float, nms_threshold: float, most: int
+) -> tuple[Tensor, Tensor]:
+    """The boxes [n, 4] of one image of the batch and their scores [n], 0 … 1, best first, n <= `most`."""
+    scores = predicted.scores[image].detach().sigmoid()
+    kept = (scores > min_score).nonzero()[:, 0]
+    boxes = predicted.boxes[image].detach()[kept].clamp(0, image_size)
+    order = torch.from_numpy(box_nms(boxes.numpy(), scores[kept].numpy(), nms_threshold)[:most].copy())
+    return boxes[order], scores[kept][order]

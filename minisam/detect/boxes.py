@@ -1,0 +1,27 @@
+"""Boxes (x0, y0, x1, y1) in pixels: around masks, and how far two of them agree.
+
+    GIoU = IoU − (hull − union) / hull        hull: the smallest box around both (Rezatofighi et al. 2019)
+
+The IoU of boxes that do not touch is 0 wherever they are; the hull says which way to move.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from minisam.masks.boxes import tight_boxes
+
+
+def boxes_of(masks: Tensor) -> Tensor:
+    """Masks [n, S, S] (bool, none empty) -> boxes [n, 4] (x0, y0, x1, y1) around their pixels' outer edges."""
+    return tight_boxes(masks) + torch.tensor([0.0, 0.0, 1.0, 1.0]) if len(masks) else torch.zeros(0, 4)
+
+
+def generalised_iou(first: Tensor, second: Tensor) -> Tensor:
+    """Boxes [..., 4] (x0, y0, x1, y1) with areas above 0 -> [...], −1 … 1."""
+    (a0, a1), (b0, b1) = ((box[..., :2], box[..., 2:]) for box in (first, second))
+    overlap = (a1.minimum(b1) - a0.maximum(b0)).clamp(min=0).prod(dim=-1)
+    union = (a1 - a0).prod(dim=-1) + (b1 - b0).prod(dim=-1) - overlap
+    hull = (a1.maximum(b1) - a0.minimum(b0)).prod(dim=-1)
+    return overlap / union - (hull - union) / hull

@@ -1,0 +1,131 @@
+"""Decoders that an experiment trains on an image encoder that is trained already, one for each arm and seed.
+
+    nano's weights  ->  `change` makes the arm's network of them  ->  train prompt encoder and mask decoder
+
+The encoder is frozen and runs without gradient, so the rounds of the decoder are nearly all of a step.  Arms with
+the same seed see the same scenes, targets and random numbers; what `change` draws anew is drawn alike where the
+arms draw the same layers in the same order.  An arm is a network: it is trained and measured by the code of every
+other network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from minisam.build import WEIGHTS, build_sam
+from minisam.config import CONFIGS, build_from_config
+from minisam.data.partworld import render_scenes
+from minisam.experiments.experiment import Settings
+from minisam.files import sha256_of
+from minisam.model import Sam
+from minisam.seeds import hash_seed
+from minisam.train.initialise import PROMPT_STD
+from minisam.train.interactive import Loss, Rounds, interactive_rounds
+from minisam.train.losses import segmentation_loss
+from minisam.train.optimizer import build_optimizers, parameters_of, set_learning_rate
+from minisam.train.state import read_state, write_state
+from minisam.train.targets import node_masks, sample_nodes
+
+NETWORK = "nano"
+FIVE_ROUNDS = Rounds(corrective=3, mask_only=1)
+MIN_AREA = 1 / 64  # one token of nano's grid
+
+
+@dataclass(frozen=True)
+class DecoderRecipe:
+    """Equal for all arms of an experiment but for what it is about; the rate falls evenly to 0."""
+
+    steps: int
+    rounds: Rounds = FIVE_ROUNDS
+    images: int = 8
+    prompts_per_image: int = 4
+    lr: float = 1e-3
+    muon_lr: float = 1e-3
+    warmup: int = 20
+    object_scale: float = 1.25
+
+    def shortened(self, settings: Settings) -> DecoderRecipe:
+        """Itself, or one step with two images where `settings` are quick."""
+        short = DecoderRecipe(steps=1, rounds=self.rounds, images=2, prompts_per_image=2)
+        return short if settings.quick else self
+
+
+def trained_decoder(
+    settings: Settings,
+    arm: str,
+    change: Callable[[Sam], None],
+    recipe: DecoderRecipe,
+    seed: int,
+    loss: Loss = segmentation_loss,
+) -> Sam:
+    """The network of an arm, in evaluation mode; one that is finished in `settings.work / "decoders"` is only read.
+
+    `change` gets nano and draws from torch's random numbers.  `arm` names what `change` and `loss` do.  Raises
+    CheckpointError where the file is damaged or of another recipe.
+    """
+    torch.manual_seed(hash_seed(seed, 0))
+    sam = build_sam(NETWORK)
+    change(sam)
+    sam.image_encoder.requires_grad_(False)
+    path = settings.work / "decoders" / f"{arm}-{seed}.pt"
+    about = {"arm": arm, "seed": seed, "start": sha256_of(WEIGHTS / f"{NETWORK}.safetensors")} | asdict(
+        recipe
+    )
+    finished = read_state(path, about, "cpu")
+    if finished is not None:
+        sam.load_state_dict(finished["model"])
+        return sam.eval()
+    train_decoder_(sam, recipe, seed, f"{arm} {seed}", loss)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_state(path, about, {"model": sam.state_dict()})
+    return sam.eval()
+
+
+def train_decoder_(
+    sam: Sam, recipe: DecoderRecipe, seed: int, name: str, loss: Loss = segmentation_loss
+) -> None:
+    """Train all of `sam` that has a gradient, in place."""
+    sam.train()
+    depth = CONFIGS[NETWORK].encoder_depth
+    optimizers = build_optimizers(sam, recipe.lr, 0.05, 1.0, depth, recipe.muon_lr)
+    trained = parameters_of(optimizers)
+    for step in tqdm(range(recipe.steps), desc=name, disable=None):
+        set_learning_rate(optimizers, step, recipe.steps, recipe.warmup, linear_decay=True)
+        generator = torch.Generator().manual_seed(hash_seed(seed, step))
+        embeddings, image_index, masks = batch(sam, recipe, seed, step, generator)
+        schedule = recipe.rounds.schedule(torch.Generator().manual_seed(hash_seed(seed, step)))
+        rounds = interactive_rounds(sam, embeddings, image_index, masks, schedule, generator, loss=loss)
+        total = torch.stack([round.total for round in rounds]).mean()
+        for optimizer in optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        nn.utils.clip_grad_norm_(trained, 1.0)
+        for optimizer in optimizers:
+            optimizer.step()
+
+
+@torch.no_grad()
+def batch(
+    sam: Sam, recipe: DecoderRecipe, seed: int, step: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Image embeddings [I, E, h, w] of a step, the image of each prompt [P] and the mask to find [P, S, S] bool."""
+    scenes = render_scenes(
+        hash_seed(seed, step),
+        recipe.images,
+        sam.image_encoder.img_size,
+        object_scale=recipe.object_scale,
+    )
+    masks = node_masks(scenes, sample_nodes(scenes, recipe.prompts_per_image, generator, MIN_AREA))
+    image_index = torch.arange(recipe.images).repeat_interleave(recipe.prompts_per_image)
+    return sam.image_encoder(sam.preprocess(scenes.images)), image_index, masks.flatten(0, 1)
+
+
+def renew_mask_prompt_(sam: Sam) -> None:
+    """Draw anew how a mask prompt is embedded, and what stands in its place where there is none."""
+    sam.prompt_encoder.mask_downscaling = build_from_config(CONFIGS[NETWORK]).prompt_encoder.mask_downscaling
+    nn.init.normal_(sam.prompt_encoder.no_mask_embed.weight, std=PROMPT_STD)

@@ -1,0 +1,23 @@
+"""A uniform pixel of a region, by the ranks of its pixels: count along the rows, then along the row.
+
+draw u in [0, 1);  rank = ⌊u · count⌋;  the row in which that many pixels have passed, then the column
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def sample_pixels(region: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """A uniform pixel of each region [P, h, w] (bool) -> [P, 2] int64 as (x, y); (0, 0) where it is empty."""
+    in_row = region.sum(dim=2, dtype=torch.int32)
+    up_to_row = in_row.cumsum(dim=1, dtype=torch.int32)
+    count = up_to_row[:, -1:]
+    draw = torch.rand(count.shape, device=region.device, generator=generator)
+    rank = (draw * count).to(torch.int32).clamp(max=(count - 1).clamp(min=0))
+    y = torch.searchsorted(up_to_row, rank + 1).clamp(max=region.shape[1] - 1)
+    rank_in_row = rank - (up_to_row - in_row).gather(1, y)
+    row = region.gather(1, y[..., None].expand(-1, 1, region.shape[2])).squeeze(1)
+    x = torch.searchsorted(row.cumsum(dim=1, dtype=torch.int32), rank_in_row + 1)
+    return torch.where(count > 0, torch.cat([x, y], dim=1), 0)

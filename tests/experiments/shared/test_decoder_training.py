@@ -1,0 +1,85 @@
+"""Decoders trained for an experiment: paired, on a frozen encoder, read again when they are finished."""
+
+import pytest
+import torch
+from torch import nn
+
+from minisam.build import build_sam
+from minisam.errors import CheckpointError
+from minisam.experiments.experiment import Settings
+from minisam.experiments.shared.decoder_training import (
+    DecoderRecipe,
+    batch,
+    renew_mask_prompt_,
+    trained_decoder,
+)
+from minisam.train.interactive import Rounds
+from minisam.train.losses import segmentation_loss
+
+RECIPE = DecoderRecipe(steps=2, rounds=Rounds(1, 0), images=2, prompts_per_image=2)
+
+
+def as_it_is(sam):
+    pass
+
+
+def same_weights(one: nn.Module, two: nn.Module) -> bool:
+    return all(a.equal(b) for a, b in zip(one.state_dict().values(), two.state_dict().values(), strict=True))
+
+
+def test_only_prompt_encoder_and_decoder_are_trained(tmp_path):
+    before, after = build_sam("nano"), trained_decoder(Settings.short(tmp_path), "arm", as_it_is, RECIPE, 0)
+    assert same_weights(before.image_encoder, after.image_encoder) and not after.training
+    assert not same_weights(before.mask_decoder.transformer, after.mask_decoder.transformer)
+    assert not same_weights(before.prompt_encoder.mask_downscaling, after.prompt_encoder.mask_downscaling)
+
+
+def test_a_finished_decoder_is_read_and_not_trained_again(tmp_path, monkeypatch):
+    settings = Settings.short(tmp_path)
+    first = trained_decoder(settings, "arm", as_it_is, RECIPE, 0)
+    monkeypatch.setattr("minisam.experiments.shared.decoder_training.train_decoder_", None)
+    assert same_weights(first, trained_decoder(settings, "arm", as_it_is, RECIPE, 0))
+    with pytest.raises(CheckpointError, match="other settings"):
+        trained_decoder(settings, "arm", as_it_is, DecoderRecipe(steps=3), 0)
+
+
+def test_the_loss_that_is_given_is_the_one_that_trains(tmp_path):
+    def no_iou(*round):
+        return segmentation_loss(*round, iou_loss=lambda predicted, true, trained: 0 * predicted.sum())
+
+    heads = [
+        trained_decoder(Settings.short(tmp_path / str(place)), "arm", as_it_is, RECIPE, 0, *loss)
+        for place, loss in enumerate([(), (segmentation_loss,), (no_iou,)])
+    ]
+    usual, same, other = (sam.mask_decoder.iou_prediction_head.layers[-1].bias for sam in heads)
+    assert usual.equal(same) and not usual.equal(other)
+    assert other.equal(build_sam("nano").mask_decoder.iou_prediction_head.layers[-1].bias)
+
+
+def test_seeds_differ_and_one_seed_is_one_run(tmp_path):
+    runs = [
+        trained_decoder(Settings.short(tmp_path / place), "arm", renew_mask_prompt_, RECIPE, seed)
+        for place, seed in (("a", 0), ("b", 0), ("c", 1))
+    ]
+    assert same_weights(runs[0], runs[1]) and not same_weights(runs[0], runs[2])
+
+
+def test_a_batch_belongs_to_its_seed_and_step_alone():
+    sam = build_sam("nano")
+
+    def drawn(seed: int, step: int):
+        return batch(sam, RECIPE, seed, step, torch.Generator().manual_seed(0))
+
+    embeddings, image, masks = drawn(0, 3)
+    assert embeddings.shape == (2, 96, 8, 8) and image.tolist() == [0, 0, 1, 1] and masks.shape == (4, 64, 64)
+    assert not embeddings.requires_grad and masks.flatten(1).any(dim=1).all()
+    assert embeddings.equal(drawn(0, 3)[0])
+    assert not embeddings.equal(drawn(0, 4)[0]) and not embeddings.equal(drawn(1, 3)[0])
+
+
+def test_a_new_mask_prompt_leaves_all_else():
+    sam, own = build_sam("nano"), build_sam("nano")
+    renew_mask_prompt_(sam)
+    changed = {name for name, value in own.state_dict().items() if not value.equal(sam.state_dict()[name])}
+    weights = {name for name in sam.state_dict() if "mask_downscaling" in name or "no_mask" in name}
+    assert changed == weights and sam.image_encoder.training is False
