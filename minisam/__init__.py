@@ -36,11 +36,9 @@ __all__ = [
 ]
 HOMES = {
     "backend": ("use_backend",),
-    "build": (
-        *("SamConfig", "build_from_config", "build_sam"),
-        *("build_sam_vit_b", "build_sam_vit_h", "build_sam_vit_l", "sam_model_registry"),
-    ),
+    "build": ("build_sam", "build_sam_vit_b", "build_sam_vit_h", "build_sam_vit_l", "sam_model_registry"),
     "checkpoint": ("load_checkpoint", "save_checkpoint"),
+    "config": ("SamConfig", "build_from_config"),
     "errors": ("CheckpointError", "ImageError", "MinisamError", "PromptError"),
     "model": ("Sam",),
     "predict": ("SamAutomaticMaskGenerator", "SamPredictor"),
