@@ -18,7 +18,7 @@ MARKS_OF_RUNS = ("state.pt", "engine.json")
 
 def check_replaceable_json(path: Path, keys: Collection[str]) -> None:
     """Raises OutputError where something is there that is no JSON object with these keys."""
-    from minisam.data.sa1b import read_json
+    from minisam.json_files import read_json
 
     if not os.path.lexists(path):
         return

@@ -16,8 +16,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from minisam.checkpoint import load_state_dict_into, save_checkpoint
-from minisam.files import sha256_of
 from minisam.config import CONFIGS, build_from_config
+from minisam.files import sha256_of
 from minisam.locks import claimed
 from minisam.model import Sam
 from minisam.precision import computing_in

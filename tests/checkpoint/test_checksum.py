@@ -13,7 +13,7 @@ from safetensors import safe_open
 from minisam.checkpoint import load_checkpoint, save_checkpoint
 from minisam.checkpoint.checksum import SUM_KEY, check_sum, checksum, to_safetensors
 from minisam.checkpoint.formats import read_tensors
-from minisam.engine.detector import DetectorRecipe, ObjectDetector
+from minisam.detect.detector import DetectorRecipe, ObjectDetector
 from minisam.errors import CheckpointError
 from minisam.model import Sam
 from minisam.text.files import read_bundle, write_bundle
