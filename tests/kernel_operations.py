@@ -130,7 +130,7 @@ OPERATIONS = {
         ),
         Operation(
             "image_to_token",
-            ("image", "rows", "offsets", "told"),
+            ("image", "rows", "offsets", "values"),
             (1, 1, 2, 3, 5, 24),
             (1, 1, 8, 7, 300, 16),
             st.tuples(

@@ -162,7 +162,7 @@ def make_case(operation: str, name: str, size: tuple[int, ...]) -> Case:
     if operation == "image_to_token":
         images, B, N, T, S, E = size
         shapes = {"image": (images, S, E), "image_pe": (S, E), "rows": (B, N, T, E), "offsets": (B, N, T)}
-        inputs = {key: normal(shape) for key, shape in (shapes | {"told": (B, N, T, E)}).items()}
+        inputs = {key: normal(shape) for key, shape in (shapes | {"values": (B, N, T, E)}).items()}
         inputs |= {"weight": 1 + 0.3 * normal(E), "bias": normal(E)}
         return Case(operation, name, inputs, {"scale": E**-0.5, "eps": 1e-5})
     if operation == "rel_pos_attention":

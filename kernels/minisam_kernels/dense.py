@@ -71,7 +71,7 @@ def image_to_token(
     image_pe: Tensor,
     rows: Tensor,
     offsets: Tensor,
-    told: Tensor,
+    values: Tensor,
     weight: Tensor,
     bias: Tensor,
     scale: float,
@@ -79,7 +79,7 @@ def image_to_token(
 ) -> Tensor:
     scores = (image + image_pe) @ rows.flatten(1, 2).mT + offsets.flatten(1)[:, None]
     weights = torch.softmax(scale * scores.unflatten(2, rows.shape[1:3]), dim=-1)
-    updated = image + weights.flatten(2) @ told.flatten(1, 2)
+    updated = image + weights.flatten(2) @ values.flatten(1, 2)
     return F.layer_norm(updated, weight.shape, weight, bias, eps)
 
 

@@ -1,6 +1,6 @@
 """The image attends to the prompt tokens, with residual and layer norm, in one pass over the image.
 
-    out = layer_norm(y + Σ_heads softmax_t(scale ((y + e) rowsᵀ + offsets)) told)
+    out = layer_norm(y + Σ_heads softmax_t(scale ((y + e) rowsᵀ + offsets)) values)
 
 The projections of the image's queries and of the heads' outputs are absorbed into the tokens
 (reference/image_to_token.py). The 4096 image tokens of 256 channels are read and written once. Separate operations
@@ -41,7 +41,7 @@ LAUNCHES = {  # block_k is the least number of columns: as many heads as fit are
 
 @triton.jit
 def _image_to_token_kernel(
-    image_ptr, pe_ptr, rows_ptr, offsets_ptr, told_ptr, weight_ptr, bias_ptr, out_ptr,
+    image_ptr, pe_ptr, rows_ptr, offsets_ptr, values_ptr, weight_ptr, bias_ptr, out_ptr,
     scale, eps, image_step, N, T, S,
     D: tl.constexpr, BLOCK_D: tl.constexpr, TAIL_D: tl.constexpr,
     BLOCK_M: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_T: tl.constexpr,
@@ -63,14 +63,14 @@ def _image_to_token_kernel(
     for first in range(0, N, BLOCK_K // BLOCK_T):
         head = first + columns // BLOCK_T
         there = (head < N) & (token < T)
-        asked = (prompt * N + head) * T + token
-        rows, rows_tail = load_rows(rows_ptr + asked * D, there, D, BLOCK_D, TAIL_D)  # [K, E]
-        offsets = tl.load(offsets_ptr + asked, mask=there, other=0.0)  # [K]
+        key_row = (prompt * N + head) * T + token
+        rows, rows_tail = load_rows(rows_ptr + key_row * D, there, D, BLOCK_D, TAIL_D)  # [K, E]
+        offsets = tl.load(offsets_ptr + key_row, mask=there, other=0.0)  # [K]
         scores = dot_rows(located, located_tail, rows, rows_tail, TAIL_D) + offsets[None, :]  # [M, K]
         scores = tl.where((token < T)[None, :], scores * scale, float("-inf"))
         weights = softmax_of_groups(scores, BLOCK_M, BLOCK_K, BLOCK_T)
-        told, told_tail = load_rows(told_ptr + asked * D, there, D, BLOCK_D, TAIL_D)  # [K, E]
-        updated, updated_tail = add_weighted_rows(updated, updated_tail, weights, told, told_tail, TAIL_D)
+        values, values_tail = load_rows(values_ptr + key_row * D, there, D, BLOCK_D, TAIL_D)  # [K, E]
+        updated, updated_tail = add_weighted_rows(updated, updated_tail, weights, values, values_tail, TAIL_D)
 
     updated, updated_tail = normalise(updated, updated_tail, eps, D, BLOCK_D, TAIL_D)
     dims = tl.arange(0, BLOCK_D)
@@ -109,19 +109,19 @@ def normalise(x, x_tail, eps, D: tl.constexpr, BLOCK_D: tl.constexpr, TAIL_D: tl
 
 
 def image_to_token(
-    image: Tensor, image_pe: Tensor, rows: Tensor, offsets: Tensor, told: Tensor, weight: Tensor, bias: Tensor,
+    image: Tensor, image_pe: Tensor, rows: Tensor, offsets: Tensor, values: Tensor, weight: Tensor, bias: Tensor,
     scale: float, eps: float, *, launch: str | None = None,
 ) -> Tensor:  # fmt: skip
     """An image [B or 1, S, E] with positions image_pe [S, E] after attending to B prompts: [B, S, E].
 
-    rows and told [B, N, T, E] and offsets [B, N, T] are the tokens with the projections absorbed, weight and bias [E]
+    rows and values [B, N, T, E] and offsets [B, N, T] are the tokens with the projections absorbed, weight and bias [E]
     and eps the layer norm's. E is one of 16, 24, 32, … 256, T at most MOST_TOKENS. `launch` is one of LAUNCHES, by
     default the one made for the type.
     Raises ValueError where there is no kernel.
     """
-    name, tensors = "image_to_token", (image, image_pe, rows, offsets, told, weight, bias)
+    name, tensors = "image_to_token", (image, image_pe, rows, offsets, values, weight, bias)
     given = dict(
-        zip(("image", "image_pe", "rows", "offsets", "told", "weight", "bias"), tensors, strict=True)
+        zip(("image", "image_pe", "rows", "offsets", "values", "weight", "bias"), tensors, strict=True)
     )
     check_tensors(name, **given)
     if image.ndim != 3 or rows.ndim != 4:
@@ -132,7 +132,7 @@ def image_to_token(
     (B, N, T, E), S = rows.shape, image.shape[1]
     check_channels(name, E)
     expected = {"image": (1 if image.shape[0] == 1 else B, S, E), "image_pe": (S, E), "offsets": (B, N, T)}
-    for key, shape in (expected | {"told": (B, N, T, E), "weight": (E,), "bias": (E,)}).items():
+    for key, shape in (expected | {"values": (B, N, T, E), "weight": (E,), "bias": (E,)}).items():
         check_shape(name, key, given[key], shape)
     if T == 0 or N == 0:
         raise ValueError(f"{name}: there are no tokens, and a mean of none is not defined; pass one at least")
@@ -144,15 +144,15 @@ def image_to_token(
 @torch.library.custom_op(
     "minisam::image_to_token",
     mutates_args=(),
-    schema="(Tensor image, Tensor image_pe, Tensor rows, Tensor offsets, Tensor told, Tensor weight, Tensor bias,"
+    schema="(Tensor image, Tensor image_pe, Tensor rows, Tensor offsets, Tensor values, Tensor weight, Tensor bias,"
     " float scale, float eps, str launch) -> Tensor",
 )
 def _image_to_token(
-    image: Tensor, image_pe: Tensor, rows: Tensor, offsets: Tensor, told: Tensor, weight: Tensor, bias: Tensor,
+    image: Tensor, image_pe: Tensor, rows: Tensor, offsets: Tensor, values: Tensor, weight: Tensor, bias: Tensor,
     scale: float, eps: float, launch: str,
 ) -> Tensor:  # fmt: skip
     choice = chosen(LAUNCHES, launch)
-    tensors = [x.contiguous() for x in (image, image_pe, rows, offsets, told, weight, bias)]
+    tensors = [x.contiguous() for x in (image, image_pe, rows, offsets, values, weight, bias)]
     (B, N, T, E), S = rows.shape, image.shape[1]
     out = rows.new_empty(B, S, E)
     if out.numel() == 0:
@@ -168,7 +168,7 @@ def _image_to_token(
 
 @_image_to_token.register_fake
 def _(
-    image: Tensor, image_pe: Tensor, rows: Tensor, offsets: Tensor, told: Tensor, weight: Tensor, bias: Tensor,
+    image: Tensor, image_pe: Tensor, rows: Tensor, offsets: Tensor, values: Tensor, weight: Tensor, bias: Tensor,
     scale: float, eps: float, launch: str,
 ) -> Tensor:  # fmt: skip
     return rows.new_empty(rows.shape[0], *image.shape[1:])

@@ -28,7 +28,7 @@ ARGUMENTS = {
     "rel_pos_attention": "q, k, v, rel_h, rel_w, scale",
     "window_attention": "qkv, qkv_bias, rel_pos_h, rel_pos_w, num_heads, window_size",
     "token_to_image": "rows, image, image_pe, scale",
-    "image_to_token": "image, image_pe, rows, offsets, told, weight, bias, scale, eps",
+    "image_to_token": "image, image_pe, rows, offsets, values, weight, bias, scale, eps",
     "mask_statistics": "low_res, row_first, row_weights, column_first, column_weights, lower, middle, upper",
     "mask_bits": "low_res, row_first, row_weights, column_first, column_weights, threshold",
 }

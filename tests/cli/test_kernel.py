@@ -33,7 +33,7 @@ def test_a_right_function_exits_0(tmp_path, capsys):
     (tmp_path / "mine.py").write_text(RIGHT)
     words = ["kernel", "check", f"{tmp_path}/mine.py:mine", "--like", "softmax", "--case", "wider"]
     assert main(words) == 0
-    assert capsys.readouterr().out.startswith("right: 2 checks of softmax in fp32, fp16")
+    assert capsys.readouterr().out.startswith("correct: 2 checks of softmax in fp32, fp16")
 
 
 def test_a_wrong_function_exits_4_and_says_where(tmp_path, capsys):
@@ -75,7 +75,7 @@ def softmax(x):
     [
         ("talks", 0, None),
         ("leaves", 4, "ends the program (SystemExit: exit code 0)"),
-        ("softmax", 4, "stops with TypeError: it takes (x), and is called with (x, scale)"),
+        ("softmax", 4, "stops with TypeError: it takes (x), but is called with (x, scale)"),
     ],
 )
 def test_whatever_the_code_does_the_verdict_is_one_document(name, code, what, tmp_path, capfd):

@@ -14,7 +14,7 @@ from minisam_kernels.reference.layer_norm import layer_norm
 def test_it_is_attention_residual_and_norm_with_the_projections_moved_to_the_tokens(
     seed, batch, num_heads, tokens, places, dim
 ):
-    """The claim of the file: rows, offsets and told, made of all four projections, give a block's last step exactly."""
+    """Rows, offsets and values, made of all four projections, give exactly the last step of a block."""
     wide, inner = 2 * num_heads * dim, num_heads * dim
     names = ("q_proj", "k_proj", "v_proj")
     weights = {f"{name}.weight": normal(seed + n, inner, wide) for n, name in enumerate(names)}
@@ -32,29 +32,34 @@ def test_it_is_attention_residual_and_norm_with_the_projections_moved_to_the_tok
     rows = np.einsum("btnd,nde->bnte", k, weights["q_proj.weight"].reshape(num_heads, dim, wide))
     offsets = np.einsum("btnd,nd->bnt", k, weights["q_proj.bias"].reshape(num_heads, dim))
     heads_of_out = weights["out_proj.weight"].T.reshape(num_heads, dim, wide)
-    told = (
+    values = (
         np.einsum("btnd,nde->bnte", project(x, "v_proj"), heads_of_out) + weights["out_proj.bias"] / num_heads
     )
-    out = image_to_token(image, pe, rows, offsets, told, *norm, dim**-0.5, 1e-5)
+    out = image_to_token(image, pe, rows, offsets, values, *norm, dim**-0.5, 1e-5)
     attended = multi_head_attention(image + pe, x + x_pe, x, weights, num_heads)
     expected = layer_norm(image + attended, *norm, eps=1e-5)
     np.testing.assert_allclose(out, expected, rtol=0, atol=1e-9 * max(1.0, abs(expected).max()))
 
 
 def test_one_image_serves_all_prompts():
-    rows, offsets, told = normal(0, 3, 2, 5, 4), normal(1, 3, 2, 5), normal(2, 3, 2, 5, 4)
+    rows, offsets, values = normal(0, 3, 2, 5, 4), normal(1, 3, 2, 5), normal(2, 3, 2, 5, 4)
     image, pe, norm = normal(3, 1, 9, 4), normal(4, 9, 4), (normal(5, 4), normal(6, 4))
-    out = image_to_token(image, pe, rows, offsets, told, *norm, 0.5, 1e-5)
-    each = image_to_token(image.repeat(3, axis=0), pe, rows, offsets, told, *norm, 0.5, 1e-5)
+    out = image_to_token(image, pe, rows, offsets, values, *norm, 0.5, 1e-5)
+    each = image_to_token(image.repeat(3, axis=0), pe, rows, offsets, values, *norm, 0.5, 1e-5)
     np.testing.assert_allclose(out, each, rtol=1e-12)
 
 
 def test_a_head_has_a_softmax_of_its_own():
     """Offsets that a head's tokens share change nothing; one softmax for all heads would silence the others."""
-    rows, told, image, pe = normal(0, 1, 2, 3, 4), normal(1, 1, 2, 3, 4), normal(2, 1, 5, 4), normal(3, 5, 4)
+    rows, values, image, pe = (
+        normal(0, 1, 2, 3, 4),
+        normal(1, 1, 2, 3, 4),
+        normal(2, 1, 5, 4),
+        normal(3, 5, 4),
+    )
     offsets = normal(4, 1, 2, 3)
     raised = offsets + np.array([100.0, 0.0])[None, :, None]
-    arguments = told, np.ones(4), np.zeros(4), 0.5, 1e-5
+    arguments = values, np.ones(4), np.zeros(4), 0.5, 1e-5
     np.testing.assert_allclose(
         image_to_token(image, pe, rows, raised, *arguments),
         image_to_token(image, pe, rows, offsets, *arguments),

@@ -1,1 +1,1 @@
-"""The kernel lab: is a kernel right, does it stay inside its tensors, what became of it, how fast is it."""
+"""The kernel lab: is a kernel correct, does it stay within its tensors, what does it compile to, how fast is it."""

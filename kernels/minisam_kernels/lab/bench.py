@@ -1,12 +1,12 @@
-"""Ours beside every peer in one run on one GPU: median times, ratios, and whether the results are right.
+"""Our kernels and all peers in one run on one GPU: median times, ratios, and whether the results are correct.
 
-    for each kernel and shape   inputs as the encoder lays them out; a float64 reference of the last image's last head
-      for each contestant       time it (triton.testing.do_bench, the median), then run it again and compare what
-                                comes out with the reference
+    for each kernel and shape   inputs in the encoder's layout; a float64 reference of the last image's last head
+      for each contestant       time it (triton.testing.do_bench, the median), then run it again and compare the
+                                result with the reference
 
-A contestant that fails is written down with its error and does not stop the rest.  Nothing new is started when the
-time is up.  The times are of the operation alone, with cold caches; forward runs without gradients, backward is
-what autograd does after it.
+If a contestant fails, its error is recorded and the others continue.  No new measurement starts after the time limit.
+Times are of the operation alone, with cold caches; forward runs without gradients, backward is the part that autograd
+runs after it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from minisam_kernels.mask_cases import COUNTING, mask_inputs
 
 DTYPE, DTYPE_NAME = torch.bfloat16, "bf16"
 DIRECTIONS = ("forward", "backward")
-# The most telling first: the time may run out.
+# The most important ones first, because the time may run out.
 PLAN = (
     *((kernel, "vit_b", batch) for batch in (8, 1) for kernel in ("rel_pos_attention", "window_attention")),
     *(
@@ -53,7 +53,7 @@ Timer = Callable[[Callable[[], object]], float]
 
 
 class Deadline:
-    """When to start nothing new."""
+    """The time after which no new measurement starts."""
 
     def __init__(self, minutes: float) -> None:
         self.at = time.monotonic() + 60 * minutes
@@ -71,7 +71,7 @@ def median_milliseconds(call: Callable[[], object]) -> float:
 
 @dataclass(frozen=True)
 class Call:
-    """An operation's arguments, the gradient for its output, and the float64 results for a part of them."""
+    """An operation's arguments, the gradient of its output, and the float64 results for a part of them."""
 
     operation: str
     inputs: dict[str, Tensor]
@@ -91,7 +91,7 @@ class Call:
 
 
 def part(operation: str, tensor: Tensor) -> Tensor:
-    """What is compared: one head of the last image, or everything where gradients are sums over the images."""
+    """The part that is compared: one head of the last image, or everything if gradients are sums over the images."""
     if operation in ("window_attention", "token_to_image", "image_to_token", *COUNTING):
         return tensor
     return tensor[-1:] if operation == "softmax" else tensor[-1:, -1:]
@@ -100,7 +100,7 @@ def part(operation: str, tensor: Tensor) -> Tensor:
 def make_call(
     operation: str, shapes: Mapping[str, Tensor], constants: dict, device: str, dtype: torch.dtype
 ) -> Call:
-    """Random inputs in the layout of the shapes, and what is right for the part that is compared."""
+    """Random inputs in the layout of the shapes, and the correct results for the part that is compared."""
     if operation in COUNTING:
         return make_counting_call(operation, shapes, constants, device, dtype)
     generator = torch.Generator(device).manual_seed(0)
@@ -125,7 +125,8 @@ def make_call(
 def make_counting_call(
     operation: str, shapes: Mapping[str, Tensor], constants: dict, device: str, dtype: torch.dtype
 ) -> Call:
-    """Masks with an outline, as noise is nothing but outline; the reference is the dense formula in the same type."""
+    """Masks with an outline (noise would be outline everywhere); the reference is the dense formula in the same
+    type."""
     size = (*shapes["low_res"].shape, len(shapes["row_first"]), len(shapes["column_first"]))
     arrays = mask_inputs(size, np.random.default_rng(0))
     inputs = {
@@ -145,7 +146,7 @@ def relative_error(found: Mapping[str, Tensor], reference: Mapping[str, Tensor])
 
 
 def wrong(call: Call, found: Mapping[str, Tensor], direction: str) -> str:
-    """What the error rule finds wrong with our own results; "" if nothing."""
+    """The errors that the error rule finds in our results; "" if there are none."""
     if call.operation in COUNTING:
         differ = int((found["output"] != call.reference["output"]).sum())
         return f"output: {differ} numbers differ" if differ else ""
@@ -160,7 +161,7 @@ def wrong(call: Call, found: Mapping[str, Tensor], direction: str) -> str:
 
 
 def time_direction(call: Call, function: Function, direction: str, timer: Timer) -> float:
-    """Median milliseconds of the forward, or of what autograd does after it."""
+    """Median milliseconds of the forward, or of autograd's backward after it."""
     if direction == "forward":
         with torch.no_grad():
             return timer(lambda: function(**call.inputs, **call.constants))
@@ -171,7 +172,7 @@ def time_direction(call: Call, function: Function, direction: str, timer: Timer)
 
 
 def measure(call: Call, name: str, function: Function, result: KernelResult, timer: Timer) -> None:
-    """Time one contestant in one direction, then look at what it computes; add both to the result."""
+    """Time one contestant in one direction, then compare its output; add both to the result."""
     try:
         milliseconds = time_direction(call, function, result.direction, timer)
         if NO_BIAS not in name:
@@ -196,7 +197,7 @@ def measure_kernels(
     device: str = "cuda",
     timer: Timer = median_milliseconds,
 ) -> None:
-    """Every shape of the plan, with the compiled peers alone or without them; saves after each direction."""
+    """Every shape of the plan, with only the compiled peers or without them; saves after each direction."""
     gpu = gpu_of_device(results.device)
     for operation, model, batch in plan:
         contestants = peers(operation) if compiled else {OURS: function_of(operation), **peers(operation)}
@@ -207,7 +208,7 @@ def measure_kernels(
         head_dim = 16 if operation == "cross_attention" else head_dim
         dtype = torch.float32 if operation in COUNTING else DTYPE
         shapes, constants = call_in_sam(operation, dtype, head_dim, batch, heads)
-        if compiled:  # torch compiles a function for a limited number of shapes, then no more
+        if compiled:  # torch compiles a function only for a limited number of shapes
             torch.compiler.reset()
         call = make_call(operation, shapes, constants, device, dtype)
         for direction in directions_of(operation):
@@ -222,7 +223,7 @@ def measure_kernels(
 
 
 def result_for(results: Results, kernel: str, model: str, batch: int, direction: str) -> KernelResult:
-    """The entry for this shape and direction, made if it is not there yet."""
+    """The entry for this shape and direction, created if it does not exist."""
     for item in results.kernels:
         if (item.kernel, item.model, item.batch, item.direction) == (kernel, model, batch, direction):
             return item

@@ -1,4 +1,4 @@
-"""What a benchmark measured, for people: a table of times and ratios, and a figure of the ratios."""
+"""The results of a benchmark for readers: a table of times and ratios, and a figure of the ratios."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from minisam_kernels.lab.results import OURS, EncoderResult, KernelResult, Resul
 
 
 def report(results: Results) -> Iterator[str]:
-    """A block of lines for every shape: median times, how many times ours each takes, and what failed."""
+    """A block of lines for every shape: median times, their ratios to ours, and what failed."""
     yield f"{results.device}, commit {results.commit[:10]}, {results.started}"
     yield ", ".join(f"{name} {version}" for name, version in results.versions.items())
     for item in results.kernels:
@@ -48,7 +48,7 @@ def floor_note(item: KernelResult) -> str:
 
 
 def save_bench_figure(file: BinaryIO, results: Results) -> None:
-    """Draw a PNG: for every shape the contestants' times as multiples of ours, and for encoders images a second."""
+    """Draw a PNG: for every shape the contestants' times as multiples of ours, and for encoders images per second."""
     shown = [item for item in results.kernels if item.ratios]
     encoders = [item for item in results.encoder if item.images_per_second]
     panels = [*shown, *encoders]

@@ -1,16 +1,16 @@
-"""The operations there are, their launches, and for each the call that Segment Anything makes of it.
+"""All operations, their launches, and the call that Segment Anything makes for each.
 
     softmax              a head's 4096 x 4096 scores, or rows as wide as a launch takes
     attention            4096 tokens over 4096
-    cross_attention      64 prompts of 7 tokens an image over 4096 positions; the other way round for "many"
-    rel_pos_attention    the encoder's global layers: a 64 x 64 grid, q, k, v as the projection lays them out
+    cross_attention      64 prompts of 7 tokens per image over 4096 positions; the other way round for "many"
+    rel_pos_attention    the encoder's global layers: a 64 x 64 grid, q, k, v in the projection's layout
     window_attention     its other layers: 14 x 14 windows of that grid
-    token_to_image       the mask decoder: 64 prompts an image, 7 tokens by 8 heads over 4096 positions of 256 channels
+    token_to_image       the mask decoder: 64 prompts per image, 7 tokens x 8 heads over 4096 positions, 256 channels
     image_to_token       the same prompts' images, updated
     mask_statistics      the automatic mask generator: the three masks of 64 clicks, on a photo of 2048 x 1365 pixels
     mask_bits            the same masks, written out
 
-The tensors are shapes on the "meta" device; whoever needs values makes some of that shape and stride.
+The tensors are shapes on the "meta" device, without values.
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ def function_of(operation: str) -> Callable[..., Tensor]:
 
 
 def launches_by_name(operation: str) -> Mapping[str, Launch]:
-    """What can be chosen as `launch`."""
+    """The possible values of `launch`."""
     return module_of(operation).LAUNCHES
 
 
 def default_launch(operation: str, dtype: torch.dtype, capability: int) -> str | None:
-    """What the operation chooses on a GPU of that generation (9: Hopper); None where the shapes decide as well."""
+    """The operation's choice on a GPU of that generation (9: Hopper); None if it also depends on the shapes."""
     by_generation = launch_for(dtype, capability)
     return by_generation if by_generation in launches_by_name(operation) else None
 
@@ -96,7 +96,7 @@ def call_in_sam(
         tensors = {"image": empty(prompts, tokens, CHANNELS), "image_pe": empty(tokens, CHANNELS)}
         tensors |= {"rows": empty(prompts, *few, CHANNELS), "offsets": empty(prompts, *few)}
         tensors |= {
-            "told": empty(prompts, *few, CHANNELS),
+            "values": empty(prompts, *few, CHANNELS),
             "weight": empty(CHANNELS),
             "bias": empty(CHANNELS),
         }

@@ -1,12 +1,11 @@
-"""Is somebody's own function right?  It is run on the cases that this project's kernels have to pass.
+"""Is a user's function correct?  It is run on the cases that this project's kernels have to pass.
 
     inputs between guard bands, new tensors full of NaN  ->  function  ->  no stray access, no input changed,
-    the output within the error rule, or equal where it counts, the same to the bit when run again, and, if it can
-    be differentiated, every gradient within the error rule
+    the output within the error rule (equal, if it is a count), the same bits in a second run, and, if it can be
+    differentiated, every gradient within the error rule
 
-The function takes what the operation of that name takes, in the same order: torch tensors, then numbers.  It may
-use Triton or torch alone.  The first thing that is wrong ends the check, with the case, the index, both values and
-the distance between them.
+The function has the arguments of the operation, in the same order: torch tensors, then numbers.  It may use Triton or
+only torch.  The check ends at the first error, and reports the case, the index, both values and their difference.
 """
 
 from __future__ import annotations
@@ -44,16 +43,16 @@ CLOSED = ("minisam.lesson", "minisam_kernels.reference", "minisam_kernels.cases"
 
 
 class LoadError(Exception):
-    """The file is not there, cannot be run, or has no such function."""
+    """The file does not exist, cannot be run, or lacks the function."""
 
 
 class ChoiceError(ValueError):
-    """What is to be checked does not exist, or cannot be checked on this machine."""
+    """The operation, case or type does not exist, or cannot be checked on this machine."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """The first thing that was wrong."""
+    """The first error that was found."""
 
     case: str
     dtype: str
@@ -65,7 +64,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Report:
-    """How far the check came, whether gradients were looked at, and what stopped it, if anything did."""
+    """How far the check came, whether gradients were compared, and the error that stopped it, if any."""
 
     operation: str
     right: int
@@ -76,19 +75,19 @@ class Report:
 
 
 def parts_of(place: str) -> tuple[str, str]:
-    """ "FILE.py:name" -> the file, which is there, and the name.  Raises LoadError."""
+    """ "FILE.py:name" -> the file, which exists, and the name.  Raises LoadError."""
     file, colon, name = place.rpartition(":")
     if not colon or not file or not name.isidentifier():
         raise LoadError(f"{place!r} names no function; write FILE.py:function")
     if not Path(file).exists():
         raise LoadError(f"there is no file {file}")
     if Path(file).suffix not in (".py", ".ipynb"):
-        raise LoadError(f"{file} is no Python file; its name must end in .py or .ipynb")
+        raise LoadError(f"{file} is not a Python file; its name must end in .py or .ipynb")
     return file, name
 
 
 def load_function(place: str) -> Callable[..., Any]:
-    """The function of "FILE.py:name" in this process, as Python would import it: for code that is known.
+    """The function of "FILE.py:name", imported in this process: only for code that you trust.
 
     Raises LoadError.
     """
@@ -114,7 +113,7 @@ def load_function(place: str) -> Callable[..., Any]:
 
 @contextmanager
 def loaded(place: str, rules: Rules) -> Iterator[AnswerFunction]:
-    """The function of "FILE.py:name", in a process of its own for as long as this lasts.
+    """The function of "FILE.py:name" in a separate process, which ends with this context.
 
     Raises LoadError.
     """
@@ -134,7 +133,7 @@ def loaded(place: str, rules: Rules) -> Iterator[AnswerFunction]:
 
 
 def default_dtypes() -> tuple[str, ...]:
-    """What can be checked here: the interpreter computes bfloat16 wrongly."""
+    """The types that can be checked here: the interpreter computes bfloat16 wrongly."""
     return ("fp32", "fp16") if INTERPRETED or not torch.cuda.is_available() else ("fp32", "fp16", "bf16")
 
 
@@ -143,7 +142,7 @@ def chosen_checks(
 ) -> list[tuple[Case, str]]:
     """The operation's cases with `only` in their names, each in every type.
 
-    Raises ChoiceError where there is nothing to run, or no way to tell right from wrong here.
+    Raises ChoiceError if there is nothing to run, or if the type cannot be checked here.
     """
     dtypes = tuple(dtypes or default_dtypes())
     if "bf16" in dtypes and "bf16" not in default_dtypes():
@@ -176,11 +175,11 @@ def check_function(
 
 
 class CheckError(Exception):
-    """One line that says what is wrong with a result."""
+    """One line that describes an error in a result."""
 
 
 def check_case(function: Function, case: Case, dtype: torch.dtype) -> bool:
-    """Raises CheckError at the first thing that is wrong; says whether gradients could be checked."""
+    """Raises CheckError at the first error; returns whether gradients could be checked."""
     device = "cpu" if INTERPRETED or not torch.cuda.is_available() else "cuda"
     case = case.rounded(dtype)
     twins = {name: t.requires_grad_(not case.counts) for name, t in case.tensors(dtype, device).items()}
@@ -197,7 +196,9 @@ def check_case(function: Function, case: Case, dtype: torch.dtype) -> bool:
     if outcome.again_error:
         raise CheckError(outcome.again_error)
     if outcome.again is None or not np.array_equal(outcome.again, _array(out)):
-        raise CheckError("a second run gives other bits: programs write one place, or read what none wrote")
+        raise CheckError(
+            "a second run gives other bits: programs write to one address, or read unwritten memory"
+        )
     if outcome.differentiable:
         require_gradients(outcome, case, dtype, twins, torchs)
     return outcome.differentiable
@@ -259,15 +260,15 @@ def _name(dtype: torch.dtype) -> str:
 
 
 def _array(tensor: Tensor) -> np.ndarray:
-    """As an outcome holds it: bfloat16 as float32."""
+    """A NumPy array of the tensor, with bfloat16 as float32."""
     return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
 
 
 def explain(report: Report) -> Iterator[str]:
-    """The report for people."""
+    """The report as lines of text."""
     if report.failure is not None:
         yield f"wrong: {report.failure.explain()}"
-        yield f"{report.right} of {report.total} checks were right before it"
+        yield f"{report.right} of {report.total} checks passed before it"
         return
     looked_at = "output and every gradient" if report.with_gradients else "output (it has no gradient)"
-    yield f"right: {report.total} checks of {report.operation} in {', '.join(report.dtypes)}: {looked_at}"
+    yield f"correct: {report.total} checks of {report.operation} in {', '.join(report.dtypes)}: {looked_at}"

@@ -1,13 +1,13 @@
-"""When is a kernel's result right? When it errs no more than twice as much as torch in the same type.
+"""A kernel's result is correct if its error is at most twice that of torch in the same type.
 
     max|out - ref|  <=  factor * max|torch - ref|  +  floor          factor 2, for gradients 3
     ‖out - ref‖ / ‖ref‖  <=  0.005                                   or factor times torch's, if that is more
 
-ref is the float64 reference on the inputs as the type holds them. No tolerance is chosen by hand: the first rule
-compares with what the type allows, and finds single wrong values; the second finds small errors everywhere, which
-a maximum hides. The floor is what storing the result, and adding up its terms, costs in any case: without it a
-reference that torch happens to hit exactly could not be met. Where the terms cancel to less than the type resolves
-of them, a result is all rounding, and its relative error says nothing: there the first rule stands alone.
+ref is the float64 reference on the inputs rounded to the type. The tolerance of the first rule is not chosen by hand:
+it comes from torch's error in that type. This rule finds single wrong values; the second finds small errors
+everywhere, which a maximum hides. The floor is the unavoidable error of storing the result and of adding its terms.
+Without it, no result could pass if torch happens to be exact. If the terms cancel to less than the type can resolve,
+the result consists of rounding errors and its relative error has no meaning: then only the first rule applies.
 
 Source    the first rule is flash-attention's (Dao et al.), the second flash-linear-attention's.
 """
@@ -26,7 +26,7 @@ ROUNDINGS, CANCELLED_ROUNDINGS = 16, 128
 
 @dataclass(frozen=True)
 class Verdict:
-    """How far one tensor is from its reference, and whether that is near enough."""
+    """How far one tensor is from its reference, and whether that is close enough."""
 
     name: str
     ok: bool
@@ -44,7 +44,7 @@ class Verdict:
     first_wanted: float = np.nan
 
     def explain(self) -> str:
-        """One line: the worst value and how far off it is; where others are wrong too, the first of them."""
+        """One line: the worst value and its error; if more values are wrong, also the first of them."""
         if self.shape_error:
             return f"{self.name}: {self.shape_error}"
         at = f"at {list(self.where)}: got {self.got:.6g}, wanted {self.wanted:.6g}"
@@ -65,10 +65,10 @@ def compare(
     factor: float = FACTOR,
     magnitude: float = 0.0,
 ) -> Verdict:
-    """Hold `got` to the float64 reference, with the error that torch makes in the same type as the measure.
+    """Compare `got` with the float64 reference, relative to torch's error in the same type.
 
-    `magnitude` is the size of the terms that cancelled where the result itself is small; for a gradient, the
-    largest value of any gradient of the call.
+    `magnitude` is the size of the terms that cancelled, if the result is small; for a gradient, the largest value of
+    any gradient of the call.
     """
     if tuple(got.shape) != reference64.shape:
         shapes = f"has shape {list(got.shape)}, wanted {list(reference64.shape)}"
@@ -110,15 +110,15 @@ def compare(
 
 
 def cancels(reference64: np.ndarray, dtype: torch.dtype, magnitude: float) -> bool:
-    """Whether a result is smaller than what the type resolves of the terms that it is the sum of."""
+    """Whether a result is smaller than the type's resolution of the terms that it sums."""
     return float(np.abs(reference64).max()) <= torch.finfo(dtype).eps * magnitude
 
 
 def rounding_floor(reference64: np.ndarray, dtype: torch.dtype, magnitude: float = 0.0) -> float:
-    """What rounding the reference to the type costs, twice, and some roundings of the sum that led to it.
+    """Twice the error of rounding the reference to the type, plus some roundings of the sum that led to it.
 
-    Sums are in float32, or in float64 for float64; where they cancel, each of the products that they consist of has
-    left a rounding. Numbers below the type's smallest one may be lost.
+    Sums are in float32, or in float64 for float64. If the terms cancel, the rounding error of each product remains.
+    Numbers below the type's smallest one may be lost.
     """
     largest = float(np.abs(reference64).max())
     accumulator = torch.float64 if dtype == torch.float64 else torch.float32

@@ -1,8 +1,8 @@
-"""What a GPU can do in a second: the rates that floors are made of, each with its source.
+"""The peak rates of GPUs, from which floors are computed, each with its source.
 
-A rate is what can be reached in practice where somebody measured it, and the data sheet's otherwise.  Exponentials
-come from the special-function units, sixteen results a clock and multiprocessor on every generation since Volta
-(CUDA C++ Programming Guide, "Arithmetic Instructions"); for attention they matter as much as the tensor cores.
+A rate is a measured one where there is a measurement, otherwise the data sheet's.  Exponentials run on the
+special-function units: sixteen results per clock and multiprocessor on every generation since Volta (CUDA C++
+Programming Guide, "Arithmetic Instructions"). For attention they matter as much as the tensor cores.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Gpu:
-    """Rates in units a second.  A multiply-add counts as two; 16-bit products are accumulated in float32."""
+    """Rates per second.  A multiply-add counts as two; 16-bit products are accumulated in float32."""
 
     name: str
     products: float
@@ -93,6 +93,6 @@ GPUS = {
 
 
 def gpu_of_device(name: str) -> Gpu | None:
-    """The entry for a device as CUDA names it, "NVIDIA H100 80GB HBM3"; None for one that is not listed."""
+    """The entry for a device by its CUDA name, "NVIDIA H100 80GB HBM3"; None if it is not listed."""
     plain = name.replace(" ", "").upper()
     return next((gpu for gpu in GPUS.values() if gpu.name in plain), None)

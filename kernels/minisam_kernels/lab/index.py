@@ -1,11 +1,11 @@
-"""The generated part of kernels/README.md: what each kernel saves, its floors, and what was measured.
+"""The generated part of kernels/README.md: the traffic that each kernel saves, its floors, and measured times.
 
-    bytes    of ViT-B's call for one image in bfloat16, of masks in float32: every input read once and every output
-             written once, beside what separate operations move as well (`intermediates`)
+    bytes    for ViT-B's call for one image in bfloat16, for masks in float32: every input read once and every output
+             written once; for separate operations, also their intermediate results (`intermediates`)
     floors   forward and backward, batch 8, by roofline.py
-    measured from kernels/benchmarks/*.json; "unmeasured" where there is no such file
+    measured from kernels/benchmarks/*.json; "unmeasured" if there is no file
 
-Run `python -m minisam_kernels.lab.index` to print it; tests/kernels/lab/test_index.py holds the page to it.
+`python -m minisam_kernels.lab.index` prints it; tests/kernels/lab/test_index.py compares the page with it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ HEAD = (
 
 
 def intermediates(kernel: str) -> tuple[Term, ...]:
-    """What separate operations write and read again, beside inputs and outputs; forward, one image."""
+    """The intermediate results that separate operations write and read again; forward, one image."""
     (heads, head_dim), tokens, size = MODELS[MODEL], GRID * GRID, BYTES[dtype_of(kernel)]
     if kernel == "softmax":
         return (Term("x, x − max, exp, its sum: six more passes", (6, heads * tokens, tokens, size)),)
@@ -65,7 +65,7 @@ def intermediates(kernel: str) -> tuple[Term, ...]:
     if kernel == "image_to_token":
         prompts, inner = 64, 128
         return (
-            Term("queries and answers of the heads, written and read", (4, prompts, tokens, inner, size)),
+            Term("queries and outputs of the heads, written and read", (4, prompts, tokens, inner, size)),
             Term("scores and weights, written and read", (4, prompts, 8, 7, tokens, size)),
             Term("y + e, W_o's product and the sum, written and read", (6, prompts, tokens, 256, size)),
         )

@@ -1,7 +1,7 @@
 """A kernel's machine code as a table over its launches: registers, stack, shared memory, occupancy, instructions.
 
-It is compiled in another process (worker.py), so that it can be asked for where kernels are interpreted, and for
-GPUs that are not there.
+Compilation runs in another process (worker.py). It therefore also works while kernels are interpreted here, and for
+GPUs that this machine does not have.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class CompileError(Exception):
 
 @dataclass(frozen=True)
 class Request:
-    """One call of an operation to compile; `launch` None is what the operation itself chooses.
+    """One call of an operation to compile; with `launch` None the operation chooses.
 
-    With `listing` the code comes with its instructions as text; `only` names one kernel of those that it launches.
+    With `listing` the result includes the instructions as text; `only` names one of the kernels that it launches.
     """
 
     operation: str
@@ -100,10 +100,10 @@ class Compiler:
 
 @contextmanager
 def compiler() -> Iterator[Compiler]:
-    """A compiling process for as long as this lasts; it does not interpret, whatever this one does."""
+    """A compiling process, which ends with this context; it never interprets, even if this process does."""
     environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
     environment["PYTHONPATH"] = os.pathsep.join([PACKAGES, *filter(None, [environment.get("PYTHONPATH")])])
-    # Triton 3.9 warns where this is left open.
+    # Triton 3.9 warns if this is not set.
     environment.setdefault("TRITON_DEFAULT_FP_FUSION", "1")
     command = [sys.executable, "-m", "minisam_kernels.lab.worker"]
     with subprocess.Popen(
@@ -153,7 +153,7 @@ def rows(compiled: Sequence[Compiled]) -> list[tuple[str, ...]]:
 
 
 def format_table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as they need to be."""
+    """A table with columns as wide as their content."""
     widths = [max(len(row[place]) for row in [head, *body]) for place in range(len(head))]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in [head, *body]

@@ -1,9 +1,8 @@
-"""What a call launches: every kernel with the types, constants and options that Triton would compile it with.
+"""The launches of a call: every kernel with the types, constants and options with which Triton would compile it.
 
-A call is made with tensors that have shapes but no memory.  The kernels' operations are told to take these for
-real, and the launches that they come to are written down instead of being run.  So the list of what there is to
-compile is never kept by hand, and cannot differ from what the wrappers do.  It changes the process for good, and
-has a process of its own: worker.py.
+A call is made with tensors that have shapes but no memory.  The kernels' operations treat them as real tensors, and
+their launches are recorded instead of run.  The list of kernels to compile therefore always agrees with the wrappers.
+This changes the whole process permanently, and runs in a separate one: worker.py.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ OPTIONS = {"num_warps": 4, "num_stages": 3}
 
 @dataclass(frozen=True)
 class RecordedLaunch:
-    """One launch: the jit function, what is known about its arguments, its options and its number of programs."""
+    """One launch: the jit function, its arguments' types and constants, its options and its number of programs."""
 
     function: Any
     grid: tuple[int, ...]
@@ -51,7 +50,7 @@ class RecordedLaunch:
 
 @contextmanager
 def recorded_launches() -> Iterator[list[RecordedLaunch]]:
-    """While this lasts, `kernel[grid](...)` runs nothing and adds to the list."""
+    """Within this context, `kernel[grid](...)` runs nothing and adds to the list."""
     found: list[RecordedLaunch] = []
 
     def record(self: Any, *args: object, grid: Any, warmup: bool, **kwargs: object) -> None:
@@ -67,7 +66,7 @@ def recorded_launches() -> Iterator[list[RecordedLaunch]]:
 
 
 def describe_launch(function: Any, grid: Any, args: tuple, kwargs: dict[str, Any]) -> RecordedLaunch:
-    """What Triton's own specialisation finds: an integer 1 and None are constants, multiples of 16 are known."""
+    """The result of Triton's specialisation: an integer 1 and None are constants, multiples of 16 are marked."""
     options = {name: value for name, value in kwargs.items() if name not in function.arg_names}
     values = dict(zip(function.arg_names, args, strict=False))
     values |= {name: value for name, value in kwargs.items() if name in function.arg_names}
@@ -105,14 +104,14 @@ def type_name(value: object) -> str:
 
 
 def is_multiple_of_16(value: object) -> bool:
-    """A tensor's first element, as the allocator starts every storage at such an address; or an integer."""
+    """Whether an integer, or a tensor's address, is a multiple of 16; every storage starts at such an address."""
     if isinstance(value, Tensor):
         return value.storage_offset() * value.element_size() % 16 == 0
     return isinstance(value, int) and not isinstance(value, bool) and value % 16 == 0
 
 
 def take_shapes_for_real(module: ModuleType) -> None:
-    """Let every custom op in a kernel's file run its own code where it is called without memory."""
+    """Make every custom op in a kernel's file run its code for tensors without memory."""
     operator = type(torch.library.custom_op("minisam_lab::nothing", _nothing, mutates_args=()))
     for op in vars(module).values():
         if isinstance(op, operator):
@@ -126,7 +125,7 @@ def _nothing(x: Tensor) -> Tensor:
 def launches_of(
     call: Callable[..., Tensor], inputs: dict[str, Tensor], **constants: Any
 ) -> list[RecordedLaunch]:
-    """The launches of a call and of its backward, if it has one; `inputs` are copied as shapes alone."""
+    """The launches of a call and of its backward, if it has one; only the shapes of `inputs` are used."""
     with FakeTensorMode(), recorded_launches() as found:
         shapes = {
             name: torch.empty_strided(

@@ -1,11 +1,11 @@
-"""What a kernel becomes: compile it for a GPU that need not be there, and read the machine code.
+"""Compile a kernel, for a GPU that this machine need not have, and read the machine code.
 
     jit function + argument types + constants  ->  PTX  ->  cubin  ->  registers, stack, instructions
 
-Triton carries NVIDIA's assembler and disassembler, so all of this runs on any Linux machine.  Registers and
-shared memory say how many programs fit on a multiprocessor at once (its occupancy); a stack says that registers
-ran out and values spill to memory; the instructions say whether the tensor cores are used and how wide the loads
-are.  Nothing here can run while Triton interprets (TRITON_INTERPRET=1), see worker.py.
+Triton includes NVIDIA's assembler and disassembler, and all of this runs on any Linux machine.  Registers and shared
+memory determine how many programs fit on a multiprocessor at once (its occupancy). A stack means that registers ran
+out and values spill to memory. The instructions show whether the tensor cores are used and how wide the loads are.
+Nothing here can run while Triton interprets (TRITON_INTERPRET=1), see worker.py.
 
 Words     program = thread block   warp = 32 threads   SM = multiprocessor   SASS = NVIDIA machine code
 """
@@ -35,7 +35,7 @@ TARGETS = {
     "sm_100": GPUTarget("cuda", 100, 32),
     "gfx942": GPUTarget("hip", "gfx942", 64),
 }
-# One pattern for each way in which the tensor cores are addressed, NVIDIA's by generation, then AMD's.
+# One pattern for each kind of tensor-core instruction: NVIDIA's by generation, then AMD's.
 TENSOR_CORE = {
     "mma.sync": r"\b[HBID]MMA\.\S+",
     "wgmma": r"\b[HQI]GMMA\.\S+",
@@ -50,9 +50,9 @@ AMD_BITS = {"ushort": 16, "short": 16, "ubyte": 8, "dword": 32, "dwordx2": 64, "
 
 @dataclass(frozen=True)
 class MachineCode:
-    """What the compiler made of one kernel; bytes, and instructions as they stand in the code.
+    """The compiled code of one kernel: resources in bytes, and counts of instructions.
 
-    `listing` is NVIDIA's disassembly, an instruction a line.
+    `listing` is NVIDIA's disassembly, one instruction per line.
     """
 
     arch: str
@@ -70,7 +70,7 @@ class MachineCode:
 
     @staticmethod
     def from_json(record: dict[str, Any]) -> MachineCode:
-        """What asdict gave, through JSON, which turns the widths into strings."""
+        """From the output of asdict after JSON, which turns the widths into strings."""
         widths = {int(bits): count for bits, count in record["load_bits"].items()}
         return MachineCode(**{**record, "load_bits": widths})
 
@@ -90,11 +90,11 @@ def compile_for(
     num_stages: int = 3,
     enable_fp_fusion: bool = True,
 ) -> MachineCode:
-    """Compile a jit function and read what came out.
+    """Compile a jit function and read the result.
 
     `signature` gives every parameter's type ("*fp16", "i32", "fp32", "constexpr"), `constants` the values of the
-    constexpr ones, `divisible` names the pointers and integers that are known to be multiples of 16, as Triton
-    finds out by itself at a launch: without it no load is wider than one element.
+    constexpr ones. `divisible` names the pointers and integers that are multiples of 16; at a launch Triton detects
+    these itself. Without it no load is wider than one element.
     """
     names = list(signature)
     attributes = {(names.index(name),): [["tt.divisibility", 16]] for name in divisible}
@@ -121,7 +121,7 @@ def read_cubin(arch: str, cubin: bytes, shared_bytes: int, num_warps: int) -> Ma
 
 
 def read_amdgcn(arch: str, assembly: str, shared_bytes: int, num_warps: int) -> MachineCode:
-    """The same from AMD's assembly, where the numbers stand at the end of the text."""
+    """The same from AMD's assembly, where the numbers are at the end of the text."""
     vector = int(re.findall(r"\.vgpr_count:\s+(\d+)", assembly)[-1])
     stack = int(re.findall(r"\.private_segment_fixed_size:\s+(\d+)", assembly)[-1])
     return describe(arch, assembly, vector, stack, shared_bytes, num_warps)
@@ -149,7 +149,7 @@ def describe(
 
 
 def count_load_widths(assembly: str) -> dict[int, int]:
-    """Loads from global memory by the bits that one thread asks for: LDG.E.128, LDGSTS.E.BYPASS.128, LDG.E.U16."""
+    """Loads from global memory by the bits per thread: LDG.E.128, LDGSTS.E.BYPASS.128, LDG.E.U16."""
     widths: Counter[int] = Counter()
     for nvidia, amd in GLOBAL_LOAD.findall(assembly):
         named = [int(part.lstrip("US")) for part in nvidia.split(".") if re.fullmatch(r"[US]?\d+", part)]

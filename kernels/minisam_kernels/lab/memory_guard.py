@@ -1,11 +1,11 @@
-"""Does a kernel touch memory that is not its tensors'? Two ways to find out, which see different faults.
+"""Does a kernel access memory outside its tensors? Two checks, which find different faults.
 
     guard bands    every tensor lies between two bands of NaN. A stray read that is used turns a result into NaN,
                    a stray write changes a band. Works on a GPU too.
     lane check     in the interpreter, the address of every active lane of every load and store is compared with
-                   the tensors of the launch. Finds a stray read too whose lanes are masked away later on.
+                   the tensors of the launch. Also finds a stray read whose lanes are masked out later.
 
-A lane whose mask is False touches nothing and may point anywhere.
+A lane whose mask is False accesses no memory and may point anywhere.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 BAND_BYTES = 4096
-BAND_VALUE = 0xFF  # all ones is NaN in every floating type
+BAND_VALUE = 0xFF  # all bits set is NaN in every floating-point type
 
 
 class StrayAccess(Exception):
@@ -46,10 +46,10 @@ def fenced(tensor: Tensor) -> Tensor:
 
 @contextmanager
 def guard_bands() -> Iterator[None]:
-    """Within it, new tensors lie between guard bands, which are checked at its end.
+    """Within this context, new tensors lie between guard bands, which are checked at the end.
 
-    torch.empty, empty_like and a tensor's new_empty give NaN, torch.zeros, zeros_like and new_zeros give zeros.
-    Raises StrayAccess if a band has changed.
+    torch.empty, empty_like and a tensor's new_empty return NaN, torch.zeros, zeros_like and new_zeros zeros. Raises
+    StrayAccess if a band has changed.
     """
     buffers: list[tuple[Tensor, Tensor]] = []
 
@@ -85,7 +85,7 @@ def guard_bands() -> Iterator[None]:
 
         return new_of
 
-    # What torch itself allocates in between must be left alone: only these names are replaced.
+    # Only these names are replaced: torch's internal allocations must not change.
     empty, zeros = between_bands(torch.empty, False), between_bands(torch.zeros, True)
     functions: dict[str, Any] = {
         "empty": empty,
@@ -101,7 +101,7 @@ def guard_bands() -> Iterator[None]:
 
 
 def check_bands(buffer: Tensor, view: Tensor) -> None:
-    """Raises StrayAccess if a byte of the bands of a buffer has changed, and says how far from the tensor."""
+    """Raises StrayAccess, with the distance from the tensor, if a byte in the bands of a buffer has changed."""
     changed = (buffer != BAND_VALUE).cpu().numpy()
     changed[BAND_BYTES : len(changed) - BAND_BYTES] = False
     if changed.any():
@@ -122,10 +122,10 @@ def _between_bands(shape: torch.Size, dtype: torch.dtype, device: Any) -> tuple[
 
 @contextmanager
 def checked_lanes() -> Iterator[None]:
-    """Within it, every active lane of every load and store of an interpreted kernel must be in a tensor.
+    """Within this context, every active lane of every load and store of an interpreted kernel must be in a tensor.
 
-    Raises StrayAccess at the first that is not, before the memory is touched; RuntimeError if Triton's
-    interpreter has changed so that nothing would be checked.
+    Raises StrayAccess at the first that is not, before the memory is accessed; RuntimeError if Triton's interpreter
+    has changed and nothing would be checked.
     """
     bounds: list[tuple[int, int]] = []
     found: list[StrayAccess] = []
@@ -155,7 +155,7 @@ def checked_lanes() -> Iterator[None]:
 
 
 def _extent(tensor: Tensor) -> tuple[int, int]:
-    """The first address of a tensor and the one after its last, whatever its strides."""
+    """The first address of a tensor and the one after its last, for any strides."""
     last = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
     return tensor.data_ptr(), tensor.data_ptr() + (last + 1) * tensor.element_size()
 
@@ -166,7 +166,7 @@ def watched_interpreter(
 ) -> Iterator[None]:
     """Calls `on_launch` with the tensors of every interpreted launch and `on_access` before every access.
 
-    Raises RuntimeError if a function that this relies on is not there any more, or if it was never called.
+    Raises RuntimeError if a function that this relies on no longer exists, or if it was never called.
     """
     from triton.runtime import interpreter
 
@@ -221,7 +221,7 @@ def watched_interpreter(
         for owner, name, wrap in hooks:
             if not hasattr(owner, name):
                 raise RuntimeError(
-                    f"Triton's interpreter has no {name} any more: the lane check cannot see accesses"
+                    f"Triton's interpreter no longer has {name}: the lane check cannot see accesses"
                 )
             stack.enter_context(mock.patch.object(owner, name, wrap(getattr(owner, name))))
         yield

@@ -1,7 +1,7 @@
-"""Would the tests notice? Change one place of a kernel's source on purpose and see that they do.
+"""Do the tests notice faults? Change one line of a kernel's source on purpose and see whether a test fails.
 
-A mutant is a small wrong edit: a mask dropped, two strides swapped, a scale forgotten. `load` copies the kernels
-under a new package name with that edit in one of the files, so that original and mutant live side by side.
+A mutant is a small wrong edit: a mask dropped, two strides swapped, a scale omitted. `load` copies the kernels under
+a new package name with that edit in one of the files. Original and mutant can then be used side by side.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _numbers = itertools.count()
 
 @dataclass(frozen=True)
 class Mutant:
-    """In KERNELS/`file`.py the text `old`, which is there exactly once, becomes `new`."""
+    """In KERNELS/`file`.py the text `old`, which occurs exactly once, becomes `new`."""
 
     name: str
     file: str
@@ -28,12 +28,12 @@ class Mutant:
     new: str
 
     def source(self) -> str:
-        """The file with the edit. Raises ValueError unless `old` is there exactly once."""
+        """The file with the edit. Raises ValueError unless `old` occurs exactly once."""
         text = (KERNELS / f"{self.file}.py").read_text(encoding="utf-8")
         if text.count(self.old) != 1:
             raise ValueError(
                 f"mutant {self.name!r}: {self.old!r} is {text.count(self.old)} times in {self.file}.py, not once; "
-                "make it longer or mend it"
+                "make it longer or correct it"
             )
         return text.replace(self.old, self.new)
 
@@ -41,7 +41,7 @@ class Mutant:
 def load(operation: str, mutant: Mutant | None, folder: Path) -> ModuleType:
     """The module of an operation from a copy of the kernels in `folder`, with the mutant's edit if there is one.
 
-    The copy has its own name, and its own namespace among torch's operators.
+    The copy has its own package name and its own namespace among torch's operators.
     """
     name = f"minisam_kernels_copy_{next(_numbers)}"
     package = folder / name

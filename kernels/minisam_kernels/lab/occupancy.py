@@ -1,4 +1,4 @@
-"""How many programs fit on one multiprocessor at a time, by arithmetic.
+"""How many programs fit on one multiprocessor at a time, calculated.
 
     programs = min( registers / (registers of a warp, rounded up) / warps,
                     shared memory / (shared memory of a program, rounded up + reserve),
@@ -6,8 +6,8 @@
     occupancy = programs * warps / warp slots
 
 Source    NVIDIA, CUDA C++ Programming Guide, "Technical Specifications per Compute Capability", and the Hopper,
-          Ampere and Blackwell tuning guides (1 KB of shared memory is the system's for every program);
-          AMD, CDNA3 instruction set guide (512 registers a lane and SIMD, four SIMDs, 64 KB of shared memory).
+          Ampere and Blackwell tuning guides (the system reserves 1 KB of shared memory per program);
+          AMD, CDNA3 instruction set guide (512 registers per lane and SIMD, four SIMDs, 64 KB of shared memory).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ KB = 1024
 
 @dataclass(frozen=True)
 class Multiprocessor:
-    """What the programs on it share.  `shared_per_program` is the most that one may ask for."""
+    """The resources that programs on it share.  `shared_per_program` is the most that one program may use."""
 
     shared: int
     shared_per_program: int
@@ -43,7 +43,7 @@ MULTIPROCESSORS = {
 
 @dataclass(frozen=True)
 class Fit:
-    """Programs at a time, the share of warp slots they fill, and what stands in the way of one more."""
+    """Programs at a time, the share of warp slots they fill, and the resource that prevents one more."""
 
     programs: int
     occupancy: float

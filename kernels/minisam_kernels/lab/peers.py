@@ -1,16 +1,16 @@
-"""How others compute the same: the contestants of the benchmark, each in the few lines that a user would write.
+"""Other ways to compute the same: the contestants of the benchmark, each in the few lines that a user would write.
 
-    SDPA, dense bias        the bias of L x L entries a head is built and handed to one backend of torch's
+    SDPA, dense bias        the bias of L x L entries per head is built and passed to one backend of torch's
                             scaled_dot_product_attention
     one-hot concatenation   q' = [scale q, rel_h, rel_w] and k' = [k, 1_i, 1_j] turn the bias into part of the product,
                             which any fast attention computes; the head dim grows by H + W
     FlexAttention           the bias is a function of the indices, compiled into a kernel by torch
-    no bias                 attention without positions: another result, and what the bias costs is the difference
-    pad, partition, …       windows cut out by copies, a batch of small attentions, and copies back
+    no bias                 attention without positions: another result; the difference in time is the bias's cost
+    pad, partition, …       windows copied out, a batch of small attentions, and copied back
     F.interpolate twice     the masks upscaled to the network's square and to the image, then compared and summed
     one head                absorbed rows as the queries of one head as wide as the image, positions added by a copy
 
-Everything here differentiates, takes what the operation takes, and runs wherever torch has the backend.
+All of them are differentiable, have the operation's arguments, and run wherever torch has the backend.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ BACKENDS = {
     "flash": SDPBackend.FLASH_ATTENTION,
     "math": SDPBackend.MATH,
 }
-NO_BIAS = "no bias"  # in the name of a contestant that leaves the positions out
-COMPILED = "compiled"  # in the name of one that needs seconds to minutes before its first result
+NO_BIAS = "no bias"  # in the name of a contestant without positions
+COMPILED = "compiled"  # in the name of a contestant that needs seconds to minutes before its first result
 
 
 def peers(operation: str) -> dict[str, Function]:
@@ -114,7 +114,7 @@ def bits_of_interpolated(
 
 
 def interpolated_twice(low_res: Tensor, height: int, width: int) -> Tensor:
-    """[P, h, w] -> four times as large, of which the image's shape is kept -> [P, height, width]."""
+    """[P, h, w] -> upscaled by four, cropped to the scaled image, resized -> [P, height, width]."""
     padded = [4 * side for side in low_res.shape[1:]]
     kept = [
         max(1, round(side * length / max(height, width)))
@@ -133,7 +133,7 @@ def sdpa_with_bias(backend: str | None) -> Function:
 
 
 def dense_bias(rel_h: Tensor, rel_w: Tensor) -> Tensor:
-    """[..., L, H] and [..., L, W] -> [..., L, H·W], of whose rows an SDPA backend wants multiples of 8."""
+    """[..., L, H] and [..., L, W] -> [..., L, H·W]; an SDPA backend needs rows whose stride is a multiple of 8."""
     bias = (rel_h[..., :, None] + rel_w[..., None, :]).flatten(-2)
     keys = bias.shape[-1]
     return bias if keys % 8 == 0 else F.pad(bias, (0, -keys % 8))[..., :keys]
@@ -147,7 +147,7 @@ def one_hot_concatenation(backend: str | None) -> Function:
         places = torch.cat([rows, columns], dim=-1).expand(*k.shape[:2], -1, -1)
         query = torch.cat([q * scale, rel_h, rel_w], dim=-1)
         key = torch.cat([k, places], dim=-1)
-        # A fast backend wants one head dim for all three.
+        # Fast backends need one head dim for all three.
         return sdpa(backend)(query, key, F.pad(v, (0, H + W)), 1.0)[..., :D]
 
     return attention

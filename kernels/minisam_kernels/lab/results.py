@@ -1,4 +1,4 @@
-"""What a benchmark measured, as a file: kernels/benchmarks/DEVICE.json.
+"""The results of a benchmark as a file: kernels/benchmarks/DEVICE.json.
 
     {"device", "versions", "commit", "started",
      "kernels": [{"kernel", "model", "batch", "dtype", "direction", "milliseconds": {contestant: median},
@@ -6,7 +6,7 @@
                   "ratios": {contestant: its time / ours}, "floor_milliseconds", "fraction_of_floor"}],
      "encoder": [{"model", "batch", "dtype", "images_per_second": {contestant: n}, "failed": {…}, "ratios": {…}}]}
 
-The file is replaced whole after every section, so that a run that is cut short leaves what it had.
+The file is replaced as a whole after every section; an interrupted run keeps its finished sections.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ OURS = "minisam"
 
 @dataclass
 class KernelResult:
-    """One kernel at one shape in one direction, beside its peers."""
+    """One kernel at one shape in one direction, with its peers."""
 
     kernel: str
     model: str
@@ -39,7 +39,7 @@ class KernelResult:
 
     @property
     def ratios(self) -> dict[str, float]:
-        """How many times as long as ours each peer takes."""
+        """Each peer's time divided by ours."""
         return ratios_to(self.milliseconds.get(OURS), self.milliseconds)
 
     @property
@@ -50,7 +50,7 @@ class KernelResult:
 
 @dataclass
 class EncoderResult:
-    """The whole image encoder at one shape, beside its peers."""
+    """The whole image encoder at one shape, with its peers."""
 
     model: str
     batch: int
@@ -61,7 +61,7 @@ class EncoderResult:
 
     @property
     def ratios(self) -> dict[str, float]:
-        """How many times as many images we encode as each peer."""
+        """Our images per second divided by each peer's."""
         ours = self.images_per_second.get(OURS)
         return {name: ours / other for name, other in self.images_per_second.items() if ours and name != OURS}
 
@@ -95,7 +95,7 @@ class Results:
         return Results(**record)
 
     def save(self, path: Path) -> None:
-        """Replace the file whole: a reader sees the old one or the new one."""
+        """Replace the file atomically: a reader sees the old file or the new one."""
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
         try:
@@ -113,7 +113,7 @@ def ratios_to(ours: float | None, all_of_them: dict[str, float]) -> dict[str, fl
 
 
 def rounded(value: Any) -> Any:
-    """Four digits are more than a timing has."""
+    """Rounds to four digits, more than the precision of a timing."""
     if isinstance(value, dict):
         return {key: rounded(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -127,6 +127,6 @@ def path_for(device: str, folder: Path = BENCHMARKS) -> Path:
 
 
 def committed_results(folder: Path = BENCHMARKS) -> list[Results]:
-    """Every result that is in the folder, by device."""
+    """All results in the folder, by device."""
     files = sorted(folder.glob("*.json")) if folder.is_dir() else []
     return [Results.from_json(file.read_text(encoding="utf-8")) for file in files]

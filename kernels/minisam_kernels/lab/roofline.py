@@ -1,10 +1,10 @@
-"""The least time a kernel can take on a GPU, by arithmetic.
+"""The least time that a kernel can take on a GPU, calculated.
 
     floor  = max( products / tensor-core rate,  bytes / memory rate,  exponentials / exponential rate )
-    serial = products and exponentials one after the other: as fast as it gets without overlapping the two
+    serial = products and exponentials one after the other: the least time without overlapping the two
 
-A measured time divided into the floor says how much there is left to gain; which of the three terms is the
-largest says where.  `minisam kernel roofline` prints the working.
+The floor divided by the measured time shows how much can still be gained; the largest of the three terms shows where.
+`minisam kernel roofline` prints the calculation.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ KINDS = {"products": ("FLOP", "products"), "bytes": ("B", "memory"), "exponentia
 
 @dataclass(frozen=True)
 class Floor:
-    """Seconds on one GPU, for each of the units that work side by side."""
+    """Seconds on one GPU, for each of the units that work in parallel."""
 
     products: float
     bytes: float
@@ -40,7 +40,7 @@ class Floor:
 
 
 def rate(gpu: Gpu, kind: str, dtype: str) -> float:
-    """What the GPU does in a second; products of float32 inputs do not use the tensor cores."""
+    """The GPU's rates per second; products of float32 inputs do not use the tensor cores."""
     return getattr(gpu, "products_fp32" if kind == "products" and dtype == "fp32" else kind)
 
 
@@ -49,7 +49,7 @@ def floor_on(gpu: Gpu, work: Work) -> Floor:
 
 
 def working(gpu: Gpu, work: Work) -> list[str]:
-    """The arithmetic, a line a term: factors, amount, rate, time."""
+    """The calculation, one line per term: factors, amount, rate, time."""
     lines = [f"{work.name}, {work.dtype}, on {gpu.name}"]
     for kind, (unit, label) in KINDS.items():
         for term in getattr(work, kind):

@@ -1,7 +1,7 @@
-"""A GPU's roofline as a picture, with kernels on it: where each may stand at best, and where it was measured.
+"""A figure of a GPU's roofline, with each kernel's floor and measured time.
 
-Across: FLOP for every byte that has to move.  Up: FLOP in a second.  Under the sloping part memory is the limit,
-under the flat one the tensor cores; a ring lies lower where exponentials take the longest.
+Horizontal axis: FLOP per byte that has to move.  Vertical axis: FLOP per second.  Under the sloping part, memory is
+the limit; under the flat part, the tensor cores. A ring lies below the roofline if exponentials take the longest.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def save_roofline_figure(file: BinaryIO, gpu: Gpu, points: Sequence[Point]) -> N
 
 
 def measured_points(gpu: Gpu, model: str, batch: int, dtype: str) -> dict[tuple[str, str], float]:
-    """Our committed times in seconds on such a GPU, by kernel and direction."""
+    """Our committed times in seconds on that GPU, by kernel and direction."""
     return {
         (item.kernel, item.direction): item.milliseconds[OURS] / 1e3
         for results in committed_results()

@@ -1,8 +1,8 @@
-"""Which program touches which cells of a tensor: watched in the interpreter, where programs run one by one.
+"""Which program accesses which elements of a tensor, observed in the interpreter, where programs run one by one.
 
-Every active lane of every load and store has an address; the address says which tensor it belongs to, and the
-tensor's strides say which cell.  What comes out is, for every launch and every tensor in it, a table of programs
-by cells, for reads and for writes.  trace_figure.py draws it.
+Every active lane of every load and store has an address. The address determines the tensor, and the tensor's strides
+determine the element.  The result is, for every launch and every tensor in it, a table of programs by elements, for
+reads and for writes.  trace_figure.py draws it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor
 from minisam_kernels.lab.memory_guard import Access, watched_interpreter
 
 Program = tuple[int, int, int]
-# Sizes that several programs share and whose cells can still be told apart, in the order of cases.SIZES.
+# Sizes with several programs whose elements can still be distinguished, in the order of cases.SIZES.
 PICTURED = {
     "softmax": (40, 24),
     "attention": (1, 1, 70, 70, 16),
@@ -36,7 +36,7 @@ PICTURED = {
 
 @dataclass
 class Touched:
-    """One tensor of one launch, and the programs that read and wrote each of its cells."""
+    """One tensor of one launch, and the programs that read and wrote each of its elements."""
 
     name: str
     shape: tuple[int, ...]
@@ -48,7 +48,7 @@ class Touched:
 
     @staticmethod
     def of(name: str, tensor: Tensor) -> Touched:
-        """`cell_at[offset]` is the cell, in row order, that lies so many elements after the first; -1 for none."""
+        """`cell_at[offset]` is the element, in row order, at that offset from the first; -1 if there is none."""
         steps = [np.arange(size) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True)]
         offsets = np.zeros(tensor.shape, dtype=np.int64)
         for axis, step in enumerate(steps):
@@ -58,7 +58,7 @@ class Touched:
         return Touched(name, tuple(tensor.shape), tensor.data_ptr(), tensor.element_size(), cell_at)
 
     def note(self, access: Access) -> None:
-        """Mark the cells of this tensor that an access touches; it may touch none."""
+        """Mark the elements of this tensor that an access reads or writes; there may be none."""
         offsets, rest = np.divmod(access.addresses.astype(np.int64) - self.address, self.itemsize)
         here = (offsets >= 0) & (offsets < len(self.cell_at)) & (rest == 0)
         cells = self.cell_at[offsets[here]]
@@ -70,7 +70,7 @@ class Touched:
             touched[cells[cells >= 0]] = True
 
     def count(self, kind: str) -> np.ndarray:
-        """How many programs touch each cell, in the tensor's shape; `kind` is "reads" or "writes"."""
+        """How many programs access each element, in the tensor's shape; `kind` is "reads" or "writes"."""
         tables = list(getattr(self, kind).values())
         total = np.sum(tables, axis=0) if tables else np.zeros(int(np.prod(self.shape)), dtype=int)
         return total.reshape(self.shape)
@@ -87,7 +87,7 @@ class TracedLaunch:
 
 @contextmanager
 def traced_launches() -> Iterator[list[TracedLaunch]]:
-    """While this lasts, every interpreted launch is added to the list, with what its programs touch."""
+    """Within this context, every interpreted launch is added to the list, with the accesses of its programs."""
     from triton.runtime.interpreter import GridExecutor
 
     launches: list[TracedLaunch] = []
@@ -116,7 +116,7 @@ def traced_launches() -> Iterator[list[TracedLaunch]]:
 def trace_call(
     call: Callable[..., Tensor], inputs: dict[str, np.ndarray], backward: bool, **constants: Any
 ) -> list[TracedLaunch]:
-    """The launches of a call with float32 inputs, followed by those of its backward if asked for and there is one."""
+    """The launches of a call with float32 inputs, followed by those of its backward if requested and available."""
     tensors = {name: torch.tensor(array) for name, array in inputs.items()}
     for name, tensor in tensors.items():
         if tensor.is_floating_point():

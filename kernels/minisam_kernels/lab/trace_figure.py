@@ -1,8 +1,8 @@
-"""A launch as a picture: every tensor as a grid of cells, coloured by the program that touches them.
+"""A figure of a launch: every tensor as a grid of cells, coloured by the program that accesses them.
 
-A tensor [..., D] is drawn as rows of D cells.  Where each cell belongs to one program, colours are programs, and
-their numbers stand in the middle of what they own; where programs share cells, the darker the grey, the more do.
-Cells that nobody touches stay white.
+A tensor [..., D] is drawn as rows of D cells, one per element.  If each cell belongs to one program, colours are
+programs, and each program's number is in the middle of its cells. If programs share cells, darker grey means more
+programs. Cells that no program accesses stay white.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MOST_NUMBERS = 40
 
 
 def save_trace_figure(file: BinaryIO, launches: Sequence[TracedLaunch]) -> None:
-    """Draw a PNG: a row for each launch, in it a panel for each tensor that is read or written."""
+    """Draw a PNG: one row per launch, with a panel for each tensor that is read or written."""
     panels = [
         [(t, kind) for t in launch.tensors for kind in ("reads", "writes") if getattr(t, kind)]
         for launch in launches
@@ -48,12 +48,12 @@ def draw_tensor(axes: Axes, tensor: Touched, kind: str) -> None:
     if most <= 1:
         axes.imshow(owners(tensor, kind, width), cmap="tab20", vmin=0, vmax=19, aspect="auto")
         number_regions(axes, tensor, kind, width)
-        who = "one program a cell"
+        who = "one program per cell"
     else:
         shown = np.ma.masked_equal(counts, 0)
         axes.imshow(shown, cmap=matplotlib.colormaps["Greys"], vmin=0, vmax=2 * most, aspect="auto")
         least = int(counts[counts > 0].min())
-        who = f"{most} programs a cell" if least == most else f"{least} to {most} programs a cell"
+        who = f"{most} programs per cell" if least == most else f"{least} to {most} programs per cell"
     shape = " × ".join(map(str, tensor.shape))
     axes.set_title(f"{tensor.name} [{shape}]\n{kind}, {who}", fontsize=8)
     axes.tick_params(labelsize=7)

@@ -1,6 +1,6 @@
-"""How much each kernel has to compute and to move: matrix products, bytes, exponentials, with the working.
+"""How much each kernel has to compute and to move: matrix products, bytes, exponentials, with the calculation.
 
-    attention, forward     q kᵀ and p v                        2 products of 2·L·S·D a head, L·S exponentials
+    attention, forward     q kᵀ and p v                        2 products of 2·L·S·D per head, L·S exponentials
     backward, one kernel   q kᵀ, do vᵀ, pᵀ do, ds k, dsᵀ q     5 products, the exponentials again
     backward, split        q kᵀ and do vᵀ are computed twice   7 products, twice the exponentials
 
@@ -23,7 +23,7 @@ BYTES = {"fp16": 2, "bf16": 2, "fp32": 4}
 
 @dataclass(frozen=True)
 class Term:
-    """One line of the working: what it counts, the factors, and their product."""
+    """One line of the calculation: what it counts, the factors, and their product."""
 
     what: str
     factors: tuple[float, ...]
@@ -38,7 +38,7 @@ class Term:
 
 @dataclass(frozen=True)
 class Work:
-    """What has to be done, on whichever GPU."""
+    """The amount of work, on any GPU."""
 
     name: str
     dtype: str
@@ -141,7 +141,7 @@ def window_attention_work(
 def token_to_image_work(
     batch: int, rows: int, tokens: int, channels: int, dtype: str = "bf16", backward: bool = False
 ) -> Work:
-    """Rows of all heads over an image that is key and value in one; every image has the same positions."""
+    """Rows of all heads over an image that is both key and value; all images have the same positions."""
     plain = attention_work("token_to_image", batch, 1, rows, tokens, channels, dtype, backward)
     size = BYTES[dtype]
     factor = 4 if backward else 2
@@ -167,7 +167,7 @@ def token_to_image_work(
 def image_to_token_work(
     batch: int, rows: int, tokens: int, channels: int, dtype: str = "bf16", backward: bool = False
 ) -> Work:
-    """The image of every prompt, updated by `rows` answers of all heads; the layer norm's sums are not counted."""
+    """The image of every prompt, updated by `rows` values of all heads; the layer norm's sums are not counted."""
     plain = attention_work("image_to_token", batch, 1, tokens, rows, channels, dtype, backward)
     size = BYTES[dtype]
     factor = 2 if backward else 1
@@ -181,7 +181,7 @@ def image_to_token_work(
                 (2 * factor, batch, tokens, channels, size),
             ),
             Term(
-                "rows, told" + (", their gradients" if backward else ""),
+                "rows, values" + (", their gradients" if backward else ""),
                 (2 * factor, batch, rows, channels, size),
             ),
             Term("positions" + (", their gradient" if backward else ""), (factor, tokens, channels, size)),
@@ -191,7 +191,7 @@ def image_to_token_work(
 
 
 def dtype_of(kernel: str) -> str:
-    """The type in which a kernel is timed: counts of masks are F.interpolate's for float32 logits alone."""
+    """The type in which a kernel is timed: mask kernels agree with F.interpolate only for float32 logits."""
     return "fp32" if kernel in COUNTING else "bf16"
 
 
@@ -202,13 +202,13 @@ def directions_of(kernel: str) -> tuple[str, ...]:
 def mask_work(kernel: str, masks: int, dtype: str) -> Work:
     """Masks of 256 x 256 logits on a photo of 2048 x 1365 pixels: what is read and written.
 
-    How many pixels are computed depends on the length of the outlines; nothing of that is in the floor.
+    How many pixels are computed depends on the length of the outlines; the floor does not include it.
     """
     height, width = PHOTO
     if kernel == "mask_bits":
-        written = Term("a bit a pixel, words of 32", (masks, width, height // 32 + 1, 4))
+        written = Term("one bit per pixel, words of 32", (masks, width, height // 32 + 1, 4))
     else:
-        written = Term("8 numbers of 4 bytes a strip of 32 rows", (masks, -(-height // 32), 8, 4))
+        written = Term("8 numbers of 4 bytes per strip of 32 rows", (masks, -(-height // 32), 8, 4))
     return Work(kernel, dtype, (), (Term("logits", (masks, LOW, LOW, BYTES[dtype])), written), ())
 
 
@@ -226,10 +226,11 @@ def softmax_work(rows: int, columns: int, dtype: str = "bf16", backward: bool = 
 
 
 def work_of(kernel: str, model: str, batch: int, dtype: str = "bf16", backward: bool = False) -> Work:
-    """The work of a kernel in SAM's image encoder or, for cross_attention and those after the windows, after it.
+    """The work of a kernel in SAM's image encoder; of cross_attention and the kernels after window_attention, in the
+    mask decoder and mask generator.
 
-    The decoder has 64 prompts an image, and the mask generator three masks of each, whatever the model.
-    Raises ValueError for the backward of what has none.
+    The decoder has 64 prompts per image and the mask generator three masks per prompt, for every model. Raises
+    ValueError for the backward of a kernel that has none.
     """
     if kernel in COUNTING:
         if backward:

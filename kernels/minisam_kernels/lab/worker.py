@@ -1,10 +1,10 @@
-"""A process of its own that compiles kernels, because one that interprets them cannot.
+"""A separate process that compiles kernels, because a process that interprets them cannot.
 
     request, a line of JSON   {"operation", "dtype", "head_dim", "launch", "archs", "listing", "only"}
-    answer, a line of JSON    {"kernels": [...]} or {"error": "one line"}
+    reply, a line of JSON     {"kernels": [...]} or {"error": "one line"}
 
-Run as `python -m minisam_kernels.lab.worker`, requests on the standard input, answers on the standard output, one
-for one.  inspection.py starts it.
+Run as `python -m minisam_kernels.lab.worker`, with requests on standard input and one reply to each on standard
+output. inspection.py starts it.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def generation(arch: str) -> int:
 
 
 def main() -> None:
-    # The tensors are shapes on no device at all: what the wrappers would say about that is not the question.
+    # The tensors are shapes without a device, which the wrappers would refuse: skip that check.
     launch_checks.check_tensors = lambda operation, **tensors: None
     for line in sys.stdin:
         try:

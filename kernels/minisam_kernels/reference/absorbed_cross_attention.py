@@ -54,8 +54,8 @@ def many_ask_few(q: np.ndarray, k: np.ndarray, v: np.ndarray, weights: Weights, 
     c_bnt = (k_bntd @ weights["q_proj.bias"].reshape(num_heads, -1, 1))[..., 0]
     scores_bnst = q[:, None] @ a_bntc.swapaxes(2, 3) + c_bnt[:, :, None]
     p_bnst = softmax(k_bntd.shape[-1] ** -0.5 * scores_bnst)
-    told_bntc = _heads_of(v, weights, "v_proj", num_heads) @ _split(weights["out_proj.weight"].T, num_heads)
-    return (p_bnst @ told_bntc).sum(axis=1) + weights["out_proj.bias"]
+    values_bntc = _heads_of(v, weights, "v_proj", num_heads) @ _split(weights["out_proj.weight"].T, num_heads)
+    return (p_bnst @ values_bntc).sum(axis=1) + weights["out_proj.bias"]
 
 
 def _heads_of(x: np.ndarray, weights: Weights, name: str, num_heads: int) -> np.ndarray:

@@ -1,12 +1,12 @@
 """The image attends to the prompt tokens, with residual and layer norm; all projections are absorbed into the tokens.
 
-    out[b, s] = layer_norm(y[b, s] + sum_n sum_t p[n, t] told[b, n, t])
+    out[b, s] = layer_norm(y[b, s] + sum_n sum_t p[n, t] values[b, n, t])
     p[n] = softmax_t(scale * ((y[b, s] + e[s]) . rows[b, n, t] + offsets[b, n, t]))
 
 A head has the query W_q (y + e) + b_q, the key k of a token, and adds W_o v, the projection of the token's value v.
 With rows W_q^T k, offsets b_q . k and values W_o v + b_o / N,
 
-    (W_q (y + e) + b_q) . k = (y + e) . row + offset       sum_n W_o sum_t p v + b_o = sum_n sum_t p told
+    (W_q (y + e) + b_q) . k = (y + e) . row + offset       sum_n W_o sum_t p v + b_o = sum_n sum_t p values
 
 since the weights p of each head sum to 1. All prompts may share one image; the result has one image per prompt.
 
@@ -27,13 +27,13 @@ def image_to_token(
     image_pe: np.ndarray,
     rows: np.ndarray,
     offsets: np.ndarray,
-    told: np.ndarray,
+    values: np.ndarray,
     weight: np.ndarray,
     bias: np.ndarray,
     scale: float,
     eps: float,
 ) -> np.ndarray:
-    """image [B or 1, S, E], image_pe [S, E], rows and told [B, N, T, E], offsets [B, N, T] -> [B, S, E].
+    """image [B or 1, S, E], image_pe [S, E], rows and values [B, N, T, E], offsets [B, N, T] -> [B, S, E].
 
     weight and bias [E] are the layer norm's.
     """
@@ -41,4 +41,4 @@ def image_to_token(
         "bse,bnte->bsnt", np.broadcast_to(image + image_pe, (len(rows), *image.shape[1:])), rows
     )
     weights = softmax(scale * (scores + offsets[:, None]))
-    return layer_norm(image + np.einsum("bsnt,bnte->bse", weights, told), weight, bias, eps)
+    return layer_norm(image + np.einsum("bsnt,bnte->bse", weights, values), weight, bias, eps)

@@ -27,7 +27,7 @@ def test_torch_is_right_with_gradients(operation):
     assert report.failure is None and report.right == report.total >= 8
     assert report.with_gradients == (operation not in COUNTING)
     looked_at = "every gradient" if report.with_gradients else "it has no gradient"
-    assert "right: " in next(explain(report)) and looked_at in next(explain(report))
+    assert "correct: " in next(explain(report)) and looked_at in next(explain(report))
 
 
 def one_pixel_more(*arguments):

@@ -55,20 +55,26 @@ def test_a_number_of_heads_that_is_not_a_power_of_two():
         ({"image": (3, 5, 16)}, r"image must be \[2, 5, 16\], got \[3, 5, 16\]"),
         ({"image_pe": (1, 5, 16)}, r"image_pe must be \[5, 16\]"),
         ({"offsets": (2, 3, 2)}, r"offsets must be \[2, 2, 3\], got \[2, 3, 2\]"),
-        ({"told": (2, 2, 3, 8)}, r"told must be \[2, 2, 3, 16\]"),
+        ({"values": (2, 2, 3, 8)}, r"values must be \[2, 2, 3, 16\]"),
         ({"weight": (8,)}, r"weight must be \[16\]"),
         ({"bias": (1, 16)}, r"bias must be \[16\]"),
         ({"rows": (2, 2, 3, 12)}, "12 channels have no kernel"),
-        ({"rows": (2, 2, 0, 16), "offsets": (2, 2, 0), "told": (2, 2, 0, 16)}, "there are no tokens"),
+        ({"rows": (2, 2, 0, 16), "offsets": (2, 2, 0), "values": (2, 2, 0, 16)}, "there are no tokens"),
         (
-            {"rows": (2, 2, 65, 16), "offsets": (2, 2, 65), "told": (2, 2, 65, 16)},
+            {"rows": (2, 2, 65, 16), "offsets": (2, 2, 65), "values": (2, 2, 65, 16)},
             f"65 tokens have no kernel, {MOST_TOKENS} have",
         ),
     ],
 )
 def test_shapes_that_do_not_fit_are_named(changed, message):
     tokens = (2, 2, 3, 16)
-    shapes = {"image": (2, 5, 16), "image_pe": (5, 16), "rows": tokens, "offsets": tokens[:3], "told": tokens}
+    shapes = {
+        "image": (2, 5, 16),
+        "image_pe": (5, 16),
+        "rows": tokens,
+        "offsets": tokens[:3],
+        "values": tokens,
+    }
     shapes |= {"weight": (16,), "bias": (16,)} | changed
     inputs = {name: torch.zeros(shape, device=DEVICE) for name, shape in shapes.items()}
     with pytest.raises(ValueError, match=f"image_to_token: {message}"):

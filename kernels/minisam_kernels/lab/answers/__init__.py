@@ -1,18 +1,18 @@
-"""Somebody's own code, run where it can do no harm to the judge.
+"""Runs a user's code where it cannot affect the judge.
 
-    judge (lesson check, kernel check)                          process of its own
+    judge (lesson check, kernel check)                          separate process
     cases, expected values, comparison    -- Call, pickled -->   the file, imported; the function, called
-                                          <-- Outcome, bytes --  arrays and words
+                                          <-- Outcome, bytes --  arrays and text
 
-The process holds neither cases nor expected values, and the judge takes nothing from it but numbers: what the code
-patches, prints, leaves running or sends back changes no verdict.  It has a limit on time and on memory, and it is
-killed with all that it has started.
+The process holds neither cases nor expected values, and the judge accepts only numbers from it. Nothing that the code
+patches, prints, leaves running or sends back can change a verdict. The process has limits on time and memory, and is
+killed together with all processes that it started.
 
-    source.py     the text of a .py file, or of a notebook what its functions need
-    call.py       one call, and all that came of it
+    source.py     the text of a .py file, or the part of a notebook that its functions need
+    call.py       one call and its outcome
     words.py      an exception in one line
-    borrowing.py  imports that would hand over the answer
+    borrowing.py  blocks imports that would give away the answer
     wire.py       calls and outcomes as bytes
     worker.py     the process
-    process.py    the judge's end of it
+    process.py    the judge's side of it
 """

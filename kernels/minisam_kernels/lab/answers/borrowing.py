@@ -1,8 +1,8 @@
-"""Somebody's file must not take its answer from the library that it is compared with.
+"""A user's file must not take its answer from the library that it is compared with.
 
-An import of a closed module gives a `Borrowed` in its place: it can be named, called and changed while the file is
-loaded, so that a page with a figure still loads, but an answer that uses it stops.  The files that hold a lesson's
-solutions cannot be opened.  The library's own code imports what it likes.
+An import of a closed module returns a `Borrowed` in its place. It can be named, called and changed while the file is
+loaded, which lets a page with a figure load, but an answer that uses it stops with an error.  The files with a
+lesson's solutions cannot be opened.  The library's own code may import anything.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import torch
 
 
 def handed_on(name: str) -> Any:
-    """What minisam.lesson.page hands on beside `check`; None for any other name."""
+    """The names besides `check` that minisam.lesson.page exports; None for any other name."""
     if name == "plt":
         import matplotlib.pyplot as plt
 
@@ -30,11 +30,11 @@ def handed_on(name: str) -> Any:
 
 
 class BorrowedError(Exception):
-    """The answer comes from where the expected values come from."""
+    """The answer comes from the same code as the expected values."""
 
 
 class Borrowed(ModuleType):
-    """Stands for a closed module, and for everything in it."""
+    """A placeholder for a closed module and for everything in it."""
 
     loading = True
     touched = ""
@@ -51,11 +51,11 @@ class Borrowed(ModuleType):
         Borrowed.touched = self.__name__
         if Borrowed.loading:
             return self
-        raise BorrowedError(f"uses {self.__name__}; the answer is to be computed, not to be taken from there")
+        raise BorrowedError(f"uses {self.__name__}; compute the answer instead of taking it from there")
 
 
 class BorrowingGuard:
-    """Closes the packages in `closed`, but for the modules in `opened`, to code outside the folders `roots`."""
+    """Closes the packages in `closed`, except the modules in `opened`, to code outside the folders `roots`."""
 
     def __init__(
         self, closed: Sequence[str], opened: Sequence[str], roots: Sequence[str], unread: Sequence[str]
@@ -93,7 +93,7 @@ class BorrowingGuard:
         )
 
     def is_closed_alone(self, name: str) -> bool:
-        """Whether a name is closed that comes from an open package."""
+        """Whether a name from an open package is closed."""
         return name in self.closed
 
     def is_ours(self, frame: FrameType | None) -> bool:
@@ -103,10 +103,10 @@ class BorrowingGuard:
         return frame is not None and frame.f_code.co_filename.startswith(self.roots)
 
     def refuse_to_open(self, event: str, args: tuple[Any, ...]) -> None:
-        """An audit hook, which nobody can take away again."""
+        """An audit hook, which cannot be removed."""
         if event != "open" or not isinstance(args[0], (str, bytes, os.PathLike)):
             return
         path = os.fsdecode(args[0])
         if os.path.basename(path) in self.unread_names and os.path.realpath(path) in self.unread:
             Borrowed.touched = path
-            raise BorrowedError(f"reads {path}; the answer is to be computed, not to be taken from there")
+            raise BorrowedError(f"reads {path}; compute the answer instead of taking it from there")

@@ -1,10 +1,10 @@
-"""One call of somebody's function, and all that came of it.
+"""One call of a user's function, and its outcome.
 
-    arrays -> copies, as NumPy arrays or torch tensors between guard bands -> function -> what it returned, what it
-    did to its inputs, the kernels that it launched, a second run, gradients
+    arrays -> copies, as NumPy arrays or torch tensors between guard bands -> function -> the returned value, the
+    inputs after the call, the launched kernels, a second run, gradients
 
-Nothing is judged here: an Outcome is what happened, in plain arrays and words.  Arrays named "weights.norm.bias" and
-the like are handed over together, as one argument `weights`: a dict with the key "norm.bias".
+Nothing is judged here: an Outcome records what happened, as plain arrays and text.  Arrays with names like
+"weights.norm.bias" are passed together, as one argument `weights`: a dict with the key "norm.bias".
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ NUMBERS = "biufc"  # kinds of NumPy types that are numbers
 
 @dataclass(frozen=True)
 class Call:
-    """Arrays in the order of the signature, then constants; floating arrays are handed over in `dtype`.
+    """Arrays in the order of the signature, then constants; floating-point arrays are passed in `dtype`.
 
     With `gradient`, the gradient of the output, the function is run a second time and differentiated.
     """
@@ -48,10 +48,10 @@ class Call:
 
 @dataclass
 class Outcome:
-    """`error` says, in one line, why there is no value; `kind` is the type of what was returned.
+    """`error` says in one line why there is no value; `kind` is the type of the returned object.
 
-    `value`, `again` and `gradients` are arrays; bfloat16, which NumPy lacks, is there as float32, and `dtype` names
-    the type that it had.
+    `value`, `again` and `gradients` are arrays; bfloat16, which NumPy lacks, is stored as float32, and `dtype` names
+    the original type.
     """
 
     error: str = ""
@@ -138,7 +138,7 @@ def _in_torch(function: Function, call: Call) -> Outcome:
     outcome.is_number = isinstance(out, (int, float))
     if outcome.error or not isinstance(out, Tensor):
         return outcome
-    with torch._C.DisableTorchFunctionSubclass():  # a subclass may answer as it likes
+    with torch._C.DisableTorchFunctionSubclass():  # a subclass may return anything
         outcome.dtype, outcome.device, outcome.differentiable = (
             str(out.dtype),
             out.device.type,
@@ -190,13 +190,13 @@ def _called(function: Function, given: Mapping[str, Any], call: Call) -> Any:
         signature.bind(*values)
     except TypeError:
         names = ", ".join([*arguments(given), *call.constants])
-        raise TypeError(f"it takes {signature}, and is called with ({names})") from None
+        raise TypeError(f"it takes {signature}, but is called with ({names})") from None
     return function(*values)
 
 
 @contextmanager
 def _noted(outcome: Outcome, where: str) -> Iterator[None]:
-    """What is raised within goes, as one line, to that field of the outcome."""
+    """Stores an exception that is raised inside, as one line, in that field of the outcome."""
     try:
         yield
     except NotImplementedError:
@@ -209,7 +209,7 @@ def _noted(outcome: Outcome, where: str) -> Iterator[None]:
 
 
 def _numbers_alone(outcome: Outcome) -> Outcome:
-    """An array of anything else (objects, text) is no value."""
+    """Refuses arrays of other types than numbers (objects, text)."""
     if outcome.value is not None and outcome.value.dtype.kind not in NUMBERS:
         outcome.error = f"returns an array of {outcome.dtype}, not of numbers"
         outcome.value = None

@@ -1,4 +1,4 @@
-"""One operating-system process that runs somebody's code: started, asked, and ended with all that it has started."""
+"""One operating-system process that runs a user's code; it is ended together with all processes that it started."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ import numpy as np
 
 from minisam_kernels.lab.answers.wire import WireError, receive_reply, send_request
 
-START_SECONDS = 300.0  # NumPy, torch and Triton are imported within it, none of the code that is judged
+START_SECONDS = 300.0  # for importing NumPy, torch and Triton; the code that is judged is loaded later
 PRINTED_BYTES = 20_000
 MARK = "MINISAM_ANSWER_PROCESS"
-# The current folder is not searched for modules: a torch.py there would be taken for torch.
+# The current folder is not searched for modules: a torch.py there would be imported as torch.
 START = """
 import json, os, sys
 sys.path[:] = json.loads(os.environ.pop("MINISAM_PATHS"))
@@ -34,11 +34,11 @@ Reply = tuple[dict[str, Any], dict[str, np.ndarray]]
 
 
 class EndedError(Exception):
-    """The process is no more; the message says why, to be read after "it"."""
+    """The process has ended; the message says why and continues a sentence that begins with "it"."""
 
 
 class Child:
-    """The process, with its standard output for replies and its standard error for all that the code prints."""
+    """The process, with its standard output for replies and its standard error for everything that the code prints."""
 
     def __init__(self, paths: Sequence[str]) -> None:
         self._mark = secrets.token_hex(16)
@@ -66,17 +66,17 @@ class Child:
 
     @property
     def printed(self) -> str:
-        """The first of what the code printed."""
+        """The beginning of what the code printed."""
         return bytes(self._prints[:PRINTED_BYTES]).decode(errors="replace")
 
     def ask(self, request: Mapping[str, Any], seconds: float) -> Reply:
-        """The reply, if it comes in time. Raises EndedError, and then the process is no more."""
+        """The reply, if it comes in time. Raises EndedError if the process has ended or is stopped."""
         if not self._is_ready:
             self._receive(START_SECONDS)
             self._is_ready = True
         self._number += 1
         assert self._process.stdin is not None
-        with contextlib.suppress(OSError):  # where nobody reads, the reason follows
+        with contextlib.suppress(OSError):  # if the process does not read, the reason is found below
             send_request(self._process.stdin, {**request, "number": self._number})
         record, arrays = self._receive(seconds)
         if record.get("number") != self._number:
@@ -84,7 +84,7 @@ class Child:
         return record, arrays
 
     def kill(self) -> None:
-        """End it, and whatever it has started."""
+        """End it and every process that it started."""
         self._is_over = True
         with contextlib.suppress(OSError):
             if hasattr(os, "killpg"):
@@ -95,7 +95,7 @@ class Child:
         self._process.wait()
         for reader in self._readers:
             reader.join(timeout=5)
-        if not any(reader.is_alive() for reader in self._readers):  # else a stranger holds the other end
+        if not any(reader.is_alive() for reader in self._readers):  # else another process holds the other end
             for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
                 with contextlib.suppress(OSError):
                     assert pipe is not None
@@ -107,7 +107,7 @@ class Child:
             try:
                 reply = self._replies.get(timeout=0.2)
             except queue.Empty:
-                # A process that it has forked may keep the pipe open: the end of the pipe is not waited for.
+                # Do not wait for the end of the pipe: a forked process may keep it open.
                 if self._process.poll() is not None and self._replies.empty():
                     self._fail(self._how_it_ended())
                 if time.monotonic() > deadline:
@@ -137,7 +137,7 @@ class Child:
         except ValueError:
             name = f"signal {-code}"
         reasons = {
-            "SIGSEGV": "it touches memory that is not its own",
+            "SIGSEGV": "it accesses memory outside its own",
             "SIGKILL": "it may have used up the memory",
         }
         return f"ends the program: killed by {name}{f', {reasons[name]}' if name in reasons else ''}"

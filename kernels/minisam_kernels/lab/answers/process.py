@@ -1,11 +1,11 @@
-"""Somebody's file in a process of its own, and its functions, to be called from here.
+"""A user's file in a separate process, and its functions, which can be called from here.
 
     with AnswerFile("mine.py", ["softmax"], Rules()) as file:
         file.load()
-        file.function("softmax").call(Call({"x": x}, {"scale": 1.0}))    # an Outcome, whatever happens
+        file.function("softmax").call(Call({"x": x}, {"scale": 1.0}))    # always an Outcome
 
-A function that ends the process has ended: each further call of it gives the same Outcome.  For the next function
-the file is loaded into a new process.
+If a function ends the process, each further call of it returns the same Outcome.  For the next function, the file is
+loaded into a new process.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ PACKAGES = ("minisam_kernels", "minisam")
 
 
 class AnswerFileError(Exception):
-    """The file is not there, cannot be run, or lacks the function; the message is one line."""
+    """The file does not exist, cannot be run, or lacks the function; the message is one line."""
 
 
 @dataclass(frozen=True)
 class Rules:
-    """Limits on one call, and on loading the file; and what may not be taken from the library (borrowing.py)."""
+    """Limits on one call and on loading the file, and the modules that the file may not use (borrowing.py)."""
 
     seconds: float = 20.0
     gigabytes: float = 4.0
@@ -49,7 +49,7 @@ class AnswerFunction:
     last: Outcome | None = None
 
     def call(self, call: Call) -> Outcome:
-        """What came of it; the same for ever once the process has ended."""
+        """The outcome of the call; always the same once the process has ended."""
         if self.last is None:
             outcome = self.file.call(self.name, call)
             if not outcome.ended:
@@ -91,7 +91,7 @@ class AnswerFile:
 
     @property
     def printed(self) -> str:
-        """What the file has printed until now."""
+        """What the file has printed so far."""
         return "".join([*self._printed, self._child.printed])
 
     def load(self) -> None:
@@ -147,7 +147,7 @@ def _roots() -> list[Path]:
 
 
 def _outcome(record: dict[str, Any], arrays: dict[str, np.ndarray]) -> Outcome:
-    """An Outcome with the values that have the right type; what else a reply holds is left."""
+    """An Outcome with the values that have the right type; other contents of a reply are ignored."""
     outcome = Outcome()
     for field in fields(Outcome):
         value = record.get(field.name)

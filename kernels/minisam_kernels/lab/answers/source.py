@@ -1,8 +1,8 @@
-"""The text of somebody's file: Python, or of a notebook (.ipynb) its code cells.
+"""The text of a user's file: Python, or the code cells of a notebook (.ipynb).
 
-Of a notebook only what the asked functions need is run: the statements that bind their names, and the names that
-these use.  Cells that draw, train or fail take no part.  Magics (%time) and shell lines (!pip) are left out.  Lines
-keep their numbers, so that errors name them and Triton finds the source of a kernel.
+From a notebook, only the code that the requested functions need is run: the statements that bind their names, and
+those that bind the names used there.  Cells that draw, train or fail are left out, and so are magics (%time) and
+shell lines (!pip).  Lines keep their numbers, which errors show and Triton uses to find a kernel's source.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def read_source(file: str | Path) -> str:
 
 
 def compiled(text: str, file: str, names: Sequence[str]) -> CodeType:
-    """The file's code; of a notebook what `names` need. Raises SourceError."""
+    """The file's code; for a notebook, the part that `names` need. Raises SourceError."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -54,7 +54,7 @@ def compiled(text: str, file: str, names: Sequence[str]) -> CodeType:
         line = f", line {error.lineno}" if error.lineno else ""
         raise SourceError(f"{file}{line}: SyntaxError: {error.msg}") from error
     except (ValueError, RecursionError, MemoryError) as error:
-        raise SourceError(f"{file} is no Python file: {error}") from error
+        raise SourceError(f"{file} is not a Python file: {error}") from error
 
 
 def needed(statements: Sequence[ast.stmt], names: Sequence[str]) -> Iterator[ast.stmt]:
@@ -72,12 +72,12 @@ def needed(statements: Sequence[ast.stmt], names: Sequence[str]) -> Iterator[ast
 
 
 def _bound(table: symtable.SymbolTable) -> set[str]:
-    """The names that a statement gives to the module."""
+    """The names that a statement defines in the module."""
     return {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported()}
 
 
 def _changed(statement: ast.stmt) -> set[str]:
-    """x, in x[0] = … and x.y = …, which the statement does at once and not in a function."""
+    """x in x[0] = … and x.y = …, if the statement does this directly and not inside a function."""
     if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         return set()
     places = [node for node in ast.walk(statement) if isinstance(node, (ast.Attribute, ast.Subscript))]
@@ -86,7 +86,7 @@ def _changed(statement: ast.stmt) -> set[str]:
 
 
 def _read(table: symtable.SymbolTable) -> Iterator[str]:
-    """The module's names that a statement reads, now or, in a function, later; a function's own names are not."""
+    """The module's names that a statement reads, directly or inside a function, without a function's local names."""
     at_top = table.get_type() == "module"
     yield from (s.get_name() for s in table.get_symbols() if s.is_referenced() and (at_top or s.is_global()))
     for inner in table.get_children():
@@ -94,20 +94,20 @@ def _read(table: symtable.SymbolTable) -> Iterator[str]:
 
 
 def _cells(data: bytes, file: str) -> Iterator[str]:
-    """The code cells' text, without what only Jupyter understands."""
+    """The code cells' text, without the lines that only Jupyter understands."""
     try:
         notebook = json.loads(data.decode("utf-8-sig"))
         cells = notebook["cells"]
         sources = [cell["source"] for cell in cells if cell["cell_type"] == "code"]
         texts = [source if isinstance(source, str) else "".join(source) for source in sources]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise SourceError(f"{file} is no notebook: it has no cells that can be read") from error
+        raise SourceError(f"{file} is not a notebook: it has no readable cells") from error
     for number, text in enumerate(texts, start=1):
         yield _python_of(text, f"{file}, code cell {number}")
 
 
 def _python_of(text: str, where: str) -> str:
-    """A cell as Python, as many lines as before. Raises SourceError."""
+    """A cell as Python with the same number of lines. Raises SourceError."""
     first = text.lstrip().partition("\n")[0].strip()
     if first.startswith("%%") and not first.startswith(PYTHON_MAGICS):
         return "\n" * text.count("\n")

@@ -1,10 +1,10 @@
 """Calls and outcomes as bytes.
 
-To the process: pickles, which the judge makes.  From the process, whose code nobody knows, only this:
+The judge sends pickles to the process.  The process runs unknown code and may send only this:
 
     length of the head, length of the body, head in JSON: {"record": …, "arrays": [[name, dtype, shape], …]}, body
 
-The body is the arrays' bytes one after the other.  Nothing in it is executed, and only numbers are taken.
+The body is the arrays' bytes one after the other.  Nothing in it is executed, and only numbers are accepted.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LARGEST = 2**31
 
 
 class WireError(Exception):
-    """The bytes are not what the process was to send."""
+    """The bytes are not a valid reply."""
 
 
 def send_request(file: IO[bytes], request: Any) -> None:
@@ -35,7 +35,7 @@ def send_request(file: IO[bytes], request: Any) -> None:
 
 
 def receive_request(file: IO[bytes]) -> Any:
-    """Raises EOFError when there is none any more."""
+    """Raises EOFError at the end of the stream."""
     length, _ = LENGTHS.unpack(_exactly(file, LENGTHS.size))
     return pickle.loads(_exactly(file, length))
 
@@ -49,7 +49,7 @@ def send_reply(file: IO[bytes], record: Mapping[str, Any], arrays: Mapping[str, 
 
 
 def receive_reply(file: IO[bytes]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Raises EOFError when there is none any more, WireError for anything that no worker sends."""
+    """Raises EOFError at the end of the stream, WireError for anything that no worker sends."""
     sizes = LENGTHS.unpack(_exactly(file, LENGTHS.size))
     if max(sizes) > LARGEST:
         raise WireError("a reply of impossible length")

@@ -1,4 +1,4 @@
-"""An exception in one line, with what it means for the code where there is no GPU."""
+"""An exception in one line, with advice if its cause is a missing GPU."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LONGEST = 300  # characters of a message
 
 
 def stops_with(error: BaseException) -> str:
-    """One line on an exception; a way to end the program is named as that."""
+    """One line that describes an exception; SystemExit and KeyboardInterrupt are described as ending the program."""
     if isinstance(error, BorrowedError):
         return str(error)
     if isinstance(error, SystemExit):
@@ -19,7 +19,7 @@ def stops_with(error: BaseException) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """ "ValueError: what it says", its last line if there are several: that is where Triton puts the reason."""
+    """ "ValueError: message"; of a message with several lines the last one, where Triton puts the reason."""
     try:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     except Exception:
@@ -30,12 +30,12 @@ def one_line(error: BaseException) -> str:
 
 
 def _without_a_gpu(text: str) -> str:
-    """What to do about a message that a machine without a GPU gives."""
+    """Advice on messages that occur on a machine without a GPU."""
     if torch.cuda.is_available():
         return ""
     if "active driver" in text:
         return (
-            " (there is no GPU here: leave out lines that ask for one, such as triton.runtime.driver.active… and "
+            " (there is no GPU here: leave out lines that need one, such as triton.runtime.driver.active… and "
             "@triton.autotune, and launch with fixed block sizes)"
         )
     if any(words in text for words in ("NVIDIA driver", "CUDA enabled", "CUDA-capable", "HIP GPUs")):

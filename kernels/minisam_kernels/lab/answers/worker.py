@@ -1,11 +1,11 @@
-"""The process in which somebody's file is imported and its functions are called; process.py starts it.
+"""The process in which a user's file is imported and its functions are called; process.py starts it.
 
     request, pickled                                             reply
-    {"load": file, "text": …, "functions": […], …}               {"functions": {name: "" or what it is}} or {"error"}
+    {"load": file, "text": …, "functions": […], …}               {"functions": {name: "" or its kind}} or {"error"}
     {"call": name, "arguments": Call}                            the Outcome
 
-What the code prints goes to the standard error, which the judge reads; the standard input is empty.  Replies go
-through a copy of the standard output that only this file knows.
+Output of the code goes to standard error, which the judge reads; standard input is empty.  Replies go through a copy
+of standard output that only this file knows.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ def main() -> None:
             os._exit(0)
         limit_memory(request.get("memory"))
         record, arrays = answers.reply(request)
-        if os.getpid() != own_pid:  # a child that the code forked has come back with its parent's answer
+        if os.getpid() != own_pid:  # this is a child that the code forked; only its parent replies
             os._exit(0)
         flush_prints()
         wire.send_reply(replies, {**record, "number": request["number"]}, arrays)
 
 
 def private_channels() -> tuple[BinaryIO, BinaryIO]:
-    """The two ends of the judge's pipes, which leave 0 empty and 1 the same as 2."""
+    """The two ends of the judge's pipes. Afterwards, descriptor 0 is empty and 1 is the same as 2."""
     channels = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     empty = os.open(os.devnull, os.O_RDONLY)
     os.dup2(empty, 0)
@@ -93,7 +93,7 @@ class Answers:
         return {"functions": {name: self.what_is(name) for name in names}, "names": functions}
 
     def what_is(self, name: str) -> str:
-        """Empty for a function; else what stands in its place."""
+        """Empty for a function; else a description of the object in its place."""
         if name not in vars(self.module):
             return "missing"
         value = vars(self.module)[name]
@@ -141,7 +141,7 @@ def flush_prints() -> None:
 
 
 def limit_memory(more: float | None) -> None:
-    """Let the process take so many bytes of addresses more than it has now; Linux alone can say how many that is."""
+    """Allow the process that many more bytes of address space than it has now (Linux only)."""
     if more is None or not Path("/proc/self/statm").exists():
         return
     import resource
@@ -149,7 +149,7 @@ def limit_memory(more: float | None) -> None:
     import torch
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if torch.cuda.is_available():  # CUDA reserves addresses by the terabyte
+    if torch.cuda.is_available():  # CUDA reserves terabytes of address space
         return
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + int(more)

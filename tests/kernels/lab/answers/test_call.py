@@ -71,7 +71,7 @@ class Wordless(Exception):
         (raises(SystemExit(0)), "ends the program (SystemExit: exit code 0)"),
         (raises(type("Quiet", (SystemExit,), {})()), "ends the program (Quiet: exit code 0)"),
         (raises(Wordless()), "stops with Wordless: no message"),
-        (lambda x: x, "stops with TypeError: it takes (x), and is called with (x, k)"),
+        (lambda x: x, "stops with TypeError: it takes (x), but is called with (x, k)"),
     ],
 )
 def test_why_there_is_no_value_is_one_line(call, function, says):

@@ -110,9 +110,9 @@ def test_a_right_value_arrives_whatever_else_happens(gentle, name):
         ("interrupts", "stops with KeyboardInterrupt"),
         ("reads_the_keyboard", "stops with "),
         ("takes_too_much", "Unable to allocate"),
-        ("borrows", "uses minisam_kernels.reference.softmax.softmax; the answer is to be computed"),
-        ("borrows_by_name", "uses minisam_kernels.reference.softmax.softmax; the answer is to be computed"),
-        ("reads_the_solution", "solution.py; the answer is to be computed"),
+        ("borrows", "uses minisam_kernels.reference.softmax.softmax; compute the answer"),
+        ("borrows_by_name", "uses minisam_kernels.reference.softmax.softmax; compute the answer"),
+        ("reads_the_solution", "solution.py; compute the answer"),
     ],
 )
 def test_a_function_that_gives_nothing_says_why(gentle, name, says):
@@ -178,7 +178,7 @@ def closes_everything(x):
 ENDS = {
     "leaves": "ends the program, with exit code 0",
     "goes_on": "does not end: stopped after 2 seconds",
-    "crashes": "ends the program: killed by SIGSEGV, it touches memory that is not its own",
+    "crashes": "ends the program: killed by SIGSEGV, it accesses memory outside its own",
     "is_killed": "ends the program: killed by SIGKILL",
     "leaves_a_child": "ends the program, with exit code 0",
     "sends_junk": "sends what no function returns",

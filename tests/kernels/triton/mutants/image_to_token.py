@@ -32,7 +32,7 @@ MUTANTS = [
     forward("heads that are not there", "there = (head < N) & (token < T)", "there = token < T"),
     forward("one image token too many", "inside = places < S", "inside = places <= S"),
     forward("heads and tokens swapped", "(prompt * N + head) * T + token", "(prompt * T + token) * N + head"),
-    forward("tokens of the first prompt", "asked = (prompt * N + head) * T", "asked = head * T"),
+    forward("tokens of the first prompt", "key_row = (prompt * N + head) * T", "key_row = head * T"),
     forward("first heads again and again", "head = first + columns", "head = columns"),
     forward("only the first heads", "range(0, N, BLOCK_K // BLOCK_T)", "range(0, 1, BLOCK_K // BLOCK_T)"),
     forward("one softmax for all heads", "[BLOCK_M, BLOCK_K // BLOCK_T, BLOCK_T])", "[BLOCK_M, 1, BLOCK_K])"),
@@ -43,7 +43,9 @@ MUTANTS = [
         "weights not normalised", "exponentials / tl.sum(exponentials, axis=2)[:, :, None]", "exponentials"
     ),
     forward(
-        "told without the tail", "weights, told, told_tail, TAIL_D", "weights, told, 0 * told_tail, TAIL_D"
+        "values without the tail",
+        "weights, values, values_tail, TAIL_D",
+        "weights, values, 0 * values_tail, TAIL_D",
     ),
     forward("mean without the tail", "        total += tl.sum(x_tail, axis=1)\n", "        pass\n"),
     forward(
