@@ -30,7 +30,7 @@ PART_OF = {
     "layer_norm": "two_way_transformer",
     "mask_bits": "predict/everything/kernel_masks",
     "mask_encoding": "prompt_encoder",
-    "mask_statistics": "predict/everything/low_resolution_masks",
+    "mask_statistics": "predict/everything/upscaled_parts",
     "point_encoding": "prompt_encoder",
     "softmax": "attention",
     "token_to_image": "model/fast/absorbed_two_way_transformer",

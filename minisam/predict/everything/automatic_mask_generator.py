@@ -231,7 +231,8 @@ class SamAutomaticMaskGenerator(GeneratorSteps):
         predictor, offset = self.predictor, self.stability_score_offset
         t = predictor.model.mask_threshold
         place = predictor.model, predictor.input_size, predictor.original_size
-        points, low_res, iou_predictions = decoded.points, decoded.low_res, decoded.iou_predictions.cpu()
+        points, low_res = decoded.points, decoded.low_res.detach()
+        iou_predictions = decoded.iou_predictions.cpu()
         step = clicks_filtered_together(low_res, predictor.original_size, self.points_per_batch)
         for start in range(0, len(points), step):
             own = slice(start, start + step)

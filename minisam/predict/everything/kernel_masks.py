@@ -5,7 +5,7 @@
 
 No upscaled logit is written to memory, and what leaves the GPU is 32 bytes a mask and the words in which a run
 starts or ends.  A mask with a pixel so close to a threshold that rounding decides about it is measured as
-low_resolution_masks.py does it, so that the result is the same to the last bit.
+upscaled_parts.py does it, so that the result is the same to the last bit.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from minisam.model.fast.kernel_choice import Kernel, kernel_for
 from minisam.predict.everything.bilinear_bands import AxisBands
 from minisam.predict.everything.low_resolution_masks import LowResolutionMasks
 from minisam.predict.everything.stable_masks import StableMask
+from minisam.predict.everything.upscaled_parts import UpscaledMask
 
 WORD = 32
 WORDS_TOGETHER = 2**27  # 512 MiB: 32 x 32 clicks on a photo of 1024 x 1024 pixels
@@ -66,15 +67,14 @@ def stable_masks_by_kernels(
         return []
     logits = masks.logits[prompts.to(device), channels.to(device)]
     axes = (*taps(masks.rows, device), *taps(masks.columns, device))
-    thresholds = (masks.lower, masks.middle, masks.upper)
-    statistics = kernels.statistics(logits, *axes, *thresholds).cpu().numpy()
+    statistics = kernels.statistics(logits, *axes, *masks.thresholds).cpu().numpy()
 
     outer, inner, doubts = statistics[:, 0], statistics[:, 2], statistics[:, 3]
     scores, best = ratio(inner, outer), ratio(inner + doubts, np.maximum(outer - doubts, 0))
     certain = doubts == 0
     stable = certain & ((scores >= np.float32(lowest)) | (lowest <= 0))
     written = np.flatnonzero(stable)
-    bits = kernels.bits(logits[torch.from_numpy(written).to(device)], *axes, masks.middle)
+    bits = kernels.bits(logits[torch.from_numpy(written).to(device)], *axes, masks.thresholds[1])
     borders = dict(zip(written.tolist(), bits_to_borders(bits, offset, height), strict=True))
 
     # What is too low even with every pixel in doubt in its favour needs no second look.
@@ -85,7 +85,7 @@ def stable_masks_by_kernels(
         if place in borders:
             found.append(StableMask(prompt, channel, borders[place], scores[place]))
         elif place in doubtful:
-            mask = measured.measure(int(np.searchsorted(doubtful, place)), channel)
+            mask = UpscaledMask(measured, int(np.searchsorted(doubtful, place)), channel)
             score = mask.stability_at_least(lowest)
             if score is not None:
                 found.append(StableMask(prompt, channel, mask.borders(offset, height), score))

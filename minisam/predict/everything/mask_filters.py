@@ -19,7 +19,7 @@ from minisam.predict.everything.candidates import Candidates
 from minisam.predict.everything.crops import CropBox, near_crop_edge
 from minisam.predict.everything.kernel_masks import mask_kernels, stable_masks_by_kernels
 from minisam.predict.everything.low_resolution_masks import LowResolutionMasks
-from minisam.predict.everything.stable_masks import stable_masks
+from minisam.predict.everything.upscaled_parts import stable_masks_by_parts
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class MaskFilters:
         confident = torch.ones_like(iou, dtype=torch.bool)
         if self.pred_iou_thresh > 0:
             confident = iou > self.pred_iou_thresh
-        find = stable_masks_by_kernels if mask_kernels(masks) else stable_masks
+        find = stable_masks_by_kernels if mask_kernels(masks) else stable_masks_by_parts
         found = find(masks, confident, self.stability_score_thresh, crop[:2], size[0])
         borders = [mask.borders for mask in found]
         places = [(mask.prompt, mask.channel) for mask in found]

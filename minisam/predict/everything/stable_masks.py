@@ -1,4 +1,10 @@
-"""The masks of a batch of clicks whose outline hardly moves with the threshold, one after the other."""
+"""The masks of a batch of clicks whose outline hardly moves with the threshold (SAM section B): the definition.
+
+    for each mask that the predicted IoU lets pass
+        upscale its logits -> |pixels above t + o| / |pixels above t − o| >= lowest -> the runs above t
+
+This upscales every mask.  upscaled_parts.py on a CPU and kernel_masks.py on a GPU find the same masks sooner.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
-from minisam.masks.runs import Borders
+from minisam.masks.runs import Borders, mask_to_borders
+from minisam.masks.stability_score import stability_of_counts
 from minisam.predict.everything.low_resolution_masks import LowResolutionMasks
 
 
@@ -27,10 +34,14 @@ def stable_masks(
 
     `offset` (x, y): where in an image of `height` rows the crop starts that the masks are of.
     """
+    upscaled = masks.sam.postprocess_masks(masks.low_res, masks.input_size, masks.original_size)
+    lower, middle, upper = masks.thresholds
     found = []
     for prompt, channel in confident.nonzero().tolist():
-        mask = masks.measure(prompt, channel)
-        score = mask.stability_at_least(lowest)
-        if score is not None:
-            found.append(StableMask(prompt, channel, mask.borders(offset, height), score))
+        logits = upscaled[prompt, channel].float().numpy()
+        inner, outer = (np.count_nonzero(logits > np.float32(threshold)) for threshold in (upper, lower))
+        score = stability_of_counts(inner, outer)
+        if lowest <= 0 or score >= np.float32(lowest):
+            borders = mask_to_borders((logits > np.float32(middle)).T, offset, height)
+            found.append(StableMask(prompt, channel, borders, score))
     return found

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
+from low_resolution_cases import random_case
 
 import minisam
 from minisam import backend
@@ -22,17 +20,12 @@ from minisam.predict.everything.kernel_masks import (
     stable_masks_by_kernels,
 )
 from minisam.predict.everything.stable_masks import stable_masks
+from minisam.predict.everything.upscaled_parts import UpscaledMask
 from minisam_kernels.launch import INTERPRETED
 from minisam_kernels.reference.mask_bits import mask_bits
 
 pytestmark = [] if INTERPRETED else [pytest.mark.gpu]
 DEVICE = "cpu" if INTERPRETED else "cuda"
-spec = importlib.util.spec_from_file_location(
-    "low_resolution_cases", Path(__file__).with_name("test_low_resolution_masks.py")
-)
-assert spec is not None and spec.loader is not None
-low_resolution_cases = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(low_resolution_cases)
 
 
 @pytest.fixture
@@ -63,13 +56,13 @@ def assert_same(case, lowest: float, offset=(0, 0), below: int = 0) -> int:
 def test_random_sizes_and_logits(masks_by_kernels, lowest):
     rng, found = np.random.default_rng(0), 0
     for _ in range(3):
-        found += assert_same(low_resolution_cases.random_case(rng, largest=40), lowest)
+        found += assert_same(random_case(rng, largest=40), lowest)
     assert found > (0 if lowest else 10)
 
 
 @pytest.mark.parametrize("kind", ["ties", "zeros", "none", "all set", "not finite"])
 def test_hard_masks(masks_by_kernels, kind, monkeypatch):
-    case = low_resolution_cases.random_case(np.random.default_rng(2), largest=40)
+    case = random_case(np.random.default_rng(2), largest=40)
     low_res = case.low_res
     if kind == "not finite":
         low_res[0, 0, 3, 4], low_res[1, 1, 5, 5] = float("nan"), float("inf")
@@ -81,20 +74,17 @@ def test_hard_masks(masks_by_kernels, kind, monkeypatch):
 
 
 def test_a_crop_lands_where_it_was_taken(masks_by_kernels):
-    case = low_resolution_cases.random_case(np.random.default_rng(5), largest=50)
+    case = random_case(np.random.default_rng(5), largest=50)
     assert assert_same(case, 0.0, offset=(4, 3), below=7)
 
 
 def test_an_unstable_mask_in_doubt_is_not_measured(masks_by_kernels, monkeypatch):
-    case = low_resolution_cases.random_case(np.random.default_rng(5), largest=40)
+    case = random_case(np.random.default_rng(5), largest=40)
     case.low_res, case.threshold, case.offset = (case.low_res * 2).round() / 3, 1 / 3, 1 / 3
     assert assert_same(case, 0.99) < 5
     measured = []
-    original = kernel_masks.LowResolutionMasks.measure
     monkeypatch.setattr(
-        kernel_masks.LowResolutionMasks,
-        "measure",
-        lambda self, *place: measured.append(place) or original(self, *place),
+        kernel_masks, "UpscaledMask", lambda *place: measured.append(place) or UpscaledMask(*place)
     )
     for lowest, looks in ((0.0, True), (1.5, False)):
         measured.clear()
@@ -103,7 +93,7 @@ def test_an_unstable_mask_in_doubt_is_not_measured(masks_by_kernels, monkeypatch
 
 
 def test_none_confident_gives_none(masks_by_kernels):
-    case = low_resolution_cases.random_case(np.random.default_rng(5), largest=20)
+    case = random_case(np.random.default_rng(5), largest=20)
     case.low_res = case.low_res.to(DEVICE)
     assert stable_masks_by_kernels(case.masks(), torch.zeros(2, 3, dtype=torch.bool), 0.0, (0, 0), 99) == []
 
@@ -122,7 +112,7 @@ def test_borders_of_bits(height):
 
 
 def test_other_types_and_backends_have_no_kernel():
-    case = low_resolution_cases.random_case(np.random.default_rng(5), largest=20)
+    case = random_case(np.random.default_rng(5), largest=20)
     for name in ("auto", "torch"):
         with minisam.use_backend(name):
             assert mask_kernels(case.masks()) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -74,10 +75,10 @@ def test_a_crop_moves_boxes_and_points_to_the_image():
     assert found.boxes.tolist() == [[8, 4, 37, 33]] and found.crop_boxes.tolist() == [[0, 0, SIDE, SIDE]]
     crop, size = (30, 50, 30 + SIDE, 50 + SIDE), (50 + SIDE, 30 + SIDE)
     masks = squares(56)
-    masks.logits = masks.logits.flip(-1, -2).roll((-4, -4), (-1, -2))
+    masks = replace(masks, logits=masks.logits.flip(-1, -2).roll((-4, -4), (-1, -2)))
     assert len(passing(MaskFilters(0.0, 0.0), masks, [1.0], crop, size)) == 0
     masks = squares(20)
-    masks.logits = masks.logits.roll((30, 30), (-1, -2))
+    masks = replace(masks, logits=masks.logits.roll((30, 30), (-1, -2)))
     found = passing(MaskFilters(0.0, 0.0), masks, [1.0], crop, size)
     assert found.boxes.tolist() == [[68, 84, 87, 103]] and found.points.tolist() == [[39.0, 55.0]]
 
