@@ -1,9 +1,4 @@
-"""The networks by name: vit_b, vit_l and vit_h as published, and our own tiny and nano.
-
-A `SamConfig` holds the geometry, nothing else; `build_from_config` makes the network with random weights.
-tiny is SAM scaled down by four (256 pixels, 16 × 16 tokens, masks at 64 × 64); nano by sixteen, to be trained
-in minutes.
-"""
+"""The networks by name, with random weights, those of a file, or the trained ones that ship."""
 
 from __future__ import annotations
 
@@ -48,6 +43,11 @@ def build_sam_vit_b(checkpoint: Checkpoint = None) -> Sam:
     return _build("vit_b", checkpoint)
 
 
+def build_sam_small(checkpoint: Checkpoint = None) -> Sam:
+    """SAM scaled down by two; weights are random, or a file's."""
+    return _build("small", checkpoint)
+
+
 def build_sam_tiny(checkpoint: Checkpoint = None) -> Sam:
     """SAM scaled down by four; weights are random, or a file's (`build_sam("tiny")` has the trained ones)."""
     return _build("tiny", checkpoint)
@@ -63,6 +63,7 @@ sam_model_registry: dict[str, Callable[..., Sam]] = {
     "vit_h": build_sam_vit_h,
     "vit_l": build_sam_vit_l,
     "vit_b": build_sam_vit_b,
+    "small": build_sam_small,
     "tiny": build_sam_tiny,
     "nano": build_sam_nano,
 }

@@ -1,8 +1,8 @@
-"""The networks by their geometry: vit_b, vit_l and vit_h as published, and our own tiny and nano.
+"""The networks by their geometry: vit_b, vit_l and vit_h as published, and our own small, tiny and nano.
 
 A `SamConfig` holds the geometry, nothing else; `build_from_config` makes the network with random weights.
-tiny is SAM scaled down by four (256 pixels, 16 × 16 tokens, masks at 64 × 64); nano by sixteen, to be trained
-in minutes.
+small is SAM scaled down by two (512 pixels, 32 × 32 tokens, masks at 128 × 128), tiny by four, nano by sixteen, to be
+trained in minutes.
 """
 
 from __future__ import annotations
@@ -44,6 +44,18 @@ CONFIGS: dict[str, SamConfig] = {
         encoder_heads=3,
         global_attn_indexes=(1, 3, 5),
         image_size=256,
+        window_size=8,
+        prompt_dim=96,
+        decoder_heads=3,
+        decoder_mlp_dim=256,
+        iou_head_hidden_dim=96,
+    ),
+    "small": SamConfig(
+        encoder_dim=192,
+        encoder_depth=8,
+        encoder_heads=3,
+        global_attn_indexes=(1, 4, 7),
+        image_size=512,
         window_size=8,
         prompt_dim=96,
         decoder_heads=3,
