@@ -16,7 +16,11 @@ import torch
 from torch import Tensor
 from triton import knobs
 
+from minisam_kernels.quick_interpreter import quicken_interpreter
+
 INTERPRETED: bool = bool(knobs.runtime.interpret)
+if INTERPRETED:
+    quicken_interpreter()
 HEAD_DIMS = range(16, 129, 8)
 CHANNELS = range(16, 257, 8)  # for tokens that are not split into heads
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
