@@ -116,6 +116,7 @@ def run_in_child(mutant: Mutant | None, tests: list[str], skip: set[str], writer
         sys.meta_path.insert(0, Mutated(mutant))
     watch = Watch(skip, TOO_LONG if mutant is None else 6 * TOO_LONG)
     options = ["-q", "-p", "_hypothesis_pytestplugin", "-p", "no:cacheprovider", "--rootdir", str(ROOT)]
+    options += ["-p", "xdist", "-n", "0", "-m", "not slow and not gpu"]  # one process, and its forks
     options += ["-W", "ignore::pytest.PytestAssertRewriteWarning", *(["-x"] if mutant else [])]
     try:
         pytest.main([*options, *tests], plugins=[watch])
