@@ -2,7 +2,7 @@
 
     python tests/drawn_scenes.py     draws them again and replaces the file, where scenes are meant to change
 
-Of each scene 8 x 8 mean colours in hundredths, the visible pixels of every node, and the captions.
+Of each scene 4 x 4 mean colours in hundredths, the visible pixels of every node, and the captions.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from minisam.data.cutouts import render_cutouts
 from minisam.data.partworld import VARIANTS, WORLDS, SceneBatch, render_scenes
 
 FILE = Path(__file__).with_suffix(".npz")
-SCENES, SIZE, CELLS = 8, 64, 8
+SCENES, SIZE, CELLS = 40, 64, 4
 KNOBS = {
     "contrast": 0.4,
     "object_scale": 1.5,
@@ -39,11 +39,11 @@ def draw(name: str) -> SceneBatch:
 
 def draw_cutouts(folder: Path) -> SceneBatch:
     """Of the two folders of cutout_folders.py, written into `folder`."""
-    return render_cutouts(*two_folders(folder), 3, 2 * SCENES, SIZE).scenes
+    return render_cutouts(*two_folders(folder), 3, SCENES, SIZE).scenes
 
 
 def summary(scenes: SceneBatch) -> dict[str, NDArray]:
-    """colours [B, 3, 8, 8] in hundredths; areas [B, K]; captions, a string a scene."""
+    """colours [B, 3, 4, 4] in hundredths; areas [B, K]; captions, a string a scene."""
     cells = scenes.images.float().unflatten(3, (CELLS, -1)).unflatten(2, (CELLS, -1)).mean(dim=(3, 5))
     return {
         "colours": (100 * cells).round().numpy().astype(np.uint16),
