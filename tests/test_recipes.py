@@ -1,0 +1,27 @@
+"""A run that is repeated is the same run: recipes and options are as they were when the results in docs/ were made."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from recipes import FILE, options, recipes
+
+SAID = re.compile(r"default:? (-?\d+(?:\.\d+)?|[a-z]+)\)")
+RECIPES = recipes()
+
+
+@pytest.mark.parametrize("command", RECIPES)
+def test_a_recipe_is_as_it_was(command: str):
+    assert RECIPES[command] == json.loads(FILE.read_text(encoding="utf-8"))[command]
+
+
+def test_a_default_is_what_the_help_says():
+    said = {name: match[1] for name, one in options() if (match := SAID.search(one.help or ""))}
+    of_the_parser = {name: one for name, one in options() if name in said and one.default is not None}
+    assert len(of_the_parser) > 20
+    for name, one in of_the_parser.items():
+        default = one.default[0] if isinstance(one.default, list) else one.default
+        number = isinstance(default, int | float)
+        assert (float(said[name]) == default) if number else (said[name] == default), name
