@@ -6,6 +6,7 @@ import json
 import struct
 import time
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,15 @@ import pytest
 import torch
 
 from minisam.checkpoint import load_checkpoint, load_state_dict, save_checkpoint
-from minisam.checkpoint.geometry import config_to_json, expected_shapes
+from minisam.checkpoint.formats import read_tensors
+from minisam.checkpoint.geometry import (
+    check_geometry,
+    config_from_json,
+    config_to_json,
+    expected_shapes,
+    name_of,
+)
+from minisam.config import CONFIGS
 from minisam.errors import CheckpointError
 from minisam.model import Sam
 
@@ -117,6 +126,29 @@ def test_header_length_that_lies(tmp_path: Path, length: int):
     refused(tmp_path / "sam.safetensors", "damaged")
 
 
+def test_header_that_ends_behind_the_file(tmp_path: Path):
+    path = tmp_path / "sam.safetensors"
+    write_safetensors(path, {"a": entry(0, 8, [2])}, bytes(8))
+    data = path.read_bytes()
+    path.write_bytes(struct.pack("<Q", len(data) - 7) + data[8:])
+    refused(path, "its header alone claims")
+
+
+def test_as_many_tensors_as_there_may_be(tmp_path: Path):
+    path = tmp_path / "sam.safetensors"
+    write_safetensors(path, {f"key {i}": entry(0, 0, [0]) for i in range(10_000)})
+    assert len(read_tensors(path)[0]) == 10_000
+
+
+def test_tensors_may_share_their_numbers_but_not_claim_more_than_twice_the_file(tmp_path: Path):
+    path, weight = tmp_path / "sam.pth", torch.zeros(4000)
+    torch.save({"a": weight, "tied to it": weight}, path)
+    assert len(read_tensors(path)[0]) == 2
+    torch.save({"a": weight.expand(3, -1)}, path)
+    with pytest.raises(CheckpointError, match="claims 48000 bytes of weights"):
+        read_tensors(path)
+
+
 def test_header_that_is_really_huge(tmp_path: Path):
     write_safetensors(tmp_path / "sam.safetensors", "{" + " " * 5 * 2**20 + "}")
     refused(tmp_path / "sam.safetensors", "header of 524.* bytes")
@@ -136,8 +168,10 @@ def test_header_that_is_really_huge(tmp_path: Path):
         ({"image_size": 65536, "patch_size": 8}, "1024 tokens a side"),
         ({"prompt_dim": 12}, "8 divides prompt_dim"),
         ({"decoder_heads": 3}, "decoder_heads divides"),
+        ({"decoder_heads": 16}, "decoder_heads divides"),
         ({"mask_in_chans": 6}, "4 divides"),
         ({"global_attn_indexes": [7]}, "name blocks"),
+        ({"global_attn_indexes": [3]}, "name blocks"),
         ({"global_attn_indexes": [-1]}, "global_attn_indexes"),
         ({"global_attn_indexes": ["1"]}, "global_attn_indexes"),
         ({"global_attn_indexes": 1}, "damaged minisam header"),
@@ -177,6 +211,31 @@ def test_zip_that_is_something_else(tmp_path: Path):
     with zipfile.ZipFile(tmp_path / "sam.pth", "w") as archive:
         archive.writestr("photo.jpg", b"not weights")
     refused(tmp_path / "sam.pth", "zip archive, but not one of PyTorch's")
+
+
+def test_a_geometry_may_just_reach_its_limits(micro_config):
+    largest = replace(
+        micro_config, encoder_depth=128, decoder_depth=128, encoder_dim=65_536, image_size=1024 * 8
+    )
+    check_geometry(largest)
+    for change in ({"decoder_depth": 129}, {"encoder_dim": 65_538}, {"image_size": 1025 * 8}):
+        with pytest.raises(CheckpointError, match="geometry that cannot be"):
+            check_geometry(replace(largest, **change))
+
+
+def test_a_network_has_its_name_whatever_the_heads_of_its_decoder():
+    assert name_of(replace(CONFIGS["tiny"], decoder_heads=8)) == "tiny"
+    assert name_of(replace(CONFIGS["vit_b"], encoder_depth=5)) == "5-block, 768-wide, 1024-pixel"
+
+
+def test_metadata_of_64_thousand_characters_and_no_more(micro_config):
+    rest = len(config_to_json(micro_config, {"a": ""}))
+    text = config_to_json(micro_config, {"a": "x" * (65_536 - rest)})
+    assert config_from_json(text)[0] == micro_config
+    with pytest.raises(CheckpointError, match="65537 characters, more than 65536"):
+        config_to_json(micro_config, {"a": "x" * (65_537 - rest)})
+    with pytest.raises(CheckpointError, match="damaged minisam header"):
+        config_from_json(text.replace("x", "xx", 1))
 
 
 def test_thousands_of_blocks(tmp_path: Path):

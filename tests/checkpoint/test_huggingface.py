@@ -84,6 +84,14 @@ def test_missing_key_is_named_as_ours(tmp_path: Path, theirs):
         load_checkpoint(tmp_path / "sam.safetensors")
 
 
+def test_a_perceptron_of_two_layers_has_no_hidden_one():
+    head = "mask_decoder.iou_prediction_head"
+    renamed = rename_huggingface(
+        dict.fromkeys([f"{head}.proj_in.bias", f"{head}.proj_out.bias"], torch.ones(1))
+    )
+    assert list(renamed) == [f"{head}.layers.0.bias", f"{head}.layers.1.bias"]
+
+
 def test_vit_b_has_every_key():
     with torch.device("meta"):
         state = transformers.SamModel(transformers.SamConfig()).state_dict()

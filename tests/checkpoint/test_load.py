@@ -17,8 +17,9 @@ from torch import nn
 
 from minisam.build import sam_model_registry
 from minisam.checkpoint import load_checkpoint, load_state_dict, load_state_dict_into, save_checkpoint
+from minisam.checkpoint.formats import read_tensors
 from minisam.checkpoint.geometry import expected_shapes
-from minisam.checkpoint.identify import identify_fitting
+from minisam.checkpoint.identify import identify, identify_fitting
 from minisam.config import CONFIGS, SamConfig, build_from_config
 from minisam.errors import CheckpointError
 from minisam.model import Sam
@@ -67,6 +68,35 @@ def test_loading_draws_no_random_numbers_and_keeps_no_file(tmp_path: Path, micro
 @pytest.mark.parametrize("name", CONFIGS)
 def test_presets_are_told_from_shapes_alone(name: str):
     assert identify_fitting(expected_shapes(CONFIGS[name])) == CONFIGS[name]
+
+
+def test_the_window_is_that_of_most_blocks_and_global_blocks_have_the_grids(micro_config: SamConfig):
+    """Blocks of 5 x 5 tokens, as large as the grid, and windows of 3; one block claims a larger one."""
+    config = replace(micro_config, encoder_depth=6, global_attn_indexes=(1, 3, 5))
+    shapes = dict(expected_shapes(config))
+    assert identify(shapes) == config
+    for index in (0, 1):
+        shapes[f"image_encoder.blocks.{index}.attn.rel_pos_h"] = (2 * 7 - 1, 8)
+    for index in (2, 3, 4):
+        shapes[f"image_encoder.blocks.{index}.attn.rel_pos_h"] = (2 * 3 - 1, 8)
+    assert identify(shapes).window_size == 3
+
+
+def test_a_block_that_is_missing_is_not_made_up(micro_config: SamConfig):
+    shapes = {
+        key: shape
+        for key, shape in expected_shapes(micro_config).items()
+        if not key.startswith("image_encoder.blocks.1.")
+    }
+    with pytest.raises(CheckpointError, match=r"no key image_encoder\.blocks\.1\.attn\.rel_pos_h"):
+        identify_fitting(shapes)
+
+
+def test_far_from_every_network_nothing_is_compared(micro_config: SamConfig):
+    """Twelve blocks as in vit_b, and hardly anything else of it."""
+    shapes = {f"image_encoder.blocks.{index}.attn.rel_pos_h": (3, 8) for index in range(12)}
+    with pytest.raises(CheckpointError, match=r"no key image_encoder\.pos_embed"):
+        identify_fitting(shapes)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
@@ -224,6 +254,7 @@ def test_other_networks_are_called_by_name(tmp_path: Path, name: str, what: str,
         ({}, "holds a dict, not a dictionary of tensors"),
         ({"epoch": 3, "lr": 0.1}, "epoch is a int"),
         ({"model": {"a": torch.ones(2), "b": "text"}}, "b is a str"),
+        ({"net": {"a": torch.ones(2)}, "average": {"a": torch.ones(2)}}, "net is a dict"),
         ({3: torch.ones(2)}, "3 is a Tensor"),
         (3, "holds a int"),
     ],
@@ -255,6 +286,19 @@ def test_files_that_are_no_weights_at_all(tmp_path: Path, micro: Sam):
     (tmp_path / "loop").symlink_to("loop")
     for name in ("pipe", "loop"):
         assert error_of(tmp_path / name) == "is no file but a link to nothing, a pipe or a device"
+
+
+@pytest.mark.parametrize("wrapper", ["model", "state_dict", "model_state_dict"])
+def test_the_usual_names_of_a_state_among_other_tensors(tmp_path: Path, wrapper: str):
+    content = {"ema": {"a": torch.zeros(2)}, wrapper: {"a": torch.ones(2)}, "step": torch.ones(1)}
+    torch.save(content, tmp_path / "other.pth")
+    assert read_tensors(tmp_path / "other.pth")[0]["a"].equal(torch.ones(2))
+
+
+def test_numbers_are_followed_to_the_end_of_a_name(tmp_path: Path):
+    path = tmp_path / "long.pth"
+    torch.save({"k" * 100: 3, "a": torch.ones(2)}, path)
+    assert error_of(path) == f"is no state dict: {'k' * 80} is a int"
 
 
 def test_torchscript_is_named(tmp_path: Path):

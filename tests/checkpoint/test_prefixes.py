@@ -109,5 +109,6 @@ def test_a_shard_says_how_to_save_one_file(tmp_path: Path, micro: Sam):
 
 def test_names():
     assert without_wrappers("module._orig_mod.a.module.b") == "a.b"
+    assert without_wrappers("a._fsdp_wrapped_module._checkpoint_wrapped_module.b") == "a.b"
     assert without_wrappers("module") == "" and without_wrappers("my_module.x") == "my_module.x"
     assert without_prefixes({"a": 1, "b": 2}) == {"a": 1, "b": 2}

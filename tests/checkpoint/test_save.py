@@ -79,7 +79,19 @@ def test_colours_and_threshold_come_back(tmp_path: Path, micro: Sam):
     assert (loaded.mask_threshold, loaded.image_format) == (0.25, "BGR")
 
 
-INPUTS = [[], {"image_size": 41}, {"image_size": -8}, {"image_size": 8 * 2000}, {"image_size": 80.0}]
+def test_an_image_may_be_1024_tokens_wide(micro_config: SamConfig):
+    assert check_inputs({"image_size": 8 * 1024}, micro_config) == {"image_size": 8 * 1024}
+
+
+INPUTS = [
+    [],
+    {"image_size": 41},
+    {"image_size": 44},
+    {"pixel_mean": [1, 2, float("nan")]},
+    {"image_size": -8},
+    {"image_size": 8 * 2000},
+    {"image_size": 80.0},
+]
 INPUTS += [{"pixel_std": [1, 0, 1]}, {"pixel_mean": [1, 2]}, {"mask_threshold": "0"}, {"image_format": "GRB"}]
 
 
@@ -143,6 +155,12 @@ def test_wrapped_by_torch_it_is_saved_as_what_lies_inside(tmp_path: Path, micro:
     save_checkpoint(nn.DataParallel(compiled), tmp_path / "sam.safetensors")  # pyright: ignore[reportArgumentType]
     loaded = load_checkpoint(tmp_path / "sam.safetensors").state_dict()
     assert all(tensor.equal(before[key]) for key, tensor in loaded.items())
+
+
+def test_what_is_of_training_alone_is_not_missed(tmp_path: Path, micro_config: SamConfig):
+    sam = build_from_config(micro_config, drop_path_rate=0.2, dropout=0.1)
+    save_checkpoint(sam, tmp_path / "sam.safetensors")
+    assert load_checkpoint(tmp_path / "sam.safetensors").mask_decoder.transformer.dropout.p == 0
 
 
 def test_float16_halves_the_file_but_for_the_fourier_matrix(tmp_path: Path, micro: Sam):

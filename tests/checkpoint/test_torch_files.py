@@ -15,9 +15,11 @@ from typing import Any
 
 import pytest
 import torch
+from torch.serialization import MAGIC_NUMBER
 
 from minisam.checkpoint import load_checkpoint
-from minisam.checkpoint.torch_files import load_torch_file
+from minisam.checkpoint.pickles import check_pickle
+from minisam.checkpoint.torch_files import check_entries, load_torch_file
 from minisam.errors import CheckpointError
 from minisam.model import Sam
 from minisam.train.state import read_state, write_state
@@ -101,14 +103,14 @@ class Call:
 class Storage:
     """Pickles to a storage of so many numbers."""
 
-    def __init__(self, numbers: int) -> None:
-        self.numbers = numbers
+    def __init__(self, numbers: int, key: str = "0") -> None:
+        self.numbers, self.key = numbers, key
 
 
 class Pickler(pickle.Pickler):
     def persistent_id(self, obj: Any) -> Any:
         if isinstance(obj, Storage):
-            return ("storage", torch.FloatStorage, "0", "cpu", obj.numbers)
+            return ("storage", torch.FloatStorage, obj.key, "cpu", obj.numbers)
         return None
 
 
@@ -122,6 +124,50 @@ GREEDY = {
     "codec": Call(codecs.encode, "text", "latin1"),
     "large storage": Storage(2_000_000_000),
 }
+
+
+def follow(content: object, size: int) -> object:
+    """What `check_pickle` says of a pickle in a file of so many bytes."""
+    stream = BytesIO()
+    Pickler(stream, protocol=2).dump(content)
+    return check_pickle(BytesIO(stream.getvalue()), size)
+
+
+def test_a_storage_counts_once_and_as_often_as_it_is_longest():
+    follow([Storage(8)], 8)
+    follow([Storage(8), Storage(3), Storage(8)], 8)
+    for storages in ([Storage(9)], [Storage(3), Storage(9)], [Storage(8), Storage(1), Storage(1, "1")]):
+        with pytest.raises(CheckpointError, match="it claims 9 numbers in 8 bytes"):
+            follow(storages, 8)
+
+
+def test_many_views_of_one_tensor_load(tmp_path: Path):
+    numbers = torch.arange(1000.0)
+    torch.save({str(place): numbers[place:] for place in range(20)}, tmp_path / "a.pt")
+    assert load(tmp_path / "a.pt")["19"][0] == 19
+
+
+def entry_of(size: int) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo("archive/data.pkl")
+    entry.file_size = size
+    return entry
+
+
+def test_an_archive_is_no_larger_than_its_file_and_its_pickle_than_four_megabytes():
+    check_entries([entry_of(10)], 10)
+    with pytest.raises(CheckpointError, match="claim more bytes than it has"):
+        check_entries([entry_of(11)], 10)
+    check_entries([entry_of(4 * 2**20)], 10**9)
+    with pytest.raises(CheckpointError, match="has a pickle of 4194305 bytes"):
+        check_entries([entry_of(4 * 2**20 + 1)], 10**9)
+
+
+@pytest.mark.parametrize("before", [(), (1001,), (1001, {}), (1001, {}, {"a": 1})])
+def test_every_pickle_of_an_old_file_is_checked(tmp_path: Path, before: tuple):
+    """Magic number, version, system, content, keys: each may be the greedy one."""
+    pickles = [MAGIC_NUMBER, *before, GREEDY["bytearray"]]
+    (tmp_path / "sam.pth").write_bytes(b"".join(pickle.dumps(one, protocol=2) for one in pickles))
+    assert_refused_at_once(tmp_path / "sam.pth")
 
 
 @pytest.mark.parametrize("zipped", [True, False])
