@@ -12,9 +12,18 @@ SAID = re.compile(r"default:? (-?\d+(?:\.\d+)?|[a-z]+)\)")
 RECIPES = recipes()
 
 
+def changes(now: object, before: object, where: str) -> list[str]:
+    """What has another value or is gone; what has come since is no change."""
+    if isinstance(now, dict) and isinstance(before, dict):
+        inside = ((name, now.get(name, "gone"), value) for name, value in before.items())
+        return [change for name, one, value in inside for change in changes(one, value, f"{where}, {name}")]
+    return [] if now == before else [f"{where}: {before} is now {now}"]
+
+
 @pytest.mark.parametrize("command", RECIPES)
 def test_a_recipe_is_as_it_was(command: str):
-    assert RECIPES[command] == json.loads(FILE.read_text(encoding="utf-8"))[command]
+    before = json.loads(FILE.read_text(encoding="utf-8"))[command]
+    assert before and changes(RECIPES[command], before, command) == []
 
 
 def test_a_default_is_what_the_help_says():
