@@ -1,11 +1,11 @@
-"""Segment Anything, from scratch: a network to read, a trainer for two CPU cores, kernels to learn from.
+"""Segment Anything from scratch: a network to read, a trainer for two CPU cores, kernels to learn from.
 
-A name is imported when it is first asked for, so that `import minisam` and the command line start at once.
+A name is imported when it is first used, which keeps `import minisam` and the command line fast.
 """
 
 import importlib
 
-TYPE_CHECKING = False  # to a type checker it is True; typing takes a while to import
+TYPE_CHECKING = False  # type checkers treat it as True; importing it from typing is slow
 if TYPE_CHECKING:
     from minisam.backend import use_backend
     from minisam.build import build_sam, build_sam_vit_b, build_sam_vit_h, build_sam_vit_l, sam_model_registry
@@ -43,7 +43,7 @@ HOMES = {
     "model": ("Sam",),
     "predict": ("SamAutomaticMaskGenerator", "SamPredictor"),
 }
-"""Which module each name is from."""
+"""The module of each name."""
 
 
 def __getattr__(name: str) -> object:

@@ -1,10 +1,10 @@
-"""Which code computes the attentions and filters the masks: PyTorch's, or the Triton kernels of minisam_kernels.
+"""The backend that computes attention and filters masks: PyTorch, or the Triton kernels of minisam_kernels.
 
     minisam.use_backend("triton")           from here on
-    with minisam.use_backend("torch"): …    here alone
+    with minisam.use_backend("torch"): …    within this block
 
-"auto", the start, takes Triton for tensors on a CUDA device and PyTorch for all others. Both compute the same
-functions with the same arguments; this is the only place where network and kernels meet.
+The default, "auto", uses Triton for tensors on a CUDA device and PyTorch for all others. Both compute the same
+functions with the same arguments. Only this file connects the network with the kernels.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ KERNEL_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 class use_backend:
     """Choose the backend, for the rest of the process or, as a context manager, until its end.
 
-    What has no kernel is computed by PyTorch under every backend: heads wider than 128, dropout, windows whose
+    Cases without a kernel are computed by PyTorch under every backend: heads wider than 128, dropout, windows whose
     heads are not 16, 24, 32, … 128 wide, masks whose logits are not float32, float64 on a GPU under "auto". Other
     heads narrower than 128 are padded.
 
-    Raises MinisamError for an unknown name, and for "triton" where Triton or a device for it is missing.
+    Raises MinisamError for an unknown name, and for "triton" if Triton or a device for it is missing.
     """
 
     def __init__(self, name: str) -> None:
@@ -62,7 +62,7 @@ def has_triton() -> bool:
 
 
 def check_triton_runs() -> None:
-    """Raises MinisamError where no kernel could run, with what to do about it."""
+    """Raises MinisamError, with the remedy, if no kernel can run."""
     if not has_triton():
         raise MinisamError("the triton backend needs the package triton (Linux): install it, or use 'torch'")
     from minisam_kernels.launch import INTERPRETED
@@ -75,7 +75,7 @@ def check_triton_runs() -> None:
 
 
 def kernel_on_cuda(operation: str, tensor: Tensor, head_dim: int) -> Kernel | None:
-    """The kernel for tensors on a CUDA device, of a type that has one."""
+    """The kernel for tensors on a CUDA device, if there is one for their type."""
     if tensor.device.type != "cuda" or tensor.dtype not in KERNEL_DTYPES or operation in UNMEASURED:
         return None
     return kernel(operation, tensor, head_dim)
@@ -85,7 +85,7 @@ def kernel(operation: str, tensor: Tensor, head_dim: int) -> Kernel | None:
     """The kernel of an operation, as a function with the torch code's arguments, or None if it has none."""
     if operation in ABSORBED:
         return ABSORBED[operation] if head_dim % 8 == 0 and 16 <= head_dim <= WIDEST_TOKEN else None
-    if operation in MASKS:  # in other types F.interpolate rounds its first step
+    if operation in MASKS:  # for other types F.interpolate rounds its first step
         return MASKS[operation] if tensor.dtype == torch.float32 else None
     if head_dim > WIDEST_HEAD:
         return None
@@ -96,7 +96,7 @@ def kernel(operation: str, tensor: Tensor, head_dim: int) -> Kernel | None:
 
 
 def cross(q: Tensor, k: Tensor, v: Tensor, scale: float, padding: int) -> Tensor:
-    """Channels of zeros change no score, and give channels of zeros."""
+    """Pads heads with channels of zeros, which change no score and return zeros."""
     from minisam_kernels.cross_attention import cross_attention
 
     if padding == 0:
@@ -108,7 +108,7 @@ def cross(q: Tensor, k: Tensor, v: Tensor, scale: float, padding: int) -> Tensor
 def rel_pos(
     q: Tensor, k: Tensor, v: Tensor, rel_h: Tensor, rel_w: Tensor, scale: float, padding: int
 ) -> Tensor:
-    """The bias is in the type of the scores where autocast has made them different."""
+    """Converts the bias to the type of the scores, which may differ under autocast."""
     from minisam_kernels.rel_pos_attention import rel_pos_attention
 
     rel_h, rel_w = rel_h.to(q.dtype), rel_w.to(q.dtype)
@@ -121,7 +121,8 @@ def rel_pos(
 def windowed(
     qkv: Tensor, qkv_bias: Tensor, rel_pos_h: Tensor, rel_pos_w: Tensor, num_heads: int, window_size: int
 ) -> Tensor:
-    """Autocast projects in half precision but leaves parameters as they are: the kernel takes one type."""
+    """Converts parameters to the type of the projection, which is half precision under autocast: the kernel needs one
+    type."""
     from minisam_kernels.window_attention import window_attention
 
     qkv_bias, rel_pos_h, rel_pos_w = (x.to(qkv.dtype) for x in (qkv_bias, rel_pos_h, rel_pos_w))
@@ -152,7 +153,7 @@ def bits_of_masks(*tensors_and_numbers: Any) -> Tensor:
     return mask_bits(*tensors_and_numbers)
 
 
-# The mask decoder's and the mask generator's, which "auto" leaves out as long as no GPU has measured them.
+# The kernels of the mask decoder and the mask generator; "auto" does not use them until they are measured on a GPU.
 ABSORBED: dict[str, Kernel] = {"token_to_image": tokens_ask_image, "image_to_token": image_asks_tokens}
 MASKS: dict[str, Kernel] = {"mask_statistics": statistics_of_masks, "mask_bits": bits_of_masks}
 UNMEASURED = {*ABSORBED, *MASKS}

@@ -1,4 +1,4 @@
-"""The networks by name, with random weights, those of a file, or the trained ones that ship."""
+"""The networks by name, with random weights, the weights of a file, or the included trained ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Checkpoint: TypeAlias = str | os.PathLike[str] | None
 def _build(name: str, checkpoint: Checkpoint) -> Sam:
     """A Sam of `CONFIGS`, with random weights or those of a checkpoint file.
 
-    Raises CheckpointError for a damaged file, and for one that holds a network of another geometry.
+    Raises CheckpointError for a damaged file, and for a network of another geometry.
     """
     sam = build_from_config(CONFIGS[name])
     if checkpoint is not None:
@@ -34,7 +34,7 @@ def build_sam_vit_h(checkpoint: Checkpoint = None) -> Sam:
 
 
 def build_sam_vit_l(checkpoint: Checkpoint = None) -> Sam:
-    """The network of the paper in the middle; weights are random, or a file's."""
+    """The paper's network of medium size; weights are random, or a file's."""
     return _build("vit_l", checkpoint)
 
 
@@ -80,11 +80,11 @@ def build_published_sam(checkpoint: Checkpoint = None) -> Sam:
 
 
 def build_sam(name: str | os.PathLike[str] = "tiny", checkpoint: Checkpoint = None) -> Sam:
-    """The network `tiny` or `nano` with the trained weights that ship with minisam; or the network of a file.
+    """The network `tiny` or `nano` with the trained weights included in minisam, or the network of a file.
 
-    A file comes as `checkpoint=path`, or in place of the name, as in segment-anything; the network is the one
-    that the file holds.  Raises CheckpointError for a damaged file, and for other names: their weights are not
-    ours to ship; load them with `minisam.load_checkpoint(path)`.
+    A file is passed as `checkpoint=path`, or in place of the name as in segment-anything; its weights determine the
+    network.  Raises CheckpointError for a damaged file, and for other names, whose weights are not included: load
+    them with `minisam.load_checkpoint(path)`.
     """
     from minisam.checkpoint import load_checkpoint
 
@@ -96,13 +96,13 @@ def build_sam(name: str | os.PathLike[str] = "tiny", checkpoint: Checkpoint = No
     if not path.exists():
         shipped = ", ".join(sorted(file.stem for file in WEIGHTS.glob("*.safetensors")))
         raise CheckpointError(
-            f"no weights named {name!r} ship with minisam (there are: {shipped}); use load_checkpoint(path)"
+            f"minisam includes no weights named {name!r} (there are: {shipped}); use load_checkpoint(path)"
         )
     return load_checkpoint(path)
 
 
 def is_path(name: object) -> bool:
-    """Whether `name` means a file rather than a network: a path, a name with a folder or an ending, a file here."""
+    """Whether `name` is a file, not a network: a path, a name with a folder or an extension, or an existing file."""
     if not isinstance(name, str):
         return isinstance(name, os.PathLike)
     path = Path(name)

@@ -1,8 +1,7 @@
 """The networks by their geometry: vit_b, vit_l and vit_h as published, and our own small, tiny and nano.
 
-A `SamConfig` holds the geometry, nothing else; `build_from_config` makes the network with random weights.
-small is SAM scaled down by two (512 pixels, 32 × 32 tokens, masks at 128 × 128), tiny by four, nano by sixteen, to be
-trained in minutes.
+A `SamConfig` holds only the geometry; `build_from_config` builds the network with random weights. small is SAM scaled
+down by two (512 pixels, 32 × 32 tokens, masks at 128 × 128), tiny by four, and nano by sixteen, which trains in minutes.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from minisam.model import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoW
 
 @dataclass(frozen=True)
 class SamConfig:
-    """The geometry of a Sam; lengths in pixels where named so, else in channels, tokens or blocks."""
+    """The geometry of a Sam; lengths are in pixels if the name says so, else in channels, tokens or blocks."""
 
     encoder_dim: int
     encoder_depth: int

@@ -1,4 +1,4 @@
-"""Which device a command works on."""
+"""The device of a command."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from minisam.errors import MinisamError
 def check_device(name: str) -> str:
     """`name` if this machine has it: cpu, cuda, cuda:1, mps …
 
-    Raises MinisamError where it has not, naming what there is.
+    Raises MinisamError, which lists the available devices, if it does not.
     """
     there_is = ["cpu"]
     if torch.cuda.is_available():

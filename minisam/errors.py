@@ -1,16 +1,16 @@
-"""Every error that bad input can cause, each with the exit code that the command line gives it.
+"""Every error that bad input can cause, each with its exit code on the command line.
 
-A message is one line: it names the thing that is wrong and what to do about it.
+A message is one line: it names what is wrong and the remedy.
 """
 
 import unicodedata
 
-# Control and format characters, halves of characters, and what ends a line.
+# Control and format characters, surrogates, and line ends.
 NOT_SHOWN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
 def printable(text: object) -> str:
-    """A name or a message on one line; escape codes for the terminal and bytes that are no text are spelt out."""
+    """A name or a message on one line; terminal control codes and undecodable bytes are written as escapes."""
     shown = str(text)
     if shown.isprintable():
         return shown
@@ -23,7 +23,7 @@ def printable(text: object) -> str:
 
 
 class MinisamError(Exception):
-    """Something went wrong that the person running the program can mend."""
+    """An error that the user of the program can fix."""
 
     exit_code = 1
 
@@ -32,13 +32,13 @@ class MinisamError(Exception):
 
 
 class CommandError(MinisamError, ValueError):
-    """The command line asks for something that there is not."""
+    """The command line names something that does not exist."""
 
     exit_code = 2
 
 
 class OutputError(MinisamError):
-    """A result cannot be written where it should go, or something would be lost there."""
+    """A result cannot be written to its path, or would overwrite something."""
 
     exit_code = 2
 
@@ -56,7 +56,7 @@ class GeneratorError(MinisamError, ValueError):
 
 
 class ImageError(MinisamError, ValueError):
-    """An image, in a file or in memory, cannot be used as one."""
+    """An image, in a file or in memory, cannot be used."""
 
     exit_code = 3
 
@@ -74,12 +74,12 @@ class CheckpointError(MinisamError, ValueError):
 
 
 class KernelFileError(MinisamError, ValueError):
-    """The file that should hold somebody's kernel cannot be loaded."""
+    """The file that should hold a user's kernel cannot be loaded."""
 
     exit_code = 3
 
 
 class AnswerError(MinisamError, ValueError):
-    """The file that should hold the answers to a lesson's exercises cannot be run."""
+    """The file with the answers to a lesson's exercises cannot be run."""
 
     exit_code = 3

@@ -1,11 +1,11 @@
-"""Writing a file so that its path holds either all of the old bytes or all of the new ones, at any moment.
+"""Writing files atomically: at any moment, the path holds all of the old bytes or all of the new ones.
 
     temporary file in the same folder -> write -> flush -> fsync -> os.replace -> fsync of the folder
 
-`os.replace` swaps the name in one step, but only within one file system, hence the same folder.  The first
-fsync puts the bytes on the disk before the name points at them, the second makes the new name itself survive
-a power cut.  A process that is killed in between leaves a `.minisam-*.tmp` behind; no reader looks for that, and
-the next process that writes into the folder removes it.  A temporary file is locked while its writer lives.
+`os.replace` swaps the name in one step, but only within one file system, hence the same folder.  The first fsync puts
+the bytes on the disk before the name points to them; the second makes the new name survive a power cut.  A process
+that is killed in between leaves a `.minisam-*.tmp` file. No reader uses it, and the next process that writes into the
+folder removes it.  A temporary file is locked while its writer lives.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ TEMPORARY = re.compile(r"\.minisam-[0-9a-f]{16}\.tmp")
 def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], object]) -> None:
     """Replace the file at `path` by what `write(file)` writes, or leave it untouched if anything fails.
 
-    A symbolic link stays a link: the file that it points to is replaced.  The permissions of a file that was
-    there are kept.
+    A symbolic link stays a link: the file that it points to is replaced.  The permissions of an existing file are
+    kept.
 
     Raises:
         MinisamError: `path` is a folder, a device or a pipe, which cannot be replaced, or a link to itself.
@@ -64,7 +64,7 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], o
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of writers that are no more; those that are being written stay."""
+    """Remove the temporary files of writers that have ended; files that are being written stay."""
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             if TEMPORARY.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
@@ -73,7 +73,7 @@ def remove_leftovers(folder: Path) -> None:
 
 @lru_cache(maxsize=1024)
 def _clean_once(folder: Path) -> None:
-    """A folder of a million images is not listed again for each of their records."""
+    """Whether to look for leftovers now; a folder of a million images must not be listed again for every record."""
     remove_leftovers(folder)
 
 
@@ -90,7 +90,7 @@ def _remove_unless_locked(path: str) -> None:
 def _open_temporary(folder: Path) -> tuple[BinaryIO, Path, int | None]:
     """A new file, its path, and a descriptor that keeps it locked until it has its name.
 
-    Whoever removes leftovers may have come between making and locking it; then there is another.
+    Another process may remove the file between its creation and its lock; then a new one is made.
     """
     while True:
         path = folder / f".minisam-{secrets.token_hex(8)}.tmp"
@@ -101,14 +101,14 @@ def _open_temporary(folder: Path) -> tuple[BinaryIO, Path, int | None]:
         try:
             if lock(held) and os.fstat(held).st_nlink:
                 return file, path, held
-        except OSError:  # no locks here: nobody removes leftovers either
+        except OSError:  # no locks here, and then no process removes leftovers either
             return file, path, held
         os.close(held)
         file.close()
 
 
 def _write_or_say_why_not(write: Callable[[BinaryIO], object], file: BinaryIO) -> None:
-    """Libraries that write through C++ hide what the file system said behind an error of their own."""
+    """Finds the file system's error behind the errors of libraries that write through C++."""
     watched = _Watched(file)
     try:
         write(cast(BinaryIO, watched))
@@ -148,7 +148,7 @@ def _replaceable(path: str | os.PathLike[str]) -> Path:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the folder's list of names durable; file systems that have no such thing say EINVAL."""
+    """Make the folder's list of names durable; file systems without support for this return EINVAL."""
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -1,4 +1,4 @@
-"""JSON files: read with one-line errors, written whole or not at all."""
+"""JSON files: read with one-line errors, written completely or not at all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from minisam.files import write_atomically
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:
-    """Raises DatasetError, in one line, for whatever keeps the file from being read as JSON."""
+    """The content of a JSON file. Raises DatasetError, in one line, if it cannot be read as JSON."""
     if os.path.exists(path) and not os.path.isfile(path):
         raise DatasetError(f"{os.fspath(path)}: not a file")  # reading a pipe may never end
     try:
@@ -24,6 +24,6 @@ def read_json(path: str | os.PathLike[str]) -> Any:
 
 
 def write_json(path: str | os.PathLike[str], content: object) -> None:
-    """Without spaces, as the data sets come; whole or not at all."""
+    """Write JSON without spaces, as in published data sets; completely or not at all."""
     text = json.dumps(content, separators=(",", ":"))
     write_atomically(path, lambda file: file.write(text.encode()))

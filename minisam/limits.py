@@ -1,4 +1,4 @@
-"""How large things may be."""
+"""Limits on sizes."""
 
 MAX_PIXELS = 80_000_000
-"""Of an image or a mask; below the 89 million at which Pillow starts to warn, and 240 MB as RGB."""
+"""Pixels of an image or a mask; less than the 89 million at which Pillow warns, and 240 MB as RGB."""

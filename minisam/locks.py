@@ -1,7 +1,7 @@
-"""Locks that end with the process that holds them, however it ends: the system keeps them, and no file has to go.
+"""Locks held by the operating system, which end with their process, however it ends; no lock file has to be removed.
 
-`flock` belongs to an open file, so that a process killed with -9 leaves nothing that stops the next one.  Windows has
-no lock of a folder; there a file in it is locked.
+`flock` belongs to an open file: a process that is killed with -9 does not block the next one.  Windows cannot lock a
+folder; there, a file in the folder is locked.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if sys.platform == "win32":
     import msvcrt
 
     def lock(descriptor: int) -> bool:
-        """Lock an open file; False where another open file holds it."""
+        """Lock an open file; False if it is locked through another open file."""
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         except PermissionError:
@@ -32,9 +32,9 @@ else:
     import fcntl
 
     def lock(descriptor: int) -> bool:
-        """Lock an open file or folder; False where another open file holds it.
+        """Lock an open file or folder; False if it is locked through another open file.
 
-        Raises OSError on file systems that have no locks.
+        Raises OSError on file systems without locks.
         """
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -48,9 +48,9 @@ else:
 
 @contextlib.contextmanager
 def claimed(folder: Path) -> Iterator[None]:
-    """Keep a folder, which is there, for this run alone.  Raises MinisamError where another run is at work in it.
+    """Reserve an existing folder for this run.  Raises MinisamError if another run is using it.
 
-    On file systems without locks nothing is kept.
+    On file systems without locks nothing is reserved.
     """
     descriptor = _open_to_lock(folder)
     try:
@@ -60,7 +60,7 @@ def claimed(folder: Path) -> Iterator[None]:
             free = True
         if not free:
             raise MinisamError(
-                f"{folder}: another run is at work in this folder; wait for its end, or choose another with -o"
+                f"{folder}: another run is using this folder; wait until it ends, or choose another with -o"
             )
         yield
     finally:

@@ -1,4 +1,4 @@
-"""The precisions that a network trains in: float32, or half of it by autocast, with the weights in float32."""
+"""The precisions in which a network trains: float32, or 16 bits by autocast with the weights in float32."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 def computing_in(precision: str, device: str | torch.device) -> Iterator[None]:
     """Autocast to a precision of `AUTOCAST` on a device.
 
-    On a CPU in half precision attention is plain matrix products: torch's fused backward is slow for few tokens there.
+    On a CPU, attention in half precision uses plain matrix products, because torch's fused backward is slow for few
+    tokens.
     """
     kind, dtype = torch.device(device).type, AUTOCAST[precision]
     if dtype is None:

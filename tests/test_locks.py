@@ -27,7 +27,7 @@ HOLD += "with claimed(Path(sys.argv[1])): print('held', flush=True); time.sleep(
 
 def test_the_second_run_is_refused_and_the_folder_free_after_the_first(tmp_path: Path):
     with claimed(tmp_path):
-        with pytest.raises(MinisamError, match="another run is at work in this folder"), claimed(tmp_path):
+        with pytest.raises(MinisamError, match="another run is using this folder"), claimed(tmp_path):
             pass
         (tmp_path / "other").mkdir()
         with claimed(tmp_path / "other"):
@@ -71,6 +71,6 @@ RUNS = {
 @pytest.mark.parametrize("kind", RUNS)
 def test_every_kind_of_run_wants_its_folder_for_itself(tmp_path: Path, kind: str):
     run = RUNS[kind](tmp_path)
-    with claimed(tmp_path), pytest.raises(MinisamError, match="another run is at work"):
+    with claimed(tmp_path), pytest.raises(MinisamError, match="another run is using"):
         run.run()
     assert os.listdir(tmp_path) == []

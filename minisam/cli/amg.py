@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 FINE, UNREADABLE = 0, 3
 # Options of the command that are arguments of the generator: type, help.
-# A million clicks on each of a thousand crops: who wants more has mistyped.
+# A million clicks on each of a thousand crops: a larger number is a typing error.
 LIMITS = {"points_per_side": (1, 1024), "crop_n_layers": (0, 5), "min_mask_region_area": (0, math.inf)}
 
 
@@ -35,28 +35,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--preset",
         choices=("default", "paper", "young"),
-        help="default: as the released code does; paper: crops and cleaning as for SA-1B; "
-        "young: low thresholds, for weights that ship (default: young for those, else default)",
+        help="default: as in the released code; paper: crops and clean-up as for SA-1B; "
+        "young: low thresholds, for the included weights (default: young for those, else default)",
     )
     for name, (kind, words) in OPTIONS.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="N", help=words)
-    parser.add_argument("--single", action="store_true", help="one mask a click instead of three")
+    parser.add_argument("--single", action="store_true", help="one mask per click instead of three")
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--roi", type=numbers(4), metavar="X0,Y0,X1,Y1", help="click inside this box alone")
-    where.add_argument("--roi-mask", type=Path, metavar="FILE", help="click on this picture's white alone")
+    where.add_argument("--roi", type=numbers(4), metavar="X0,Y0,X1,Y1", help="click only inside this box")
+    where.add_argument("--roi-mask", type=Path, metavar="FILE", help="click only where this image is white")
     parser.add_argument(
         "--shard",
         type=shard,
         default=(1, 1),
         metavar="I/N",
-        help="the I-th of N parts of the folder: 1/4 … 4/4",
+        help="every N-th image of the folder, from the I-th on: 1/4 … 4/4",
     )
-    parser.add_argument("--figure", action="store_true", help="a picture of the masks of each image as well")
+    parser.add_argument("--figure", action="store_true", help="also draw the masks of each image")
     parser.add_argument(
-        "--checkpoint", type=Path, metavar="FILE", help="weights (default: the tiny ones that ship)"
+        "--checkpoint", type=Path, metavar="FILE", help="weights (default: the included tiny ones)"
     )
     add_device_options(parser)
-    parser.add_argument("--json", action="store_true", help="print what was done as JSON")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def shard(text: str) -> tuple[int, int]:
@@ -106,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def check_options(args: argparse.Namespace) -> None:
-    """Raises GeneratorError for numbers that would never end, or mean nothing."""
+    """Raises GeneratorError for numbers that make no sense or would take forever."""
     for name, (lowest, highest) in LIMITS.items():
         number = getattr(args, name)
         if number is not None and not lowest <= number <= highest:
@@ -121,7 +121,7 @@ def check_options(args: argparse.Namespace) -> None:
 
 
 def tell_of_the_rest(listing: Listing, done: dict[str, list[str]]) -> None:
-    """Count and name what has an image's name and cannot be worked on."""
+    """Count and print the files that are named like images but cannot be used."""
     for outcome, names in (("unreadable", listing.bad), ("left_out", listing.left_out)):
         done.setdefault(outcome, []).extend(names)
         for name, reason in names.items():
@@ -131,12 +131,12 @@ def tell_of_the_rest(listing: Listing, done: dict[str, list[str]]) -> None:
 
 
 def is_the_end(error: Exception) -> bool:
-    """Whether the next image would meet the same: a full or broken disk."""
+    """Whether the next image would fail in the same way: a full or broken disk."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 
 def named(done: dict[str, list[str]]) -> list[tuple[str, list[str]]]:
-    """The outcomes in words; those beyond the first two only if there was any."""
+    """The outcomes as text; those after the first two only if they occurred."""
     one = {
         "written": "record written",
         "valid": "already there",

@@ -1,4 +1,4 @@
-"""The part of `minisam amg` that makes the record, and the figure, of one image after the other."""
+"""The part of `minisam amg` that makes the records, and the figures, of the images one by one."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from minisam.show.figure_file import check_replaceable_figure
 
 
 def settings_of(generator: Callable[..., Any], options: dict[str, Any]) -> dict[str, Any]:
-    """All arguments that decide what masks there are: the options, and the defaults of the rest."""
+    """All arguments that affect the masks: the options, and the defaults of the others."""
     defaults = {
         name: parameter.default
         for name, parameter in inspect.signature(generator).parameters.items()
@@ -46,12 +46,12 @@ def settings_of(generator: Callable[..., Any], options: dict[str, Any]) -> dict[
 
 
 def newer(figure: Path, record: Path) -> bool:
-    """Whether the figure is there and was drawn after the record was written."""
+    """Whether the figure exists and is newer than the record."""
     return figure.exists() and figure.stat().st_mtime_ns >= record.stat().st_mtime_ns
 
 
 class Worker:
-    """What makes the record of one image after the other."""
+    """Makes the records of the images one by one."""
 
     def __init__(self, args: argparse.Namespace, top: Path, device: str) -> None:
         self.args, self.top = args, top
@@ -66,10 +66,10 @@ class Worker:
         self.region_of_settings = self.region_settings()
 
     def work(self, image_path: Path, record_path: Path) -> str:
-        """Make one record unless it is there.
+        """Make one record unless it exists.
 
-        Raises ImageError where the image cannot be read, GeneratorError or OutputError where a file that is not
-        ours has the name of the record or of the figure, OSError where nothing can be written.
+        Raises ImageError if the image cannot be read, GeneratorError or OutputError if a file that minisam did not
+        write has the name of the record or of the figure, OSError if nothing can be written.
         """
         name = image_path.relative_to(self.top).as_posix()
         made_of = provenance(
@@ -94,32 +94,36 @@ class Worker:
         return outcome
 
     def content(self, path: Path, name: str) -> bytes:
-        """The bytes of an image file.  Raises ImageError where there are none, or a record cannot say its name."""
+        """The bytes of an image file.  Raises ImageError if it cannot be read, or if its name cannot be in a
+        record."""
         if not path.is_file():
             raise ImageError(f"{path}: no such image file")
         try:
             name.encode()
         except UnicodeEncodeError:
-            raise ImageError(f"{path}: its name is not UTF-8, which no record can hold; rename it") from None
+            raise ImageError(
+                f"{path}: its name is not UTF-8 and cannot be stored in a record; rename it"
+            ) from None
         try:
             return path.read_bytes()
         except OSError as error:
             raise ImageError(f"{path}: cannot be read ({error.strerror})") from None
 
     def check_figure(self, figure: Path) -> None:
-        """Raises OutputError where the figure would replace a file that is somebody's."""
+        """Raises OutputError if the figure would replace a file that minisam did not write."""
         check_replaceable_figure(figure)
         check_output(figure, (self.args.roi_mask, self.args.checkpoint))
 
     def region_settings(self) -> dict[str, Any]:
-        """The region as it goes into a record: the box, or the hash of the mask file."""
+        """The region in the form that a record has: the box, or the hash of the mask file."""
         if self.args.roi_mask is not None:
-            load_image(self.args.roi_mask, behind=BLACK, tell=lambda message: None)  # refused before any work
+            load_image(self.args.roi_mask, behind=BLACK, tell=lambda message: None)  # fails if unreadable
             return {"region": sha256_of(self.args.roi_mask)}
         return {} if self.args.roi is None else {"region": self.args.roi}
 
     def region(self, size: tuple[int, ...]) -> np.ndarray | None:
-        """Where to click, [H, W], or None for everywhere.  Raises GeneratorError for a box outside the image."""
+        """The region to click in, [H, W], or None for the whole image.  Raises GeneratorError for a box outside the
+        image."""
         if self.args.roi_mask is not None:
             return load_mask(self.args.roi_mask, size)
         if self.args.roi is None:
@@ -134,12 +138,12 @@ class Worker:
         return region
 
     def tell_memory(self, size: tuple[int, int]) -> None:
-        """Say once how much memory the first image will take."""
+        """Print once how much memory the first image will take."""
         if self.told:
             return
         self.told = True
         megabytes = self.generator.estimate_memory(size).total / 1e6
         print(
-            f"minisam: this takes about {megabytes:,.0f} MB of memory, the libraries' own not counted",
+            f"minisam: this takes about {megabytes:,.0f} MB of memory, not counting the libraries",
             file=sys.stderr,
         )

@@ -21,41 +21,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from minisam.config import CONFIGS
 
     subjects = parser.add_subparsers(dest="subject", metavar="SUBJECT", required=True)
-    encoder = subjects.add_parser("encoder", help="the image encoder against segment-anything's own")
-    encoder.add_argument("--size", type=image_size, help="pixels a side (default: the model's)")
-    decoder = subjects.add_parser("decoder", help="the mask decoder against segment-anything's own")
-    decoder.add_argument("--prompts", type=positive, default=64, help="points, one a prompt (default: 64)")
-    decoder.add_argument("--single-mask", action="store_true", help="one mask a prompt instead of three")
-    amg = subjects.add_parser("amg", help="the automatic mask generator against segment-anything's own")
-    amg.add_argument("--size", type=positive, default=1024, help="pixels a side of the photo (default: 1024)")
+    encoder = subjects.add_parser("encoder", help="the image encoder and segment-anything's")
+    encoder.add_argument("--size", type=image_size, help="pixels per side (default: the model's)")
+    decoder = subjects.add_parser("decoder", help="the mask decoder and segment-anything's")
+    decoder.add_argument(
+        "--prompts", type=positive, default=64, help="prompts of one point each (default: 64)"
+    )
+    decoder.add_argument("--single-mask", action="store_true", help="one mask per prompt instead of three")
+    amg = subjects.add_parser("amg", help="the automatic mask generator and segment-anything's")
     amg.add_argument(
-        "--points-per-side", type=positive, default=32, help="clicks a side (default: 32; fewer are quicker)"
+        "--size", type=positive, default=1024, help="pixels per side of the photo (default: 1024)"
     )
     amg.add_argument(
-        "--device", default="cpu", help="cpu or cuda: there the phases are timed on the GPU's clock"
+        "--points-per-side", type=positive, default=32, help="clicks per side (default: 32; fewer are faster)"
     )
+    amg.add_argument("--device", default="cpu", help="cpu or cuda; on cuda the phases are timed by the GPU")
     amg.add_argument(
-        "--backend", choices=("triton", "torch"), help="what computes ours on a CUDA device (default: triton)"
+        "--backend",
+        choices=("triton", "torch"),
+        help="the backend of minisam on a CUDA device (default: triton)",
     )
     for subject in (encoder, decoder, amg):
         subject.add_argument("--model", choices=tuple(CONFIGS), default="vit_b")
         subject.add_argument("--threads", type=positive, default=2, help="CPU threads (default: 2)")
         subject.add_argument(
-            "--repeats", type=positive, default=3, help="rounds, in each of which all take a turn"
+            "--repeats", type=positive, default=3, help="rounds; each runs all contestants once"
         )
         subject.add_argument("--json", action="store_true", help="print JSON instead of a table")
-        subject.add_argument("-o", "--out", type=Path, metavar="FILE", help="write the JSON there as well")
+        subject.add_argument(
+            "-o", "--out", type=Path, metavar="FILE", help="also write the JSON to this file"
+        )
 
 
 def positive(text: str) -> int:
-    """A number of things, at least one."""
+    """A whole number of at least 1."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
     return int(text)
 
 
 def image_size(text: str) -> int:
-    """A side in pixels that patches of 8 and of 16 divide."""
+    """A side in pixels, a multiple of 16 and thus of both patch sizes, 8 and 16."""
     size = positive(text)
     if size % 16:
         raise argparse.ArgumentTypeError(f"must be a multiple of 16, got {size}")
@@ -76,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     compare = is_installed()
     if not compare:
         print(
-            f"minisam: measuring minisam alone; to compare with the original: {INSTALL_COMMAND}",
+            f"minisam: measuring only minisam; to compare with the original: {INSTALL_COMMAND}",
             file=sys.stderr,
         )
     difference = f"the {args.subject}s differ by more than {TOLERANCE:g} of the largest value"
@@ -114,12 +120,12 @@ def run_amg(args: argparse.Namespace, compare: bool) -> AmgReport | DeviceAmgRep
 
 
 def check_device_and_backend(device: str, backend: str | None) -> None:
-    """Raises MinisamError for a device that is not there or has no events, and for a backend without a device."""
+    """Raises MinisamError for a device that is missing or has no events, and for a backend without a device."""
     from minisam.device import check_device
     from minisam.errors import MinisamError
 
     if check_device(device) == "cpu":
         if backend is not None:
-            raise MinisamError("--backend is for a CUDA device: add --device cuda, or leave it away")
+            raise MinisamError("--backend is for a CUDA device: add --device cuda, or omit it")
     elif not device.startswith("cuda"):
-        raise MinisamError(f"no phases can be timed on {device!r}; use --device cuda or cpu")
+        raise MinisamError(f"phases cannot be timed on {device!r}; use --device cuda or cpu")

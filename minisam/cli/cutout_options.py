@@ -31,11 +31,11 @@ def add_cutout_options(parser: argparse.ArgumentParser, required: bool = False) 
         nargs="+",
         default=[],
         metavar="NAME",
-        help="folders or files that are not used: a path below either folder, or any part of one",
+        help="folders or files to leave out: a path below either folder, or any part of one",
     )
 
 
 def check_cutout_options(args: argparse.Namespace) -> None:
-    """Raises PromptError where one folder is given without the other."""
+    """Raises PromptError if one folder is given without the other."""
     if (args.cutouts is None) != (args.backgrounds is None):
         raise PromptError("--cutouts and --backgrounds go together: give both, or neither")

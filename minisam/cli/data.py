@@ -1,7 +1,7 @@
 """`minisam data`: look at scenes (`preview`), time them (`bench`), write them as a data set (`export`).
 
-With `--cutouts` and `--backgrounds` the scenes are cut-outs on photographs, otherwise PartWorld's; `shrink` writes
-small copies of two such folders.
+With `--cutouts` and `--backgrounds` the scenes are cut-outs on photographs, otherwise PartWorld's. `shrink` writes
+small copies of these two folders.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from minisam.show.figure_file import check_replaceable_figure
 
 BENCH_SIZES = (64, 256, 512)
 WARM_BATCHES = 40
-"""Batches of cut-outs that are drawn before the clock runs, until the files are in memory."""
+"""Batches of cut-outs that are drawn before the timing, to load the files into memory."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the two actions and their options."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     preview = actions.add_parser(
-        "preview", help="draw a contact sheet: images, and their whole, part and subpart maps"
+        "preview", help="draw a contact sheet: images with their whole, part and subpart maps"
     )
     preview.add_argument("--world", choices=sorted(WORLDS | VARIANTS), default="train")
     preview.add_argument("--seed", type=int, default=0)
@@ -54,13 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add_cutout_options(preview)
     preview.add_argument(
-        "--part", choices=PARTS, default="training", help="of the cut-outs (default: training)"
+        "--part", choices=PARTS, default="training", help="which cut-outs (default: training)"
     )
     preview.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="contact sheet (default: partworld.png)"
     )
     bench = actions.add_parser(
-        "bench", help="milliseconds an image at 64, 256 and 512 px, on one core or a device"
+        "bench", help="milliseconds per image at 64, 256 and 512 px, on one core or a device"
     )
     bench.add_argument("--world", choices=sorted(WORLDS | VARIANTS), default="train")
     bench.add_argument("--batch-size", type=number_from(1), default=16)
@@ -79,7 +79,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     export.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder to write to")
     shrink = actions.add_parser(
-        "shrink", help="copy cut-outs as small WebP files and backgrounds as JPEG, quick to read and to carry"
+        "shrink",
+        help="copy cut-outs as small WebP files and backgrounds as JPEG, which are faster to read and copy",
     )
     add_cutout_options(shrink, required=True)
     shrink.add_argument("--cutout-side", type=number_from(64), default=512, metavar="PIXELS")
@@ -94,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def shrink(args: argparse.Namespace) -> int:
-    """Write small copies of two folders, and say of each file what became of it."""
+    """Write small copies of two folders, and print the result for each file."""
     check_cutout_options(args)
     for line in prepare_folders(
         args.cutouts,
@@ -109,12 +110,12 @@ def shrink(args: argparse.Namespace) -> int:
 
 
 def parse_knobs(words: list[str]) -> dict[str, float]:
-    """Turn ["contrast=0.5"] into {"contrast": 0.5}.  Raises PromptError for what is no knob or no number."""
+    """Turn ["contrast=0.5"] into {"contrast": 0.5}.  Raises PromptError for an unknown knob or a bad number."""
     knobs = {}
     for word in words:
         name, _, value = word.partition("=")
         if name not in RANGES:
-            raise PromptError(f"--knob {word!r} is no knob; use one of {', '.join(RANGES)}")
+            raise PromptError(f"--knob {word!r} is unknown; use one of {', '.join(RANGES)}")
         try:
             knobs[name] = int(value) if name == "levels" else float(value)
         except ValueError:
@@ -146,7 +147,7 @@ def preview(args: argparse.Namespace) -> int:
 def draw(
     args: argparse.Namespace, seed: int, images: int, size: int, knobs: dict[str, float] | None = None
 ) -> SceneBatch:
-    """Scenes of what the options say; what of the cut-outs was left out is said on stderr."""
+    """Scenes for the options; cut-outs that were left out are reported on stderr."""
     if not args.cutouts:
         return render_scenes(seed, images, size, args.world, getattr(args, "device", "cpu"), **(knobs or {}))
     part: Part = getattr(args, "part", "training")
@@ -175,7 +176,7 @@ def export(args: argparse.Namespace) -> int:
 
 
 def time_scenes(args: argparse.Namespace, image_size: int) -> float:
-    """Median milliseconds an image over `args.repeats` batches, textures and files in memory."""
+    """Median milliseconds per image over `args.repeats` batches, with textures and files in memory."""
     warm = range(-WARM_BATCHES if args.cutouts else -2, 0)
     seconds = []
     for seed in (*warm, *range(args.repeats)):
@@ -188,7 +189,7 @@ def time_scenes(args: argparse.Namespace, image_size: int) -> float:
 
 
 def bench(args: argparse.Namespace) -> int:
-    """Print milliseconds an image at each size; one thread on a CPU."""
+    """Print milliseconds per image at each size, with one thread on a CPU."""
     check_cutout_options(args)
     check_device(args.device)
     threads = torch.get_num_threads()

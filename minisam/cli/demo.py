@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 DEMO_SCENE = 14  # a fish
-LARGEST = 0.3  # of the scene; what fills it makes a dull picture
+LARGEST = 0.3  # of the scene; an object that fills it makes a dull figure
 PHOTO_PROMPTS = {
     "a point": {"points": [[130, 480]], "labels": [1]},
     "two points": {"points": [[130, 480], [255, 220]], "labels": [1, 0]},
@@ -56,9 +56,9 @@ PHOTO_PROMPTS = {
 
 
 def prompts_for(scene: SceneBatch) -> dict[str, dict[str, list]]:
-    """Prompts for the largest part of the largest thing in a scene, made as the evaluation makes them.
+    """Prompts for the largest part of the largest object in a scene, made as in evaluation.
 
-    A click in the middle of the part; that and one on another part that is not meant; the box of the whole.
+    A click in the middle of the part; the same with a background click on another part; the box of the whole.
     """
     import torch
 
@@ -101,7 +101,7 @@ def segment(predictor, image, title: str, points=None, labels=None, boxes=None):
 
 
 def refine(predictor, image, prompt):
-    """The best mask for a point, given back as logits together with the point."""
+    """The best mask for a point, passed again as logits together with the point."""
     from minisam.show import PromptResult
 
     points, labels = np.array(prompt["points"]), np.array(prompt["labels"])

@@ -1,4 +1,4 @@
-"""The options that say where a command's network runs, and which code computes it: --device and --backend."""
+"""The options for where a command's network runs and which code computes it: --device and --backend."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def add_device_options(parser: argparse.ArgumentParser) -> None:
         "--backend",
         choices=BACKENDS,
         default="auto",
-        help="which code computes: torch's, Triton's kernels, or (auto) on a GPU those that are measured",
+        help="torch, the Triton kernels, or (auto) on a GPU the Triton kernels that have been measured",
     )
 
 
@@ -24,8 +24,8 @@ def add_device_options(parser: argparse.ArgumentParser) -> None:
 def chosen_device(args: argparse.Namespace) -> Iterator[str]:
     """The device, with the backend chosen inside.
 
-    Raises MinisamError for a device that this machine has not or that lacks float64, and for a backend that cannot
-    run there.
+    Raises MinisamError for a device that this machine does not have or that lacks float64, and for a backend that
+    cannot run there.
     """
     from minisam.backend import use_backend
     from minisam.device import check_device
@@ -33,8 +33,8 @@ def chosen_device(args: argparse.Namespace) -> Iterator[str]:
 
     device = check_device(args.device)
     if device == "mps":
-        raise MinisamError("clicks are placed in float64, which 'mps' has not; use --device cpu")
-    # Triton 3.9 warns where this is left open.
+        raise MinisamError("clicks are placed in float64, which 'mps' lacks; use --device cpu")
+    # Triton 3.9 warns if this is not set.
     os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")
     with use_backend(args.backend):
         if args.backend == "triton" and not kernels_run_on(device):
@@ -43,7 +43,7 @@ def chosen_device(args: argparse.Namespace) -> Iterator[str]:
 
 
 def kernels_run_on(device: str) -> bool:
-    """Whether Triton's kernels take tensors that are on a device: on a GPU where they are compiled, else on the CPU."""
+    """Whether Triton's kernels accept tensors on a device: a GPU if they are compiled, the CPU if interpreted."""
     from minisam_kernels.launch import INTERPRETED
 
     return device == "cpu" if INTERPRETED else device.startswith("cuda")

@@ -1,7 +1,7 @@
-"""`minisam doctor`: what this machine has, which of it is known to fail, and what to do about it.
+"""`minisam doctor`: what this machine has, what is known to fail, and what to do about it.
 
-Each check looks at one thing and returns findings; a finding with a remedy is something to mend, and any of
-those makes the exit code 1.  Nothing is changed and nothing is fetched.
+Each check examines one property and returns findings. A finding with a remedy is something to fix, and makes the exit
+code 1.  Nothing is changed and nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from minisam.errors import MinisamError
 PROJECT = Path(__file__).resolve().parents[2]
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
 PACKAGES = ("torch", "triton", "numpy", "pillow", "safetensors", "matplotlib", "tqdm")
-# At least the first, below the second; the same ranges stand in pyproject.toml.
+# At least the first, below the second; the same ranges are in pyproject.toml.
 RANGES = {
     "torch": ((2, 11), (2, 14)),
     "triton": ((3, 6), None),
@@ -38,7 +38,7 @@ RANGES = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report; `remedy` is empty where all is well."""
+    """One line of the report; `remedy` is empty if there is no problem."""
 
     name: str
     value: str
@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the report; 0 when all is well, 1 when something must be mended."""
+    """Print the report; 0 if there is no problem, 1 if something must be fixed."""
     findings = examine()
     to_mend = [finding for finding in findings if finding.remedy]
     if args.json:
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"{'!' if finding.remedy else ' '} {finding.name:<{width}}  {finding.value}")
         if finding.remedy:
             print(f"  {'':<{width}}  -> {finding.remedy}")
-    print(f"\n{len(to_mend)} to mend" if to_mend else "\nAll is well.")
+    print(f"\n{len(to_mend)} to fix" if to_mend else "\nNo problems found.")
     return 1 if to_mend else 0
 
 
@@ -92,7 +92,7 @@ def check_packages() -> Iterator[Finding]:
     for package in PACKAGES:
         found = installed_version(package)
         if found is None and package == "triton" and platform.system() != "Linux":
-            yield Finding(package, "not available on this platform; the torch backend does everything")
+            yield Finding(package, "not available on this platform; the torch backend is used for everything")
             continue
         yield Finding(package, found or "missing", range_remedy(package, found))
 
@@ -112,7 +112,7 @@ def check_triton() -> Iterator[Finding]:
 
     triton, numpy = installed_version("triton"), installed_version("numpy")
     if triton is None:
-        yield Finding("kernels run", "in torch only, as triton is missing")
+        yield Finding("kernels run", "in torch only, because triton is missing")
         return
     interpreted = os.environ.get("TRITON_INTERPRET", "0").lower() in ("1", "true", "on", "yes", "y")
     if interpreted:
@@ -128,7 +128,7 @@ def check_triton() -> Iterator[Finding]:
 
 
 def check_kernels_name() -> Iterator[Finding]:
-    """transformers imports a package called `kernels` if it finds one; ours must not be that."""
+    """transformers imports a package called `kernels` if it finds one; our folder must not be one."""
     found = importlib.util.find_spec("kernels")
     if found is None or found.origin is None:
         return
@@ -144,7 +144,7 @@ def check_weights() -> Iterator[Finding]:
     files = sorted(WEIGHTS.glob("*.safetensors"))
     if not files:
         yield Finding(
-            "weights", "none shipped", "install minisam again, or train: minisam train --preset tiny"
+            "weights", "none included", "install minisam again, or train: minisam train --preset tiny"
         )
     for file in files:
         try:
@@ -162,7 +162,7 @@ def installed_version(package: str) -> str | None:
 
 
 def range_remedy(package: str, found: str | None) -> str:
-    """What to install where `found` is missing or outside the range; "" where it fits."""
+    """What to install if `found` is missing or outside the range, else ""."""
     lowest, beyond = RANGES[package]
     if found is not None and lowest <= numbers(found) and (beyond is None or numbers(found) < beyond):
         return ""
@@ -171,7 +171,7 @@ def range_remedy(package: str, found: str | None) -> str:
 
 
 def interpreter_remedy(triton: str, numpy: str) -> str:
-    """Triton 3.6's interpreter makes an int of a tensor bound of `range` in a way that NumPy 2.4 refuses."""
+    """Triton 3.6's interpreter converts a tensor bound of `range` to an int in a way that NumPy 2.4 refuses."""
     if (3, 6) <= numbers(triton) < (3, 7) and numbers(numpy) >= (2, 4):
         return (
             f'Triton {triton} cannot interpret with NumPy {numpy}: pip install "numpy<2.4" or "triton>=3.7"'

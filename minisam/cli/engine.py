@@ -1,4 +1,4 @@
-"""`minisam engine run`: the data engine, from a few labelled pictures to masks that nobody drew."""
+"""`minisam engine run`: the data engine, from a few labelled images to masks that no annotator drew."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the one action and its options."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     run = actions.add_parser(
-        "run", help="collect masks in three stages and train between them; start it again to go on"
+        "run", help="collect masks in three stages and train between them; run it again to resume"
     )
     run.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder of the engine")
     run.add_argument("--preset", choices=("nano",), default="nano")
@@ -26,14 +26,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="start_from",
         type=Path,
         metavar="FILE",
-        help="weights to start from, in place of random ones; the first training is then as the later ones",
+        help="weights to start from instead of random ones; the first training then uses the recipe of the later ones",
     )
     run.add_argument(
         "--images",
         type=int,
         nargs=4,
         metavar=("LABELLED", "MANUAL", "SEMI", "AUTOMATIC"),
-        help="pictures of each stage (default: the preset's)",
+        help="images of each stage (default: the preset's)",
     )
     run.add_argument("--manual-rounds", type=int, metavar="N", help="trainings in the assisted-manual stage")
     run.add_argument(
@@ -75,11 +75,11 @@ def run(args: argparse.Namespace) -> int:
         settings = replace(settings, first=first, later=later)
     changes = {"manual_rounds": args.manual_rounds, "held_out": args.held_out, "seed": args.seed}
     settings = replace(settings, **{name: value for name, value in changes.items() if value is not None})
-    if args.out.exists():  # otherwise it is made when the weights are found to be right
+    if args.out.exists():  # otherwise it is created after the weights have been checked
         check_output_folder(args.out)
         check_no_results(args.out, ("rounds.json", "table.txt", "figure.png"))
     engine = EngineRun(args.out, settings, draw_ahead=(os.cpu_count() or 1) > 1)
     results = engine.run()
     print(table(report_rows(results)), end="")
-    print(f"go on with: minisam train --preset {args.preset} --data {args.out / 'data'}", file=sys.stderr)
+    print(f"next: minisam train --preset {args.preset} --data {args.out / 'data'}", file=sys.stderr)
     return 0

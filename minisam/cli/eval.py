@@ -1,4 +1,4 @@
-"""`minisam eval`: clicks, boxes and ambiguity on PartWorld or on pictures, with 95 % intervals, as table and figure."""
+"""`minisam eval`: clicks, boxes and ambiguity on PartWorld or on images, with 95 % intervals, as table and figure."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from minisam.cli.replaceable import check_replaceable_json, check_replaceable_te
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     network = parser.add_mutually_exclusive_group()
-    network.add_argument("--model", choices=("tiny", "nano"), help="weights that ship (default: tiny)")
+    network.add_argument("--model", choices=("tiny", "nano"), help="included weights (default: tiny)")
     network.add_argument("--checkpoint", type=Path, metavar="FILE", help="weights in a file")
     pictures = parser.add_mutually_exclusive_group()
     pictures.add_argument(
         "--data",
         type=Path,
         metavar="DIR",
-        help="measure on pictures with masks, in the format of SA-1B or COCO, in place of PartWorld",
+        help="measure on images with masks, in the format of SA-1B or COCO, instead of PartWorld",
     )
     pictures.add_argument(
         "--worlds",
@@ -36,17 +36,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--baselines",
         action="store_true",
-        help="measure the filled box, GrabCut and Felzenszwalb's regions as well, with --data or --cutouts",
+        help="also measure the filled box, GrabCut and Felzenszwalb's regions, with --data or --cutouts",
     )
     parser.add_argument(
         "--images",
         type=number_from(1),
         default=64,
         metavar="N",
-        help="images of each world, or the most of DIR, chosen by a hash of their names (default: 64)",
+        help="images per world, or at most that many from DIR, chosen by a hash of their names (default: 64)",
     )
     parser.add_argument(
-        "--targets", type=number_from(1), default=8, metavar="M", help="most masks of an image (default: 8)"
+        "--targets",
+        type=number_from(1),
+        default=8,
+        metavar="M",
+        help="at most that many masks per image (default: 8)",
     )
     parser.add_argument(
         "--clicks",
@@ -54,15 +58,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=range(1, 10),
         default=9,
         metavar="N",
-        help="most clicks on a mask (1 to 9)",
+        help="at most that many clicks per mask (1 to 9)",
     )
     parser.add_argument(
-        "--seed", type=seed, default=0, help="other scenes; never those of training (default: 0)"
+        "--seed",
+        type=seed,
+        default=0,
+        help="selects the scenes, which are never those of training (default: 0)",
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
     parser.add_argument("--threads", type=number_from(1), help="CPU threads (default: torch's choice)")
     parser.add_argument("-o", "--out", type=Path, help="folder for results.json, table.md and figure.png")
-    parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -101,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
 
     check_cutout_options(args)
     if args.cutouts and (args.data or "all" not in args.worlds):
-        raise PromptError("--cutouts measures the world photo alone; leave --data and --worlds out")
+        raise PromptError("--cutouts measures only the world photo; omit --data and --worlds")
     if args.cutouts:
         worlds = [WORLD]
     if args.baselines and not (args.cutouts or args.data):
@@ -160,7 +167,7 @@ def run(args: argparse.Namespace) -> int:
     if args.out:
         write_atomically(args.out / "results.json", lambda file: file.write(text.encode()))
         write_atomically(args.out / "table.md", lambda file: file.write(table.encode()))
-        where = f"{args.data}, {count} images" if folder else f"PartWorld, {args.images} images a world"
+        where = f"{args.data}, {count} images" if folder else f"PartWorld, {args.images} images per world"
         where = f"cut-outs, {args.images} images" if args.cutouts else where
         title = f"{name} on {where}"
         save_evaluation_figure(args.out / "figure.png", results, title)

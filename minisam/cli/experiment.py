@@ -18,11 +18,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     network = parser.add_mutually_exclusive_group()
     network.add_argument(
-        "--model", choices=("tiny", "nano"), default="tiny", help="weights that ship (default: tiny)"
+        "--model", choices=("tiny", "nano"), default="tiny", help="included weights (default: tiny)"
     )
     network.add_argument("--checkpoint", type=Path, metavar="FILE", help="weights in a file")
     parser.add_argument(
-        "--quick", action="store_true", help="two images: does it run?  The numbers mean little"
+        "--quick", action="store_true", help="two images, to see whether it runs; the numbers mean little"
     )
     parser.add_argument(
         "--images",
@@ -38,9 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--work",
         type=Path,
         default=Path("runs/experiments"),
-        help="where experiments that train keep their runs, to go on with (default: runs/experiments)",
+        help="where experiments that train keep their runs, to resume them (default: runs/experiments)",
     )
-    parser.add_argument("--page", action="store_true", help="make README.md of the results in the folder")
+    parser.add_argument("--page", action="store_true", help="write README.md from the results in the folder")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -50,7 +50,9 @@ def run(args: argparse.Namespace) -> int:
 
     readme = args.out / "README.md"
     if args.page and readme.exists() and not readme.read_text(errors="replace").startswith(FIRST_LINE):
-        raise OutputError(f"{readme} is no page of experiments and stays; choose another folder with -o")
+        raise OutputError(
+            f"{readme} is not a page of experiments and is not replaced; choose another folder with -o"
+        )
     if args.id == "list" and not args.page:
         for id, experiment in experiments().items():
             print(f"{id:5} {experiment.title}: {experiment.question}")

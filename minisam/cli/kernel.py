@@ -1,10 +1,10 @@
-"""`minisam kernel`: the lab in which kernels are checked, taken apart, timed and drawn.
+"""`minisam kernel`: the lab in which kernels are checked, inspected, timed and drawn.
 
-check FILE.py:function --like rel_pos_attention    is somebody's own kernel right, and does it stay in bounds
+check FILE.py:function --like rel_pos_attention    is your kernel correct, and does it stay in bounds
 inspect KERNEL --arch sm_90 --dtype bf16           its machine code, launch by launch; needs no GPU
-roofline [KERNEL] --gpu H100                       the least time it can take, with the working
-trace KERNEL -o trace.png                          which program touches which cells of which tensor
-bench                                              ours beside every peer; needs a GPU
+roofline [KERNEL] --gpu H100                       the least time it can take, with the calculation
+trace KERNEL -o trace.png                          which program accesses which elements of which tensor
+bench                                              our kernels and all peers; needs a GPU
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     tools = parser.add_subparsers(dest="tool", metavar="TOOL", required=True)
     check = tools.add_parser(
         "check",
-        help="somebody's own kernel against the reference",
-        epilog="A function is called as "
+        help="compare your own kernel with the reference",
+        epilog="The function is called as "
         + "; ".join(f"{name}({arguments})" for name, arguments in ARGUMENTS.items())
-        + ". What each is: kernels/README.md.",
+        + ". kernels/README.md explains them.",
     )
-    check.add_argument("function", metavar="FILE.py:function", help="a notebook will do, too")
-    check.add_argument("--like", choices=KERNELS, required=True, help="the operation that it should be")
+    check.add_argument("function", metavar="FILE.py:function", help="a .py file or a notebook")
+    check.add_argument("--like", choices=KERNELS, required=True, help="the operation that it should compute")
     check.add_argument(
         "--dtype", choices=DTYPES, action="append", help="default: all that can be checked here"
     )
@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     inspect.add_argument("--head-dim", type=int, default=64, metavar="D")
     inspect.add_argument("--launch", action="append", help="default: every launch of the kernel")
 
-    roofline = tools.add_parser("roofline", help="the least time a kernel can take, with the working")
+    roofline = tools.add_parser("roofline", help="the least time a kernel can take, with the calculation")
     roofline.add_argument("kernel", choices=KERNELS, nargs="?", help="default: a table of all of them")
     roofline.add_argument("--gpu", choices=GPUS, default="H100")
     roofline.add_argument("--model", choices=MODELS, default="vit_b")
@@ -74,15 +74,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     roofline.add_argument("--dtype", choices=DTYPES, default="bf16")
     roofline.add_argument("-o", "--out", type=Path, metavar="FILE", help="draw the roofline there, as a PNG")
 
-    trace = tools.add_parser("trace", help="a picture of which program touches which cells")
+    trace = tools.add_parser("trace", help="a figure of which program accesses which elements")
     trace.add_argument("kernel", choices=KERNELS)
-    trace.add_argument("--backward", action="store_true", help="the kernels of the backward too")
+    trace.add_argument("--backward", action="store_true", help="also the kernels of the backward")
     trace.add_argument("-o", "--out", type=Path, metavar="FILE", default=Path("trace.png"))
 
-    bench = tools.add_parser("bench", help="ours beside every peer, on this machine's GPU")
-    bench.add_argument("--quick", action="store_true", help="ViT-B alone, batch 8, no compiled peers")
+    bench = tools.add_parser("bench", help="our kernels and all peers, on this machine's GPU")
+    bench.add_argument("--quick", action="store_true", help="only ViT-B, batch 8, no compiled peers")
     bench.add_argument(
-        "--minutes", type=float, default=7.5, help="start nothing new after that (default: 7.5)"
+        "--minutes", type=float, default=7.5, help="start no new measurement after that (default: 7.5)"
     )
     bench.add_argument(
         "-o", "--out", type=Path, metavar="FILE", help="default: kernels/benchmarks/DEVICE.json"
@@ -96,7 +96,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if importlib.util.find_spec("triton") is None:
         raise MinisamError("the kernel lab needs triton: pip install triton, on Linux")
-    # Triton 3.9 warns where this is left open.
+    # Triton 3.9 warns if this is not set.
     os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")
     return {
         "check": run_check,
@@ -224,7 +224,7 @@ def run_bench(args: argparse.Namespace) -> int:
 
 
 def interpret_without_gpu() -> None:
-    """Settle before a kernel's file is imported that kernels run on the CPU, where there is no GPU."""
+    """Without a GPU, select Triton's interpreter; must run before a kernel's file is imported."""
     import torch
 
     if not torch.cuda.is_available():

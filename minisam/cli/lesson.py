@@ -1,11 +1,11 @@
 """`minisam lesson`: the course.
 
-list                    the lessons there are
-open N                  where to read it, and a file of your own for its exercises: lesson_NN.py
-check N [FILE]          your answers: what is right, and for the first that is wrong, where and why
+list                    all lessons
+open N                  where to read it, and a file for your exercises: lesson_NN.py
+check N [FILE]          check your answers: which are correct, and for the first wrong one, where and why
 hint N [EXERCISE]       a hint; --number 2 for the next one
 solution N              the solutions
-build [N]               notebook, page and figures from lesson.py, for those who write lessons
+build [N]               notebook, page and figures from lesson.py, for authors of lessons
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ WRONG = 4
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    actions.add_parser("list", help="the lessons there are")
-    opened = actions.add_parser("open", help="where to read it, and a file of your own for its exercises")
-    check = actions.add_parser("check", help="your answers: what is right, what is wrong, and why")
+    actions.add_parser("list", help="list all lessons")
+    opened = actions.add_parser("open", help="print where to read it, and make a file for your exercises")
+    check = actions.add_parser("check", help="check your answers: what is correct, what is wrong, and why")
     hint = actions.add_parser("hint", help="a hint for an exercise")
     solution = actions.add_parser("solution", help="print the solutions")
     build = actions.add_parser("build", help="make notebook, page and figures from lesson.py")
     for action in (opened, check, hint, solution):
         action.add_argument("lesson", type=int, metavar="N")
-    build.add_argument("lesson", type=int, metavar="N", nargs="?", help="default: all of them, and the map")
+    build.add_argument("lesson", type=int, metavar="N", nargs="?", help="default: all lessons and the map")
     opened.add_argument("-o", "--out", type=Path, metavar="FILE", help="default: lesson_NN.py")
     check.add_argument(
         "file", type=Path, metavar="FILE", nargs="?", help="a .py file or a notebook; default: lesson_NN.py"
@@ -76,7 +76,7 @@ def run_open(args: argparse.Namespace) -> int:
     print(f"read  {chosen.folder / 'README.md'}")
     print(f"  or  {chosen.folder / 'lesson.ipynb'}")
     if out.exists():
-        print(f"your answers are in {out}; it is left as it is")
+        print(f"your answers are in {out}; the file is unchanged")
     else:
         shutil.copyfile(chosen.folder / "exercise.py", out)
         print(f"write {out}, then: minisam lesson check {chosen.number}" + (f" {out}" if args.out else ""))
@@ -141,7 +141,7 @@ def answers_file(number: int) -> Path:
 
 
 def exercise_named(lesson, name: str):
-    """Raises MinisamError with the names that there are."""
+    """Raises MinisamError, which lists the valid names, for an unknown one."""
     if name not in lesson.exercises:
         have = ", ".join(lesson.exercises)
         raise MinisamError(f"lesson {lesson.number} has no exercise {name!r}; it has {have}")

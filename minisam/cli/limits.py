@@ -1,4 +1,4 @@
-"""Options for the process that runs somebody's own code, and what is done with all that this code prints."""
+"""Options for the process that runs a user's code, and the forwarding of that code's output."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
         type=positive,
         default=4.0,
         metavar="GB",
-        help="let the code take no more memory than that (default: 4; on Linux, without a GPU)",
+        help="the most memory that the code may use (default: 4; on Linux, without a GPU)",
     )
 
 
@@ -33,6 +33,6 @@ def positive(text: str) -> float:
 
 
 def show_prints(text: str) -> None:
-    """To the standard error: the standard output holds the verdict alone."""
+    """Print to standard error: standard output holds only the verdict."""
     if text.strip():
         print(text.rstrip("\n"), file=sys.stderr)

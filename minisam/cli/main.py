@@ -1,8 +1,8 @@
 """The `minisam` command: finds the file of the sub-command, runs it, and turns errors into exit codes.
 
-0 fine, 1 failure, 2 usage, 3 bad input file, 4 check failed, 130 interrupted, 141 nobody reads on (`minisam … | head`).
-A sub-command is a module in this folder with `add_arguments(parser)` and `run(args) -> int`; only the one that is
-asked for is imported.
+0 fine, 1 failure, 2 usage, 3 bad input file, 4 check failed, 130 interrupted, 141 output closed (`minisam … | head`).
+A sub-command is a module in this folder with `add_arguments(parser)` and `run(args) -> int`; only the requested one
+is imported.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from minisam.errors import MinisamError, printable
 
 COMMANDS = {
     "demo": "segment a photo and a drawn scene with every kind of prompt, and save one figure",
-    "segment": "segment an image by points, a box, a mask, words or a picture of the thing",
+    "segment": "segment an image by points, a box, a mask, words or an image of the object",
     "amg": "find every mask of an image, or of a folder of images",
     "pretrain": "pre-train an image encoder as a masked autoencoder, without labels",
-    "train": "train a network on PartWorld, or on your own pictures with masks",
-    "text": "train what text prompts need: a small CLIP, and the network that takes its embeddings",
+    "train": "train a network on PartWorld, or on your own images with masks",
+    "text": "train for text prompts: a small CLIP, and a network that accepts its embeddings",
     "engine": "collect masks in three stages, with a simulated annotator, and train between them",
-    "eval": "measure a checkpoint on the held-out worlds, or on your own pictures with masks",
-    "experiment": "small experiments, each for one idea",
+    "eval": "measure a checkpoint on the held-out worlds, or on your own images with masks",
+    "experiment": "run small experiments, one idea each",
     "data": "look at PartWorld, or write it as a data set of files",
     "bench": "measure speed and memory, side by side with the original",
     "kernel": "check, inspect, time and draw GPU kernels, with or without a GPU",
-    "lesson": "the course: read, do the exercises, have them checked",
-    "doctor": "say what this machine has and what is missing",
+    "lesson": "the course: read, do the exercises, and check them",
+    "doctor": "report what this machine has and what is missing",
 }
 
 
 def build_parser(command: str | None = None) -> argparse.ArgumentParser:
-    """The parser; only `command`'s own arguments are added, so that `--help` and start-up stay quick."""
+    """The parser; only `command`'s arguments are added, which keeps `--help` and start-up fast."""
     parser = argparse.ArgumentParser(prog="minisam", description="Segment Anything, from scratch.")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in COMMANDS.items():
@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         interrupts.end()
         return code
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at exit
         return 141
     except KeyboardInterrupt:
         return interrupts.leave()
@@ -70,14 +70,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"minisam: {in_one_line(error)}", file=sys.stderr)
         return error.exit_code if isinstance(error, MinisamError) else 1
-    except Exception:  # an import that is interrupted ends in whatever error it makes of that
+    except Exception:  # an interrupted import may raise any error
         if not interrupts.came:
             raise
         return interrupts.leave()
 
 
 class Interrupts:
-    """Ctrl-C, from the first import on; `came` says whether there was one, whatever became of the exception."""
+    """Ctrl-C, from the first import on; `came` records it even if the exception is lost."""
 
     def __init__(self, is_program: bool) -> None:
         self.is_program, self.came = is_program, False
@@ -89,12 +89,13 @@ class Interrupts:
         raise KeyboardInterrupt
 
     def end(self) -> None:
-        """The work is done: Ctrl-C while Python takes itself down would only leave a trace."""
+        """Ignore Ctrl-C after the work is done: while Python shuts down it would only print a trace."""
         if self.is_program:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def leave(self) -> int:
-        """Say so; a program ends here, since Python may end one by a signal that was interrupted in `exec`."""
+        """Print that the command was interrupted, and end the process here, because Python may otherwise end it by a
+        signal."""
         print("minisam: interrupted", file=sys.stderr)
         if self.is_program:
             sys.stdout.flush()
@@ -103,7 +104,7 @@ class Interrupts:
 
 
 def in_one_line(error: Exception) -> str:
-    """What the system says of a file as `name: reason`; other messages as they are."""
+    """The system's message on a file as `name: reason`; other messages unchanged."""
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return printable(f"{os.fsdecode(error.filename)}: {error.strerror[0].lower()}{error.strerror[1:]}")
     if isinstance(error, MemoryError):
@@ -112,7 +113,8 @@ def in_one_line(error: Exception) -> str:
 
 
 def show_every_name(stream: TextIO) -> None:
-    """A file's name may hold what the terminal's encoding, or any, has not; it is spelt out, as on stderr."""
+    """Text with characters that the terminal cannot encode written as escapes, as on stderr; file names may have
+    them."""
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")
 

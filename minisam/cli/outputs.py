@@ -1,4 +1,4 @@
-"""Where a command's result goes, checked before the work: it can be written there, and over nothing that was given."""
+"""Checks of a command's output path before the work: it can be written, and is not one of the inputs."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from minisam.errors import OutputError
 
 
 def check_output(path: Path, inputs: Collection[Path | None] = (), suffixes: Collection[str] = ()) -> None:
-    """Raises OutputError where a file cannot be written, is one of the inputs, or has none of the suffixes."""
+    """Raises OutputError if a file cannot be written, is one of the inputs, or has none of the suffixes."""
     if str(path) == "-":
         raise OutputError("-o - : the result is a file; give it a name")
     for given in inputs:
         if given is not None and is_same_file(path, given):
-            raise OutputError(f"{path} would be written over, which was given; choose another name with -o")
+            raise OutputError(f"{path} is an input and would be overwritten; choose another name with -o")
     if path.is_dir():
         raise OutputError(f"{path} is a folder; give the name of a file in it with -o")
     if not path.parent.is_dir():
         raise OutputError(
-            f"{path}: there is no folder {path.parent}; make it first, or choose another with -o"
+            f"{path}: there is no folder {path.parent}; create it first, or choose another with -o"
         )
     if suffixes and path.suffix.lower() not in suffixes:
         raise OutputError(f"{path}: cannot write this format; use a name that ends in {', '.join(suffixes)}")
@@ -30,14 +30,14 @@ def check_output(path: Path, inputs: Collection[Path | None] = (), suffixes: Col
 def check_output_folder(
     folder: Path, inputs: Collection[Path | None] = (), names: Collection[str] = ()
 ) -> None:
-    """Make a folder unless it is there.
+    """Create a folder unless it exists.
 
-    Raises OutputError where nothing can be written into it, or one of `names` in it is one of the inputs.
+    Raises OutputError if it is not writable, or if one of `names` in it is one of the inputs.
     """
     for name in names:
         if any(given is not None and is_same_file(folder / name, given) for given in inputs):
             raise OutputError(
-                f"{folder / name} would be written over, which was given; choose another folder with -o"
+                f"{folder / name} is an input and would be overwritten; choose another folder with -o"
             )
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -47,13 +47,13 @@ def check_output_folder(
 
 
 def check_writable(folder: Path) -> None:
-    """Raises OutputError where this user may not write into a folder."""
+    """Raises OutputError if this user may not write into a folder."""
     if not os.access(folder, os.W_OK):
         raise OutputError(f"{folder}: no permission to write into it; choose another with -o")
 
 
 def is_same_file(one: Path, other: Path) -> bool:
-    """Whether two names lead to the same file, be it there or not."""
+    """Whether two names lead to the same file, which need not exist."""
     try:
         return os.path.samefile(one, other)
     except (OSError, ValueError):

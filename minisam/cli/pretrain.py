@@ -58,5 +58,5 @@ def run(args: argparse.Namespace) -> int:
     )
     training.run()
     print(f"pre-trained {recipe.steps} steps in {training.seconds:.0f} s: {folder / 'mae.safetensors'}")
-    print(f"go on with: minisam train --preset {args.preset} --from-mae {folder / 'mae.safetensors'}")
+    print(f"next: minisam train --preset {args.preset} --from-mae {folder / 'mae.safetensors'}")
     return 0

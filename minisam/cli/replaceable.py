@@ -1,7 +1,7 @@
-"""Whether a file that has a result's name was written by minisam: only then the next result takes its place.
+"""Whether a file at a result's path was written by minisam: only then may a new result replace it.
 
 figure   a mark in the PNG (minisam/data/figure_mark.py), or the record beside it
-JSON     its keys          text, CSV   how it begins          weights   their header
+JSON     its keys          text, CSV   its beginning          weights   their header
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from pathlib import Path
 from minisam.errors import DatasetError, OutputError
 
 MARKS_OF_RUNS = ("state.pt", "engine.json")
-"""A folder with one of them is a run's; whoever goes on with it sees whether it is the same run."""
+"""A folder with one of these files belongs to a run; the code that resumes it checks whether it is the same run."""
 
 
 def check_replaceable_json(path: Path, keys: Collection[str]) -> None:
-    """Raises OutputError where something is there that is no JSON object with these keys."""
+    """Raises OutputError if the path exists and is not a JSON object with these keys."""
     from minisam.json_files import read_json
 
     if not os.path.lexists(path):
@@ -31,7 +31,7 @@ def check_replaceable_json(path: Path, keys: Collection[str]) -> None:
 
 
 def check_replaceable_pair(record: Path, keys: Collection[str]) -> None:
-    """Raises OutputError where a record, or the PNG of its name beside it, is somebody's."""
+    """Raises OutputError if minisam did not write the record, or the PNG of the same name beside it."""
     from minisam.data.figure_mark import is_own_figure
 
     check_replaceable_json(record, keys)
@@ -41,13 +41,13 @@ def check_replaceable_pair(record: Path, keys: Collection[str]) -> None:
 
 
 def check_replaceable_text(path: Path, beginning: str) -> None:
-    """Raises OutputError where something is there that is no text with this beginning."""
+    """Raises OutputError if the path exists and is not text with this beginning."""
     if os.path.lexists(path) and not (path.is_file() and path.read_bytes().startswith(beginning.encode())):
         refuse(path)
 
 
 def check_replaceable_run(folder: Path, weights: Collection[str]) -> None:
-    """Raises OutputError where no run is in a folder, but weights or metrics that no run of ours wrote."""
+    """Raises OutputError if a folder holds no run of ours, but weights or metrics from elsewhere."""
     if any((folder / mark).exists() for mark in MARKS_OF_RUNS):
         return
     check_replaceable_text(folder / "metrics.csv", "step,seconds,")
@@ -57,7 +57,7 @@ def check_replaceable_run(folder: Path, weights: Collection[str]) -> None:
 
 
 def check_no_results(folder: Path, names: Collection[str]) -> None:
-    """Raises OutputError where no run is in a folder, but something that has the name of a result."""
+    """Raises OutputError if a folder holds no run of ours, but a file with the name of a result."""
     if not any((folder / mark).exists() for mark in MARKS_OF_RUNS):
         for path in (folder / name for name in names):
             if os.path.lexists(path):
@@ -78,4 +78,4 @@ def has_own_header(path: Path) -> bool:
 
 
 def refuse(path: Path) -> None:
-    raise OutputError(f"{path} was not written by minisam and stays; write elsewhere with -o")
+    raise OutputError(f"{path} was not written by minisam and is not replaced; choose another name with -o")

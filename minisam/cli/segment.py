@@ -1,4 +1,4 @@
-"""`minisam segment`: a prompt on an image file -> masks, as a picture and as data."""
+"""`minisam segment`: a prompt on an image file -> masks, as a figure and as data."""
 
 from __future__ import annotations
 
@@ -29,16 +29,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--box", type=numbers(4), action="append", default=[], metavar="X0,Y0,X1,Y1")
     parser.add_argument(
-        "--mask", type=Path, metavar="FILE", help="picture of a mask, white on black, of IMAGE's size"
+        "--mask", type=Path, metavar="FILE", help="image of a mask, white on black, of IMAGE's size"
     )
-    parser.add_argument("--text", metavar="WORDS", help="what to look for, such as 'striped red wheel'")
-    parser.add_argument("--like", type=Path, metavar="FILE", help="picture of what to look for, a crop of it")
+    parser.add_argument(
+        "--text", metavar="WORDS", help="a description of the object, for example 'striped red wheel'"
+    )
+    parser.add_argument("--like", type=Path, metavar="FILE", help="an image of the object, a crop")
     parser.add_argument("--single", action="store_true", help="one mask instead of three")
     parser.add_argument(
         "--checkpoint",
         type=Path,
         metavar="FILE",
-        help="weights (default: the tiny ones that ship; with --text or --like those of `minisam text sam`)",
+        help="weights (default: the included tiny ones; with --text or --like those of `minisam text sam`)",
     )
     parser.add_argument(
         "-o", "--out", type=Path, metavar="FILE", help="figure (default: IMAGE's name + _segment.png)"
@@ -50,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def numbers(count: int):
-    """An argument type: `count` numbers with commas between them."""
+    """An argument type: `count` numbers separated by commas."""
 
     def parse(text: str) -> list[float]:
         try:
@@ -58,9 +60,7 @@ def numbers(count: int):
         except ValueError:
             values = []
         if len(values) != count:
-            raise argparse.ArgumentTypeError(
-                f"expected {count} numbers with commas between them, got {text!r}"
-            )
+            raise argparse.ArgumentTypeError(f"expected {count} numbers separated by commas, got {text!r}")
         return values
 
     return parse
@@ -72,10 +72,10 @@ def run(args: argparse.Namespace) -> int:
         raise PromptError("nothing to segment: give --point, --negative, --box, --mask, --text or --like")
     if args.mask and not (args.point or args.negative or args.box or described or args.checkpoint):
         raise PromptError(
-            "the weights that ship find nothing from a mask alone; give a --point or a --box beside --mask"
+            "the included weights find nothing from a mask alone; add a --point or a --box to --mask"
         )
     if len(described) > 1:
-        raise PromptError("--text and --like both say what to look for; give one of them")
+        raise PromptError("--text and --like both describe the object; give only one of them")
     with chosen_device(args) as device:
         return segment(args, described, device)
 
@@ -125,9 +125,10 @@ def segment(args: argparse.Namespace, described: list[str | Path], device: str) 
 
 
 def figure_path(args: argparse.Namespace) -> Path:
-    """Where the figure goes.
+    """The path of the figure.
 
-    Raises OutputError where it cannot be written, would replace what was given or, without -o, a file of somebody's.
+    Raises OutputError if it cannot be written, would replace an input or, without -o, a file that minisam did not
+    write.
     """
     from minisam.predict.everything.record_files import SEGMENT_ENDING
     from minisam.show.figure_file import FIGURE_FORMATS, check_replaceable_figure
@@ -143,9 +144,9 @@ def figure_path(args: argparse.Namespace) -> Path:
 
 
 def describe(thing: str | Path, checkpoint: Path | None) -> tuple[Sam, Tensor]:
-    """The network that takes descriptions, and the token of one: words, or the file of a picture of the thing.
+    """The network for text prompts, and the token of a description: words, or an image file of the object.
 
-    Raises PromptError for words that cannot be read, CheckpointError where there is no such network.
+    Raises PromptError for unknown words, CheckpointError if there is no such network.
     """
     from minisam.data.images import BLACK, load_image
     from minisam.text.text_sam import load_text_sam
@@ -157,9 +158,9 @@ def describe(thing: str | Path, checkpoint: Path | None) -> tuple[Sam, Tensor]:
 
 
 def load_mask(path: Path, size: tuple[int, ...]) -> np.ndarray:
-    """A picture of a mask, white inside, as booleans [H, W].
+    """An image of a mask, white inside, as booleans [H, W].
 
-    Raises PromptError where its size is not the image's, or nothing is inside.
+    Raises PromptError if its size differs from the image's, or if the mask is empty.
     """
     from minisam.data.images import BLACK, load_image
 
@@ -180,7 +181,7 @@ def mask_logits(mask: np.ndarray | None, sam) -> np.ndarray | None:
 
 
 def mask_records(masks: np.ndarray, iou_predictions: np.ndarray) -> list[dict]:
-    """One JSON record a mask: COCO run-length encoding, area in pixels, box (x, y, width, height), predicted IoU."""
+    """One JSON record per mask: COCO run-length encoding, area in pixels, box (x, y, width, height), predicted IoU."""
     from minisam.masks.rle import compress_rle, encode_rle
 
     records = []

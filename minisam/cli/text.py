@@ -1,4 +1,4 @@
-"""`minisam text`: train what text prompts need, and list the words that are known."""
+"""`minisam text`: train for text prompts, and list the known words."""
 
 from __future__ import annotations
 
@@ -15,20 +15,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     clip = actions.add_parser("clip", help="train a small CLIP on crops of PartWorld and their captions")
     clip.add_argument("-o", "--out", type=Path, default=Path("runs/clip"), help="folder of the run")
-    sam = actions.add_parser("sam", help="train a network to take the embeddings of that CLIP as prompts")
+    sam = actions.add_parser(
+        "sam", help="train a network that accepts the embeddings of that CLIP as prompts"
+    )
     sam.add_argument("--clip", type=Path, default=Path("runs/clip/clip.safetensors"), metavar="FILE")
     sam.add_argument(
-        "--preset", choices=("nano", "tiny"), default="nano", help="whose trained weights to start from"
+        "--preset", choices=("nano", "tiny"), default="nano", help="the trained weights to start from"
     )
     sam.add_argument(
-        "--from", dest="start_from", type=Path, metavar="FILE", help="go on from a file of this command"
+        "--from",
+        dest="start_from",
+        type=Path,
+        metavar="FILE",
+        help="start from a file that this command wrote",
     )
     sam.add_argument(
         "--captions",
         type=float,
         default=0.0,
         metavar="SHARE",
-        help="share of prompts that are captions in place of crops, 0 to 1 (default and the paper: 0)",
+        help="share of prompts that are captions instead of crops, 0 to 1 (default: 0, as in the paper)",
     )
     sam.add_argument("-o", "--out", type=Path, help="folder of the run (default: runs/PRESET-text)")
     words = actions.add_parser("words", help="print the words that a text prompt may use")
@@ -59,7 +65,7 @@ def train_clip(args: argparse.Namespace) -> int:
     training.run()
     last = training.validations[-1]
     print(f"trained {recipe.steps} steps in {training.seconds:.0f} s: {args.out / 'clip.safetensors'}")
-    print(f"of {last['pairs']:.0f} new things and captions, {last['found']:.0%} find each other")
+    print(f"of {last['pairs']:.0f} new objects and captions, {last['found']:.0%} find each other")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""`minisam train`: train a preset on PartWorld or on pictures; start it again to go on where it stopped."""
+"""`minisam train`: train a preset on PartWorld or on images; run it again to resume."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from minisam.model import Sam
 
 VALIDATION_PICTURES = 32
-"""The most pictures that are measured at a save."""
+"""The most images that are measured at a save."""
 FILES = (
     "model.safetensors",
     "state.pt",
@@ -39,20 +39,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="start_from",
         type=Path,
         metavar="FILE",
-        help="go on from trained weights of the same network, at a lower rate and without the curriculum",
+        help="start from trained weights of the same network, at a lower learning rate and without the curriculum",
     )
     start.add_argument(
         "--from-mae",
         dest="start_from_mae",
         type=Path,
         metavar="FILE",
-        help="start with the image encoder of a masked autoencoder, which `minisam pretrain` writes",
+        help="start with the image encoder of a masked autoencoder, written by `minisam pretrain`",
     )
     parser.add_argument(
         "--data",
         type=Path,
         metavar="DIR",
-        help="train on pictures with masks, in the format of SA-1B or COCO, in place of PartWorld",
+        help="train on images with masks, in the format of SA-1B or COCO, instead of PartWorld",
     )
     add_cutout_options(parser)
     parser.add_argument(
@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.05,
         metavar="SHARE",
-        help="share of the pictures that is held out; up to 32 of them are measured at every save (default: 0.05)",
+        help="share of the images that is held out; up to 32 of them are measured at every save (default: 0.05)",
     )
     parser.add_argument("--steps", type=number_from(1), help="optimiser steps (default: the preset's)")
     parser.add_argument(
@@ -69,13 +69,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PIXELS",
         help="side of the images, a multiple of 16 (default: the recipe's)",
     )
-    parser.add_argument("--batch-size", type=number_from(1), help="images a step (default: the recipe's)")
+    parser.add_argument("--batch-size", type=number_from(1), help="images per step (default: the recipe's)")
     parser.add_argument(
         "--rounds",
         type=number_from(0),
         nargs=2,
         metavar=("CORRECTIVE", "MASK_ONLY"),
-        help="rounds after the first prompt, where the preset has any (the paper: 8 2)",
+        help="rounds after the first prompt, if the preset has any (the paper: 8 2)",
     )
     parser.add_argument("--seed", type=seed, default=0)
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
@@ -100,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
 
     check_cutout_options(args)
     if args.cutouts and args.data:
-        raise PromptError("--cutouts and --data exclude each other")
+        raise PromptError("--cutouts and --data cannot be used together; give one of them")
     if args.threads:
         torch.set_num_threads(args.threads)
     recipes = RECIPES_FROM_WEIGHTS if args.start_from else RECIPES
@@ -111,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
     if args.steps:
         recipe = replace(recipe, steps=args.steps)
     if args.image_size and args.image_size % 16:
-        raise PromptError(f"--image-size {args.image_size} is no multiple of 16")
+        raise PromptError(f"--image-size {args.image_size} is not a multiple of 16")
     recipe = recipe.with_images(args.image_size, args.batch_size)
     if args.rounds:
         recipe = recipe.with_rounds(Rounds(*args.rounds))
@@ -146,7 +146,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def validation(args: argparse.Namespace) -> Callable[[Sam], dict[str, float]] | None:
-    """What measures a network at every save, on what is held out; None where nothing is."""
+    """Measures a network at every save on held-out data; None if there is none."""
     from minisam.evaluate.cutouts import cutout_validation
     from minisam.evaluate.pictures import validation_metrics
     from minisam.train.pictures import open_split

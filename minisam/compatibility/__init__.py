@@ -1,1 +1,1 @@
-"""What code written for segment-anything calls and minisam itself has no use for: thin, and tested against it."""
+"""Functions of segment-anything that minisam itself does not need: thin wrappers, tested against the original."""

@@ -1,6 +1,7 @@
-"""Masks and their boxes on an image and on its crops, by segment-anything's functions.
+"""Masks and their boxes on an image and on its crops, with segment-anything's functions.
 
-A box is (x0, y0, x1, y1); it ends in the last pixel of its mask.  What lies on a crop moves by the crop's corner.
+A box is (x0, y0, x1, y1); it ends in the last pixel of its mask.  Coordinates on a crop are moved by the crop's
+corner.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ def box_xyxy_to_xywh(box_xyxy: Any) -> Any:
 def is_box_near_crop_edge(
     boxes: Tensor, crop_box: Sequence[int], orig_box: Sequence[int], atol: float = EDGE_DISTANCE
 ) -> Tensor:
-    """Which boxes [N, 4], in pixels of the crop, end where the crop does, to `atol` pixels, but the image does not."""
+    """Which boxes [N, 4], in pixels of the crop, touch an edge of the crop (within `atol` pixels) that is not one of
+    the image."""
     boxes = uncrop_boxes_xyxy(boxes, crop_box).float()
     near_crop, near_image = (
         (boxes - boxes.new_tensor(edges)).abs() <= atol for edges in (crop_box, orig_box)

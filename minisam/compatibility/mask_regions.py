@@ -1,4 +1,4 @@
-"""Small holes and islands of a mask, by segment-anything's function, over minisam/masks/small_regions.py."""
+"""Small holes and islands of a mask: segment-anything's function, based on minisam/masks/small_regions.py."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def remove_small_regions(
 ) -> tuple[NDArray[np.bool_], bool]:
     """A mask [H, W] without its 8-connected "holes" or "islands" of fewer pixels, and whether there were any.
 
-    The largest of the islands stays where all are small.  Raises ValueError for another mode.
+    If all islands are small, the largest one is kept.  Raises ValueError for another mode.
     """
     if mode not in ("holes", "islands"):
         raise ValueError(f"mode must be holes or islands, got {mode!r}")

@@ -1,4 +1,4 @@
-"""Run-length encodings by segment-anything's functions, over minisam/masks/rle.py.
+"""Run-length encodings: segment-anything's functions, based on minisam/masks/rle.py.
 
 {"size": [H, W], "counts": [run of zeros, run of ones, …]}        pixels numbered down the columns
 """
@@ -20,7 +20,7 @@ def mask_to_rle_pytorch(tensor: Tensor) -> list[dict[str, Any]]:
 
 
 def rle_to_mask(rle: dict[str, Any]) -> NDArray[np.bool_]:
-    """An encoding -> mask [H, W].  Raises RleError where the counts do not fill the size."""
+    """An encoding -> mask [H, W].  Raises RleError if the counts do not fill the size."""
     return decode_rle(rle)
 
 

@@ -1,1 +1,1 @@
-"""The network in forms that other programs run."""
+"""The network in formats for other programs."""

@@ -1,10 +1,10 @@
-"""Prompts and an image embedding to masks in the image's pixels, in one network that ONNX can hold.
+"""From prompts and an image embedding to masks in the image's pixels, as one network for ONNX.
 
     points, labels -> sparse        mask, has_mask -> dense        decoder -> one mask or all -> the image's size
 
-A graph has no None: a mask prompt that is not there is zeros with `has_mask_input` 0, and a box is two points with
-labels 2 and 3.  Without a box a padding point (0, 0) with label −1 belongs at the end.  segment-anything's inputs,
-outputs and options.
+A graph has no None: a missing mask prompt is zeros with `has_mask_input` 0, and a box is two points with labels 2 and
+3.  Without a box, the last point must be a padding point (0, 0) with label −1.  Inputs, outputs and options are
+segment-anything's.
 
 N points   M masks of the decoder   h, w grid of the image embedding   E its channels
 """
@@ -21,16 +21,16 @@ from minisam.masks.stability_score import calculate_stability_score
 from minisam.model import Sam
 from minisam.model.learned_tokens import learned_tokens
 
-# With two points or fewer (one is padding) the prompt may mean several things, and mask 0 is not asked.
+# With two points or fewer (one of them padding) the prompt is ambiguous, and mask 0 is not used.
 CLEAR_PROMPT_POINTS = 2.5
 MORE_THAN_ANY_SCORE = 1000.0
 
 
 class SamOnnxModel(nn.Module):
-    """`return_single_mask` picks the mask that fits the number of points, else all M come back.
+    """`return_single_mask` selects one mask by the number of points, else all M are returned.
 
-    `use_stability_score` puts the stability score in place of the predicted IoU, `return_extra_metrics` adds it and
-    the areas to the results.
+    `use_stability_score` replaces the predicted IoU by the stability score, `return_extra_metrics` adds the stability
+    score and the areas to the results.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class SamOnnxModel(nn.Module):
 
     @property
     def img_size(self) -> int:
-        """Of the network now: `set_image_size` may come later."""
+        """The network's current size, which `set_image_size` may change later."""
         return self.model.image_encoder.img_size
 
     @torch.no_grad()
@@ -66,8 +66,8 @@ class SamOnnxModel(nn.Module):
         """Masks as logits [1, M or 1, H, W], scores [1, M or 1], low-resolution logits [1, M or 1, 4·h, 4·w].
 
         image_embeddings [1, E, h, w]; point_coords [1, N, 2] in pixels of the network's input, point_labels [1, N];
-        mask_input [1, 1, 4·h, 4·w], has_mask_input [1] (0 or 1); orig_im_size [2], (H, W).  With the extra metrics
-        stability scores and areas stand before the low-resolution logits.
+        mask_input [1, 1, 4·h, 4·w], has_mask_input [1] (0 or 1); orig_im_size [2], (H, W).  With the extra metrics,
+        stability scores and areas come before the low-resolution logits.
         """
         low_res, scores = self.mask_decoder.predict_masks(
             image_embeddings,
@@ -93,7 +93,7 @@ class SamOnnxModel(nn.Module):
         return self.model.prompt_encoder.embed_points(point_coords, point_labels, pad=False)
 
     def _embed_masks(self, input_mask: Tensor, has_mask_input: Tensor) -> Tensor:
-        """The embedding of the mask, or that of none, by a product instead of a choice."""
+        """The embedding of the mask, or of no mask, selected by a product instead of a branch."""
         encoder = self.model.prompt_encoder
         none = learned_tokens(encoder.no_mask_embed, 1).reshape(1, -1, 1, 1)
         return has_mask_input * encoder._embed_masks(input_mask) + (1 - has_mask_input) * none
@@ -105,7 +105,7 @@ class SamOnnxModel(nn.Module):
         return torch.floor(longest_side / size.max() * size + 0.5).to(torch.int64)
 
     def mask_postprocessing(self, masks: Tensor, orig_im_size: Tensor) -> Tensor:
-        """Low-resolution logits -> logits [1, M, H, W]; `Sam.postprocess_masks` with sizes that are tensors."""
+        """Low-resolution logits -> logits [1, M, H, W]; `Sam.postprocess_masks` with tensors as sizes."""
         masks = F.interpolate(masks, (self.img_size, self.img_size), mode="bilinear", align_corners=False)
         height, width = self.resize_longest_image_size(orig_im_size, self.img_size).unbind()
         masks = masks[..., :height, :width]

@@ -1,12 +1,12 @@
-"""The package segment_anything, made of minisam's parts: its submodules, its names, its results.
+"""A replacement for the package segment_anything, made of minisam's parts: same submodules, names and results.
 
     import minisam.segment_anything as segment_anything
 
-or, for code that imports segment_anything itself, before it does so:
+or, before code that imports segment_anything itself:
 
     sys.modules["segment_anything"] = minisam.segment_anything
 
-Nothing is defined here.  What differs from the original, and why, is in docs/compatibility.md.
+Nothing is defined here.  docs/compatibility.md lists the differences from the original, and the reasons.
 """
 
 import sys

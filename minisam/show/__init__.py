@@ -1,4 +1,4 @@
-"""Pictures of images, prompts and masks."""
+"""Figures of images, prompts and masks."""
 
 from minisam.show.draw import show_box, show_image, show_mask, show_points
 from minisam.show.figure_file import save_figure

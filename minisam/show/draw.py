@@ -1,4 +1,4 @@
-"""Drawing images, masks and prompts on matplotlib axes, with segment-anything's well-known look."""
+"""Drawing images, masks and prompts on matplotlib axes, in the style of segment-anything's notebooks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def show_image(axes: Axes, image: NDArray[np.uint8], title: str = "") -> None:
 
 
 def show_mask(axes: Axes, mask: NDArray[np.bool_], color: tuple[float, float, float] = BLUE) -> None:
-    """A mask [H, W] as a translucent layer with a white outline, which a single row or column has not."""
+    """A mask [H, W] as a translucent layer with a white outline; a single row or column has no outline."""
     overlay = np.zeros((*mask.shape, 4), np.uint8)
     overlay[mask] = np.round(255 * np.array([*color, MASK_OPACITY]))
     axes.imshow(overlay)

@@ -1,4 +1,4 @@
-"""A picture of all masks of an image: each in a colour of its own, small ones on large ones, outlined in white."""
+"""A figure of all masks of an image, each in a different colour, small ones over large ones, with white outlines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GOLDEN_RATIO = (5**0.5 - 1) / 2
 
 
 def everything_figure(image: NDArray[np.uint8], records: Sequence[Mapping[str, Any]]) -> NDArray[np.uint8]:
-    """The image [H, W, 3] and, beside it or, of a wide image, below it, the same under its masks."""
+    """The image [H, W, 3], and beside it (for a wide image, below it) the same image with its masks."""
     labels = to_partition(records, image.shape[:2])
     painted = paint_labels(image, labels)
     height, width = image.shape[:2]
@@ -36,7 +36,7 @@ def paint_labels(image: NDArray[np.uint8], labels: NDArray[np.int32]) -> NDArray
 
 
 def label_colours(count: int) -> NDArray[np.float64]:
-    """Colours [count, 3] in 0 … 255; hues a golden section apart, so that neighbours in the list differ."""
+    """Colours [count, 3] in 0 … 255, with hues a golden section apart: neighbours in the list differ clearly."""
     hues = np.arange(count) * GOLDEN_RATIO % 1
     values = 0.85 + 0.15 * (np.arange(count) % 2)
     return 255 * hsv_to_rgb(np.stack([hues, np.full(count, 0.75), values], axis=1))

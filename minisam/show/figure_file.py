@@ -1,4 +1,4 @@
-"""Figures as files: the suffix says the format, and a PNG says that it was drawn here (minisam/data/figure_mark.py)."""
+"""Figures as files: the suffix selects the format, and a PNG has a mark of minisam (minisam/data/figure_mark.py)."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ FIGURE_FORMATS = {
 
 
 def save_figure(figure: Figure, path: Path, dpi: int = 110) -> None:
-    """Write a figure in the format of its suffix, whole or not at all.  Raises OutputError for another suffix."""
+    """Write a figure in the format of its suffix, completely or not at all.  Raises OutputError for another suffix."""
     kind = FIGURE_FORMATS.get(path.suffix.lower())
     if kind is None:
-        raise OutputError(f"{path}: no format of figures; use {', '.join(FIGURE_FORMATS)}")
+        raise OutputError(f"{path}: not a figure format; use {', '.join(FIGURE_FORMATS)}")
     metadata = MARK if kind == "png" else None
     with warnings.catch_warnings():
-        # A name in a script that the font has not is drawn as boxes.
+        # Characters that the font lacks are drawn as boxes.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         write_atomically(path, lambda file: figure.savefig(file, format=kind, dpi=dpi, metadata=metadata))
 
 
 def check_replaceable_figure(path: Path) -> None:
-    """Raises OutputError where a file is there that was not drawn here."""
+    """Raises OutputError if the file exists and was not drawn by minisam."""
     if os.path.lexists(path) and not is_own_figure(path):
-        raise OutputError(f"{path} was not drawn by minisam and stays; write elsewhere with -o")
+        raise OutputError(f"{path} was not drawn by minisam and is not replaced; choose another name with -o")
 
 
 def plain(text: str) -> str:
-    """A name as text of a figure: dollars are not mathematics, and an underscore in front does not hide it."""
+    """A name as text of a figure: without mathematics between dollars, and not hidden by a leading underscore."""
     shown = printable(text).replace("$", r"\$")
     return f" {shown}" if shown.startswith("_") else shown

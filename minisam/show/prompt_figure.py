@@ -13,10 +13,10 @@ from minisam.show.draw import show_box, show_image, show_mask, show_points
 
 @dataclass(frozen=True)
 class PromptResult:
-    """A prompt on an image and what the network made of it.
+    """A prompt on an image, and the network's masks for it.
 
-    image [H, W, 3]; masks [C, H, W] (bool) with iou_predictions [C]; points [N, 2] with labels [N], boxes
-    [n, 4] and mask [H, W], those that were given.
+    image [H, W, 3]; masks [C, H, W] (bool) with iou_predictions [C]; points [N, 2] with labels [N], boxes [n, 4] and
+    mask [H, W], if given.
     """
 
     title: str
@@ -30,7 +30,7 @@ class PromptResult:
 
 
 def prompt_figure(results: list[PromptResult], columns: int = 1) -> Figure:
-    """A row for every prompt, in `columns` columns of prompts side by side; masks best first."""
+    """One row per prompt, in `columns` columns of prompts; masks are sorted, best first."""
     tiles = 1 + max(len(result.masks) for result in results)
     rows = -(-len(results) // columns)
     figure = Figure(figsize=(2.4 * tiles * columns, 2.6 * rows), layout="constrained")

@@ -1,1 +1,1 @@
-"""segment-anything's `utils`: its names in its modules, each handed on from the file where it lives in minisam."""
+"""segment-anything's `utils`: its names in its modules, each re-exported from its file in minisam."""

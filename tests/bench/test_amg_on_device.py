@@ -344,7 +344,7 @@ def test_the_cuda_meter_on_a_gpu():
     [
         (["--device", "cuda"], "no device 'cuda' on this machine; use cpu"),
         (["--device", "cuda", "--backend", "torch"], "no device 'cuda' on this machine; use cpu"),
-        (["--backend", "triton"], "--backend is for a CUDA device: add --device cuda, or leave it away"),
+        (["--backend", "triton"], "--backend is for a CUDA device: add --device cuda, or omit it"),
     ],
 )
 def test_without_a_gpu_one_line_says_so(arguments, words, monkeypatch, capsys):
@@ -357,7 +357,7 @@ def test_without_a_gpu_one_line_says_so(arguments, words, monkeypatch, capsys):
 def test_a_device_without_marks_is_refused(monkeypatch, capsys):
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: True)
     assert main(["bench", "amg", "--device", "mps"]) == 1
-    assert "no phases can be timed on 'mps'; use --device cuda or cpu" in capsys.readouterr().err
+    assert "phases cannot be timed on 'mps'; use --device cuda or cpu" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("given", "backend"), [([], "triton"), (["--backend", "torch"], "torch")])

@@ -214,7 +214,7 @@ def test_a_figure_goes_over_our_own_alone(pictures, tmp_path, capsys):
     before = (tmp_path / "cat_masks.png").read_bytes()
     assert main(["amg", str(tmp_path), *QUICK, "--figure"]) == 3
     captured = capsys.readouterr()
-    assert "cat_masks.png was not drawn by minisam and stays" in captured.err
+    assert "cat_masks.png was not drawn by minisam and is not replaced" in captured.err
     assert "1 image left out because of its name" in captured.out
     assert (tmp_path / "cat_masks.png").read_bytes() == before
 

@@ -44,7 +44,7 @@ def remedies() -> dict[str, str]:
 def test_a_healthy_machine_exits_0(versions, capsys):
     assert main(["doctor"]) == 0
     printed = capsys.readouterr().out
-    assert "All is well." in printed and "2.13.0+cpu" in printed and "weights nano" in printed
+    assert "No problems found." in printed and "2.13.0+cpu" in printed and "weights nano" in printed
     assert "->" not in printed
 
 
@@ -155,7 +155,7 @@ def test_missing_and_damaged_weights(versions, tmp_path: Path, capsys):
     (tmp_path / "tiny.safetensors").write_bytes(b"damaged")
     assert main(["doctor"]) == 1
     printed = capsys.readouterr().out
-    assert "! weights tiny" in printed and "truncated or damaged" in printed and "1 to mend" in printed
+    assert "! weights tiny" in printed and "truncated or damaged" in printed and "1 to fix" in printed
     for file in tmp_path.iterdir():
         file.unlink()
     assert remedies().keys() == {"weights"}

@@ -65,7 +65,7 @@ def test_numbers_that_make_no_sense_are_usage_errors(command, option, number, ca
     with pytest.raises(SystemExit) as stopped:
         main([*command, option, number])
     assert stopped.value.code == 2
-    assert f"a whole number from 1 is wanted, not '{number}'" in capsys.readouterr().err
+    assert f"must be a whole number of at least 1, not '{number}'" in capsys.readouterr().err
 
 
 def test_an_interrupt_is_130(monkeypatch):

@@ -105,7 +105,8 @@ def test_what_has_the_name_of_a_result_stays(command, name, content, tmp_path, c
     (tmp_path / name).write_text(content)
     assert main([*FOLDERS[command], "-o", str(tmp_path)]) == 2
     (error,) = capsys.readouterr().err.splitlines()
-    assert error.startswith(f"minisam: {tmp_path / name} was not") and "stays; write elsewhere" in error
+    assert error.startswith(f"minisam: {tmp_path / name} was not")
+    assert "is not replaced; choose another name with -o" in error
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_text() == content
 
@@ -113,7 +114,7 @@ def test_what_has_the_name_of_a_result_stays(command, name, content, tmp_path, c
 def test_a_benchmark_of_kernels_leaves_a_picture_beside_its_record(tmp_path, capsys):
     (tmp_path / "gpu.png").write_text("mine")
     assert main(["kernel", "bench", "-o", str(tmp_path / "gpu.json")]) == 2
-    assert "gpu.png was not written by minisam and stays" in capsys.readouterr().err
+    assert "gpu.png was not written by minisam and is not replaced" in capsys.readouterr().err
 
 
 def test_results_of_ours_are_replaced(tmp_path):
@@ -141,7 +142,7 @@ def test_the_usual_name_is_not_taken_from_somebody(command, name, tmp_path, monk
     monkeypatch.chdir(tmp_path)
     Image.new("RGB", (3, 3)).save(name)
     assert main(FIGURES[command]) == 2
-    assert f"{name} was not drawn by minisam and stays" in capsys.readouterr().err
+    assert f"{name} was not drawn by minisam and is not replaced" in capsys.readouterr().err
 
 
 def test_a_contact_sheet_is_our_own(tmp_path, monkeypatch):
@@ -165,14 +166,14 @@ def test_weights_are_not_replaced_by_those_that_come_of_them(command, option, na
     given.write_bytes((WEIGHTS / "nano.safetensors").read_bytes())
     before = given.read_bytes()
     assert main([*command, option, str(given), "-o", str(tmp_path)]) == 2
-    assert "would be written over, which was given" in capsys.readouterr().err
+    assert "is an input and would be overwritten" in capsys.readouterr().err
     assert given.read_bytes() == before
 
 
 def test_a_readme_of_somebody_stays(tmp_path, capsys):
     (tmp_path / "README.md").write_text("# Mine")
     assert main(["experiment", "list", "--page", "-o", str(tmp_path)]) == 2
-    assert "README.md is no page of experiments and stays" in capsys.readouterr().err
+    assert "README.md is not a page of experiments and is not replaced" in capsys.readouterr().err
     (tmp_path / "README.md").unlink()
     assert main(["experiment", "list", "--page", "-o", str(tmp_path)]) == 0
     assert main(["experiment", "list", "--page", "-o", str(tmp_path)]) == 0
@@ -187,9 +188,9 @@ def test_names_that_lead_to_the_same_file(tmp_path):
     (tmp_path / "link.png").symlink_to(given)
     (tmp_path / "around").symlink_to(tmp_path)
     for name in ("a.png", "link.png", "around/a.png", "around/../" + tmp_path.name + "/a.png"):
-        with pytest.raises(OutputError, match="which was given"):
+        with pytest.raises(OutputError, match="is an input"):
             check_output(tmp_path / name, [None, given])
-        with pytest.raises(OutputError, match="which was given"):
+        with pytest.raises(OutputError, match="is an input"):
             check_output_folder(tmp_path, [given], [name])
     check_output(tmp_path / "b.png", [given])
     check_output_folder(tmp_path / "new" / "deep", [given], ["a.png"])

@@ -68,7 +68,7 @@ def test_a_mask_file_is_a_prompt(photo, weights, tmp_path, capsys):
         (["--box", "9,9,9,9"], 2, "area"),
         (["--point", "5,5", "--mask", "PHOTO_OF_ANOTHER_SIZE"], 2, "pixels"),
         (["--mask", "BLACK"], 2, "marks nothing"),
-        (["--mask", "BLACK", "-o", "BLACK"], 2, "written over"),
+        (["--mask", "BLACK", "-o", "BLACK"], 2, "overwritten"),
         (["--point", "5,5", "--checkpoint", "NOT_A_CHECKPOINT"], 3, "NOT_A_CHECKPOINT"),
     ],
 )
@@ -87,7 +87,7 @@ def test_one_line_says_what_is_wrong(photo, weights, tmp_path, capsys, arguments
 
 def test_with_the_weights_that_ship_a_mask_wants_a_point_or_a_box(photo, capsys):
     assert main(["segment", str(photo), "--mask", "any.png"]) == 2
-    assert "a --point or a --box beside --mask" in capsys.readouterr().err
+    assert "add a --point or a --box to --mask" in capsys.readouterr().err
 
 
 def test_a_mask_may_be_cut_out(tmp_path):
@@ -144,8 +144,8 @@ def test_the_suffix_chooses_the_format(photo, weights, tmp_path, suffix):
         ("nodir/out.png", 2, "there is no folder"),
         ("photo.png/out.png", 2, "there is no folder"),
         ("folder.png", 2, "is a folder"),
-        ("nano.safetensors", 2, "would be written over"),
-        ("link.png", 2, "would be written over"),
+        ("nano.safetensors", 2, "would be overwritten"),
+        ("link.png", 2, "would be overwritten"),
     ],
 )
 def test_where_nothing_can_be_written_there_is_no_work(
@@ -171,7 +171,7 @@ def test_the_figure_beside_the_image_replaces_our_own_alone(photo, weights, tmp_
     Image.new("RGB", (3, 3)).save(figure)
     before = figure.read_bytes()
     assert main(words) == 2 and figure.read_bytes() == before
-    assert "was not drawn by minisam and stays" in capsys.readouterr().err
+    assert "was not drawn by minisam and is not replaced" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("place", [".", "..", "/"])
