@@ -1,7 +1,8 @@
 """The networks by their geometry: vit_b, vit_l and vit_h as published, and our own small, tiny and nano.
 
 A `SamConfig` holds only the geometry; `build_from_config` builds the network with random weights. small is SAM scaled
-down by two (512 pixels, 32 × 32 tokens, masks at 128 × 128), tiny by four, and nano by sixteen, which trains in minutes.
+down by two (512 pixels, 32 × 32 tokens, masks at 128 × 128), tiny by four, and nano by sixteen; nano trains in
+minutes.
 """
 
 from __future__ import annotations

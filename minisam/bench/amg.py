@@ -80,7 +80,7 @@ class AmgReport:
         """A few lines for people."""
         setting = self.setting
         lines = [
-            f"{setting.model}, a photo of {setting.image_size} pixels a side, {setting.points_per_side} x "
+            f"{setting.model}, a photo of {setting.image_size} pixels per side, {setting.points_per_side} x "
             f"{setting.points_per_side} clicks, {setting.threads} threads, {self.processor}",
             *comparison_lines(self.seconds, self.peak_bytes, self.time_ratio, self.memory_ratio),
         ]
@@ -173,7 +173,7 @@ def is_trained(model: str) -> bool:
 
 
 def square_photo(size: int) -> NDArray[np.uint8]:
-    """The portrait of Grace Hopper that matplotlib brings along, its upper square, at `size` pixels a side."""
+    """The portrait of Grace Hopper that matplotlib brings along, its upper square, at `size` pixels per side."""
     import matplotlib
     from PIL import Image
 

@@ -3,7 +3,7 @@
     busy <= between marks        what the GPU worked, of all the time that passed on it
 
 The targets are about work.  They hold for the setting in which they were derived: ViT-B, 32 x 32 clicks on a photo
-of 1024 pixels a side.
+of 1024 pixels per side.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class DeviceAmgReport:
         """A few lines for people."""
         setting, names = self.setting, list(self.timelines)
         lines = [
-            f"{setting.model}, a photo of {setting.image_size} pixels a side, {setting.points_per_side} x "
+            f"{setting.model}, a photo of {setting.image_size} pixels per side, {setting.points_per_side} x "
             f"{setting.points_per_side} clicks, {self.device}, the {self.backend} backend, commit {self.commit}",
             ", ".join(f"{name} {version}" for name, version in self.versions.items()),
             row("", names, 2 * WIDTH) + (f"{'theirs / ours':>{2 * WIDTH}}" if ORIGINAL in names else ""),

@@ -51,7 +51,7 @@ class EncoderReport:
     def table(self) -> str:
         """A few lines for people."""
         lines = [
-            f"{self.model}, {self.image_size} pixels a side, {self.threads} threads, {self.processor}",
+            f"{self.model}, {self.image_size} pixels per side, {self.threads} threads, {self.processor}",
             *comparison_lines(self.seconds, self.peak_bytes, self.time_ratio, self.memory_ratio),
         ]
         if self.time_ratio is not None:

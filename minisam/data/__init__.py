@@ -1,1 +1,1 @@
-"""Where images and masks come from: PartWorld, image files, SA-1B and COCO, run-length encoding."""
+"""Sources of images and masks: PartWorld, image files, SA-1B and COCO."""

@@ -6,10 +6,11 @@
 
 A segmentation is one of
     [[x0, y0, x1, y1, …], …]                   polygons, whose union is the mask (minisam/masks/polygons.py)
-    {"size": [H, W], "counts": [ … ]}          runs, as COCO writes them for crowds
+    {"size": [H, W], "counts": [ … ]}          runs, as in COCO's crowd annotations
     {"size": [H, W], "counts": "52203"}        runs, compressed
-bbox is [x, y, width, height] with the last column and row inside: one more than SA-1B's.
-iscrowd = 1 marks a group that nobody took apart: neither a target nor a mistake to find.
+bbox is [x, y, width, height] and includes the last column and row: one more than SA-1B's.
+iscrowd = 1 marks a group whose objects are not annotated separately: it is not a target, and a mask on it is not an
+error.
 """
 
 from __future__ import annotations
@@ -34,14 +35,14 @@ from minisam.masks.rle import compress_rle, decode_rle, encode_rle
 
 @dataclass(frozen=True)
 class CocoFile:
-    """What is usable of a file: every image has a size and a name, every annotation an image.
+    """The usable part of a file: every image has a size and a name, every annotation an image.
 
-    Masks stay as they were written, and may still turn out to be damaged.
+    Masks stay encoded, and may still be damaged.
     """
 
     images: list[dict[str, Any]]
     annotations: dict[Any, list[dict[str, Any]]]
-    """By image id; images without annotations have none here."""
+    """The annotations by image id, without entries for images that have none."""
     categories: dict[Any, str]
     skipped: Skipped = field(default_factory=Skipped)
 
@@ -89,7 +90,7 @@ def is_coco(content: object) -> bool:
 
 
 def decode_segmentation(segmentation: object, size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Polygons or runs, of an image of `size` (H, W) -> mask [H, W] bool.
+    """Polygons or runs, for an image of `size` (H, W) -> mask [H, W] bool.
 
     Raises:
         DatasetError: neither polygons nor runs, or runs of an image of another size.
@@ -115,7 +116,7 @@ def coco_annotation(
     crowd: bool = False,
     **extras: Any,
 ) -> dict[str, Any]:
-    """The annotation of a mask [H, W] bool, compressed; runs in full for a crowd, as COCO has it."""
+    """The annotation of a mask [H, W] bool with compressed runs; uncompressed for a crowd, as in COCO."""
     columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
     box = [0, 0, 0, 0]
     if len(columns):
@@ -135,7 +136,7 @@ def coco_annotation(
 
 
 def from_sa1b(annotation: Annotation, image_id: int, category_id: int = 1) -> dict[str, Any]:
-    """An SA-1B annotation as one of COCO, with the same id; what COCO does not know stays in it."""
+    """An SA-1B annotation in COCO's format, with the same id; keys that COCO does not have are kept."""
     x, y, width, height = annotation.get("bbox", [0, 0, -1, -1])
     box = [x, y, width + 1, height + 1]
     return {**annotation, "image_id": image_id, "category_id": category_id, "bbox": box, "iscrowd": 0}
@@ -147,6 +148,6 @@ def write_coco(
     annotations: Iterable[dict[str, Any]],
     categories: dict[int, str] | None = None,
 ) -> None:
-    """Write a COCO file, whole or not at all; without `categories` there is one, "object"."""
+    """Write a COCO file, completely or not at all; without `categories` there is one, "object"."""
     named = [{"id": number, "name": name} for number, name in (categories or {1: "object"}).items()]
     write_json(path, {"images": list(images), "annotations": list(annotations), "categories": named})

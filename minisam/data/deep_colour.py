@@ -1,6 +1,6 @@
-"""Colour of 16 bits, whole: of each value Pillow hands on the upper byte alone, nearly black for a 12-bit camera.
+"""All 16 bits of 16-bit colour: Pillow returns only the upper byte, which is almost black for a 12-bit camera.
 
-A file is a row of values of two bytes.  Unpacked as if its byte order were the other one, it gives the lower bytes.
+A value in the file has two bytes.  Decoding it with the opposite byte order gives the lower bytes.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ def is_deep_colour(image: Image.Image) -> bool:
 
 
 def unpack_lower_bytes(image: Image.Image) -> None:
-    """Have a freshly opened image of 16-bit RGB load the lower byte of each value."""
+    """Make a newly opened image of 16-bit RGB load the lower byte of each value."""
     image.tile = _with_other_order(image) or []  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def join_bytes(upper: NDArray[np.uint8], lower: NDArray[np.uint8]) -> NDArray[np.uint16]:
-    """The values, of two arrays of the same shape."""
+    """The 16-bit values, from two arrays of the same shape."""
     return np.left_shift(upper, 8, dtype=np.uint16) | lower
 
 

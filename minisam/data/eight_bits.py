@@ -1,10 +1,10 @@
-"""Values of more than 8 bits to 0 … 255: which value becomes black and which white.
+"""Converts values of more than 8 bits to 0 … 255: which value becomes black and which white.
 
     pixel = 255 · (value − low) / (high − low)
 
-The window low … high is a usual one, 0 … 1, 0 … 255 or 0 … 65535, where the values fill it.  A camera of 10, 12 or 14
-bits, a CT, a thermal image or a height map fills a small part of it, and would be black, grey or wrapped around: it
-gets the window of its own values.
+The window low … high is a standard one, 0 … 1, 0 … 255 or 0 … 65535, if the values fill it.  A camera of 10, 12 or 14
+bits, a CT, a thermal image or a height map fills only a small part, and would be black, grey or wrapped around. These
+images get the range of their values as the window.
 """
 
 from __future__ import annotations
@@ -17,9 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 FULL = 65535
-# Below it the two highest of 16 bits are empty.
+# Below it, the two highest of 16 bits are unused.
 FULL_FROM = 16384
-BRIGHTEST, CONTRAST = 1 / 4, 1 / 16  # of a usual window: the least that values must reach and span to fill it
+BRIGHTEST, CONTRAST = (
+    1 / 4,
+    1 / 16,
+)  # of a standard window: what values must at least reach and span to fill it
 
 
 class Window(NamedTuple):
@@ -32,7 +35,7 @@ class Window(NamedTuple):
         return f"{self.low:g} … {self.high:g}"
 
     def apply(self, values: NDArray) -> NDArray[np.uint8]:
-        """Values of any shape -> uint8; what is outside is clipped, NaN is black."""
+        """Values of any shape -> uint8; values outside the window are clipped, NaN is black."""
         if self == (0, FULL):
             clipped = values.clip(0, FULL).astype(np.uint32)
             return ((clipped * 255 + FULL // 2) // FULL).astype(np.uint8)
@@ -61,7 +64,7 @@ class Extent(NamedTuple):
         return Extent(min(self.low, other.low), max(self.high, other.high), *map(max, self[2:], other[2:]))
 
     def window(self) -> Window:
-        """8-bit values stay as they are; fractions have 0 … 1 or 0 … 255, where they fill it."""
+        """8-bit values stay unchanged; fractions get 0 … 1 or 0 … 255, if they fill it."""
         low, high = self.low, self.high
         if self.floating and self.fills(1):
             return Window(0, 1)
@@ -72,7 +75,7 @@ class Extent(NamedTuple):
         return Window(low, high) if low < high else Window(0, 255)
 
     def fills(self, top: float) -> bool:
-        """Whether the values lie in 0 … `top` and would not be too dark or too alike there; a single one never is."""
+        """Whether the values lie in 0 … `top` and are not too dark or too similar there; a single value never is."""
         if self.low < 0 or self.high > top:
             return False
         return self.low >= self.high or (
@@ -86,7 +89,7 @@ def window_of(parts: Iterable[NDArray]) -> Window:
 
 
 def advice(image: NDArray) -> str:
-    """The expression that brings an array's values to 0 … 255 as uint8, by `window_of`, or comes nearer."""
+    """The expression that converts an array to uint8, by `window_of`, or at least gets closer; for error messages."""
     if image.dtype.kind == "b":
         return "(image * 255).astype(np.uint8)"
     if image.dtype.kind not in "iuf":

@@ -1,6 +1,6 @@
-"""A text in a PNG that says that it was drawn here.
+"""A text in a PNG that marks it as drawn by minisam.
 
-It tells a figure, which the next run may replace, from somebody's own file that happens to have its name.
+With it, a figure, which the next run may replace, can be distinguished from a user's file of the same name.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ MARK = {"Software": "minisam"}
 
 
 def is_own_figure(path: Path) -> bool:
-    """Whether a file is a PNG that was drawn here."""
+    """Whether a file is a PNG that minisam drew."""
     try:
         with Image.open(path, formats=("PNG",)) as image:
             return image.info.get("Software") == MARK["Software"]
-    except Exception:  # whatever its bytes are, it is none of ours
+    except Exception:  # with unreadable bytes it is not one of ours
         return False

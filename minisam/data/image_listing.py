@@ -1,4 +1,4 @@
-"""What lies in a folder of images: those to work on, those that cannot be, and what has an image's name but is none."""
+"""The contents of a folder of images: usable images, unusable ones, and files that only have an image's name."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ FIGURE_ENDING, SEGMENT_ENDING = "_masks.png", "_segment.png"
 
 @dataclass
 class Listing:
-    """Every file below a folder is in one of these, but for our own figures, records and hidden files."""
+    """Every file below a folder is in one of these lists, except our figures, records and hidden files."""
 
     images: list[Path] = field(default_factory=list)
     bad: Skipped = field(default_factory=Skipped)
-    """With an image's suffix, but no file: links to nothing, pipes, folders; and folders that cannot be read."""
+    """Names with an image's suffix that are not files (broken links, pipes, folders), and unreadable folders."""
     left_out: Skipped = field(default_factory=Skipped)
-    """Images that are called as our figures are, and were not drawn by us."""
+    """Images with the name of one of our figures that minisam did not draw."""
     others: int = 0
     """Files with another suffix."""
 
 
 def image_listing(path: Path) -> Listing:
-    """What is in a folder and its folders, images in a fixed order, or the one file.
+    """The contents of a folder and its subfolders, with images in a fixed order, or the one file.
 
-    Links to folders are not followed.  Raises GeneratorError where there is nothing to work on.
+    Links to folders are not followed.  Raises GeneratorError if there are no images.
     """
     if not path.is_dir():
         return Listing([path])
@@ -52,7 +52,7 @@ def note_folder(found: Listing, error: OSError) -> None:
 
 
 def sort_in(found: Listing, file: Path) -> None:
-    """Put a name that is no folder where it belongs."""
+    """Add a name that is not a folder to the right list."""
     if not is_image_name(file.name):
         found.others += not file.name.startswith(".") and file.suffix.lower() != ".json"
     elif not is_regular(file):
@@ -60,9 +60,7 @@ def sort_in(found: Listing, file: Path) -> None:
     elif not file.name.endswith((FIGURE_ENDING, SEGMENT_ENDING)):
         found.images.append(file)
     elif not is_own_figure(file):
-        found.left_out.add(
-            str(file), "called as a figure of minisam; give it another name to have it worked on"
-        )
+        found.left_out.add(str(file), "has the name of a minisam figure; rename it to include it")
 
 
 def is_image_name(name: str) -> bool:

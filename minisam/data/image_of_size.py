@@ -1,7 +1,8 @@
-"""An image for masks of a known size: which way up it was when they were drawn.
+"""An image for masks of a known size: which orientation it had when the masks were drawn.
 
-A camera stores pixels as its sensor lies, and an EXIF orientation says how to turn them.  Tools that draw masks turn
-them or do not.  Where the turn exchanges height and width, the size of the masks says which; where not, nothing does.
+A camera stores pixels in the orientation of its sensor, and the EXIF orientation says how to rotate them.  Some
+annotation tools apply it, others do not.  If the rotation exchanges height and width, the size of the masks shows
+which; otherwise it cannot be known.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ SIDEWAYS = 5
 
 
 class TellOnce:
-    """Says what there is to know of an image's values or orientation, once for all the pictures of a folder."""
+    """Prints notes on images' values or orientation, each kind of note once per folder."""
 
     def __init__(self) -> None:
         self.kinds: set[str] = set()
@@ -29,14 +30,15 @@ class TellOnce:
         kind = "".join(letter for letter in message.rpartition(": ")[2] if letter.isalpha())
         if kind not in self.kinds:
             self.kinds.add(kind)
-            say(f"{message}; of others like it no word")
+            say(f"{message}; not repeated for similar images")
 
 
 def load_image_of_size(path: Path, size: tuple[int, int], tell: Callable[[str], object]) -> NDArray[np.uint8]:
-    """An image whose masks have this size (H, W); raises DatasetError where it has another.
+    """An image whose masks have this size (H, W); raises DatasetError if the image has another size.
 
-    Masks are of the picture as viewers show it, or, where only that gives the size, of the pixels as they are
-    stored.  Where an EXIF orientation leaves the size as it is, nobody knows, and `tell` is told.
+    The masks are assumed to fit the image as viewers show it or, if only that gives the right size, the pixels as
+    stored.  If an EXIF orientation does not change the size, this cannot be checked, and `tell` is called with a
+    note.
     """
     image, orientation = read_image(path, tell=tell)
     if orientation >= SIDEWAYS and image.shape[:2] == size[::-1] != size:
@@ -47,7 +49,7 @@ def load_image_of_size(path: Path, size: tuple[int, int], tell: Callable[[str], 
         )
     if 1 < orientation < SIDEWAYS or (orientation >= SIDEWAYS and size[0] == size[1]):
         tell(
-            f"{path}: EXIF orientation {orientation}: its masks are taken to be of the picture as viewers show it; "
-            "if they are of the pixels as stored, take the orientation out of the file"
+            f"{path}: EXIF orientation {orientation}: its masks are assumed to fit the image as viewers show it; "
+            "if they fit the pixels as stored, remove the orientation from the file"
         )
     return image

@@ -1,11 +1,12 @@
-"""Image files and arrays: everything becomes uint8 [H, W, 3], RGB, the right way up.
+"""Image files and arrays: everything becomes uint8 [H, W, 3], RGB, upright.
 
-What a file may hold on the way there:
-- an EXIF orientation is applied, so that clicks land where a viewer shows the picture;
-- transparent pixels are laid over white, as a page or a notebook shows them, unless another colour is given;
-- 16-bit values are scaled to 8 bits (65535 -> 255), not clipped, and those of a camera of fewer bits by their own
-  range, which is said (minisam/data/eight_bits.py); CMYK, palettes and grey become RGB;
-- of an animation the first frame counts, of a TIFF file the first page.
+How a file is converted:
+- an EXIF orientation is applied, and clicks therefore refer to the image as viewers show it;
+- transparent pixels are blended with white, as in a web page or a notebook, unless another colour is given;
+- 16-bit values are scaled to 8 bits (65535 -> 255), not clipped; values of a camera with fewer bits are scaled by
+  their
+  range, with a note (minisam/data/eight_bits.py); CMYK, palettes and grey become RGB;
+- an animation gives its first frame, a TIFF file its first page.
 """
 
 from __future__ import annotations
@@ -31,16 +32,16 @@ from minisam.limits import MAX_PIXELS
 READ_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 READ_SUFFIXES = {".jpg", ".tif", *(f".{name.lower()}" for name in READ_FORMATS)}
 WRITE_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".bmp": "BMP"}
-# So many are converted at a time: an image of the largest size then takes three bytes a pixel more, not thirty.
+# Pixels converted at a time: the largest image then takes three more bytes per pixel, not thirty.
 PIXELS_AT_ONCE = 2**20
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 ORIENTATION = 0x0112
-SHOWN = "more than 8 bits a value, of which {} are shown as black … white"
+SHOWN = "more than 8 bits per value, of which {} are shown as black … white"
 Source = str | os.PathLike[str] | bytes | IO[bytes]
 
 
 def say(message: str) -> None:
-    """What somebody should know of an image that was read."""
+    """A note for the user on an image that was read."""
     print(f"minisam: {printable(message)}", file=sys.stderr)
 
 
@@ -57,7 +58,7 @@ def load_image(
     """Read a PNG, JPEG, WebP, BMP, GIF or TIFF image as uint8 [H, W, 3] RGB.
 
     `source` is a path, an open binary file, or a file's content as bytes.  `behind` shows through transparent
-    pixels.  `tell` is called with a line where values were scaled by their own range, or pages were left out.
+    pixels.  `tell` is called with a line if values were scaled by their range, or if pages were left out.
 
     Raises:
         ImageError: there is no such file, it is not an image of these formats, it is damaged or truncated,
@@ -72,7 +73,7 @@ def read_image(
     tell: Callable[[str], object] = say,
     upright: bool = True,
 ) -> LoadedImage:
-    """`load_image`, with the orientation; `upright=False` leaves the pixels as they are stored.  Raises as that."""
+    """`load_image`, with the orientation; `upright=False` returns the pixels as stored.  Raises the same errors."""
     name, opened = _name_and_file(source)
     try:
         with warnings.catch_warnings():
@@ -86,13 +87,13 @@ def read_image(
             return loaded
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageError(
-            f"{name}: more than {MAX_PIXELS:,} pixels; scale it down, the network sees 1024 a side at most"
+            f"{name}: more than {MAX_PIXELS:,} pixels; scale it down, the network uses at most 1024 per side"
         ) from None
     except Image.UnidentifiedImageError:
         raise ImageError(f"{name}: not an image in one of the formats {', '.join(READ_FORMATS)}") from None
     except PermissionError:
         raise ImageError(f"{name}: no permission to read this image") from None
-    # Pillow's decoders raise nearly anything when bytes are damaged: struct.error, KeyError, SyntaxError, ...
+    # Pillow's decoders raise almost any exception for damaged bytes: struct.error, KeyError, SyntaxError, ...
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ImageError(f"{name}: a damaged or truncated image ({reason}); export it again") from error
@@ -105,7 +106,7 @@ def _read(
     upright: bool,
     lower_bytes: bool = False,
 ) -> tuple[LoadedImage, bool]:
-    """An image by what Pillow makes 8 bits of, and whether that is the upper byte of 16-bit colour."""
+    """An image as Pillow decodes it, and whether its 8 bits are the upper byte of 16-bit colour."""
     with Image.open(opened, formats=READ_FORMATS) as image:
         if image.width * image.height > MAX_PIXELS:
             raise Image.DecompressionBombError
@@ -120,7 +121,7 @@ def _read(
 
 
 def _name_and_file(source: object) -> tuple[str, str | IO[bytes]]:
-    """What errors call it, and what Pillow opens.  Raises ImageError where there is nothing to open."""
+    """Its name in errors, and the object that Pillow opens.  Raises ImageError if there is nothing to open."""
     if isinstance(source, bytes | bytearray | memoryview):
         return "these bytes", io.BytesIO(source)
     if isinstance(source, str | os.PathLike):
@@ -146,7 +147,7 @@ def check_image_array(image: object) -> np.ndarray:
     """Return `image` as a writable, C-contiguous uint8 [H, W, 3] array, copying only where it must.
 
     Raises:
-        ImageError: it is anything else; the message says how to convert it.
+        ImageError: it has another type or shape; the message says how to convert it.
     """
     if not isinstance(image, np.ndarray):
         hint = " (a file: minisam.data.images.load_image)" if isinstance(image, str | os.PathLike) else ""
@@ -175,9 +176,9 @@ def check_image_array(image: object) -> np.ndarray:
 def save_image(
     path: str | os.PathLike[str], image: np.ndarray, about: Mapping[str, str] | None = None
 ) -> None:
-    """Write uint8 [H, W], [H, W, 3] or [H, W, 4] atomically; the suffix of `path` chooses the format.
+    """Write uint8 [H, W], [H, W, 3] or [H, W, 4] atomically; the suffix of `path` selects the format.
 
-    A PNG takes texts `about` it along.
+    A PNG stores the texts in `about` as metadata.
 
     Raises:
         ImageError: the suffix names no format in `WRITE_FORMATS`, or the array is no such image.
@@ -219,7 +220,7 @@ def _to_rgb(image: Image.Image, behind: tuple[int, int, int], tell: Callable[[st
 
 
 def scale_deep_colour_(upper: np.ndarray, lower: np.ndarray) -> Window:
-    """Write what 16-bit colours are in the window of their own values over their upper bytes [H, W, 3]."""
+    """Replace the upper bytes [H, W, 3] of 16-bit colours by 8-bit values in the window of their range."""
     height, width = upper.shape[:2]
     window = window_of(join_bytes(upper[rows], lower[rows]) for rows in _rows(height, width))
     for rows in _rows(height, width):
@@ -228,12 +229,12 @@ def scale_deep_colour_(upper: np.ndarray, lower: np.ndarray) -> Window:
 
 
 def _bands(image: Image.Image) -> Iterator[tuple[slice, Image.Image]]:
-    """Rows of an image, and the image of those."""
+    """Strips of rows of an image: their position, and each strip as an image."""
     for rows in _rows(image.height, image.width):
         yield rows, image.crop((0, rows.start, image.width, rows.stop))
 
 
 def _rows(height: int, width: int) -> Iterator[slice]:
-    """So many rows at a time as may be converted together."""
+    """Slices with as many rows as may be converted together."""
     step = max(1, PIXELS_AT_ONCE // width)
     return (slice(start, min(start + step, height)) for start in range(0, height, step))

@@ -7,8 +7,8 @@
     bbox              [x, y, width, height] around it, from the first to the last column and row: one less
                       than COCO's width and height
     area              its pixels
-    point_coords      [[x, y]], the click that it came from, and crop_box, the part of the image looked at
-    predicted_iou     how good the network thinks it is; stability_score, how little its threshold matters
+    point_coords      [[x, y]], the click that it came from, and crop_box, the part of the image that was segmented
+    predicted_iou     the network's estimate of its quality; stability_score, how little it depends on the threshold
 
 PartWorld adds level (0 whole, 1 part, 2 subpart), parent_id and caption.  Unknown keys are kept.
 """
@@ -31,7 +31,7 @@ from minisam.masks.rle import compress_rle, encode_rle
 
 
 class ImageEntry(TypedDict):
-    """The image that a record is about."""
+    """The image of a record."""
 
     image_id: int
     width: int
@@ -40,7 +40,7 @@ class ImageEntry(TypedDict):
 
 
 class Annotation(TypedDict, total=False):
-    """One mask.  A reader needs `segmentation` alone."""
+    """One mask.  Only `segmentation` is required."""
 
     id: int
     segmentation: dict[str, Any]
@@ -56,7 +56,7 @@ class Annotation(TypedDict, total=False):
 
 
 class Record(TypedDict):
-    """What one JSON file holds."""
+    """The content of one JSON file."""
 
     image: ImageEntry
     annotations: list[Annotation]
@@ -69,7 +69,8 @@ def annotate(
     stability_score: float = 1.0,
     point: tuple[float, float] | None = None,
 ) -> Annotation:
-    """The annotation of a mask [H, W] bool, not empty; without `point` it is some pixel well inside a column."""
+    """The annotation of a mask [H, W] bool, not empty; without `point` the click is a pixel well inside a column of
+    the mask."""
     height, width = mask.shape
     columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
     if not len(columns):
@@ -107,7 +108,7 @@ def write_record(
 ) -> Path:
     """Write an image [H, W, 3] and its annotations as sa_<id>; returns the JSON file's path.
 
-    Each file is written whole, the image first: a record that is there has its image.
+    Each file is written completely, the image first: every existing record has its image.
     """
     file_name = f"sa_{image_id}{suffix}"
     height, width = image.shape[:2]
@@ -122,7 +123,7 @@ def write_record(
 
 
 def read_record(path: str | os.PathLike[str]) -> Record:
-    """Read one JSON file.  Its masks stay encoded, and may still turn out to be damaged.
+    """Read one JSON file.  Its masks stay encoded, and may still be damaged.
 
     Raises:
         DatasetError: there is no such file, it is not JSON, or not of this format.
@@ -138,12 +139,12 @@ def read_record(path: str | os.PathLike[str]) -> Record:
 
 
 def check_image_entry(image: dict[str, Any], where: str) -> None:
-    """Raise DatasetError where an image has no size, or no name inside of its folder."""
+    """Raise DatasetError if an image has no size, or no name inside its folder."""
     name, sides = image.get("file_name"), (image.get("height"), image.get("width"))
     if not isinstance(name, str) or not name:
         raise DatasetError(f"{where}: an image without a file_name")
     if not Path(name).parts or "\0" in name or not encodable(name):
-        raise DatasetError(f"{where}: file_name {name!r} is no name of a file")
+        raise DatasetError(f"{where}: file_name {name!r} is not a valid file name")
     if Path(name).is_absolute() or ".." in Path(name).parts:
         raise DatasetError(f"{where}: file_name {name!r} leads out of the folder")
     if not all(isinstance(side, int) and 0 < side <= MAX_PIXELS for side in sides):
@@ -153,7 +154,7 @@ def check_image_entry(image: dict[str, Any], where: str) -> None:
 
 
 def encodable(name: str) -> bool:
-    """Whether a file can be called so: JSON may hold halves of characters."""
+    """Whether this can be a file name: JSON may hold surrogates, which cannot."""
     try:
         os.fsencode(name)
     except UnicodeEncodeError:

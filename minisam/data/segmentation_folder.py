@@ -1,11 +1,11 @@
-"""A folder of one's own pictures with masks, whichever of the two formats it is in.
+"""A folder of images with masks, in either of two formats.
 
-    SA-1B    DIR/**/NAME.json, each with its image beside it, or where its name says, seen from DIR
+    SA-1B    DIR/**/NAME.json, each with its image beside it, or at its file_name relative to DIR
     COCO     DIR/annotations/NAME.json or DIR/NAME.json, or that file itself; images in DIR, in DIR/images,
-             or in a folder called as the file's last word says: instances_train2017.json -> DIR/train2017
+             or in a folder named like the file's last word: instances_train2017.json -> DIR/train2017
 
-Opening reads names alone (and COCO's one file); a picture is read when it is asked for, and a mask decoded
-when somebody wants its pixels.  What is damaged or missing raises where it is asked for; the caller skips it.
+Opening reads only names (and COCO's one file). An image is read when it is requested, and a mask is decoded when its
+pixels are needed.  Damaged or missing files raise an error at that point, and the caller skips them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from minisam.json_files import read_json
 
 @dataclass(frozen=True)
 class Segment:
-    """One mask of a picture, encoded."""
+    """One mask of an image, encoded."""
 
     name: str
     segmentation: Any
@@ -39,7 +39,7 @@ class Segment:
     crowd: bool = False
 
     def mask(self) -> NDArray[np.bool_]:
-        """[H, W] bool.  Raises DatasetError or RleError where it is damaged."""
+        """[H, W] bool.  Raises DatasetError or RleError if it is damaged."""
         return decode_segmentation(self.segmentation, self.size)
 
 
@@ -53,27 +53,28 @@ class Picture:
 
 
 class SegmentationFolder(Protocol):
-    """Pictures by number; `names` are those of the image or record files."""
+    """Images by number; `names` are those of the image or record files."""
 
     path: Path
     names: Sequence[str]
     skipped: Skipped
-    """What was found to be unusable when the folder was opened."""
+    """The files found unusable when the folder was opened."""
 
     def read(self, index: int) -> Picture:
-        """Raises DatasetError, ImageError or RleError where this picture is damaged or missing."""
+        """Raises DatasetError, ImageError or RleError if this image is damaged or missing."""
         ...
 
     def fingerprint(self) -> str:
-        """What changes with the records: the names and sizes of SA-1B's, or COCO's file.  Images do not enter."""
+        """A value that changes with the records: the names and sizes of SA-1B's, or COCO's file; without the
+        images."""
         ...
 
 
 def open_folder(path: str | os.PathLike[str]) -> SegmentationFolder:
-    """Find out the format of a folder, or of a COCO file, and list its pictures.
+    """Detect the format of a folder, or of a COCO file, and list its images.
 
     Raises:
-        DatasetError: nothing is there, or nothing in these formats, or several COCO files.
+        DatasetError: there are no files, or none in these formats, or several COCO files.
     """
     path = Path(path)
     if path.is_file():
@@ -100,12 +101,12 @@ def open_folder(path: str | os.PathLike[str]) -> SegmentationFolder:
 
 
 def only_coco_file(folder: Path, files: Sequence[Path]) -> Path:
-    """Of several files in that format the one whose name starts with instances; more than one is an error."""
+    """Of several COCO files, the one whose name starts with instances; more than one is an error."""
     named = [file for file in files if file.name.startswith("instances")]
     candidates = named or [file for file in files if holds_coco(file)]
     if len(candidates) > 1:
         listed = ", ".join(str(file) for file in candidates[:5])
-        raise DatasetError(f"{folder}: several COCO files; name the one that is meant: {listed}")
+        raise DatasetError(f"{folder}: several COCO files; give the path of one of them: {listed}")
     return candidates[0]
 
 
@@ -177,7 +178,7 @@ class CocoFolder:
 
 
 def size_of(file: Path) -> int:
-    """Bytes, or -1 where nothing is behind the name; reading it will say so."""
+    """Bytes, or -1 if the file does not exist; reading it will raise the error."""
     try:
         return file.stat().st_size
     except OSError:
@@ -185,30 +186,30 @@ def size_of(file: Path) -> int:
 
 
 def first_file(candidates: Sequence[Path]) -> Path:
-    """The first that is there, or the first of all, for the error that it will cause."""
+    """The first path that exists, or simply the first, for the error that reading it will raise."""
     return next((path for path in candidates if path.is_file()), candidates[0])
 
 
 def validation_split(names: Sequence[str], share: float) -> tuple[list[int], list[int]]:
-    """Numbers of the pictures to train on and of those to hold out, at least one of each where `share` > 0.
+    """Numbers of the images for training and of those to hold out, at least one of each if `share` > 0.
 
-    A picture's place follows from its name alone, so that pictures that come later leave it where it is,
-    but for the few at the border.  The first of those held out are as good a sample as any.
+    An image's position depends only on its name; adding images moves only a few at the border between the two.  The
+    first of the held-out images are a random sample of them.
 
     Raises:
-        DatasetError: there are too few pictures, or `share` is not in 0 … 1.
+        DatasetError: there are too few images, or `share` is not in 0 … 1.
     """
     if not 0 <= share < 1:
         raise DatasetError(f"a validation share of {share} is not possible; use 0 or more, and less than 1")
     held_out = min(max(1, round(share * len(names))), len(names) - 1) if share else 0
     if not names or (share and not held_out):
-        raise DatasetError(f"{len(names)} pictures are too few to train on")
+        raise DatasetError(f"{len(names)} images are too few for training")
     order = hashed_order(names)
     return sorted(order[held_out:]), order[:held_out]
 
 
 def hashed_order(names: Sequence[str]) -> list[int]:
-    """The numbers of the names, by a hash of each: as good as at random, and the same every time."""
+    """The numbers of the names, ordered by a hash of each: like a random order, but always the same."""
     return sorted(range(len(names)), key=lambda index: digest([names[index]]))
 
 

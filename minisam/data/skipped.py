@@ -1,7 +1,7 @@
-"""What of a data set could not be used: counted, named with its reason, and said once, at the end.
+"""The unusable files of a data set: counted, listed with their reasons, and reported once, at the end.
 
-A million files never are all whole.  A reader that stops at the first bad one is of no use, and one that is
-silent hides that half of the data is gone.
+Among a million files some are always damaged.  A reader should not stop at the first one, and should not ignore them
+silently either, because half of the data might be missing.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from collections.abc import Mapping
 from minisam.errors import printable
 
 NAMED = 10
-"""How many things a summary names; it counts them all."""
+"""How many names a summary lists; it counts all of them."""
 
 
 class Skipped(dict[str, str]):
-    """Name -> reason; a thing that fails twice counts once, with its first reason."""
+    """Name -> reason; a name that fails twice counts once, with its first reason."""
 
     def add(self, name: str, reason: object) -> None:
-        """`reason` may be the error that was raised."""
+        """Add a name; `reason` may be the error that was raised."""
         self.setdefault(name, " ".join(str(reason).split()) or type(reason).__name__)
 
     def add_all(self, others: Mapping[str, str]) -> None:
-        """What another process skipped."""
+        """Add the names that another process skipped."""
         for name, reason in others.items():
             self.add(name, reason)
 
     def summary(self) -> str:
-        """One line: how many things were left out, and the first ten with their reasons; "" where none was."""
+        """One line: how many names were left out, and the first ten with their reasons; "" if there are none."""
         if not self:
             return ""
         named = [told(name, reason) for name, reason in list(self.items())[:NAMED]]
@@ -37,7 +37,7 @@ class Skipped(dict[str, str]):
 
 
 def told(name: str, reason: str) -> str:
-    """`name: reason`, on one line; a reason that begins with the path of the thing names it already."""
+    """`name: reason`, on one line; only the reason if it already begins with the path."""
     path = reason.partition(": ")[0]
     named = path == name or path.endswith(f"{os.sep}{name}")
     return printable(reason if named else f"{name}: {reason}")

@@ -33,7 +33,7 @@ class BoxPredictions(NamedTuple):
 
 
 class ObjectBoxHead(nn.Module):
-    """Image embedding [B, E, h, w] -> BoxPredictions for an input of `image_size` pixels a side."""
+    """Image embedding [B, E, h, w] -> BoxPredictions for an input of `image_size` pixels per side."""
 
     def __init__(self, embed_dim: int, image_size: int, width: int = 64) -> None:
         super().__init__()

@@ -8,7 +8,7 @@
 GrabCut is OpenCV's and Felzenszwalb's method scikit-image's.  Neither package is installed with minisam; what is
 missing is left out by name.
 
-P targets of one image   S pixels a side
+P targets of one image   S pixels per side
 """
 
 from __future__ import annotations

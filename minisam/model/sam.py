@@ -52,7 +52,7 @@ class Sam(nn.Module):
         return self.pixel_mean.device
 
     def set_image_size(self, size: int) -> None:
-        """Work on inputs of `size` pixels a side from now on: the weights stay, positions are interpolated.
+        """Work on inputs of `size` pixels per side from now on: the weights stay, positions are interpolated.
 
         Raises ValueError where `size` is no multiple of the patch size, or more than 1024 of them.
         """

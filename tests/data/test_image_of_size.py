@@ -42,7 +42,9 @@ def test_of_a_square_nobody_knows(tmp_path: Path, orientation: int):
     told: list[str] = []
     np.testing.assert_array_equal(load_image_of_size(path, (20, 20), told.append), upright)
     assert (
-        len(told) == 1 and f"EXIF orientation {orientation}" in told[0] and "take the orientation" in told[0]
+        len(told) == 1
+        and f"EXIF orientation {orientation}" in told[0]
+        and "remove the orientation" in told[0]
     )
 
 

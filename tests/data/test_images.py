@@ -91,7 +91,7 @@ def test_a_camera_of_fewer_bits_is_shown_in_its_own_range(tmp_path: Path, top: i
     loaded = load_image(saved(tmp_path, Image.fromarray(ramp), "a.png"))
     np.testing.assert_array_equal(loaded[..., 2], np.round(ramp.astype(int) * 255 / top))
     error = capsys.readouterr().err
-    assert error.count("\n") == 1 and f"a.png: more than 8 bits a value, of which 0 … {top}" in error
+    assert error.count("\n") == 1 and f"a.png: more than 8 bits per value, of which 0 … {top}" in error
 
 
 @pytest.mark.parametrize("name", ["a.png", "raw.tif", "packed.tif"])

@@ -154,7 +154,7 @@ def test_a_data_set_is_not_exported_into_another(sa1b, coco, pictures):
     before = sorted(file.name for file in sa1b.rglob("*"))
     for write in (write_sa1b, write_as_coco):
         for folder in (sa1b, coco):
-            with pytest.raises(DatasetError, match="give another folder"):
+            with pytest.raises(DatasetError, match="choose another folder"):
                 write(folder, iter(pictures))
     assert sorted(file.name for file in sa1b.rglob("*")) == before
 

@@ -1,4 +1,4 @@
-"""Scenes of cut-outs pasted on photographs: real objects with exact masks, from anybody's folders."""
+"""Scenes of cut-outs pasted on photographs: real objects with exact masks, from the user's folders."""
 
 from minisam.data.cutouts.folder import CutoutFolders, open_cutouts
 from minisam.data.cutouts.scene import CutoutBatch, render_cutouts

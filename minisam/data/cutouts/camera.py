@@ -1,6 +1,6 @@
-"""One camera for everything in a scene, so that no seam gives a paste away: light, blur, noise, JPEG.
+"""One simulated camera for the whole scene, which hides the seams of pasted objects: light, blur, noise, JPEG.
 
-A tenth of the images is grey.
+A tenth of the images are grey.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ NOISE_TILE = 1024
 
 
 def photograph(random: np.random.Generator, image: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """image [S, S, 3] float32, 0 … 255, is overwritten -> uint8, as one camera would have taken it."""
+    """image [S, S, 3] float32, 0 … 255, is overwritten -> uint8, as if taken by one camera."""
     exposure = np.exp(random.normal(0, 0.15)) * np.exp(random.normal(0, 0.04, size=3))
     contrast = np.exp(random.normal(0, 0.12))
     if random.random() < GREY_SHARE:
@@ -41,7 +41,7 @@ def photograph(random: np.random.Generator, image: NDArray[np.float32]) -> NDArr
 
 
 def add_noise(random: np.random.Generator, image: NDArray[np.float32]) -> None:
-    """Noise on image [S, S, 3] in place, alike in red and green; standard deviation up to 12 of 255."""
+    """Add noise to image [S, S, 3] in place, the same in red and green; standard deviation up to 12 of 255."""
     size, tile = image.shape[0], noise_tile(max(NOISE_TILE, 2 * image.shape[0]))
     strength = np.float32(12 * random.random() ** 2)
     (top, left), (lower, right) = random.integers(len(tile) - size + 1, size=(2, 2))
@@ -51,7 +51,7 @@ def add_noise(random: np.random.Generator, image: NDArray[np.float32]) -> None:
 
 @lru_cache(maxsize=2)
 def noise_tile(side: int) -> NDArray[np.float32]:
-    """[side, side] of N(0, 1), always the same: new numbers for every image would cost time."""
+    """[side, side] from N(0, 1), always the same, because new numbers for every image would take time."""
     return np.random.default_rng(0).standard_normal((side, side), dtype=np.float32)
 
 

@@ -1,11 +1,11 @@
-"""Two folders, one of cut-outs and one of backgrounds: which of their files can be used, and their pixels.
+"""A folder of cut-outs and one of backgrounds: which files can be used, and their pixels.
 
-    cut-out      a PNG or WebP file with an alpha channel; something in it must be more than half opaque
-    background   any image file without one
+    cut-out      a PNG or WebP file with an alpha channel; some pixels must be more than half opaque
+    background   any image file without an alpha channel
 
-Opening reads names and headers; pixels are decoded when a scene first needs them, and the last `KEPT` of each
-kind stay in memory.  Hidden files, files that cannot be decoded, cut-outs without alpha and copies that are links
-to another file are left out, each with its reason.
+Opening reads names and headers. Pixels are decoded when a scene first needs them, and the last `KEPT` of each kind
+stay in memory.  Hidden files, files that cannot be decoded, cut-outs without alpha and links to other files are left
+out, each with its reason.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ KEPT = 600
 
 Part = Literal["training", "held out", "all"]
 Pyramid = tuple[Image.Image, ...]
-"""An image and its halves, quarters, … down to `SMALLEST_LEVEL` pixels a side."""
+"""An image and its halves, quarters, … down to `SMALLEST_LEVEL` pixels per side."""
 SMALLEST_LEVEL = 16
 
 
 @dataclass(frozen=True)
 class CutoutFolders:
-    """The usable names of both folders, sorted, and what was left out on opening."""
+    """The usable names of both folders, sorted, and the files that were left out on opening."""
 
     cutouts: Path
     backgrounds: Path
@@ -69,12 +69,12 @@ class CutoutFolders:
 def open_cutouts(
     cutouts: Path, backgrounds: Path, part: Part = "training", leave_out: tuple[str, ...] = ()
 ) -> CutoutFolders:
-    """List what can be used of two folders.
+    """List the usable files of the two folders.
 
-    `part` chooses the names that are trained on, the sixth that is held out, or all.  `leave_out` names folders
-    or files, by their path below either folder or by a part of that path, that are not used at all.
+    `part` selects the names for training, the sixth that is held out, or all.  `leave_out` lists folders or files
+    that are not used at all, by their path below either folder or by a part of that path.
 
-    Raises DatasetError where a folder is missing, or has nothing that can be used.
+    Raises DatasetError if a folder is missing, or has no usable files.
     """
     skipped = Skipped()
     names = []
@@ -98,7 +98,7 @@ def open_cutouts(
 def usable_names(
     folder: Path, suffixes: tuple[str, ...], is_cutout: bool, leave_out: tuple[str, ...], skipped: Skipped
 ) -> Iterable[str]:
-    """Names below `folder`, in order; the reasons for all others go to `skipped`."""
+    """Usable names below `folder`, in order; `skipped` gets the others with their reasons."""
     known: dict[Path, str] = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
@@ -125,16 +125,16 @@ def is_left_out(name: str, leave_out: tuple[str, ...]) -> bool:
 
 
 def unusable(path: Path, is_cutout: bool) -> str:
-    """Why the header of a file says that it cannot be used; "" where it can."""
+    """Why a file cannot be used, according to its header; "" if it can."""
     try:
         with Image.open(path) as image:
             if is_cutout and not image.has_transparency_data:
                 return "no alpha channel"
             if is_cutout and max(image.size) < SMALLEST_SIDE:
-                return f"fewer than {SMALLEST_SIDE} pixels a side"
+                return f"fewer than {SMALLEST_SIDE} pixels per side"
             if not is_cutout and min(image.size) < SMALLEST_BACKGROUND:
-                return f"fewer than {SMALLEST_BACKGROUND} pixels a side"
-    # Pillow's readers raise nearly anything when bytes are damaged.
+                return f"fewer than {SMALLEST_BACKGROUND} pixels per side"
+    # Pillow's readers raise almost any exception for damaged bytes.
     except Exception as error:
         return f"cannot be read ({' '.join(str(error).split()) or type(error).__name__})"
     return ""
@@ -142,9 +142,9 @@ def unusable(path: Path, is_cutout: bool) -> str:
 
 @lru_cache(maxsize=KEPT)
 def load_cutout(path: Path) -> Pyramid:
-    """A cut-out with premultiplied alpha (mode RGBa), cropped to what shows, at most `CUTOUT_SIDE` a side.
+    """A cut-out with premultiplied alpha (mode RGBa), cropped to its visible part, at most `CUTOUT_SIDE` per side.
 
-    Raises ImageError where it cannot be decoded or where nothing in it is more than half opaque.
+    Raises ImageError if it cannot be decoded or if no pixel is more than half opaque.
     """
     try:
         with Image.open(path) as file:
@@ -153,19 +153,19 @@ def load_cutout(path: Path) -> Pyramid:
         raise ImageError(f"{path}: cannot be decoded ({error})") from error
     shown = image.getchannel("A").point(lambda alpha: 255 * (alpha > 127)).getbbox()
     if shown is None:
-        raise ImageError(f"{path}: nothing in it is more than half opaque")
+        raise ImageError(f"{path}: no pixel is more than half opaque")
     image = image.crop(shown).convert("RGBa")
     return pyramid(image, CUTOUT_SIDE)
 
 
 @lru_cache(maxsize=KEPT)
 def load_background(path: Path) -> Pyramid:
-    """A background, RGB, at most `BACKGROUND_SIDE` a side.  Raises ImageError where it cannot be decoded."""
+    """A background, RGB, at most `BACKGROUND_SIDE` per side.  Raises ImageError if it cannot be decoded."""
     return pyramid(Image.fromarray(load_image(path)), BACKGROUND_SIDE)
 
 
 def pyramid(image: Image.Image, longest: int) -> Pyramid:
-    """The image, scaled down to `longest` pixels a side where it is larger, and its halves."""
+    """The image, scaled down to `longest` pixels on its longer side if it is larger, and its halves."""
     scale = longest / max(image.size)
     if scale < 1:
         size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))

@@ -1,4 +1,4 @@
-"""What makes a pasted object belong: colours drawn towards the background's, light of its own, a cast shadow."""
+"""Making pasted objects fit in: colours moved towards the background's, changed light, a cast shadow."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def relight(random: np.random.Generator, sprite: Sprite, under: NDArray[np.float32]) -> Sprite:
-    """The sprite with its mean colour moved a part of the way to that of `under` [h, w, 3], and its light changed.
+    """The sprite with its mean colour moved partly towards that of `under` [h, w, 3], and its light changed.
 
     colour <- gain · (luma + saturation · (colour − luma)) + alpha · shift, one matrix [4, 4] for every pixel.
     """
@@ -34,7 +34,7 @@ def relight(random: np.random.Generator, sprite: Sprite, under: NDArray[np.float
 
 
 def cast_shadow(random: np.random.Generator, image: NDArray[np.float32], sprite: Sprite) -> None:
-    """Darken image [S, S, 3] in place where the sprite, moved a little and blurred, keeps the light away."""
+    """Darken image [S, S, 3] in place under the sprite's shadow, a shifted and blurred copy of its alpha."""
     height, width = sprite.pixels.shape[:2]
     reduction = max(1, max(height, width) // 48)
     small = Image.fromarray(sprite.pixels[::reduction, ::reduction, 3].astype(np.uint8))

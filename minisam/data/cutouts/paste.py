@@ -1,8 +1,8 @@
-"""One cut-out, turned and scaled, and laid over the image: colours and the exact visible mask.
+"""One cut-out, rotated and scaled, and pasted over the image: colours and the exact visible mask.
 
     image <- image · (1 − alpha) + colour · alpha          mask = alpha > 1/2
 
-Colours are premultiplied by alpha all the way, so that neither scaling nor blurring mixes in what lies outside.
+Colours are premultiplied by alpha throughout; scaling and blurring then never mix in colours from outside.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from minisam.data.cutouts.placement import LARGEST_ENLARGEMENT, Placement
 
 
 class Sprite(NamedTuple):
-    """A cut-out as it lies in the image, cropped to the part inside.
+    """A cut-out at its place in the image, cropped to the part inside.
 
     pixels [h, w, 4] float32, 0 … 255: red, green and blue premultiplied by alpha, and alpha; (top, left) is the
-    place of its first pixel in the image.
+    position of its first pixel in the image.
     """
 
     pixels: NDArray[np.float32]
@@ -39,7 +39,7 @@ class Sprite(NamedTuple):
 
 
 def warp(levels: Pyramid, place: Placement, image_size: int) -> Sprite | None:
-    """The cut-out as `place` says on an image of `image_size` pixels a side; None where it lies outside."""
+    """The cut-out at `place` on an image of `image_size` pixels per side; None if it lies outside."""
     side = min(place.side * image_size, LARGEST_ENLARGEMENT * max(levels[0].size))
     level = level_for(levels, side)
     width, height = level.size

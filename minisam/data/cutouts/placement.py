@@ -1,7 +1,7 @@
-"""Where the cut-outs of a scene lie, how large and how turned: drawn at random, from specks to nearly all of it.
+"""Random positions, sizes and angles of the cut-outs of a scene, from tiny ones to almost the whole image.
 
-A scene is one of four kinds.  A share of the scenes repeats a few cut-outs many times, so that the network
-learns to tell an object from its neighbour of the same kind.
+A scene is one of four kinds.  Some scenes repeat a few cut-outs many times; the network then learns to separate an
+object from neighbours of the same kind.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 REPEATING_SHARE = 0.35
 LARGEST_ENLARGEMENT = 1.6
-"""A cut-out is not drawn larger than so many times its own size."""
+"""The largest factor by which a cut-out is enlarged."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,10 @@ KINDS = (
 
 @dataclass(frozen=True)
 class Placement:
-    """One object: which cut-out, and the affine map of its centre and axes.
+    """One object: the index of its cut-out, and the affine map of its centre and axes.
 
-    centre (x, y) and side in shares of the image; angle in radians; stretch is width over height, times the own.
+    centre (x, y) and side in fractions of the image; angle in radians; stretch multiplies the ratio of width to
+    height.
     """
 
     cutout: int
@@ -71,5 +72,5 @@ def sample_placements(random: np.random.Generator, cutouts: int) -> list[Placeme
 
 
 def sample_angle(random: np.random.Generator) -> float:
-    """Mostly a few degrees, as things stand in photographs; any angle for one in four."""
+    """Mostly a few degrees, as for objects in photographs; any angle for one in four."""
     return random.uniform(-math.pi, math.pi) if random.random() < 0.25 else random.normal(0, 0.12)

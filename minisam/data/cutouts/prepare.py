@@ -1,6 +1,6 @@
-"""A small copy of the two folders, quick to read and to carry: cut-outs as WebP, backgrounds as JPEG.
+"""A small copy of the two folders, fast to read and to copy: cut-outs as WebP, backgrounds as JPEG.
 
-Names below the folder stay, with the new suffix, and with them the held-out sixth.
+Names below the folder stay the same, except for the suffix; the held-out sixth therefore stays the same too.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ def prepare_folders(
     background_side: int = 1024,
     leave_out: tuple[str, ...] = (),
 ) -> Iterator[str]:
-    """Write target/cutouts and target/backgrounds; yields a line for each file, written, kept or left out.
+    """Write target/cutouts and target/backgrounds; yields a line for each file: written, kept or left out.
 
-    `cutout_side` and `background_side` are the longest sides in pixels.  Files that are there already are kept.
-    Raises DatasetError as `open_cutouts`, OSError where a file cannot be written.
+    `cutout_side` and `background_side` are the longest sides in pixels.  Existing files are kept. Raises DatasetError
+    as `open_cutouts`, OSError if a file cannot be written.
     """
     folders = open_cutouts(cutouts, backgrounds, "all", leave_out)
     for name, reason in folders.skipped.items():
@@ -50,7 +50,8 @@ def prepare_folders(
 
 
 def copy_smaller(source: Path, path: Path, load: Callable[[Path], Pyramid], side: int, mode: str) -> str:
-    """Write the image in `source` to `path`, at most `side` pixels a side; returns what was done, in a line."""
+    """Write the image in `source` to `path`, at most `side` pixels per side; returns one line that describes the
+    result."""
     if path.exists():
         return f"kept {path}"
     try:

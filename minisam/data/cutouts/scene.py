@@ -1,11 +1,11 @@
-"""Scenes of cut-outs on photographs, in the form of PartWorld's: images, label maps, and one node an object.
+"""Scenes of cut-outs on photographs, in PartWorld's format: images, label maps, and one node per object.
 
     background -> for each object from back to front: shadow, colour, paste -> one camera over everything
 
-Scene i of a seed follows from (seed, i), the size and the two folders alone.  A file that turns out to be damaged
-when it is drawn is named in `skipped` and another one drawn.
+Scene i of a seed depends only on (seed, i), the size and the two folders.  If a file is damaged, it is recorded in
+`skipped` and another one is drawn in its place.
 
-B scenes   S pixels a side   K node slots
+B scenes   S pixels per side   K node slots
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ T = TypeVar("T")
 
 
 class CutoutBatch(NamedTuple):
-    """Scenes, and the files that could not be decoded on the way."""
+    """Scenes, and the files that could not be decoded."""
 
     scenes: SceneBatch
     skipped: Skipped
@@ -62,8 +62,8 @@ def render_cutouts(
     Objects are wholes (level 0); there are no parts.  `part` and `leave_out` are those of `open_cutouts`.
 
     Raises:
-        DatasetError: a folder is missing or has nothing, or hardly anything, that can be used.
-        ValueError: fewer than one image, or less than 32 pixels a side.
+        DatasetError: a folder is missing, or has no or hardly any usable files.
+        ValueError: fewer than one image, or less than 32 pixels per side.
     """
     if image_size < 32 or batch_size < 1:
         raise ValueError(f"cannot draw {batch_size} images of {image_size} px; use at least 1 image of 32 px")
@@ -80,7 +80,7 @@ def render_cutouts(
 def draw_scene(
     random: np.random.Generator, folders: CutoutFolders, image_size: int, skipped: Skipped
 ) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
-    """One image [S, S, 3] and which object shows at each pixel [S, S], -1 = none."""
+    """One image [S, S, 3] and the object visible at each pixel [S, S], -1 = none."""
     image = draw_background(random, folders, image_size, skipped)
     label = np.full((image_size, image_size), -1, np.int16)
     for node, place in enumerate(sample_placements(random, len(folders.cutout_names))):
@@ -124,7 +124,7 @@ def first_usable(
     load: Callable[[Path], T],
     skipped: Skipped,
 ) -> T:
-    """What `load` gives for `path` or, where that is damaged, for one of `names` drawn in its place."""
+    """The result of `load` for `path` or, if that is damaged, for a random one of `names`."""
     for _ in range(FAILURES_IN_A_ROW):
         try:
             return load(path)
@@ -135,7 +135,7 @@ def first_usable(
 
 
 def as_scene_batch(images: NDArray[np.uint8], labels: NDArray[np.int16]) -> SceneBatch:
-    """images [B, S, S, 3] and labels [B, 3, S, S] of wholes alone -> a SceneBatch with visible areas."""
+    """images [B, S, S, 3] and labels [B, 3, S, S] of wholes only -> a SceneBatch with visible areas."""
     batch = len(images)
     area = np.stack([np.bincount(one[0].ravel() + 1, minlength=MAX_NODES + 1)[1:] for one in labels])
     level = np.where(area > 0, 0, -1).astype(np.int8)

@@ -2,8 +2,8 @@
 
     held out  <=>  sha256(name without its suffix) mod 6 = 0
 
-The name is the path below the folder, so the split stays when files are added, scaled down or written in
-another format.
+The name is the path below the folder. The split therefore stays the same if files are added, scaled down or converted
+to another format.
 """
 
 from __future__ import annotations

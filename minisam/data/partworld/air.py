@@ -1,7 +1,7 @@
 """Smooth light over the whole image, at low resolution: lamp fall-off, drifting clouds of light, vignette, shadows.
 
-Shadows: the map of painter's order is shifted along the lamp; where something higher comes to lie over a pixel,
-that pixel is in its shadow.  Right behind an edge, the same with a small neighbourhood gives contact shadow.
+Shadows: the map of painter's order is shifted along the lamp's direction; a pixel covered by something higher is in
+its shadow.  The same with a small neighbourhood gives contact shadows next to edges.
 """
 
 from __future__ import annotations

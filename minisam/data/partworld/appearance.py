@@ -1,4 +1,4 @@
-"""Appearance numbers of every node: a colour ramp, where its texture lies, and how light falls on it.
+"""Appearance parameters of every node: a colour ramp, the position of its texture, and its lighting.
 
 Legend: b images, k nodes of an image (labelled ones, then the background, then its backdrops).
 """
@@ -26,7 +26,7 @@ SHADES = 32
 
 @dataclass
 class Appearance:
-    """What a pixel looks up by its node.
+    """The values that a pixel looks up by its node.
 
     Attributes:
         ramp: [3, B, K, SHADES], colour 0..255 against texture value.
@@ -98,7 +98,8 @@ def ramps(
 
 
 def place_textures(chosen: torch.Tensor) -> torch.Tensor:
-    """Texture coordinates, complex [3, B, K]; nodes that share a texture also share its place, so that it runs on."""
+    """Texture coordinates, complex [3, B, K]; nodes that share a texture also share its position, for a continuous
+    pattern."""
     angle = 2 * math.pi * (chosen * 977).frac()
     zoom = 0.5 + 1.5 * (chosen * 331).frac()
     squash = 0.6 + 0.4 * (chosen * 571).frac()

@@ -15,9 +15,9 @@ from minisam.data.partworld.worlds import World
 
 
 def backdrop_outlines(tape: Tape, world: World) -> torch.Tensor:
-    """Outlines [B, BACKDROPS, 2, V] in fractions of the image side; those that are not there have no area.
+    """Outlines [B, BACKDROPS, 2, V] in fractions of the image side; missing backdrops have no area.
 
-    The first is the ground (it fills everything below a horizon), the others are panels and blobs of any place.
+    The first is the ground, which fills everything below a horizon; the others are panels and blobs anywhere.
     """
     u = tape.uniform(BACKDROPS, 10)
     shapes = torch.tensor([INDEX["box"], INDEX["box"], INDEX["box"], INDEX["blob"], INDEX["squircle"]])

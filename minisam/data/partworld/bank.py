@@ -18,7 +18,7 @@ FAMILIES = {family.__name__: family for family in (*TRAIN_TEXTURES, *FOREIGN_TEX
 def bank(families: tuple[str, ...], seed: int, shades: int, device: str) -> torch.Tensor:
     """One tile of each family as whole numbers 0..shades-1: uint8 [len(families) * TILE * TILE].
 
-    A tile is drawn at DRAWN x DRAWN and enlarged, so that looking up the nearest texel is smooth enough.
+    A tile is drawn at DRAWN x DRAWN and enlarged, which makes nearest-texel look-up smooth enough.
     """
     generator = torch.Generator().manual_seed(seed)
     tiles = torch.stack([FAMILIES[name](generator) for name in families])[:, None]

@@ -1,4 +1,4 @@
-"""What PartWorld hands to a trainer: images, exact label maps, and the part tree behind them."""
+"""PartWorld's output for a trainer: images, exact label maps, and their part trees."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import torch
 import torch.nn.functional as F
 
 MAX_NODES = 160
-"""K: node slots of an image; scenes are cut so that they never need more."""
+"""K: node slots of an image; scenes are limited to this number."""
 
 
 @dataclass(frozen=True)
 class SceneBatch:
     """B scenes of S x S pixels with at most K nodes each.
 
-    The mask of node k, of level l, in image b is `labels[b, l] == k`: exact, and modal (what hides it is left out).
-    A pixel of a subpart also carries its part and its whole, so the masks of a child lie inside its parent's.
+    The mask of node k, of level l, in image b is `labels[b, l] == k`: exact, and without hidden pixels (modal). A
+    pixel of a subpart also carries its part and its whole: the mask of a child lies inside its parent's.
 
     Attributes:
         images: uint8 [B, 3, S, S], RGB.
@@ -42,7 +42,7 @@ class SceneBatch:
 
     @staticmethod
     def join(parts: Sequence[SceneBatch]) -> SceneBatch:
-        """All scenes of `parts`, which have the same size and device; node slots are padded to the most there are."""
+        """All scenes of `parts`, which have the same size and device; node slots are padded to the largest number."""
         slots = max(part.level.shape[1] for part in parts)
 
         def joined(name: str, padding: int) -> torch.Tensor:

@@ -31,7 +31,7 @@ class Camera:
 def sample_camera(tape: Tape, world: World, size: int) -> Camera:
     """Draw a camera for every image; half of them are sharp, and a quarter blur the background.
 
-    Images of less than 256 px are blurred less, down to what a photograph keeps when it is made smaller.
+    Images of less than 256 px are blurred less, as a photograph is when it is scaled down.
     """
     u = tape.uniform(8)
     sharper = min(1.0, size / 256)
@@ -54,8 +54,8 @@ def noise_field(side: int, device: str) -> torch.Tensor:
 def spread(image: torch.Tensor, tap: torch.Tensor, reach: int) -> torch.Tensor:
     """Blur along both axes with taps (t, 1 - 2t, t) at distance `reach`; t is at most 1/4, the variance 2 t reach^2.
 
-    A step (1 - w, w) forwards and one backwards make the three taps, with w (1 - w) = t.  The image is taken as one
-    long line, so the outermost pixels are copied from their inner neighbours.
+    A step (1 - w, w) forwards and one backwards make the three taps, with w (1 - w) = t.  The image is processed as
+    one long line, and the outermost pixels are then copied from their inner neighbours.
     """
     w = (1 - (1 - 4 * tap).sqrt()) / 2
     flat = image.flatten(1)

@@ -1,8 +1,8 @@
-"""PartWorld as a data set of files, in the formats that people's own pictures come in.
+"""PartWorld as a data set of files, in the common formats for images with masks.
 
-Every visible node of a scene's part tree becomes an annotation, with its level, its parent and its caption; the
-ids count on from picture to picture.  Scenes are drawn eight at a time, as in minisam/evaluate/targets.py, so
-that the first N pictures of a larger data set are those of a smaller one.
+Every visible node of a scene's part tree becomes an annotation, with its level, its parent and its caption. Ids
+continue from image to image.  Scenes are drawn eight at a time, as in minisam/evaluate/targets.py; the first N images
+of a larger data set are therefore those of a smaller one.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class AnnotatedPicture(NamedTuple):
 def annotated_pictures(
     world: str, images: int, image_size: int = 256, seed: int = 0, **knobs: float
 ) -> Iterator[AnnotatedPicture]:
-    """`images` pictures of a world.  Raises ValueError as `render_scenes` does."""
+    """`images` images of a world.  Raises ValueError as `render_scenes` does."""
     ids = count(1)
     for batch, start in enumerate(range(0, images, SCENES_PER_BATCH)):
         scenes = render_scenes(seed * SEEDS + batch, SCENES_PER_BATCH, image_size, world, "cpu", **knobs)
@@ -64,9 +64,9 @@ def annotate_scene(scenes: SceneBatch, place: int, ids: Iterator[int]) -> list[A
 
 
 def write_sa1b(folder: Path, pictures: Iterator[AnnotatedPicture]) -> int:
-    """Write sa_1.png, sa_1.json, sa_2.png, …; returns how many pictures there are.
+    """Write sa_1.png, sa_1.json, sa_2.png, …; returns the number of images.
 
-    Raises DatasetError where the folder has records of another data set.
+    Raises DatasetError if the folder has records of another data set.
     """
     make_folder_for_data(folder)
     number = 0
@@ -76,9 +76,9 @@ def write_sa1b(folder: Path, pictures: Iterator[AnnotatedPicture]) -> int:
 
 
 def write_as_coco(folder: Path, pictures: Iterator[AnnotatedPicture]) -> int:
-    """Write images/000001.png, … and annotations/instances.json, a category for each level of the part tree.
+    """Write images/000001.png, … and annotations/instances.json, with a category for each level of the part tree.
 
-    Raises DatasetError where the folder has records of another data set.
+    Raises DatasetError if the folder has records of another data set.
     """
     make_folder_for_data(folder)
     for part in ("images", "annotations"):
@@ -97,9 +97,9 @@ def write_as_coco(folder: Path, pictures: Iterator[AnnotatedPicture]) -> int:
 
 
 def make_folder_for_data(folder: Path) -> None:
-    """Raises DatasetError where there are JSON files already: they would be read as part of this data set."""
+    """Raises DatasetError if the folder already has JSON files: they would be read as part of this data set."""
     folder.mkdir(parents=True, exist_ok=True)
     if found := next(folder.rglob("*.json"), None):
         raise DatasetError(
-            f"{folder}: has a data set in it ({found.name}); give another folder, or empty this one"
+            f"{folder}: already has a data set ({found.name}); choose another folder, or empty this one"
         )

@@ -1,8 +1,8 @@
 """From bits to nodes: which node is visible at each pixel of some images of a batch.
 
-Three look-ups a pixel: the topmost silhouette, then the topmost part inlay that this silhouette may show, then the
-topmost subpart inlay that the node found so far may show.  A child's index is larger than its parent's, so the
-deepest visible node is the largest of the three.
+Three look-ups per pixel: the topmost silhouette, then the topmost part inlay that this silhouette may show, then the
+topmost subpart inlay that the node found so far may show.  A child's index is larger than its parent's, and the
+deepest visible node is therefore the largest of the three.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def visible_nodes(
     """Visible node and silhouette of every pixel.
 
     Returns:
-        int32 [n, S, S], deepest node, counted on from image to image: `image * NODE_SLOTS + node`.
+        int32 [n, S, S], deepest node, numbered over all images: `image * NODE_SLOTS + node`.
         int32 [n, S, S], bit of the topmost silhouette (0 = background), which is its place in painter's order.
     """
     n, S = len(images), size
@@ -61,8 +61,8 @@ def visible_nodes(
         table(values).index_select(0, silhouette).reshape(n, S, S) for values in plan.bit_window
     )
     address = torch.addcmul(start, width, pixels[:, None]).add_(pixels).add_(strip_start).reshape(-1)
-    # An outline that crosses itself by a rounding counts twice there, and twice its bit is another outline's bit:
-    # that pixel may lie outside the other's window.
+    # Through rounding, an outline may cross itself and count twice there. Twice its bit is another outline's bit,
+    # and that pixel may lie outside the other's window.
     inlays = windows.index_select(0, address.clamp_(0, len(windows) - 1))
     first = first.add_(steps(OBJECTS * MAX_PIECES)).reshape(-1)
     node_of = table(plan.inlay_node)

@@ -42,7 +42,7 @@ class Layout:
 def sample_radii(tape: Tape, world: World, knobs: Knobs) -> tuple[torch.Tensor, torch.Tensor]:
     """Existence and radius of every object, [B, O]; roughly from large to small.
 
-    Three kinds of scene: crowded (radii of density r^-3), middling (r^-2) and a few large things (log-uniform).
+    Three kinds of scene: crowded (radii of density r^-3), middling (r^-2) and a few large objects (log-uniform).
     """
     style = tape.uniform(1)
     crowd, few = world.crowded, 1 - world.few
@@ -72,7 +72,7 @@ def sample_centres(tape: Tape, knobs: Knobs) -> torch.Tensor:
 
 
 def sample_layout(tape: Tape, world: World, knobs: Knobs) -> Layout:
-    """Choose templates, and give each object a place, a size, a turn, a stretch and a bend."""
+    """Choose templates, and give each object a position, a size, an angle, a stretch and a bend."""
     exists, radius = sample_radii(tape, world, knobs)
     centre = sample_centres(tape, knobs)
     template = choose_templates(tape, world, knobs)
@@ -92,7 +92,7 @@ def sample_layout(tape: Tape, world: World, knobs: Knobs) -> Layout:
 
 
 def choose_templates(tape: Tape, world: World, knobs: Knobs) -> torch.Tensor:
-    """Template indices [B, O]; thin templates with probability `knobs.thinness`, where the world has both kinds."""
+    """Template indices [B, O]; thin templates with probability `knobs.thinness`, if the world has both kinds."""
     thin = torch.tensor([t.thin for t in world.templates])
     wants_thin = tape.chance(knobs.thinness, OBJECTS)
     u = tape.uniform(OBJECTS)

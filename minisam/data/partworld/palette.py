@@ -1,7 +1,7 @@
-"""Colours: an image has a few base colours, objects take them, and parts keep or leave their object's.
+"""Colours: an image has a few base colours for its objects; parts share their object's colour or have another.
 
-Colours live in an opponent space (lightness, yellow-blue, red-green), where most photographs are muted and lean
-to the yellow-blue axis.
+Colours are in an opponent space (lightness, yellow-blue, red-green), where the colours of most photographs are muted
+and close to the yellow-blue axis.
 
 Legend: b images, o objects, p slots, k nodes.
 """
@@ -41,7 +41,7 @@ class Paint:
 
 
 def free_colours(tape: Tape, world: World, *shape: int) -> torch.Tensor:
-    """Colours [B, *shape, 3] from the world's gamut: mostly muted, now and then vivid."""
+    """Colours [B, *shape, 3] from the world's gamut: mostly muted, sometimes vivid."""
     low, high = world.lightness
     lightness = low + (high - low) * tape.uniform(*shape)
     u = tape.uniform(*shape)

@@ -25,10 +25,10 @@ class Pieces:
     """All slots of all objects, [B, O, P].
 
     Attributes:
-        exists: slot is in use (for slot 0: the object is there).
+        exists: slot is in use (for slot 0: the object exists).
         level: 0, 1 or 2.
-        clipped: shows only inside the slot it sits on.
-        on: slot it sits on, 0 for the object itself.
+        clipped: visible only inside the slot that it lies on.
+        on: slot that it lies on, 0 for the object itself.
         node: slot whose node it belongs to.
         owns_node: it is that slot.
         numbers: the template's numbers, [B, O, P, len(FIELDS)].
@@ -54,7 +54,7 @@ class Pieces:
 
 
 def sample_pieces(tape: Tape, world: World, knobs: Knobs, layout: Layout) -> Pieces:
-    """Draw which pieces exist; objects in front are left out where nodes or bits would run out."""
+    """Draw which pieces exist; objects in front are left out if there are not enough nodes or bits."""
     numbers = compile_templates(world.templates)[layout.template]
     level, on, node = (numbers[..., COLUMN[name]].long() for name in ("level", "on", "node"))
     clipped = numbers[..., COLUMN["clipped"]] > 0

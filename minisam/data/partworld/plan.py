@@ -1,8 +1,8 @@
-"""The plan of a batch: every outline with its bit, and the tables that turn bits into nodes.
+"""The plan of a batch: every outline with its bit, and the tables that map bits to nodes.
 
-Outlines come in two kinds.  A *silhouette* may hide anything behind it: it owns a bit of the image's canvas, in
-painter's order.  An *inlay* (a clipped piece) shows only inside the piece it sits on: it owns a bit in a small
-window of its object, so that inlays of different objects never meet.
+There are two kinds of outline.  A *silhouette* may hide anything behind it: it owns a bit of the image's canvas, in
+painter's order.  An *inlay* (a clipped piece) is visible only inside the piece that it lies on: it owns a bit in a
+small window of its object. Inlays of different objects never overlap.
 
 Legend: b images, o objects (back to front), p slots of a template (slot 0 is the whole), k node index of an image.
 """
@@ -37,7 +37,7 @@ class Outlines:
 
 @dataclass
 class Plan:
-    """Everything that the pixel stages read.
+    """The input of the pixel stages.
 
     Attributes:
         silhouettes: outlines in painter's order.
@@ -69,12 +69,12 @@ class Plan:
 
 
 def make_plan(pieces: Pieces, vertices: torch.Tensor, backdrops: torch.Tensor, size: int) -> Plan:
-    """Number nodes and bits, and lay the windows out.
+    """Number nodes and bits, and place the windows.
 
     Args:
-        pieces: what exists.
+        pieces: the pieces that exist.
         vertices: [N, 2, V] in pixels, outlines of the pieces at `pieces.where()`.
-        backdrops: [B, BACKDROPS, 2, V] in pixels; a backdrop that is not there has no area.
+        backdrops: [B, BACKDROPS, 2, V] in pixels; a missing backdrop has no area.
         size: S, side of the image.
     """
     B = len(backdrops)
@@ -146,7 +146,7 @@ def number_nodes(pieces: Pieces) -> torch.Tensor:
 
 
 def object_boxes(vertices: torch.Tensor, owner: torch.Tensor, batch_size: int, size: int) -> torch.Tensor:
-    """Window (x0, y0, x1, y1) of every object inside the image, int64 [B * O, 4]; empty where nothing is seen."""
+    """Window (x0, y0, x1, y1) of every object inside the image, int64 [B * O, 4]; empty if it is not visible."""
     low = torch.full((batch_size * OBJECTS, 2), float(size))
     high = torch.zeros(batch_size * OBJECTS, 2)
     both = owner[:, None].expand(-1, 2)

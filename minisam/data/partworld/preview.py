@@ -1,4 +1,4 @@
-"""Contact sheet of a world: each image, and beside it the whole, part and subpart maps in flat colours."""
+"""Contact sheet of a world: each image, with its whole, part and subpart maps in flat colours."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ GAP = 4
 
 
 def label_colours(labels: torch.Tensor) -> torch.Tensor:
-    """Colours [3, S, S] of a label map [S, S]: one hue per node, black where there is none."""
+    """Colours [3, S, S] of a label map [S, S]: one hue per node, black for none."""
     node = labels.long()
     hue = (node * 0.618034).frac()[None] + torch.tensor([0.0, 1 / 3, 2 / 3])[:, None, None]
     bright = 0.75 + 0.25 * ((node * 7) % 3 - 1) / 2

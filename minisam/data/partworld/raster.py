@@ -1,10 +1,10 @@
 """Exact scanline rasteriser: every polygon is one bit, every pixel one integer.
 
-A polygon that owns bit k adds 2^k where a row of pixel centres enters it, and takes 2^k away where the row leaves.
-A running sum over the flat canvas then holds, at each pixel, the set of polygons that cover it; painter's order is
-the order of the bits, so the topmost polygon is the highest bit set.  The cost is that of the outlines, O(rows),
-plus one running sum over the pixels, however many polygons there are.  With other weights than powers of two the
-same sum adds up, for instance, what an X-ray loses on its way.
+A polygon that owns bit k adds 2^k where a row of pixel centres enters it, and subtracts 2^k where the row leaves. A
+running sum over the flat canvas then holds, at each pixel, the set of polygons that cover it. Painter's order is the
+order of the bits: the topmost polygon is the highest bit set.  The cost is that of the outlines, O(rows), plus one
+running sum over the pixels, for any number of polygons.  With other weights than powers of two the sum can compute,
+for example, the absorption of an X-ray.
 
 Row j samples y = j + 1/2, and column i samples x = i + 1/2.
 """
@@ -70,8 +70,8 @@ def highest_bit(bits: torch.Tensor) -> torch.Tensor:
     Args:
         bits: positive int64 (below 2^62) or positive int32 (below 2^24).
 
-    The exponent of the number as a float is the answer.  An int64 may have more bits than a float64 keeps:
-    clearing every bit below a set one keeps it from rounding up to the next power of two.
+    The result is the exponent of the number as a float.  An int64 may have more bits than a float64 can hold;
+    clearing every bit below a set one prevents rounding up to the next power of two.
     """
     if bits.dtype == torch.int32:
         return (bits.float().view(torch.int32) >> 23).sub_(127)

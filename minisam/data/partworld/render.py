@@ -1,7 +1,7 @@
 """Scenes in two stages: the plan of all scenes on the CPU, then their pixels on any device.
 
 seed -> tape of random numbers -> layout -> pieces -> outlines -> plan -> (bits -> nodes -> labels) and (colours).
-Pixels are made a few images at a time where memory caches matter (CPU), all at once elsewhere.
+Pixels are computed for a few images at a time on a CPU, for its caches, and for all at once on other devices.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from minisam.data.partworld.worlds import VARIANTS, WORLDS
 
 TAPE_LENGTH = 13_000
 BANKS = 16
-"""Different texture banks of a world; a seed uses number seed % BANKS."""
+"""Number of texture banks of a world; a seed uses bank seed % BANKS."""
 CHUNK_PIXELS = 1 << 17
 
 
@@ -45,12 +45,12 @@ def render_scenes(
     """Draw scenes of a world with their exact label maps and part trees.
 
     Args:
-        seed: everything random follows from it (and from the world's name).
+        seed: determines everything random (together with the world's name).
         batch_size: B.  Scene i does not depend on it, up to rounding in the images.
         image_size: S, at least 32.
         world: one of WORLDS or VARIANTS.
-        device: where the pixels are made and stay.  The same arguments give the same bytes on the same device.
-        knobs: fields of `Knobs`; those left out keep the world's own values.
+        device: where the pixels are computed and stay.  The same arguments give the same bytes on the same device.
+        knobs: fields of `Knobs`; the others keep the world's values.
 
     Raises:
         ValueError: an unknown world or knob, or a value out of range.

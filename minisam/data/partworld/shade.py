@@ -1,4 +1,4 @@
-"""Deferred shading: every pixel looks its node's numbers up once, so the cost is O(pixels), not O(pixels x nodes).
+"""Deferred shading: every pixel looks up its node's numbers once; the cost is O(pixels), not O(pixels x nodes).
 
 colour = ramp(texture(u, v)) * light(x, y) * air(x, y), where `air` is a smooth map of shadows and illumination.
 """
@@ -12,7 +12,7 @@ from minisam.data.partworld.appearance import SHADES, Appearance
 from minisam.data.partworld.bank import TILE
 
 HALF_FROM = 192
-"""From this image side on, light is computed at half resolution: it is smooth, and edges come from the colours."""
+"""From this image side on, light is computed at half resolution: it is smooth, and colours provide the edges."""
 
 
 def shade(
@@ -49,7 +49,7 @@ def lookup(table: torch.Tensor, images: range, index: torch.Tensor) -> torch.Ten
 def texture_values(look: Appearance, bank: torch.Tensor, node: torch.Tensor, images: range) -> torch.Tensor:
     """Shade number 0..SHADES-1 of each pixel, int32 [n * S * S].
 
-    A texture coordinate is one complex number u + iv = a x + b y + c, so that one look-up brings two coefficients.
+    A texture coordinate is one complex number u + iv = a x + b y + c, and one look-up returns two coefficients.
     """
     n, S, _ = node.shape
     x = torch.arange(S, dtype=torch.float32, device=node.device) + 0.5
@@ -63,7 +63,7 @@ def texture_values(look: Appearance, bank: torch.Tensor, node: torch.Tensor, ima
 def light_and_glint(
     look: Appearance, node: torch.Tensor, air: torch.Tensor, images: range
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Brightness of each pixel, about 0..2, and what a highlight adds to every colour; both [n, s, s]."""
+    """Brightness of each pixel, about 0..2, and the highlight added to every colour; both [n, s, s]."""
     s = node.shape[-1]
     x = (torch.arange(s, dtype=torch.float32, device=node.device) + 0.5) / s
     y = x[:, None]

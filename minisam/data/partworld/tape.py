@@ -1,6 +1,6 @@
 """One strip of uniform random numbers per image: the only randomness in a scene.
 
-Image i of a batch reads row i, so it does not depend on how many images the batch has.
+Image i of a batch reads row i, and does not depend on the number of images in the batch.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import torch
 
 
 class Tape:
-    """Uniform numbers in [0, 1), drawn on the CPU from one seed and handed out in order."""
+    """Uniform numbers in [0, 1), drawn on the CPU from one seed and used in order."""
 
     def __init__(self, seed: int, batch_size: int, length: int) -> None:
         generator = torch.Generator().manual_seed(seed)
@@ -22,7 +22,7 @@ class Tape:
         """The next numbers, [B, *shape]."""
         count = math.prod(shape)
         if self.cursor + count > self.strip.shape[1]:
-            raise IndexError(f"the tape has {self.strip.shape[1]} numbers an image; a scene asks for more")
+            raise IndexError(f"the tape has {self.strip.shape[1]} numbers per image; a scene needs more")
         self.cursor += count
         return self.strip[:, self.cursor - count : self.cursor].reshape(-1, *shape)
 

@@ -1,8 +1,9 @@
-"""Object templates: what an object is made of, as a short list of placed outlines.
+"""Object templates: the parts of an object, as a short list of placed outlines.
 
 A template is one whole and up to 15 pieces.  A piece has an outline family, a place in the object's frame (or in
 another piece's frame, `on`), and a level: level 1 pieces are parts, level 2 pieces are subparts, level 0 pieces
-only widen the whole.  A `clipped` piece shows only inside the piece it sits on; the others add to the silhouette.
+only widen the whole.  A `clipped` piece is visible only inside the piece that it lies on; the others add to the
+silhouette.
 `y` points down, and the object fills about [-1, 1].
 """
 
@@ -63,12 +64,12 @@ def piece(
 def inside(
     on: str, name: str, family: str, at: Pair = (0, 0), size: Pair = (1, 1), turn: float = 0, **more: Any
 ) -> Piece:
-    """A part or subpart that shows only inside the piece `on`."""
+    """A part or subpart that is visible only inside the piece `on`."""
     return Piece(name, family, at, size, turn, on=on, clipped=True, **more)
 
 
 def body(family: str = "any", at: Pair = (0, 0), size: Pair = (1, 1), turn: float = 0, **more: Any) -> Piece:
-    """The piece that carries the whole without being a part itself."""
+    """The piece that makes up the whole without being a part itself."""
     return Piece("body", family, at, size, turn, level=0, **{"loose": 0.0, **more})
 
 

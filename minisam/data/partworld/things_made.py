@@ -1,4 +1,4 @@
-"""Vehicles, buildings and household things of the training world; y points down."""
+"""Vehicles, buildings and household objects of the training world; y points down."""
 
 from __future__ import annotations
 

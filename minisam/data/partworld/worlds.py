@@ -33,20 +33,20 @@ class World:
         templates: kinds of object, equally likely.
         bodies: outline families that "any" may become.
         textures: texture families, one tile each (a family may be listed several times).
-        knobs: difficulty, where the caller says nothing.
-        crowded, few: probabilities of crowded scenes and of scenes with a few large things; the rest is middling.
+        knobs: difficulty, unless the caller sets it.
+        crowded, few: probabilities of crowded scenes and of scenes with a few large objects; the rest is middling.
         radius_low, radius_high: range of radii for crowded, middling and few, in fractions of the image side.
         count_low, count_high: range of object counts for the same three.
         lightness: range of lightness, 0..1.
         chroma: strength of the strongest colours.
         hue, hue_spread: centre and width of the hues, in turns.
         backdrop: range of the background's lightness.
-        clutter: factor on how often unlabelled shapes stand behind the objects.
-        texture_strength: how far textures move the lightness at most.
+        clutter: factor on how often unlabelled shapes lie behind the objects.
+        texture_strength: the most by which textures change the lightness.
         relief, uneven, shadow, blur, noise: factors on shading, illumination, shadows, blur and noise.
         grey: probability of a grey-scale image.
         ink: draw the outlines of the visible nodes as dark lines.
-        transparent: let silhouettes take light away as in an X-ray, rather than hide each other.
+        transparent: let silhouettes absorb light as in an X-ray, instead of hiding each other.
     """
 
     templates: tuple[Template, ...] = GENERIC * 2 + THIN + VEHICLES + HOUSEHOLD + CREATURES + PLANTS
@@ -113,7 +113,7 @@ WORLDS = {
         radius_low=(0.12, 0.15, 0.25), radius_high=(0.3, 0.4, 0.6), count_low=(6, 4, 1), count_high=(9, 7, 4),
     ),
 }  # fmt: skip
-"""The training world, and those that no training sees."""
+"""The training world, and the worlds that are never used for training."""
 VARIANTS = {
     "cartoon": World(
         lightness=(0.3, 1.0), backdrop=(0.6, 1.0), clutter=0.3, texture_strength=0.4, relief=0.3, shadow=0.3, blur=0.5,
@@ -124,4 +124,4 @@ VARIANTS = {
     ),
     "wiry": replace(WORLDS["thin"], templates=World.templates, bodies=TRAIN_BODIES, textures=TRAIN_TEXTURES),
 }  # fmt: skip
-"""The things, outlines and textures of the training world in other looks, which a training may mix in."""
+"""The objects, outlines and textures of the training world in other styles, which training may mix in."""

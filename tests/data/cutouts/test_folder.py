@@ -60,14 +60,14 @@ def test_every_file_that_is_not_used_has_a_reason(tmp_path):
     reasons = {name.removeprefix(f"{cutouts}/"): reason for name, reason in folders.skipped.items()}
     assert reasons[".hidden.png"] == reasons[".folder/in.png"] == "a hidden file"
     assert reasons["symbols/plus.png"] == "left out by name"
-    assert reasons["small.png"] == "fewer than 40 pixels a side"
+    assert reasons["small.png"] == "fewer than 40 pixels per side"
     assert reasons["opaque.png"] == "no alpha channel"
     assert reasons["damaged.png"].startswith("cannot be read")
     assert reasons["sound.ogg"] == "not a PNG or WEBP file"
     assert reasons["empty.webp"].startswith("cannot be read")
     assert reasons["z_copy.png"] == "the same file as kind1/1.png"
     assert reasons["z_dangling.png"].startswith("cannot be read")
-    assert folders.skipped[str(backgrounds / "tiny.jpg")] == "fewer than 64 pixels a side"
+    assert folders.skipped[str(backgrounds / "tiny.jpg")] == "fewer than 64 pixels per side"
     assert len(folders.skipped) == 11
     assert len(folders.cutout_names) == len(folders.background_names) == 24
 
