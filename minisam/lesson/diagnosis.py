@@ -123,7 +123,7 @@ def _why_it_stops(error: str) -> str:
         return "An answer hands its result back with return: leave out quit(), exit() and the like."
     if "does not end" in error:
         return "Which loop goes on for ever? Print in it, with a small input, what its condition reads."
-    if "to be taken from there" in error or "instead of computing" in error:
+    if "taking it from there" in error or "instead of computing" in error:
         return "Write down the computation itself; what it is compared with is no answer."
     if "saw no access" in error:
         return "The kernel that is launched reads and writes nothing: its body is still to be written."
