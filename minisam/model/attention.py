@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minisam.model.fast.kernel_choice import kernel_for
-from minisam.model.fast.token_linear import apply_linear
 
 
 class Attention(nn.Module):
@@ -38,16 +37,16 @@ class Attention(nn.Module):
         self.out_proj = nn.Linear(self.internal_dim, embedding_dim)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        q_bnld = self._separate_heads(apply_linear(self.q_proj, q), self.num_heads)
-        k_bnsd = self._separate_heads(apply_linear(self.k_proj, k), self.num_heads)
-        v_bnsd = self._separate_heads(apply_linear(self.v_proj, v), self.num_heads)
+        q_bnld = self._separate_heads(self.q_proj(q), self.num_heads)
+        k_bnsd = self._separate_heads(self.k_proj(k), self.num_heads)
+        v_bnsd = self._separate_heads(self.v_proj(v), self.num_heads)
         dropout = self.dropout if self.training else 0.0
         kernel = kernel_for("cross_attention", q_bnld, q_bnld.shape[-1]) if dropout == 0 else None
         if kernel is not None:
             out_bnld = kernel(q_bnld, k_bnsd, v_bnsd, q_bnld.shape[-1] ** -0.5)
         else:
             out_bnld = F.scaled_dot_product_attention(q_bnld, k_bnsd, v_bnsd, dropout_p=dropout)
-        return apply_linear(self.out_proj, self._recombine_heads(out_bnld))
+        return self.out_proj(self._recombine_heads(out_bnld))
 
     def separate_heads(self, x: Tensor) -> Tensor:
         """[B, L, N·D] -> [B, N, L, D]."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -32,6 +33,12 @@ class HypernetworkHead(nn.Module):
             x = F.relu(layer(x))
         x = self.layers[-1](x)
         return x.sigmoid() if self.sigmoid_output else x
+
+
+def hypernetwork_weights(heads: nn.ModuleList, mask_tokens: Tensor, chosen: slice = slice(None)) -> Tensor:
+    """The pixel weights [B, chosen, C] of the `chosen` ones among mask tokens [B, M, E], each by its own head."""
+    pairs = list(zip(heads, mask_tokens.unbind(1), strict=False))[chosen]
+    return torch.stack([head(token) for head, token in pairs], dim=1)
 
 
 def hypernetwork_masks(weights: Tensor, upscaled: Tensor) -> Tensor:

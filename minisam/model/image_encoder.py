@@ -5,13 +5,11 @@
 A block is pre-norm:  x ← x + attention(norm1(x));  x ← x + mlp(norm2(x)).  Most blocks attend inside windows;
 those listed in `global_attn_indexes` attend over the whole grid and carry information between windows.  There
 is no class token and no final norm.  The neck brings the channels down to the decoder's.
-
-Between two global blocks, a band of window rows never looks outside itself.  On a CPU each block therefore
-takes about a thousand tokens at a time, whose hidden layers fit into the cache.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -19,15 +17,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minisam.model.drop_path import DropPath
-from minisam.model.fast.as_built import has_nothing_attached, is_as_built, is_in_evaluation
+from minisam.model.fast.dispatcher import faster_block
+from minisam.model.fast.onednn_linear import faster_linear_layers
 from minisam.model.layer_norm_2d import LayerNorm2d
 from minisam.model.mlp_block import MLPBlock
 from minisam.model.patch_embed import PatchEmbed
 from minisam.model.rel_pos_attention import RelPosAttention
 from minisam.model.window_attention import WindowAttention
 from minisam.model.window_partition import window_partition, window_unpartition
-
-TOKENS_PER_BAND = 1024
 
 
 class ImageEncoderViT(nn.Module):
@@ -93,6 +90,17 @@ class ImageEncoderViT(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        embedding, _ = self.forward_features(x)
+        return embedding
+
+    @faster_linear_layers
+    def forward_features(self, x: Tensor, after: Sequence[int] = ()) -> tuple[Tensor, list[Tensor]]:
+        """The image embedding, and the tokens [B, h, w, embed_dim] after each of some blocks, in the order of `after`.
+
+        Blocks count from 0, as in `global_attn_indexes`.  Raises ValueError for one that is not there.
+        """
+        if not set(after) <= set(range(len(self.blocks))):
+            raise ValueError(f"the blocks are 0 to {len(self.blocks) - 1}, got {list(after)}")
         if x.shape[-2] % self.patch_size or x.shape[-1] % self.patch_size:
             raise ValueError(
                 f"the image encoder takes sides that are multiples of {self.patch_size}, "
@@ -101,9 +109,12 @@ class ImageEncoderViT(nn.Module):
         x = self.patch_embed(x).contiguous()
         if self.pos_embed is not None:
             x = x + resize_absolute_positions(self.pos_embed, (x.shape[1], x.shape[2]))
-        for block in self.blocks:
+        features: dict[int, Tensor] = {}
+        for index, block in enumerate(self.blocks):
             x = block(x)
-        return self.neck(x.permute(0, 3, 1, 2))
+            if index in after:
+                features[index] = x
+        return self.neck(x.permute(0, 3, 1, 2)), [features[index] for index in after]
 
 
 class Block(nn.Module):
@@ -139,39 +150,20 @@ class Block(nn.Module):
         self.drop_path = DropPath(drop_path_rate)
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.device.type != "cpu" or not self.works_by_the_band():
-            return self.transform(self.attend(x))
-        rows = max(1, TOKENS_PER_BAND // (x.shape[0] * x.shape[2]))
-        if isinstance(self.attn, WindowAttention):
-            window = self.attn.window_size
-            bands = x.split(window * max(1, rows // window), dim=1)
-            return torch.cat([self.transform(self.attend(band)) for band in bands], dim=1)
-        return torch.cat([self.transform(band) for band in self.attend(x).split(rows, dim=1)], dim=1)
+        # The same as the two steps below in less time, where that is possible (fast/dispatcher.py)
+        if type(self) is Block and (out := faster_block(self, x)) is not None:
+            return out
 
-    def works_by_the_band(self) -> bool:
-        """Whether its parts do the same to some rows of windows at a time: in evaluation, none replaced or watched."""
-        return is_in_evaluation(self) and is_as_built(
-            self, Block, WindowAttention, RelPosAttention, MLPBlock, DropPath
-        )
-
-    def attend(self, x: Tensor) -> Tensor:
-        """The tokens look at each other; whatever is in place of `WindowAttention`, or attached to it, gets windows.
-
-        These are segment-anything's, [B·n, S, S, C].
-        """
-        tokens = self.norm1(x)
-        takes_grid = type(self.attn) is WindowAttention and has_nothing_attached(self.attn)
-        if self.window_size == 0 or takes_grid:
-            return x + self.drop_path(self.attn(tokens))
-        windows, padded = window_partition(tokens, self.window_size)
-        attended = self.attn(windows)
-        return x + self.drop_path(
-            window_unpartition(attended, self.window_size, padded, (x.shape[1], x.shape[2]))
-        )
-
-    def transform(self, x: Tensor) -> Tensor:
-        """Every token on its own."""
+        x = x + self.drop_path(self.attend(self.norm1(x)))
         return x + self.drop_path(self.mlp(self.norm2(x)))
+
+    def attend(self, tokens: Tensor) -> Tensor:
+        """Attention over the whole grid, or in windows [B·n, S, S, dim] that are cut from it."""
+        if self.window_size == 0:
+            return self.attn(tokens)
+        windows, padded = window_partition(tokens, self.window_size)
+        grid = tokens.shape[1], tokens.shape[2]
+        return window_unpartition(self.attn(windows), self.window_size, padded, grid)
 
 
 def resize_absolute_positions(pos_embed: Tensor, grid: tuple[int, int]) -> Tensor:

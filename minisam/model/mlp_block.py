@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from minisam.model.fast.token_linear import apply_linear
-
 
 class MLPBlock(nn.Module):
     """[..., embedding_dim] -> [..., embedding_dim], through `mlp_dim` hidden channels.
@@ -20,4 +18,4 @@ class MLPBlock(nn.Module):
         self.act = act()
 
     def forward(self, x: Tensor) -> Tensor:
-        return apply_linear(self.lin2, self.act(apply_linear(self.lin1, x)))
+        return self.lin2(self.act(self.lin1(x)))

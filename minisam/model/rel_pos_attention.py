@@ -4,25 +4,19 @@
 
 Token n sits at grid row i_n and column j_n.  Both position terms use the *unscaled* query: segment-anything
 does, and its weights depend on it.  rel_h[n, i] and rel_w[n, j] hold the two terms compactly; their outer sum
-is an L × L bias that for a 1024-pixel image has 4096² entries a head.  On a CPU it is only ever built for one
-block of queries at a time: small enough for the last-level cache, large enough to keep every thread busy.
+is an L × L bias that for a 1024-pixel image has 4096² entries per head.
 
 B batch   N heads   D head dim   H, W grid   L = H·W tokens   C = N·D channels   R table rows
 """
 
 from __future__ import annotations
 
-from functools import partial
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from minisam.model.fast.kernel_choice import kernel_for
-from minisam.model.fast.token_linear import apply_linear
-
-BIAS_ENTRIES_PER_BLOCK = 2**22  # 16 MB; 1024 queries of one head on a 1024-pixel image
+from minisam.model.fast.rel_pos_blocks import by_blocks, too_large_at_once
 
 
 class EncoderAttention(nn.Module):
@@ -61,14 +55,14 @@ class EncoderAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         B, H, W, C = x.shape
-        qkv = apply_linear(self.qkv, x).reshape(B, H * W, 3, self.num_heads, C // self.num_heads)
+        qkv = self.qkv(x).reshape(B, H * W, 3, self.num_heads, C // self.num_heads)
         q_bnld, k_bnld, v_bnld = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         if self.use_rel_pos:
             rel_h, rel_w = decomposed_rel_pos(q_bnld, self.rel_pos_h, self.rel_pos_w, (H, W))
             out_bnld = rel_pos_attention(q_bnld, k_bnld, v_bnld, rel_h, rel_w, self.scale)
         else:
             out_bnld = F.scaled_dot_product_attention(q_bnld, k_bnld, v_bnld, scale=self.scale)
-        return apply_linear(self.proj, out_bnld.transpose(1, 2).reshape(B, H, W, C))
+        return self.proj(out_bnld.transpose(1, 2).reshape(B, H, W, C))
 
 
 class RelPosAttention(EncoderAttention):
@@ -87,34 +81,20 @@ class RelPosAttention(EncoderAttention):
 
 
 def rel_pos_attention(q: Tensor, k: Tensor, v: Tensor, rel_h: Tensor, rel_w: Tensor, scale: float) -> Tensor:
-    """softmax(scale · q kᵀ + rel_h ⊕ rel_w) v, never holding the L × L bias of all heads.
+    """softmax(scale · q kᵀ + rel_h ⊕ rel_w) v, on a CPU without the L × L bias of all heads.
 
     q, k, v [B, N, L, D]; rel_h [B, N, L, H] and rel_w [B, N, L, W], the unscaled q·R; returns [B, N, L, D].
-    Where gradients are needed and there is more than one block, the bias is built again on the way back.
     """
     kernel = kernel_for("rel_pos_attention", q, q.shape[-1])
     if kernel is not None:
         return kernel(q, k, v, rel_h, rel_w, scale)
-
-    B, N, L, _ = q.shape
-    heads = max(1, BIAS_ENTRIES_PER_BLOCK // (B * L * L))
-    rows = max(1, BIAS_ENTRIES_PER_BLOCK // (B * L))
-    if heads >= N or q.device.type != "cpu":
-        return _attend(q, k, v, rel_h, rel_w, scale)
-
-    recompute = torch.is_grad_enabled() and any(t.requires_grad for t in (q, k, v, rel_h, rel_w))
-    attend = partial(checkpoint, _attend, use_reentrant=False) if recompute else _attend
-    groups_blnd = []
-    for head in range(0, N, heads):
-        group = slice(head, head + heads)
-        keys, values = k[:, group].contiguous(), v[:, group].contiguous()
-        blocks = zip(*(t[:, group].split(rows, dim=2) for t in (q, rel_h, rel_w)), strict=True)
-        out = [attend(q_r, keys, values, rel_h_r, rel_w_r, scale) for q_r, rel_h_r, rel_w_r in blocks]
-        groups_blnd.append(torch.cat([block.transpose(1, 2) for block in out], dim=1))
-    return torch.cat(groups_blnd, dim=2).transpose(1, 2)
+    if too_large_at_once(q):
+        return by_blocks(attend_with_bias, q, k, v, rel_h, rel_w, scale)
+    return attend_with_bias(q, k, v, rel_h, rel_w, scale)
 
 
-def _attend(q: Tensor, k: Tensor, v: Tensor, rel_h: Tensor, rel_w: Tensor, scale: float) -> Tensor:
+def attend_with_bias(q: Tensor, k: Tensor, v: Tensor, rel_h: Tensor, rel_w: Tensor, scale: float) -> Tensor:
+    """The same of any queries [B, N, l, D] and their rel_h, rel_w, by the bias that their sums are."""
     bias = (rel_h[..., :, None] + rel_w[..., None, :]).flatten(-2)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scale)
 

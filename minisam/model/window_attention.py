@@ -16,7 +16,6 @@ from torch import Tensor
 
 from minisam.model.fast.as_built import is_affine
 from minisam.model.fast.kernel_choice import kernel_for
-from minisam.model.fast.token_linear import apply_linear
 from minisam.model.rel_pos_attention import RelPosAttention, decomposed_rel_pos
 from minisam.model.window_partition import window_partition, window_unpartition
 
@@ -44,9 +43,9 @@ class WindowAttention(RelPosAttention):
             )
         bias = self.qkv.bias if self.qkv.bias is not None else x.new_zeros(self.qkv.out_features)
         tables = (self.rel_pos_h, self.rel_pos_w) if self.use_rel_pos else (None, None)
-        qkv = apply_linear(self.qkv, x)
+        qkv = self.qkv(x)
         attended = window_attention(qkv, bias, *tables, self.num_heads, self.window_size)
-        return apply_linear(self.proj, attended)
+        return self.proj(attended)
 
 
 def window_attention(

@@ -20,7 +20,6 @@ from torch import Tensor, nn
 
 from minisam.model.attention import Attention
 from minisam.model.fast.as_built import is_as_built, is_in_evaluation
-from minisam.model.fast.token_linear import apply_linear
 from minisam.model.mlp_block import MLPBlock
 from minisam.model.two_way_transformer import TwoWayAttentionBlock, TwoWayTransformer
 
@@ -38,19 +37,19 @@ def may_absorb(transformer: nn.Module) -> bool:
 
 def absorbed_queries(attention: Attention, queries: Tensor) -> Tensor:
     """W_kᵀ q / √D of tokens [B, T, E] that attend to an image: [B, N, T, E], to be multiplied with y + e."""
-    q_bntd = attention.separate_heads(apply_linear(attention.q_proj, queries)) * scale(attention)
+    q_bntd = attention.separate_heads(attention.q_proj(queries)) * scale(attention)
     return absorb(q_bntd, of_heads(attention.k_proj, attention.num_heads))
 
 
 def project_attended(attention: Attention, attended_bnte: Tensor) -> Tensor:
     """The attention's output [B, T, E] from Σ p y, the weighted mean of the image for each head and token."""
     v_btnd = torch.einsum("bnte,nde->btnd", attended_bnte, of_heads(attention.v_proj, attention.num_heads))
-    return apply_linear(attention.out_proj, v_btnd.flatten(2) + attention.v_proj.bias)
+    return attention.out_proj(v_btnd.flatten(2) + attention.v_proj.bias)
 
 
 def absorbed_keys(attention: Attention, keys: Tensor) -> tuple[Tensor, Tensor]:
     """W_qᵀ k / √D [B, N, T, E] and b_q · k / √D [B, N, T] of tokens [B, T, E] that an image attends to."""
-    k_bntd = attention.separate_heads(apply_linear(attention.k_proj, keys)) * scale(attention)
+    k_bntd = attention.separate_heads(attention.k_proj(keys)) * scale(attention)
     bias_nd = attention.q_proj.bias.unflatten(0, (attention.num_heads, -1))
     rows_bnte = absorb(k_bntd, of_heads(attention.q_proj, attention.num_heads))
     return rows_bnte, torch.einsum("bntd,nd->bnt", k_bntd, bias_nd)
@@ -58,7 +57,7 @@ def absorbed_keys(attention: Attention, keys: Tensor) -> tuple[Tensor, Tensor]:
 
 def absorbed_values(attention: Attention, values: Tensor) -> Tensor:
     """W_o v + b_o / N of tokens [B, T, E] that an image attends to: [B, N, T, E], what each head adds to y."""
-    v_bntd = attention.separate_heads(apply_linear(attention.v_proj, values))
+    v_bntd = attention.separate_heads(attention.v_proj(values))
     heads_nde = attention.out_proj.weight.T.unflatten(0, (attention.num_heads, -1))
     return absorb(v_bntd, heads_nde) + attention.out_proj.bias / attention.num_heads
 

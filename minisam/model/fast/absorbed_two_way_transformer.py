@@ -27,8 +27,7 @@ from minisam.model.fast.absorbed_projections import (
     scale,
 )
 from minisam.model.fast.kernel_choice import kernel_for
-from minisam.model.fast.matrix_product import product
-from minisam.model.fast.token_linear import apply_linear
+from minisam.model.fast.onednn_linear import product
 from minisam.model.two_way_transformer import TwoWayAttentionBlock, TwoWayTransformer
 
 FEWEST_IMAGE_TOKENS = 256
@@ -95,7 +94,7 @@ class FirstBlock:
     def __init__(self, layer: TwoWayAttentionBlock, image: Tensor, key_pe: Tensor) -> None:
         self.layer, self.image, self.with_position = layer, image, image + key_pe
         to_token = layer.cross_attn_image_to_token
-        self.q_nsd = to_token.separate_heads(apply_linear(to_token.q_proj, self.with_position[None]))[0]
+        self.q_nsd = to_token.separate_heads(to_token.q_proj(self.with_position[None]))[0]
 
     def update_tokens(self, x: Tensor) -> Tensor:
         """[P, T, E] -> [P, T, E]: tokens do not see each other here, so those of all prompts attend as one set."""
@@ -110,7 +109,7 @@ class FirstBlock:
     def update_images(self, x: Tensor, x_pe: Tensor) -> list[Tensor]:
         """The images of B prompts, after tokens [B, T, E]."""
         to_token = self.layer.cross_attn_image_to_token
-        k_bntd = to_token.separate_heads(apply_linear(to_token.k_proj, x + x_pe)) * scale(to_token)
+        k_bntd = to_token.separate_heads(to_token.k_proj(x + x_pe)) * scale(to_token)
         k_nrd = k_bntd.transpose(0, 1).flatten(1, 2)
         scores_nbts = (k_nrd @ self.q_nsd.transpose(1, 2)).unflatten(1, x.shape[:2])
         weights_bnts = scores_nbts.softmax(dim=2).transpose(0, 1)

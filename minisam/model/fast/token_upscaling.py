@@ -21,7 +21,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minisam.model.fast.as_built import ELEMENTWISE, is_as_built
-from minisam.model.fast.matrix_product import linear
 from minisam.model.layer_norm_2d import LayerNorm2d
 
 
@@ -75,4 +74,4 @@ class Doubling:
     def rows(self, tokens: Tensor) -> Iterator[Tensor]:
         """[h·w, channels] -> the even and then the odd rows of the doubled image, each [h·2w, channels out]."""
         for weight in self.weights:
-            yield linear(tokens, weight, self.bias).unflatten(1, (2, -1)).flatten(0, 1)
+            yield F.linear(tokens, weight, self.bias).unflatten(1, (2, -1)).flatten(0, 1)

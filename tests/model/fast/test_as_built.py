@@ -16,8 +16,9 @@ from torch.ao.quantization import quantize_dynamic
 from torch.nn.utils import parametrize
 
 import minisam
-from minisam.model import ImageEncoderViT, MaskDecoder, TwoWayTransformer, image_encoder
+from minisam.model import ImageEncoderViT, MaskDecoder, TwoWayTransformer
 from minisam.model.attention import Attention
+from minisam.model.fast import grid_block
 from minisam.model.fast.absorbed_projections import may_absorb
 from minisam.model.fast.as_built import is_affine, is_as_built, is_in_evaluation, is_linear
 from minisam.model.fast.token_upscaling import doubles_tokens
@@ -142,7 +143,7 @@ def assert_close(ours: Tensor, wanted: Tensor, unchanged: Tensor) -> None:
 @pytest.mark.parametrize("ending", ["attn.qkv", "attn.proj", "mlp.lin1", "mlp.lin2"])
 @pytest.mark.parametrize("touch", TOUCHES)
 def test_of_the_encoder(encoder, touch, ending, training, monkeypatch):
-    monkeypatch.setattr(image_encoder, "TOKENS_PER_BAND", 6)
+    monkeypatch.setattr(grid_block, "TOKENS_PER_BAND", 6)
     image = torch.randn(2, 3, 40, 40, generator=torch.Generator().manual_seed(2))
     ours = replaced(encoder, ending, TOUCHES[touch]).train(training)(image)
     assert_close(ours, replaced(encoder, ending, lambda layer: doubled(layer, touch))(image), encoder(image))
@@ -207,7 +208,7 @@ def test_what_looks_at_the_whole_grid_gets_the_whole_grid(encoder, ending, monke
     image = torch.randn(2, 3, 40, 40, generator=torch.Generator().manual_seed(2))
     changed = replaced(encoder, ending, lambda module: NoMeanOverTheGrid())
     wanted = changed(image)
-    monkeypatch.setattr(image_encoder, "TOKENS_PER_BAND", 6)
+    monkeypatch.setattr(grid_block, "TOKENS_PER_BAND", 6)
     assert changed(image).equal(wanted)
     seen = []
     encoder.blocks[0].norm2.register_forward_hook(lambda module, arguments, out: seen.append(out.shape))

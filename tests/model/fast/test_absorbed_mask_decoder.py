@@ -9,13 +9,8 @@ import torch
 from strategies import normal
 
 from minisam.bench.twins import randomise
-from minisam.model import (
-    MaskDecoder,
-    PromptEncoder,
-    TwoWayTransformer,
-    mask_decoder,
-)
-from minisam.model.fast import absorbed_two_way_transformer
+from minisam.model import MaskDecoder, PromptEncoder, TwoWayTransformer
+from minisam.model.fast import absorbed_mask_decoder, absorbed_two_way_transformer, dispatcher
 
 E, GRID = 32, (6, 5)
 
@@ -23,7 +18,7 @@ E, GRID = 32, (6, 5)
 @pytest.fixture(autouse=True)
 def blocks_of_two(monkeypatch):
     """Several blocks, although these images are small."""
-    for file in (mask_decoder, absorbed_two_way_transformer):
+    for file in (absorbed_mask_decoder, absorbed_two_way_transformer):
         monkeypatch.setattr(file, "prompts_per_block", lambda images: 2)
 
 
@@ -39,7 +34,7 @@ def build(dtype=torch.float64):
 def way(absorbed: bool):
     """Whatever the rule would choose."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mask_decoder, "absorbing_wins", lambda *arguments: absorbed)
+        patch.setattr(dispatcher, "absorbing_wins", lambda *arguments: absorbed)
         yield
 
 
@@ -124,9 +119,9 @@ def test_prompts_without_a_mask_see_one_image_and_others_a_few_at_a_time():
     points = torch.rand(6, 1, 2), torch.ones(6, 1)
     with torch.no_grad():
         _, dense = encoder(points, None, None)
-        shared = list(mask_decoder.prompts_by_image(images, dense, index))
+        shared = list(absorbed_mask_decoder.prompts_by_image(images, dense, index))
         _, dense = encoder(points, None, torch.randn(6, 1, 24, 20))
-        apart = list(mask_decoder.prompts_by_image(images, dense, index))
+        apart = list(absorbed_mask_decoder.prompts_by_image(images, dense, index))
     assert [(prompts.tolist(), len(src)) for prompts, src in shared] == [([1], 1), ([0, 2, 3, 4, 5], 1)]
     assert [(prompts.tolist(), len(src)) for prompts, src in apart] == [([0, 1], 2), ([2, 3], 2), ([4, 5], 2)]
 
@@ -155,7 +150,7 @@ def test_the_rule_chooses(monkeypatch):
     large["dense_prompt_embeddings"] = torch.randn(1, E, 1, 1).double().expand(3, E, 16, 16)
     taken = []
     monkeypatch.setattr(
-        MaskDecoder, "predict_by_prompt", lambda *_: taken.append(1) or (torch.ones(1), torch.ones(1))
+        dispatcher, "absorbed_masks", lambda *_: taken.append(1) or (torch.ones(1), torch.ones(1))
     )
     decoder(**arguments, multimask_output=True)
     assert not taken
