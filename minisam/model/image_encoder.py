@@ -150,7 +150,7 @@ class Block(nn.Module):
         self.drop_path = DropPath(drop_path_rate)
 
     def forward(self, x: Tensor) -> Tensor:
-        # The same as the two steps below in less time, where that is possible (fast/dispatcher.py)
+        # A faster road to the same result, where there is one (fast/dispatcher.py)
         if type(self) is Block and (out := faster_block(self, x)) is not None:
             return out
 

@@ -78,10 +78,10 @@ class MaskDecoder(nn.Module):
         """
         prompts = image_embeddings, image_pe, sparse_prompt_embeddings, dense_prompt_embeddings
         chosen = slice(1, None) if multimask_output else slice(0, 1)
-        if type(self).predict_masks is MaskDecoder.predict_masks:
+        if getattr(self.predict_masks, "__func__", None) is PREDICT_MASKS:
             return self.predict_masks(*prompts, image_index, chosen)
 
-        # A subclass's own predict_masks has segment-anything's arguments and predicts all masks.
+        # Another predict_masks has segment-anything's arguments and predicts all masks
         index = {} if image_index is None else {"image_index": image_index}
         masks, ious = self.predict_masks(*prompts, **index)
         return masks[:, chosen], ious[:, chosen]
@@ -103,32 +103,35 @@ class MaskDecoder(nn.Module):
                 f"{prompts} prompts on {images} images: image_index must say which prompt has which image"
             )
 
-        # Every prompt's tokens: the output tokens, then its own
+        # Put the output tokens before the tokens of each prompt
         iou_token = learned_tokens(self.iou_token, 1)
         mask_tokens = learned_tokens(self.mask_tokens, self.num_mask_tokens)
         output_tokens = torch.cat([iou_token, mask_tokens]).expand(prompts, -1, -1)
         tokens = torch.cat([output_tokens, sparse_prompt_embeddings], dim=1)
 
-        # The same as all of the below in less time, where that is possible (fast/dispatcher.py)
+        # A faster road to the same result, where there is one (fast/dispatcher.py)
         if type(self) is MaskDecoder:
             inputs = image_embeddings, image_pe, tokens, dense_prompt_embeddings, image_index
             if (predicted := faster_masks(self, *inputs, chosen)) is not None:
                 return predicted
 
-        # Every prompt's image, to which its mask prompt is added
+        # Give each prompt its image, and add its mask prompt
         if image_index is not None and images > 1:
             image_embeddings = image_embeddings[image_index]
         src = image_embeddings + dense_prompt_embeddings
 
-        # Tokens and image attend to each other
+        # Let tokens and image attend to each other
         tokens, src_tokens = self.transformer(src, image_pe, tokens)
         iou_token, mask_tokens = tokens[:, 0], tokens[:, 1 : 1 + self.num_mask_tokens]
 
-        # The image, four times as fine, and each mask token as a linear classifier of its pixels
+        # Upscale the image, and classify its pixels by the weights that each mask token stands for
         upscaled = self.output_upscaling(src_tokens.transpose(1, 2).unflatten(2, src.shape[-2:]))
         weights = hypernetwork_weights(self.output_hypernetworks_mlps, mask_tokens, chosen)
         masks = hypernetwork_masks(weights, upscaled)
 
-        # How good each mask is
+        # Predict how good each mask is
         ious = self.iou_prediction_head(iou_token)[:, chosen]
         return masks, ious
+
+
+PREDICT_MASKS = MaskDecoder.predict_masks

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from minisam.model import ImageEncoderViT
-from minisam.model.image_encoder import resize_absolute_positions
+from minisam.model import ImageEncoderViT, image_encoder
+from minisam.model.fast import grid_block
+from minisam.model.image_encoder import Block, resize_absolute_positions
 
 
 def small_encoder(img_size=96, **changes):
@@ -81,3 +82,69 @@ def test_drop_path_grows_with_depth_and_only_acts_in_training():
     assert encoder(image).equal(encoder(image))
     encoder.train()
     assert not encoder(image).equal(encoder(image))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("after", [(1,), (0, 1, 2, 3), (3, 0, 0), ()], ids=str)
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("training", [False, True])
+def test_features_are_what_hooks_see_and_the_embedding_is_unchanged(after, half, training, monkeypatch):
+    """Windowed blocks are 0 and 2, global ones 1 and 3; six rows of tokens are no multiple of the window of four.
+
+    A hook on a block sends it down the plain road, so the tokens are compared up to rounding.
+    """
+    monkeypatch.setattr(grid_block, "TOKENS_PER_BAND", 12)
+    encoder, images = small_encoder().train(training), torch.randn(2, 3, 96, 96)
+    seen = {}
+    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        expected = encoder(images)
+        embedding, features = encoder.forward_features(images, after)
+        for index, block in enumerate(encoder.blocks):
+            block.register_forward_hook(lambda _, given, out, index=index: seen.update({index: out}))
+        encoder(images)
+    assert embedding.equal(expected) and len(features) == len(after)
+    for index, tokens in zip(after, features, strict=True):
+        assert tokens.shape == (2, 6, 6, 24) and tokens.dtype == seen[index].dtype
+        largest = seen[index].abs().max().item()
+        assert (tokens - seen[index]).abs().max().item() <= (2e-2 if half else 1e-5) * largest
+
+
+def test_features_after_the_last_block_lead_to_the_embedding():
+    encoder = small_encoder()
+    embedding, (tokens,) = encoder.forward_features(torch.randn(1, 3, 96, 96), after=(3,))
+    assert encoder.neck(tokens.permute(0, 3, 1, 2)).equal(embedding)
+
+
+def test_gradients_flow_through_features():
+    encoder = small_encoder()
+    _, (early,) = encoder.forward_features(torch.randn(1, 3, 96, 96), after=[1])
+    early.sum().backward()
+    assert encoder.blocks[1].mlp.lin2.weight.grad is not None
+    assert encoder.blocks[2].mlp.lin2.weight.grad is None
+
+
+@pytest.mark.parametrize("after", [(4,), (-1,), (0, 7)])
+def test_blocks_that_are_not_there_are_refused(after):
+    with pytest.raises(ValueError, match=r"the blocks are 0 to 3, got \["):
+        small_encoder().forward_features(torch.randn(1, 3, 96, 96), after)
+
+
+@torch.no_grad()
+def test_a_subclass_of_a_block_takes_the_plain_road(monkeypatch):
+    class Named(Block):
+        """Changes nothing."""
+
+    monkeypatch.setattr(grid_block, "TOKENS_PER_BAND", 12)
+    asked, faster = [], image_encoder.faster_block
+    monkeypatch.setattr(
+        image_encoder, "faster_block", lambda block, x: asked.append(block) or faster(block, x)
+    )
+    encoder, image = small_encoder(), torch.randn(1, 3, 96, 96)
+    expected, blocks = encoder(image), list(encoder.blocks)
+    assert asked == blocks
+    for block in blocks:
+        block.__class__ = Named
+    asked.clear()
+    found = encoder(image)
+    assert not asked
+    assert (found - expected).abs().max() <= 1e-5 * expected.abs().max()

@@ -1,0 +1,95 @@
+"""The plain mask decoder: which prompt sees which image, whose predict_masks is called, and who takes a faster road."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from strategies import normal
+
+from minisam.bench.twins import randomise
+from minisam.model import MaskDecoder, TwoWayTransformer, mask_decoder
+
+E, GRID, PROMPTS = 32, (16, 17), 4  # large enough for a faster road
+NAMES = ("image_embeddings", "image_pe", "sparse_prompt_embeddings", "dense_prompt_embeddings")
+
+
+def build(kind: type[MaskDecoder] = MaskDecoder) -> MaskDecoder:
+    decoder = kind(transformer_dim=E, transformer=TwoWayTransformer(2, E, 4, 24), iou_head_hidden_dim=16)
+    randomise(decoder, seed=0)
+    return decoder.eval()
+
+
+def draw(images: int = 1) -> dict[str, torch.Tensor]:
+    shapes = (images, E, *GRID), (1, E, *GRID), (PROMPTS, 2, E), (PROMPTS, E, *GRID)
+    return {
+        name: torch.tensor(normal(i, *shape), dtype=torch.float32)
+        for i, (name, shape) in enumerate(zip(NAMES, shapes, strict=True))
+    }
+
+
+@pytest.fixture
+def asked(monkeypatch) -> list[MaskDecoder]:
+    """Which decoders asked for a faster road."""
+    found, faster = [], mask_decoder.faster_masks
+    monkeypatch.setattr(mask_decoder, "faster_masks", lambda self, *a: found.append(self) or faster(self, *a))
+    return found
+
+
+@torch.no_grad()
+def test_a_subclass_takes_the_plain_road(asked):
+    class Named(MaskDecoder):
+        """Changes nothing."""
+
+    other, decoder = build(Named), build()
+    found, expected = (each(**draw(), multimask_output=True) for each in (other, decoder))
+    assert asked == [decoder]
+    for ours, wanted in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, wanted, rtol=1e-4, atol=1e-5)
+
+
+class Opposite(MaskDecoder):
+    def predict_masks(self, image_embeddings, image_pe, sparse_prompt_embeddings, dense_prompt_embeddings):
+        """With segment-anything's arguments."""
+        return opposite(self, image_embeddings, image_pe, sparse_prompt_embeddings, dense_prompt_embeddings)
+
+
+def opposite(decoder, *prompts):
+    masks, ious = mask_decoder.PREDICT_MASKS(decoder, *prompts)
+    return -masks, ious
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("place", ["subclass", "instance", "class"])
+@pytest.mark.parametrize("multimask_output", [True, False])
+def test_another_predict_masks_predicts_all_masks_and_is_given_the_prompts_alone(
+    place, multimask_output, monkeypatch
+):
+    expected, _ = build()(**draw(), multimask_output=multimask_output)
+    decoder = build(Opposite if place == "subclass" else MaskDecoder)
+    if place == "instance":
+        decoder.predict_masks = lambda *prompts: opposite(decoder, *prompts)
+    if place == "class":
+        monkeypatch.setattr(MaskDecoder, "predict_masks", Opposite.predict_masks)
+    found, ious = decoder(**draw(), multimask_output=multimask_output)
+    torch.testing.assert_close(found, -expected, rtol=1e-4, atol=1e-5)
+    assert ious.shape == expected.shape[:2]
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("index", [None, [2, 0, 2, 1]])
+@torch.no_grad()
+def test_every_prompt_sees_its_image(index, training):
+    decoder, arguments = build().train(training), draw(images=PROMPTS if index is None else 3)
+    which = None if index is None else torch.tensor(index)
+    together = decoder(**arguments, multimask_output=False, image_index=which)
+    for prompt, image in enumerate(index or range(PROMPTS)):
+        one = {name: x if len(x) == 1 else x[prompt : prompt + 1] for name, x in arguments.items()}
+        one["image_embeddings"] = arguments["image_embeddings"][image : image + 1]
+        alone = decoder(**one, multimask_output=False)
+        for ours, wanted in zip(together, alone, strict=True):
+            torch.testing.assert_close(ours[prompt : prompt + 1], wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_it_must_be_clear_which_prompt_has_which_image():
+    with pytest.raises(ValueError, match="4 prompts on 3 images: image_index must say"):
+        build()(**draw(images=3), multimask_output=True)
