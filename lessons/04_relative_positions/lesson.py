@@ -142,8 +142,9 @@ check(4, rel_pos_attention)
 # %% [markdown]
 # ## The library's
 #
-# [rel_pos_attention.py](../../minisam/model/rel_pos_attention.py) does the same, a block of queries at a time, so
-# that the 805 MB are never in memory. Against the equation, pair by pair, on a grid of 3 × 4:
+# [rel_pos_attention.py](../../minisam/model/rel_pos_attention.py) does the same. On a CPU
+# [rel_pos_blocks.py](../../minisam/model/fast/rel_pos_blocks.py) gives it a block of queries at a time, so that the
+# 805 MB are never in memory. Against the equation, pair by pair, on a grid of 3 × 4:
 
 # %%
 from minisam.model.rel_pos_attention import decomposed_rel_pos
