@@ -1,10 +1,10 @@
-"""A box for every place of an image: a small head on the image encoder's embedding, which stays as it is.
+"""A box for every position in an image: a small head on the embedding of the frozen image encoder.
 
-    embedding [E, h, w] -> 3 × 3 -> twice as fine -> 3 × 3 -> 1 score and 4 distances a cell
+    embedding [E, h, w] -> 3 × 3 -> twice as fine -> 3 × 3 -> 1 score and 4 distances per cell
 
-One class, "object", as in the second stage of the paper, where a Faster R-CNN does this.  Here it is as in FCOS
-(Tian et al. 2019), without levels: a cell says how likely it is the middle of something, and how far that goes
-to the left, up, right and down, as exp(x) cells, so that it is never negative.
+There is one class, "object", as in the second stage of the paper, which uses a Faster R-CNN.  The head here is like
+FCOS (Tian et al. 2019), without levels: each cell predicts the probability that it is the middle of an object, and
+the distances to the object's left, top, right and bottom edge. A distance is exp(x) cells and thus never negative.
 
 B images   E embedding channels   h, w tokens   C = 2h · 2w cells
 """
@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from minisam.masks.nms import box_nms
 
 PRIOR = 0.05
-"""The score that every cell starts with: most are the middle of nothing (Lin et al. 2017)."""
+"""The initial score of every cell: most cells are not the middle of an object (Lin et al. 2017)."""
 LARGEST = 6.0
-"""exp of it is further than any image reaches."""
+"""The largest exponent; exp of it exceeds the size of any image."""
 
 
 class BoxPredictions(NamedTuple):

@@ -1,10 +1,10 @@
-"""How the detector is trained: which box each cell has to find, then focal loss for scores and GIoU for boxes.
+"""The training of the detector: the target box of each cell, then focal loss for scores and GIoU for boxes.
 
     middle of a box   the cells whose centre lies in the box and at most one and a half cells from its centre,
-                      left or right, up or down; of several boxes a cell takes the smallest
+                      left or right, up or down; with several boxes, a cell takes the smallest
     loss              Σ over cells focal / positives  +  mean over positives (1 − GIoU)
 
-The middle is FCOS's centre sampling.  A box that is too small to hold the centre of a cell takes the nearest cell.
+The middle is FCOS's centre sampling.  A box that is too small to contain the centre of a cell takes the nearest cell.
 
 B images   n boxes   C cells
 """

@@ -1,8 +1,8 @@
-"""Boxes (x0, y0, x1, y1) in pixels: around masks, and how far two of them agree.
+"""Boxes (x0, y0, x1, y1) in pixels: around masks, and the overlap of two of them.
 
     GIoU = IoU − (hull − union) / hull        hull: the smallest box around both (Rezatofighi et al. 2019)
 
-The IoU of boxes that do not touch is 0 wherever they are; the hull says which way to move.
+The IoU of boxes that do not touch is always 0; the hull term still has a gradient that moves them together.
 """
 
 from __future__ import annotations

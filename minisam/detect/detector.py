@@ -1,7 +1,7 @@
 """The detector of stage two: the image encoder of a Sam, frozen, and a head trained on the boxes of a folder's masks.
 
-Every mask that the first stage collected is an "object", whatever it is of.  The embeddings are computed once:
-nothing of the encoder is trained, so that a step costs next to nothing.
+Every mask collected in the first stage is an "object".  The embeddings are computed once, since the encoder is
+frozen; a training step is therefore very cheap.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from minisam.model import Sam
 
 @dataclass(frozen=True)
 class DetectorRecipe:
-    """How the head is trained, and what of its boxes is shown."""
+    """How the head is trained, and which of its boxes are shown."""
 
     steps: int = 600
     batch_size: int = 16
@@ -39,7 +39,7 @@ class DetectorRecipe:
 
 @dataclass(frozen=True)
 class BoxExamples:
-    """N pictures: embeddings [N, E, h, w], the boxes of each, N times [n, 4], and each cell's box, [N, C]."""
+    """N images: embeddings [N, E, h, w], the boxes of each, N times [n, 4], and each cell's box, [N, C]."""
 
     embeddings: Tensor
     boxes: list[Tensor]
@@ -67,19 +67,19 @@ class ObjectDetector:
         write_atomically(path, lambda file: file.write(content))
 
     def load(self, path: Path) -> None:
-        """Raises CheckpointError where the file is damaged or another network's."""
+        """Raises CheckpointError if the file is damaged or of another network."""
         try:
             self.head.load_state_dict(read_tensors(path)[0])
         except (CheckpointError, RuntimeError) as error:
-            raise CheckpointError(f"{path}: no detector ({error}); delete it to train it again") from None
+            raise CheckpointError(f"{path}: not a detector ({error}); delete it to train it again") from None
 
 
 def train_detector(
     sam: Sam, folder: Path, recipe: DetectorRecipe, seed: int, progress_bar: bool | None = None
 ) -> ObjectDetector:
-    """Train on the pictures of a folder, which have the size of the network's input.
+    """Train on the images of a folder, which have the size of the network's input.
 
-    Everything random follows from `seed`.  `progress_bar` None shows one on a terminal only.
+    `seed` determines everything random.  `progress_bar` None shows one on a terminal only.
     """
     examples = box_examples(sam, folder)
     with torch.random.fork_rng():
@@ -103,7 +103,7 @@ def train_detector(
 
 @torch.no_grad()
 def box_examples(sam: Sam, folder: Path) -> BoxExamples:
-    """What the head learns from: every picture of the folder, encoded, with the boxes of its masks."""
+    """The training data of the head: every image of the folder, encoded, with the boxes of its masks."""
     pictures = open_folder(folder)
     embeddings, boxes, assigned = [], [], []
     for index in range(len(pictures.names)):

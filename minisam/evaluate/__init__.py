@@ -1,4 +1,4 @@
-"""How good a network's masks are: clicks, boxes, ambiguity and the ranking of its answers."""
+"""Measures of a network's masks: clicks, boxes, ambiguity and the ranking of masks."""
 
 from minisam.evaluate.bootstrap import Estimate
 from minisam.evaluate.pictures import evaluate_pictures

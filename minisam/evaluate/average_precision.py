@@ -1,10 +1,10 @@
-"""Mask AP: how pure the predictions stay while more and more of the targets are found (COCO's definition).
+"""Mask AP: the precision of the predictions, averaged over recall (COCO's definition).
 
     predictions of all images in the order of falling scores; after the n-th
-        recall_n    = right among the first n / targets
-        precision_n = right among the first n / n
-    AP_t = mean over r = 0, 0.01, …, 1 of  max {precision_n : recall_n >= r}, or 0 where r is never reached
-    AP   = mean over t = 0.5, 0.55, …, 0.95 of AP_t;  right: IoU >= t with a target that was free
+        recall_n    = correct among the first n / targets
+        precision_n = correct among the first n / n
+    AP_t = mean over r = 0, 0.01, …, 1 of  max {precision_n : recall_n >= r}, or 0 if r is never reached
+    AP   = mean over t = 0.5, 0.55, …, 0.95 of AP_t;  correct: IoU >= t with a target that was free
 
 Predictions that are ignored (minisam/evaluate/mask_matching.py) are left out of both counts.
 """
@@ -44,7 +44,7 @@ def average_precision(
 
 
 def precision_over_recall(right: NDArray[np.bool_], targets: int) -> float:
-    """AP_t from whether each prediction is right, in the order of falling scores."""
+    """AP_t from whether each prediction is correct, in the order of falling scores."""
     found = right.cumsum()
     precision = found / np.arange(1, len(right) + 1)
     best_from_here = np.maximum.accumulate(precision[::-1])[::-1]

@@ -2,9 +2,9 @@
 
     AR@k = mean over t = 0.5, 0.55, …, 0.95 of  targets found with IoU >= t by the k best / targets
 
-Each mask can find one target.  Wrong masks cost nothing but their places among the k, so that AR rewards
-covering everything, and AP being sure.  The paper ranks SAM's masks by the mean of confidence and stability and
-gives AR@1000 on LVIS.
+Each mask can find one target.  Wrong masks only use up places among the k: AR rewards covering all objects, AP
+rewards precise scores.  The paper ranks SAM's masks by the mean of confidence and stability and reports AR@1000 on
+LVIS.
 """
 
 from __future__ import annotations
@@ -41,5 +41,5 @@ def targets_found(
 
 
 def proposal_scores(predicted_iou: ArrayLike, stability_score: ArrayLike) -> NDArray[np.float64]:
-    """What the paper ranks proposals by: the mean of the two, [D]."""
+    """The paper's score for ranking proposals: the mean of the two, [D]."""
     return (np.asarray(predicted_iou, np.float64) + np.asarray(stability_score, np.float64)) / 2

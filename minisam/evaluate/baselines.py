@@ -1,12 +1,12 @@
-"""What can be had without a network, on the same targets and prompts: three classical answers.
+"""Three classical methods without a network, on the same targets and prompts.
 
     filled box       every pixel of the target's box
     GrabCut          the box as the first guess, five rounds of colour models and a graph cut (Rother et al. 2004)
     Felzenszwalb     the region under a click in the middle of the target, at a fine, a middle and a coarse scale
                      (Felzenszwalb and Huttenlocher 2004); the best of the three, and the middle one
 
-GrabCut is OpenCV's and Felzenszwalb's method scikit-image's.  Neither package is installed with minisam; what is
-missing is left out by name.
+GrabCut comes from OpenCV and Felzenszwalb's method from scikit-image.  Neither package is installed with minisam; a
+method whose package is missing is skipped with a message.
 
 P targets of one image   S pixels per side
 """
@@ -44,12 +44,13 @@ class ImageTargets(NamedTuple):
 
 @dataclass(frozen=True)
 class Baseline:
-    """`masks(image, targets)` are its answers, bool [P, C, S, S], C of a prompt; `package` is what it needs."""
+    """`masks(image, targets)` returns its masks, bool [P, C, S, S], C per prompt; `package` is the one that it
+    needs."""
 
     name: str
     package: str | None
     metrics: tuple[str, ...]
-    """What is said of it: "oracle" is the best of the C, "top1" the middle one, "box_single" the only one."""
+    """The metrics reported: "oracle" is the best of the C masks, "top1" the middle one, "box_single" the only one."""
     masks: Callable[[Image, Tensor], Tensor]
 
 
@@ -62,7 +63,7 @@ def filled_boxes(image: Image, targets: Tensor) -> Tensor:
 
 
 def grabcut_masks(image: Image, targets: Tensor) -> Tensor:
-    """GrabCut from each target's box; the box itself where a graph cut finds nothing: [P, 1, S, S]."""
+    """GrabCut from each target's box; the box itself if the graph cut finds nothing: [P, 1, S, S]."""
     import cv2
 
     answers = filled_boxes(image, targets)
@@ -72,7 +73,7 @@ def grabcut_masks(image: Image, targets: Tensor) -> Tensor:
         models = np.zeros((2, 1, 65))
         rectangle = (x0, y0, x1 - x0 + 1, y1 - y0 + 1)
         if rectangle[2] >= width and rectangle[3] >= height:
-            continue  # nothing is left outside to learn the background from
+            continue  # no pixels are left outside from which to learn the background
         cv2.setRNGSeed(0)
         cv2.grabCut(image, labels, rectangle, models[0], models[1], GRABCUT_ROUNDS, cv2.GC_INIT_WITH_RECT)
         cut = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
@@ -134,7 +135,7 @@ def missing_baselines() -> list[str]:
 
 
 def baseline_table(results: dict[str, dict[str, Estimate]]) -> str:
-    """A Markdown table: a row for each baseline, ± half of the 95 % interval."""
+    """A Markdown table: one row per baseline, ± half of the 95 % interval."""
     columns = {"oracle": "1 click, best of 3 scales", "top1": "1 click, middle scale", "box_single": "box"}
 
     def cell(value: Estimate | None) -> str:

@@ -1,6 +1,7 @@
-"""How sure a measured number is: its spread when the images are drawn again, with replacement.
+"""Confidence intervals: the spread of a measured number when the images are resampled with replacement.
 
-Masks of one image are alike, so images are resampled, never masks.  The interval is the middle 95 % of the
+The masks of one image are not independent; therefore images are resampled, never masks.  The interval is the middle
+95 % of the
 statistic over all resamples (the percentile bootstrap; Efron 1979).
 """
 
@@ -29,7 +30,7 @@ class Estimate:
 
 
 def image_weights(image_index: Tensor, resamples: int = RESAMPLES, seed: int = 0) -> Tensor:
-    """How often each mask counts in each resample: image_index [P] -> [1 + resamples, P] float64.
+    """The weight of each mask in each resample: image_index [P] -> [1 + resamples, P] float64.
 
     Row 0 is all ones.  Images without a mask are not drawn.
     """

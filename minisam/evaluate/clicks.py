@@ -1,14 +1,14 @@
-"""A simulated user: clicks on a thing, looks at the mask, clicks where it is most wrong, and so on.
+"""A simulated user: clicks on an object, then repeatedly clicks where the resulting mask has its largest error.
 
-    click 1      the deepest pixel of the thing, or a random one
-    click n + 1  the deepest pixel of the error, missed or spilled over, whichever goes deeper (RITM, SAM 2):
-                 foreground where the mask missed, background where it spilled over; where nothing is wrong,
-                 the deepest pixel of the background (of the thing, where there is no background)
+    click 1      the deepest pixel of the object, or a random one
+    click n + 1  the deepest pixel of the error, among false negatives and false positives (RITM, SAM 2):
+                 foreground on a false negative, background on a false positive; if there is no error,
+                 the deepest pixel of the background (of the object, if there is no background)
 
-The first click asks for three masks, all later ones for mask 0.  The mask shown, of three the one with the
-highest predicted IoU, goes back in as un-thresholded logits.  Masks are judged at the full size of the image.
+The first click requests three masks, all later ones mask 0.  The mask shown, the one of three with the highest
+predicted IoU, is passed again as un-thresholded logits.  Masks are evaluated at the full size of the image.
 
-P prompts   C masks of a prompt   N clicks   S image size   h, w pixels of the mask logits
+P prompts   C masks per prompt   N clicks   S image size   h, w pixels of the mask logits
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Prompted:
 
 @dataclass(frozen=True)
 class ClickSession:
-    """What a user saw: the three masks of the first click [P, 3, ...], then one mask a click, [P, N]."""
+    """The masks that the user saw: the three masks of the first click [P, 3, ...], then one mask per click, [P, N]."""
 
     first_click: Tensor
     """(x, y), [P, 2] int64."""
@@ -73,7 +73,7 @@ class ClickSession:
     first_iou: Tensor
     """[P, 3], true."""
     first_predicted_iou: Tensor
-    """[P, 3], as the network thinks."""
+    """[P, 3], as predicted by the network."""
     shown_iou: Tensor
     """[P, N], true, of the mask shown after each click."""
 

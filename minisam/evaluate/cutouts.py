@@ -1,6 +1,6 @@
-"""The world `photo`: the sixth of the cut-outs and backgrounds that is never trained on.
+"""The world `photo`: the sixth of the cut-outs and backgrounds that is never used for training.
 
-Scenes come eight at a time, by seeds that training does not use, so the first N images of a larger evaluation are
+Scenes are drawn eight at a time, with seeds that training does not use. The first N images of a larger evaluation are
 those of a smaller one.
 """
 
@@ -62,9 +62,10 @@ def evaluate_cutouts(
     leave_out: tuple[str, ...] = (),
     on_batch: Callable[[int], object] | None = None,
 ) -> tuple[WorldResult, Skipped]:
-    """Measure `sam`, at its present input size and on its device, on held-out cut-outs; and what was left out.
+    """Measure `sam`, at its present input size and on its device, on held-out cut-outs. Also returns the skipped
+    files.
 
-    Raises DatasetError where a folder holds nothing that can be used, MinisamError where nothing can be measured.
+    Raises DatasetError if a folder has no usable files, MinisamError if there are no targets.
     """
     skipped = Skipped(open_cutouts(cutouts, backgrounds, "held out", leave_out).skipped)
     size = sam.image_encoder.img_size
@@ -104,8 +105,8 @@ def cutout_validation(
 ) -> dict[str, float]:
     """One click, boxes and five clicks on held-out cut-outs, for the curve of a training run.
 
-    Beside them, one click and a box on PartWorld's held-out world: cut-outs have no parts, and what was learned of
-    parts must not be lost.
+    Also one click and a box on PartWorld's held-out world: cut-outs have no parts, and the network should not forget
+    parts.
     """
     result, _ = evaluate_cutouts(
         sam, cutouts, backgrounds, VALIDATION_IMAGES, 4, clicks=5, leave_out=leave_out

@@ -1,9 +1,9 @@
-"""SAM as an edge detector, for which it was never trained (SAM section 7.2).
+"""SAM as an edge detector, a task for which it was never trained (SAM section 7.2).
 
     16 × 16 clicks -> 3 masks each, none filtered -> non-maximum suppression -> edge map (edge_map.py)
 
-The masks come at the image's own size, a few clicks at a time; those that stay are made anew, one by one, from
-their low-resolution logits.
+The masks are computed at the image's size for a few clicks at a time; those that are kept are computed again, one by
+one, from their low-resolution logits.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def distinct_masks(
     box_nms_thresh: float = 0.7,
     points_per_batch: int = 16,
 ) -> Tensor:
-    """What suppression leaves of the masks of a grid of clicks on the image that is set: logits [M, h, w]."""
+    """The masks of a grid of clicks on the current image, after suppression: logits [M, h, w]."""
     size, input_size = predictor.original_size, predictor.input_size
     clicks = build_point_grid(points_per_side) * (size[1], size[0])
     coords = torch.from_numpy(predictor.transform.apply_coords(clicks, size)).float().to(predictor.device)
@@ -60,7 +60,7 @@ def distinct_masks(
 
 @torch.inference_mode()
 def edges_of_masks(predictor: SamPredictor, low_res: Tensor) -> NDArray[np.float32]:
-    """The edge map [H, W] of masks [M, h, w], logits, on the image that is set; 0 without masks."""
+    """The edge map [H, W] of masks [M, h, w], logits, on the current image; 0 without masks."""
     size = predictor.original_size
     full_size = (
         predictor.model.postprocess_masks(one[None, None], predictor.input_size, size)[0, 0]

@@ -1,15 +1,14 @@
-"""Edges straight from an image's colours, by Sobel and by Canny: what SAM's edges are compared with (SAM table 3).
+"""Edges directly from an image's colours, by Sobel and Canny, for comparison with SAM's edges (SAM table 3).
 
     Sobel   length of the gradient, thinned
-    Canny   the same of the image smoothed by a Gaussian, and hysteresis: at a threshold t stays what is
-            strong, >= t, and what is weak, >= 0.4 t, and connected to something strong by weak pixels
+    Canny   the same on the image smoothed by a Gaussian, with hysteresis: threshold t keeps strong pixels (>= t),
+            and weak pixels (>= 0.4 t) that are connected to a strong one by weak pixels
 
 Hysteresis at every threshold at once: the highest t at which a pixel p of strength g stays is the fixed point of
 
     t(p) = max( g(p), min( g(p) / 0.4, max over the eight neighbours q of t(q) ) )
 
-Of the three colours the one with the largest gradient counts, so that an edge between two colours that are
-equally light is not lost.
+The largest gradient of the three colours is used, which also detects an edge between two equally light colours.
 
 H, W of the image
 """
@@ -24,9 +23,9 @@ from minisam.evaluate.edge_map import sobel
 from minisam.evaluate.edge_thinning import thin_edges
 
 SIGMA = 1.0
-"""Of Canny's Gaussian, in pixels.  Of 1, 1.5, 2 and 3 the best on PartWorld's training world at 256 pixels."""
+"""Sigma of Canny's Gaussian in pixels.  The best of 1, 1.5, 2 and 3 on PartWorld's training world at 256 pixels."""
 WEAK = 0.4
-"""Canny's lower threshold as a share of the upper one."""
+"""Canny's lower threshold divided by the upper one."""
 
 
 def sobel_edges(image: Tensor) -> Tensor:
@@ -45,7 +44,7 @@ def colour_gradient(image: Tensor) -> Tensor:
 
 
 def gaussian_blur(image: Tensor, sigma: float) -> Tensor:
-    """[C, H, W] -> the same size; outside of the image it goes on as at its border.  Cut off at four sigma."""
+    """[C, H, W] -> the same size, with the border pixels repeated outside.  The Gaussian is cut off at four sigma."""
     reach = round(4 * sigma)
     weights = torch.exp(
         -(torch.arange(-reach, reach + 1, dtype=image.dtype, device=image.device) ** 2) / (2 * sigma**2)
@@ -67,5 +66,5 @@ def hysteresis(strength: Tensor, weak: float = WEAK) -> Tensor:
 
 
 def scaled(strength: Tensor) -> Tensor:
-    """Strengths >= 0, the largest of them 1; all 0 where they were."""
+    """Strengths >= 0, scaled to a maximum of 1; unchanged if all are 0."""
     return strength / strength.max().clamp(min=torch.finfo(torch.float32).tiny)

@@ -1,11 +1,10 @@
-"""Edges from masks: where SAM's masks end, as a picture of edge strengths (SAM section 7.2).
+"""Edges from masks: the outlines of SAM's masks as an image of edge strengths (SAM section 7.2).
 
-    strength of one mask = |Sobel of its probabilities|  on the pixels just outside of it, 0 elsewhere
+    strength of one mask = |Sobel of its probabilities|  on the pixels just outside it, 0 elsewhere
     edge map             = max over the masks, scaled to 0 … 1, thinned (minisam/evaluate/edge_thinning.py)
 
-The probabilities are the sigmoid of the mask logits, so that a border of which the network is sure is a strong
-edge.  The paper clicks on a grid of 16 × 16 points, keeps what non-maximum suppression leaves of the 768 masks,
-and filters nothing else.
+The probabilities are the sigmoid of the mask logits: a border with high confidence is a strong edge.  The paper
+clicks on a grid of 16 × 16 points and applies only non-maximum suppression to the 768 masks.
 
 M masks   H, W of the image
 """
@@ -24,7 +23,7 @@ from minisam.evaluate.edge_thinning import thin_edges
 def edge_map(logits: Iterable[Tensor], mask_threshold: float = 0.0) -> Tensor:
     """Mask logits, any number of times [H, W] at the image's size -> edge strengths [H, W] in 0 … 1, thin.
 
-    One mask is held at a time.  Raises ValueError where there is no mask.
+    Only one mask is in memory at a time.  Raises ValueError if there is no mask.
     """
     strongest: Tensor | None = None
     for mask in logits:
@@ -42,7 +41,7 @@ def mask_edges(logits: Tensor, mask_threshold: float = 0.0) -> Tensor:
 
 
 def sobel(picture: Tensor) -> Tensor:
-    """[H, W] -> length of the gradient a pixel; outside of the picture it goes on as at its border."""
+    """[H, W] -> length of the gradient per pixel, with the border pixels repeated outside the image."""
     across = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]], device=picture.device) / 8
     padded = F.pad(picture[None, None], (1, 1, 1, 1), mode="replicate")
     gradient = F.conv2d(padded, torch.stack([across, across.T])[:, None])
@@ -50,7 +49,7 @@ def sobel(picture: Tensor) -> Tensor:
 
 
 def outer_boundary(mask: Tensor) -> Tensor:
-    """Pixels outside of a mask [H, W] (bool) with one of their eight neighbours inside."""
+    """Pixels outside a mask [H, W] (bool) with one of their eight neighbours inside."""
     grown = F.max_pool2d(mask[None].float(), kernel_size=3, stride=1, padding=1)[0] > 0
     return grown & ~mask
 
@@ -66,7 +65,7 @@ def true_edges(labels: Tensor) -> Tensor:
 def label_boundaries(labels: Tensor) -> Tensor:
     """Pixels of label maps [..., H, W] whose right or lower neighbour has another label in any: [H, W] bool.
 
-    A slanted border has two such pixels a step.
+    A slanted border has two of these pixels per step.
     """
     labels = labels.reshape(-1, *labels.shape[-2:])
     edges = torch.zeros(labels.shape[-2:], dtype=torch.bool, device=labels.device)

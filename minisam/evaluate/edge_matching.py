@@ -1,15 +1,15 @@
-"""Which predicted edge pixels are right: one-to-one with true ones no further away than a tolerance.
+"""Which predicted edge pixels are correct: matched one-to-one with true ones within a tolerance.
 
     most pairs (predicted, true) such that no pixel is in two of them     (maximum bipartite matching)
 
-One-to-one, so that an edge drawn twice is wrong the second time.  Pixels are added in the order of falling
-strength and each looks for an augmenting path: a free true pixel nearby, or one whose owner can move on to
-another (Berge 1957).  A pixel that was matched stays matched, so after the n-th the pairs are the most that the
-n strongest pixels can make: one pass serves every threshold.  A search that fails has found a closed region
-without a free pixel, which no later search has to enter.
+Because of the one-to-one rule, an edge drawn twice is wrong the second time.  Pixels are added in the order of
+falling strength, and each searches for an augmenting path: a free true pixel nearby, or one whose partner can move to
+another (Berge 1957).  A matched pixel stays matched. After the n-th pixel, the pairs are thus the most that the n
+strongest pixels allow, and one pass serves all thresholds.  A failed search has found a closed region without a free
+pixel, which later searches need not enter.
 
-The Berkeley benchmark minimises the sum of distances over nearly the same pairs; only how many there are enters
-the scores.
+The Berkeley benchmark minimises the sum of distances over nearly the same pairs; the scores depend only on their
+number.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 TOLERANCE = 0.0075
-"""Of the image's diagonal, as for BSDS500."""
+"""Fraction of the image's diagonal, as for BSDS500."""
 
 
 def match_edges(
@@ -84,7 +84,7 @@ def search(
 ) -> int | None:
     """The nearest free target over paths that alternate between unmatched and matched pairs, or None.
 
-    `came_from` tells for each target that was reached which left vertex reached it.
+    `came_from` gives, for each target that was reached, the left vertex that reached it.
     """
     waiting = deque([start])
     while waiting:

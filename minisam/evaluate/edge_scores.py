@@ -8,9 +8,9 @@
           lowest recall below it, and 0 above the highest
     R50   the highest recall at a precision of at least 0.5
 
-Pixels are matched one-to-one (minisam/evaluate/edge_matching.py).  With several people's edges for an image, as
-in BSDS500, a predicted pixel is right if any of them has it, and every one of them has to be found.  The edge
-maps are thin already, so they are not thinned again at every threshold.
+Pixels are matched one-to-one (minisam/evaluate/edge_matching.py).  If several people annotated an image, as in
+BSDS500, a predicted pixel is correct if it matches any of them, and the recall is over the edges of all of them.  The
+edge maps are already thin and are not thinned again at every threshold.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ class EdgeCounts:
     """Pixels of one image, or summed over several, at every threshold, [T]."""
 
     right: NDArray[np.int64]
-    """Predicted pixels that anybody's edges match."""
+    """Predicted pixels that match the edges of at least one person."""
     predicted: NDArray[np.int64]
     found: NDArray[np.int64]
     """True pixels that are matched, summed over people."""
     true: NDArray[np.int64]
 
     def scores(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Precision, recall and F, each [T]; 0 where there is nothing to divide by."""
+        """Precision, recall and F, each [T]; 0 if the denominator is 0."""
         precision = self.right / np.maximum(self.predicted, 1)
         recall = self.found / np.maximum(self.true, 1)
         return precision, recall, 2 * precision * recall / np.maximum(precision + recall, 1e-12)
 
     def at(self, threshold: int) -> EdgeCounts:
-        """The counts of one threshold alone, [1]."""
+        """The counts of one threshold, [1]."""
         one = slice(threshold, threshold + 1)
         return EdgeCounts(self.right[one], self.predicted[one], self.found[one], self.true[one])
 
@@ -69,8 +69,8 @@ def count_edges(
 ) -> EdgeCounts:
     """Edge strengths [H, W] in 0 … 1 against the true edges [H, W] of one person or several.
 
-    A pixel is predicted at a threshold t where its strength is t or more.  `tolerance` is in pixels, 0.75 % of
-    the diagonal if it is None.
+    A pixel is predicted at a threshold t if its strength is at least t.  `tolerance` is in pixels; None means 0.75 %
+    of the diagonal.
     """
     matches = [match_edges(strength, truth, tolerance) for truth in truths]
     falling = matches[0][0]
@@ -130,6 +130,6 @@ def add(images: Sequence[EdgeCounts]) -> EdgeCounts:
 
 
 def stack(images: Sequence[EdgeCounts]) -> dict[str, NDArray[np.int64]]:
-    """Each of the counts of several images, [I, T]."""
+    """The counts of several images, each stacked to [I, T]."""
     names = ("right", "predicted", "found", "true")
     return {name: np.stack([getattr(image, name) for image in images]) for name in names}

@@ -1,10 +1,10 @@
-"""Edge non-maximum suppression: of a thick edge only its crest stays (Canny 1986).
+"""Edge non-maximum suppression: only the crest of a thick edge is kept (Canny 1986).
 
     normal of the edge = the direction in which the smoothed strength curves down most
                        = the lower eigenvector of its Hessian  [E_xx E_xy; E_xy E_yy]
     keep a pixel       where  E(p) > E(p − normal)  and  E(p) >= E(p + normal),  bilinear in between
 
-With > on one side and >= on the other, of two equally strong pixels side by side one stays.
+With > on one side and >= on the other, one of two equally strong neighbouring pixels is kept.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 
 SMOOTHING = (1.0, 4.0, 6.0, 4.0, 1.0)
 ANGLE_STEPS = 1024
-"""Normals are rounded to this part of a pixel, so that along a column or a row they are so exactly."""
+"""Normals are rounded to this fraction of a pixel, which makes those along a row or column exact."""
 
 
 def thin_edges(strength: Tensor) -> Tensor:
@@ -46,7 +46,7 @@ def crest_normals(strength: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def sample(picture: Tensor, shift_x: Tensor, shift_y: Tensor) -> Tensor:
-    """picture [H, W] at every pixel moved by the shifts, within -1 … 1, bilinear; outside as at the border."""
+    """picture [H, W] at every pixel moved by the shifts, within -1 … 1, bilinear; border pixels repeat outside."""
     H, W = picture.shape
     padded = F.pad(picture[None, None], (1, 2, 1, 2), mode="replicate")[0, 0]
     rows, columns = torch.arange(H, device=picture.device)[:, None], torch.arange(W, device=picture.device)

@@ -83,7 +83,7 @@ def draw_clicks(axes: Axes, result: WorldResult, colour: object) -> None:
 
 
 def draw_reliability(axes: Axes, result: WorldResult, colour: object) -> None:
-    """A point for each tenth of predicted IoU, as large as it is frequent."""
+    """A point for each tenth of predicted IoU; its size shows the frequency."""
     predicted, true, count = zip(*result.reliability, strict=True)
     sizes = [200 * n / sum(count) for n in count]
     axes.plot(predicted, true, color=colour, linewidth=0.8)

@@ -2,9 +2,9 @@
 
     in the order of falling scores, a prediction takes the target that is still free with the highest IoU >= t
 
-A target to be ignored (a crowd, or one outside of the range of sizes) is taken only where no other can be; a
-prediction that takes one, or that takes none and is itself outside of the range, counts neither way.  A crowd
-can be taken any number of times, and what counts there is the share of the prediction that lies inside it.
+A target to be ignored (a crowd, or one outside the range of sizes) is taken only if no other can be. A prediction
+that takes an ignored target, or that takes none and is itself outside the range, is not counted.  A crowd can be
+taken any number of times; in place of the IoU, the share of the prediction inside the crowd is used.
 
 D predictions   G targets   T thresholds of IoU
 """
@@ -28,7 +28,7 @@ SIZES: dict[str, tuple[float, float]] = {
 
 @dataclass(frozen=True)
 class Overlaps:
-    """What is to be known about the masks of one image."""
+    """The data on the masks of one image."""
 
     iou: NDArray[np.float64]
     """[D, G]."""
@@ -60,14 +60,14 @@ def overlaps(
 
 @dataclass(frozen=True)
 class Matches:
-    """The predictions of one image by falling score, at most k, and what became of them at every threshold."""
+    """The predictions of one image by falling score, at most k, and their matches at every threshold."""
 
     scores: NDArray[np.float64]
     """[D]."""
     found: NDArray[np.bool_]
     """[T, D]: takes a target."""
     ignored: NDArray[np.bool_]
-    """[T, D]: counts neither as right nor as wrong."""
+    """[T, D]: counts neither as correct nor as wrong."""
     targets: int
     """How many targets there are to find."""
 
@@ -105,6 +105,6 @@ def match_masks(
 
 
 def last_argmax(values: NDArray[np.float64]) -> NDArray[np.int64]:
-    """[T, G] -> [T]: of equal values the last, as COCO's loop keeps it; 0 where there is no value."""
+    """[T, G] -> [T]: the last of equal maxima, as in COCO's loop; 0 if there is no value."""
     T, G = values.shape
     return G - 1 - values[:, ::-1].argmax(axis=1) if G else np.zeros(T, np.int64)

@@ -1,4 +1,4 @@
-"""Every prompt that a target gets, and how good the answers are: two click sessions and a box."""
+"""All prompts for a target and the IoU of their masks: two click sessions and a box."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Measurements:
 
     @staticmethod
     def join(parts: list[Measurements]) -> Measurements:
-        """All targets of `parts`, on the CPU; image indices are kept as they are."""
+        """All targets of `parts`, on the CPU; image indices are unchanged."""
         names = [field.name for field in fields(Measurements)]
         return Measurements(
             **{name: torch.cat([getattr(part, name) for part in parts]).cpu() for name in names}
@@ -53,7 +53,7 @@ class Measurements:
 def measure_scenes(
     sam: Sam, scenes: SceneBatch, targets_per_image: int, clicks: int, seed: int, prompts_per_batch: int = 32
 ) -> list[Measurements]:
-    """Measure `sam` on targets of `scenes`, which have its input's size; an element for each prompt batch."""
+    """Measure `sam` on targets of `scenes`, which have its input's size; one element per batch of prompts."""
     device = scenes.images.device
     down, across = sam.prompt_encoder.image_embedding_size
     image_index, nodes = choose_targets(
@@ -87,7 +87,8 @@ def measure_masks(
     generator: torch.Generator,
     any_thing: Callable[..., Tensor],
 ) -> Measurements:
-    """The same for targets [P, S, S] bool; `any_thing(masks, clicks=…)` is the IoU [P] with what a click can mean."""
+    """The same for targets [P, S, S] bool; `any_thing(masks, clicks=…)` is the IoU [P] with the best of the objects
+    that a click can mean."""
     size, prompts = targets.shape[-1], torch.arange(len(targets), device=targets.device)
     centre = simulate_clicks(prompted, targets, interior_points(targets)[0], clicks)
     scattered = simulate_clicks(prompted, targets, sample_pixels(targets, generator), clicks)

@@ -1,8 +1,8 @@
-"""The metrics of minisam/evaluate/world.py on one's own pictures with masks.
+"""The metrics of minisam/evaluate/world.py on the user's images with masks.
 
-Masks are judged at the size of the network's input, padding included, as those of PartWorld are.  What a click
-can mean is any mask under it, of at most 64 of a picture that are large enough to be targets, so that validIoU says
-less where few things are annotated, or very many.
+Masks are evaluated at the size of the network's input, padding included, as for PartWorld.  A click can mean any mask
+under it, out of at most 64 masks per image that are large enough to be targets. validIoU is therefore less
+informative if few objects are annotated, or very many.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ def evaluate_pictures(
     prompts_per_batch: int = 32,
     on_batch: Callable[[int], object] | None = None,
 ) -> tuple[WorldResult, Skipped]:
-    """Measure `sam`, at its present input size, on these pictures of a folder; and what could not be used.
+    """Measure `sam`, at its present input size, on these images of a folder. Also returns the unusable files.
 
     Targets are chosen at random; otherwise as `evaluate_world`.
 
-    Raises MinisamError where no picture has a mask to measure.
+    Raises MinisamError if no image has a mask to measure.
     """
     was_training, parts, skipped, measured = sam.training, [], Skipped(folder.skipped), 0
     sam.eval()
@@ -61,14 +61,14 @@ def evaluate_pictures(
     finally:
         sam.train(was_training)
     if not parts:
-        raise MinisamError(f"{folder.path}: no picture with a mask to measure; {skipped.summary()}")
+        raise MinisamError(f"{folder.path}: no image with a mask to measure; {skipped.summary()}")
     return summarise(folder.path.stem, measured, Measurements.join(parts)), skipped
 
 
 def baseline_targets(
     sam: Sam, folder: SegmentationFolder, indices: Sequence[int], targets: int, seed: int
 ) -> Iterator[ImageTargets]:
-    """The images and targets that `evaluate_pictures` measures `sam` on; those that cannot be used are left out."""
+    """The images and targets that `evaluate_pictures` measures `sam` on, without unusable ones."""
     for index in indices:
         draw = np.random.default_rng([seed, index])
         size = sam.image_encoder.img_size
@@ -80,7 +80,7 @@ def baseline_targets(
 
 
 def smallest_target(sam: Sam) -> float:
-    """One token of the network's grid, as a share of its input."""
+    """The area of one token of the network's grid, as a fraction of its input."""
     down, across = sam.prompt_encoder.image_embedding_size
     return 1 / (down * across)
 
@@ -107,7 +107,7 @@ def measure_picture(
     prompts_per_batch: int,
     skipped: Skipped,
 ) -> list[Measurements]:
-    """An element for each batch of at most `targets` prompts; their image index is `index`."""
+    """One element per batch of at most `targets` prompts; their image index is `index`."""
     size, draw = sam.image_encoder.img_size, np.random.default_rng([seed, index])
     image, things = prepared_targets(folder, index, size, smallest_target(sam), draw, skipped)
     image, things = image.to(sam.device), things.to(sam.device)
@@ -129,7 +129,7 @@ def measure_picture(
 
 
 def validation_metrics(sam: Sam, folder: SegmentationFolder, indices: Sequence[int]) -> dict[str, float]:
-    """One click and one box on held-out pictures, for the curve of a training run; nan where none can be used."""
+    """One click and one box on held-out images, for the curve of a training run; nan if none can be used."""
     names = ("oracle", "top1", "box_oracle", "box_top1")
     try:
         result, _ = evaluate_pictures(sam, folder, indices, clicks=1)

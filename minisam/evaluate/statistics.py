@@ -1,4 +1,4 @@
-"""Statistics of prompts that count with weights, so that a bootstrap over images is one batched computation.
+"""Weighted statistics of prompts, which make a bootstrap over images one batched computation.
 
 Every function takes weights [R, n], one row for each resample, and returns [R]; weights of one give the plain
 statistic.  A weight w says that the value occurs w times.
@@ -38,7 +38,7 @@ def weighted_ranks(values: Tensor, weights: Tensor) -> Tensor:
 def pair_agreement(predicted: Tensor, true: Tensor) -> Tensor:
     """The share of each prompt's pairs of masks [P, C] that the prediction puts in the right order, [P].
 
-    1/2 is chance, and what a pair with equal values on either side counts.
+    Chance gives 1/2; a pair with equal values on either side counts 1/2.
     """
     first, second = torch.combinations(torch.arange(predicted.shape[1])).T
     order = (predicted[:, first] - predicted[:, second]).sign() * (true[:, first] - true[:, second]).sign()

@@ -1,4 +1,4 @@
-"""Results as a Markdown table for people and as JSON for programs."""
+"""Results as a Markdown table for readers and as JSON for programs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RANKING = {
 
 
 def markdown_tables(results: Sequence[WorldResult]) -> str:
-    """Three tables with a row for each world: masks, clicks, ranking; ± is half of the 95 % interval."""
+    """Three tables with one row per world: masks, clicks, ranking; ± is half of the 95 % interval."""
     parts = [
         (FIRST_TITLE, MASKS),
         ("mIoU after N clicks, the first in the centre or at random", CLICKS),
@@ -40,7 +40,7 @@ def markdown_tables(results: Sequence[WorldResult]) -> str:
 
 
 def markdown_table(results: Sequence[WorldResult], columns: dict[str, str]) -> str:
-    """One table; `columns` maps metrics to headings, those that no world has are left out."""
+    """One table; `columns` maps metrics to headings; metrics that no world has are left out."""
     columns = {metric: heading for metric, heading in columns.items() if metric in results[0].metrics}
     rows = [
         ["world", "masks", *columns.values()],

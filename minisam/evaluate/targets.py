@@ -1,8 +1,8 @@
-"""Which masks of a world a network is measured on: scenes it was never trained on, and nodes of every level.
+"""The masks of a world on which a network is measured: scenes that were not used for training, nodes of all levels.
 
-Training seeds lie below 2³¹ (minisam/seeds.py); evaluation seeds start there, so the scenes of
-the training world are new ones too.  Scenes are always drawn eight at a time: the first N images of a larger
-evaluation are those of a smaller one, whatever the batch size of the network.
+Training seeds lie below 2³¹ (minisam/seeds.py) and evaluation seeds start there: scenes of the training world are new
+ones too.  Scenes are always drawn eight at a time: the first N images of a larger evaluation are those of a smaller
+one, for any batch size of the network.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def choose_targets(
 ) -> tuple[Tensor, Tensor]:
     """At most `per_image` eligible nodes of every image, levels in turn: image index [P] and node [P].
 
-    `min_area` is a share of the image.  `generator` is the CPU's, so that every device measures the same masks.
+    `min_area` is a fraction of the image.  `generator` is on the CPU: every device measures the same masks.
     """
     eligible = eligible_nodes(scenes, min_area).cpu()
     levels = scenes.level.cpu()

@@ -1,9 +1,9 @@
-"""How good a mask is for *any* thing that a click can mean.
+"""How well a mask fits *any* object that a click can mean.
 
     validIoU(mask, click) = max over the levels l of IoU(mask, the node of level l under the click)
 
-A click on a wheel may mean the wheel or the car.  Where the part tree is known, this says whether an answer
-is a sensible one, which the SAM paper had to ask human raters for (section 7.1).
+A click on a wheel may mean the wheel or the car.  With a known part tree, this measures whether a mask is a
+reasonable one, for which the SAM paper needed human raters (section 7.1).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from minisam.masks.iou import mask_iou
 def valid_iou(masks: Tensor, labels: Tensor, clicks: Tensor) -> Tensor:
     """validIoU [P] of masks [P, S, S] for clicks [P, 2] as (x, y), on label maps [P, 3, S, S].
 
-    0 where the click is on the background.
+    0 if the click is on the background.
     """
     prompts = torch.arange(len(masks), device=masks.device)
     nodes = labels[prompts, :, clicks[:, 1], clicks[:, 0]]
@@ -26,6 +26,6 @@ def valid_iou(masks: Tensor, labels: Tensor, clicks: Tensor) -> Tensor:
 
 
 def valid_iou_of_masks(masks: Tensor, things: Tensor, clicks: Tensor) -> Tensor:
-    """validIoU [P] of masks [P, S, S] where the things to mean are masks [m, S, S] that may overlap."""
+    """validIoU [P] of masks [P, S, S] if a click can mean any of masks [m, S, S], which may overlap."""
     meant = things[:, clicks[:, 1], clicks[:, 0]].T
     return torch.where(meant, mask_iou(masks[:, None], things[None]), 0).amax(dim=1)

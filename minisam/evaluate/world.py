@@ -1,20 +1,20 @@
 """One world, one network: how good its masks are, with 95 % intervals.
 
     oracle       IoU of the best of the three masks of one click in the centre of the target
-    top1         IoU of the one with the highest predicted IoU, which a user would be shown
-    valid_iou    IoU of that one with whichever of whole, part and subpart under the click it fits best
+    top1         IoU of the one with the highest predicted IoU, which a user would see
+    valid_iou    IoU of that one with the whole, part or subpart under the click that it fits best
     box_…        the same for the target's box as prompt; box_single of mask 0, with `multimask_output=False`
     centre_N     IoU of the mask shown after N clicks, the first in the centre; random_N, the first anywhere
 
 and how well the three predicted IoUs of a click in the centre rank its masks:
 
     spearman            rank correlation of predicted and true IoU over all masks of all prompts
-    rank_agreement      share of pairs of masks of one prompt that are in the right order (chance: 0.5)
+    rank_agreement      share of pairs of masks of one prompt in the correct order (chance: 0.5)
     top1_gain           IoU of the mask ranked first minus the mean of the three
     calibration_error   mean |predicted − true IoU|, after averaging each in ten bins of the predicted one
 
-Targets cover between one token of the network's grid and 90 % of the image.  A mean over masks weighs every
-mask alike (SAM section 7.1).
+Targets cover between one token of the network's grid and 90 % of the image.  A mean over masks gives every mask the
+same weight (SAM section 7.1).
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ CLICK_COUNTS = (1, 2, 3, 5, 9)
 
 @dataclass(frozen=True)
 class WorldResult:
-    """What was measured on one world.
+    """The results on one world.
 
-    `reliability` has a point for each tenth of predicted IoU that occurred: mean predicted, mean true, masks.
+    `reliability` has a point for each tenth of predicted IoU that occurs: mean predicted, mean true, masks.
     """
 
     world: str
@@ -68,10 +68,10 @@ def evaluate_world(
 ) -> WorldResult:
     """Measure `sam`, at its present input size and on its device, on `images` scenes of a world.
 
-    `clicks` 1 to 9; fewer are quicker.  `on_batch` is told how many images have just been done.  Whether the
-    network was in training mode stays as it was.
+    `clicks` 1 to 9; fewer are faster.  `on_batch` is called with the number of images just processed.  The network's
+    training mode is restored.
 
-    Raises MinisamError where no scene has anything large enough to be a target.
+    Raises MinisamError if no scene has an object large enough to be a target.
     """
     measured = measure_world(
         sam, world, images, targets_per_image, (seed,), clicks, prompts_per_batch, on_batch
@@ -91,7 +91,8 @@ def measure_world(
     on_batch: Callable[[int], object] | None = None,
     knobs: Mapping[str, float] | None = None,
 ) -> Measurements:
-    """What `evaluate_world` sums up, target by target, for `images` scenes of each seed; `knobs` change the world."""
+    """The results that `evaluate_world` summarises, target by target, for `images` scenes of each seed; `knobs`
+    change the world."""
     parts, done = [], 0
     for seed in seeds:
         scenes = evaluation_scenes(
@@ -120,7 +121,7 @@ def measure_batches(
     on_batch: Callable[[int], object] | None = None,
     first_image: int = 0,
 ) -> tuple[list[Measurements], int]:
-    """Measure `sam` on batches of scenes; their images are numbered from `first_image`.  Also how many they were."""
+    """Measure `sam` on batches of scenes; their images are numbered from `first_image`.  Also returns their number."""
     was_training, parts, done = sam.training, [], 0
     sam.eval()
     try:
@@ -139,7 +140,7 @@ def measure_batches(
 
 
 def summarise(world: str, images: int, measured: Measurements) -> WorldResult:
-    """All metrics of a world from what was measured on its targets."""
+    """All metrics of a world from the results on its targets."""
     weights = image_weights(measured.image_index)
 
     def mean(values: Tensor) -> Estimate:

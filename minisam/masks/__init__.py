@@ -1,1 +1,1 @@
-"""What everybody does with masks: IoU, boxes, run lengths, polygons, components, NMS, distance, sampling."""
+"""Operations on masks: IoU, boxes, run lengths, polygons, components, NMS, distance, sampling."""

@@ -1,9 +1,9 @@
-"""Connected components of a mask, from its runs: no pixel is looked at.
+"""Connected components of a mask, computed from its runs, without going over pixels.
 
     two runs in neighbouring columns touch  <=>  start_a <= end_b and start_b <= end_a     (8-connected)
 
-Touching runs are the edges of a graph.  Its components come by union-find on whole arrays: every edge hangs
-the larger of its two roots under the smaller, every node is led to its root, until no edge joins two roots.
+Touching runs are the edges of a graph.  Its components are found by union-find on whole arrays: every edge attaches
+the larger of its two roots to the smaller, and every node is moved to its root, until no edge joins two roots.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def connected_components(borders: Borders, height: int, connectivity: int = 8) -
 
 
 def split_at_columns(borders: Borders, height: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Starts and ends of runs none of which goes on from one column to the next."""
+    """Starts and ends of runs, split at column ends."""
     start, end = borders[::2], borders[1::2]
     first, last = start // height, (end - 1) // height
     pieces = last - first + 1
@@ -59,7 +59,7 @@ def touching_runs(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Pairs of runs in neighbouring columns that touch, as two arrays of indices."""
     column = start // height
-    # One more row a column, so that the end of a column is not the start of the next.
+    # One more row per column keeps the end of a column apart from the start of the next.
     start, end = start + column, end + column
     reach = 0 if diagonally else 1
     first = np.searchsorted(end, start + height + 1 + reach, side="left")

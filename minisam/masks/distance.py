@@ -3,13 +3,12 @@
     depth²(y, x) = min over outside pixels (y', x') of (y − y')² + (x − x')²
                  = min over shifts k of column²(y, x ± k) + k²
 
-where column(y, x) is the distance to the nearest outside pixel straight above or below.  No shift beyond the
-depth itself can matter, and the depth is at most the distance straight up, down, left or right: a row of
-pixels takes part only up to its largest such bound, and a row without any mask not at all.  Thin regions,
-such as the errors of a good mask, so cost little.
+where column(y, x) is the distance to the nearest outside pixel directly above or below.  Shifts larger than the depth
+do not matter, and the depth is at most the distance straight up, down, left or right. A row of pixels is processed
+only up to its largest bound, and a row without mask pixels not at all.  Thin regions, for example the errors of a
+good mask, are therefore fast.
 
-The image ends one pixel outside its border, as in RITM (Sofiiuk et al. 2021) and SAM 2: what is not seen
-counts as outside.
+Pixels beyond the image border count as outside, as in RITM (Sofiiuk et al. 2021) and SAM 2.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ def distance_along_first(masks: Tensor) -> Tensor:
 def interior_points(masks: Tensor) -> tuple[Tensor, Tensor]:
     """The deepest pixel of each mask [P, H, W] (bool): (x, y) [P, 2] int64 and its squared depth [P] int32.
 
-    The first in reading order where several are; (0, 0) and 0 for an empty mask.
+    Of several, the first in reading order; (0, 0) and 0 for an empty mask.
     """
     depth, index = squared_distance_transform(masks).flatten(1).max(dim=1)
     return torch.stack([index % masks.shape[2], index // masks.shape[2]], dim=1), depth

@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def mask_iou(masks: Tensor, targets: Tensor) -> Tensor:
-    """Intersection over union of boolean masks [..., h, w] that broadcast -> [...]; 0 where both are empty."""
+    """Intersection over union of boolean masks [..., h, w] that broadcast -> [...]; 0 if both are empty."""
     intersection = count_pixels(masks & targets)
     union = count_pixels(masks) + count_pixels(targets) - intersection
     return intersection / union.clamp(min=1)

@@ -1,9 +1,9 @@
-"""Non-maximum suppression: of boxes that overlap, the best stays.
+"""Non-maximum suppression: of boxes that overlap, the best one is kept.
 
     go through the boxes by falling score; keep one unless it overlaps a kept one by IoU > threshold
 
-Equal scores keep their order.  Two boxes without an area have no IoU (0 / 0), and both stay: torchvision's
-rules, on which segment-anything's results depend.
+Equal scores keep their order.  Two boxes without an area have no IoU (0 / 0), and both are kept. These are
+torchvision's rules, on which segment-anything's results depend.
 """
 
 from __future__ import annotations

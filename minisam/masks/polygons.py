@@ -1,12 +1,12 @@
-"""Polygons to masks, by COCO's rule, bit for bit (cocoapi, maskApi.c, rleFrPoly).
+"""Polygons to masks by COCO's rule, with identical results (cocoapi, maskApi.c, rleFrPoly).
 
     1. corners go to the nearest point of a grid five times finer than the pixels: int(5 x + 0.5)
     2. the outline walks over that grid, one step at a time along the longer axis of each edge
     3. where it steps across the middle of a pixel column, u = 5 x + 2 | 5 x + 3, a border is set in column x:
-       above it nothing changes, and from the pixel whose middle lies below it on, inside and outside swap
+       inside and outside swap for all pixels of the column whose middle lies below it
 
-A pixel is inside where it lies below an odd number of borders: the even-odd rule on column middles.  COCO's
-masks and scores are defined by this rounding, so that any other one moves the borders by a pixel here and there.
+A pixel is inside if it lies below an odd number of borders: the even-odd rule on column middles.  This rounding
+defines COCO's masks and scores; any other one would move some borders by a pixel.
 
 n corners   u, v column and row on the fine grid   x, y of a pixel
 """
@@ -22,7 +22,7 @@ from minisam.errors import DatasetError
 
 FINE = 5
 MAX_OUTLINE = 1 << 24
-"""Steps of an outline on the fine grid; a longer one is damaged."""
+"""The most steps of an outline on the fine grid; longer ones are treated as damaged."""
 
 
 def polygons_to_mask(polygons: Sequence[Sequence[float]], size: tuple[int, int]) -> NDArray[np.bool_]:
@@ -71,8 +71,8 @@ def polygon_to_mask(corners: NDArray[np.float64], size: tuple[int, int]) -> NDAr
 def outline(corners: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Corners [n, 2] on the fine grid -> u and v of every step of the closed outline.
 
-    An edge is walked from its smaller to its larger end on the longer axis, whichever way it is passed
-    through, so that two polygons with an edge in common round it alike.
+    An edge is always walked from its smaller to its larger end on the longer axis. Two polygons with a common edge
+    therefore round it in the same way.
     """
     start, end = corners, np.roll(corners, -1, axis=0)
     reach = np.abs(end - start)

@@ -1,7 +1,7 @@
 """Run-length encoding of masks, plain and as COCO's compressed string.
 
-A mask is read column by column; `counts` are the lengths of its runs, zeros first (a leading 0 if the first
-pixel is set), so that they sum to H * W.  COCO's string stores x_i = counts_i - counts_{i-2} for i > 2 (runs
+A mask is read column by column; `counts` are the lengths of its runs, zeros first (a leading 0 if the first pixel is
+set). They sum to H * W.  COCO's string stores x_i = counts_i - counts_{i-2} for i > 2 (runs
 two apart belong to neighbouring columns and resemble each other), each in two's complement as 5-bit groups,
 lowest first, with 32 for "more follows", and 48 added to be printable (cocoapi, maskApi.c, rleToString).
 
@@ -19,7 +19,7 @@ import numpy as np
 from minisam.errors import MinisamError
 from minisam.limits import MAX_PIXELS
 
-# Seven groups hold 34 bits and a sign, more than any difference of two counts of an image we read.
+# Seven groups hold 34 bits and a sign, more than any difference of two counts in an image of permitted size.
 MAX_GROUPS = 7
 
 

@@ -1,11 +1,11 @@
-"""Masks as the borders of their runs: what a run-length encoding says, in a form to compute with.
+"""Masks as the borders of their runs: a run-length encoding in a form for computation.
 
 The pixels of an image [H, W] are numbered down its columns, as in COCO; a mask is the increasing sequence
 
     borders = [start_0, end_0, start_1, end_1, …]        start_i <= pixel < end_i < start_{i+1}
 
-A few hundred numbers stand for a million pixels: masks can be kept by the thousand, and areas, boxes,
-complements and connected regions follow from the borders alone.
+A few hundred numbers represent a million pixels. Thousands of masks fit in memory, and areas, boxes, complements and
+connected regions are computed from the borders alone.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Borders = NDArray[np.int64]
 def mask_to_borders(
     columns: NDArray[np.bool_], corner: tuple[int, int] = (0, 0), height: int | None = None
 ) -> Borders:
-    """A transposed mask [W, H], one column of the image a row -> borders.
+    """A transposed mask [W, H], whose rows are the image's columns -> borders.
 
     With `corner` (x, y) the mask is a part of an image of `height` rows that starts there; all else is unset.
     """
@@ -37,7 +37,7 @@ def mask_to_borders(
 
 
 def merge_adjacent(borders: Borders) -> Borders:
-    """Join every run to the next where one ends and the other starts: both borders go."""
+    """Join runs if one ends where the next starts: both borders are removed."""
     same = np.flatnonzero(borders[1:] == borders[:-1])
     return np.delete(borders, np.concatenate([same, same + 1])) if len(same) else borders
 
@@ -57,7 +57,7 @@ def borders_to_rle(borders: Borders, size: tuple[int, int]) -> dict[str, Any]:
 
 
 def complement(borders: Borders, pixels: int) -> Borders:
-    """The runs of all that is not in the mask, in an image of so many pixels."""
+    """The runs of the complement, in an image with that many pixels."""
     whole = np.array([0, pixels], borders.dtype)
     return merge_adjacent(np.concatenate([whole[:1], borders, whole[1:]]))
 
@@ -73,6 +73,6 @@ def box(borders: Borders, height: int) -> tuple[int, int, int, int]:
         return 0, 0, 0, 0
     first, last = borders[::2], borders[1::2] - 1
     x0, x1 = int(first[0] // height), int(last[-1] // height)
-    if (first // height != last // height).any():  # a run goes on in the next column
+    if (first // height != last // height).any():  # a run continues in the next column
         return x0, 0, x1, height - 1
     return x0, int((first % height).min()), x1, int((last % height).max())

@@ -1,6 +1,6 @@
-"""A uniform pixel of a region, by the ranks of its pixels: count along the rows, then along the row.
+"""A uniformly random pixel of a region, by the rank of its pixels: first find the row, then the column.
 
-draw u in [0, 1);  rank = ⌊u · count⌋;  the row in which that many pixels have passed, then the column
+draw u in [0, 1);  rank = ⌊u · count⌋;  the row in which the count of pixels exceeds the rank, then the column
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def sample_pixels(region: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """A uniform pixel of each region [P, h, w] (bool) -> [P, 2] int64 as (x, y); (0, 0) where it is empty."""
+    """A uniformly random pixel of each region [P, h, w] (bool) -> [P, 2] int64 as (x, y); (0, 0) if it is empty."""
     in_row = region.sum(dim=2, dtype=torch.int32)
     up_to_row = in_row.cumsum(dim=1, dtype=torch.int32)
     count = up_to_row[:, -1:]

@@ -1,9 +1,9 @@
-"""Cleaning masks: islands and holes below a size go (SAM section B, "Postprocessing").
+"""Cleaning masks: small islands and holes are removed (SAM section B, "Postprocessing").
 
-    holes    the components of what is not the mask; small ones are filled
+    holes    the components of the background; small ones are filled
     islands  the components of the mask; small ones are removed
 
-segment-anything keeps the largest island when all are small; the paper drops the whole mask.
+segment-anything keeps the largest island if all are small; the paper drops the whole mask.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from minisam.masks.runs import Borders, complement, merge_adjacent
 def fill_small_holes(borders: Borders, size: tuple[int, int], min_area: float) -> Borders:
     """Set every 8-connected region of unset pixels smaller than `min_area`, in an image of `size` (H, W).
 
-    One at the border of the image counts as a hole too, as in segment-anything.  The argument itself comes
-    back where nothing is small.
+    A region at the border of the image counts as a hole too, as in segment-anything.  If no region is small, the
+    argument itself is returned.
     """
     pixels = size[0] * size[1]
     outside = complement(borders, pixels)
@@ -31,8 +31,8 @@ def remove_small_islands(
 ) -> Borders:
     """Unset every 8-connected region smaller than `min_area`; if all are, keep the largest or none.
 
-    Of several that are largest the first in reading order stays.  The argument itself comes back where nothing
-    is small.
+    Of several largest regions, the first in reading order is kept.  If no region is small, the argument itself is
+    returned.
     """
     components = connected_components(borders, size[0])
     large = components.size >= min_area
@@ -45,7 +45,7 @@ def remove_small_islands(
 
 
 def largest_component(components: Components, size: tuple[int, int]) -> int:
-    """The label of the component with the most pixels, the first in reading order of several."""
+    """The label of the component with the most pixels; of several, the first in reading order."""
     candidate = (components.size == components.size.max())[components.label]
     column, row = np.divmod(components.start[candidate], size[0])
     return int(components.label[candidate][np.lexsort((column, row))[0]])

@@ -2,7 +2,7 @@
 
     stability = |logits > threshold + offset| / |logits > threshold − offset|
 
-The first mask lies inside the second, so this is their IoU.
+The first mask lies inside the second; the ratio is therefore their IoU.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 def calculate_stability_score(masks: Tensor, mask_threshold: float, threshold_offset: float) -> Tensor:
-    """Logits [..., H, W] -> scores [...], float32; NaN where no logit is above the lower threshold."""
+    """Logits [..., H, W] -> scores [...], float32; NaN if no logit is above the lower threshold."""
     inner, outer = (
         (masks > mask_threshold + offset).flatten(-2).sum(-1, dtype=torch.int32)
         for offset in (threshold_offset, -threshold_offset)
