@@ -89,9 +89,10 @@ check(23, next_click)
 from minisam.build import build_sam
 from minisam.engine.clicking import click_until_satisfied
 from minisam.engine.scenes import UnlabelledPicture, unlabelled_pictures
-from minisam.evaluate.clicks import Prompted, full_size_masks, next_clicks
+from minisam.evaluate.clicks import full_size_masks, next_clicks
 from minisam.masks.iou import mask_iou
 from minisam.model import Sam
+from minisam.predict.prompted import Prompted
 
 PLAIN = {"levels": 2, "object_scale": 1.5, "richness": 0.0, "occlusion": 0.0, "thinness": 0.0}
 PROMINENT, DATA_SET = 1 / 64, 1998

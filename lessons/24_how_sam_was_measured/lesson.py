@@ -43,10 +43,11 @@ from minisam.lesson.page import check, np, plt, torch
 # %%
 from minisam.build import build_sam
 from minisam.data.partworld import render_scenes
-from minisam.evaluate.clicks import Prompted, full_size_masks
+from minisam.evaluate.clicks import full_size_masks
 from minisam.evaluate.valid_iou import valid_iou
 from minisam.masks.distance import interior_points, squared_distance_transform
 from minisam.masks.iou import mask_iou
+from minisam.predict.prompted import Prompted
 
 tiny = build_sam("tiny")
 LARGE = {"levels": 3, "object_scale": 1.5, "richness": 0.2, "occlusion": 0.0, "thinness": 0.0}

@@ -19,7 +19,7 @@ from torch import Tensor
 from minisam.engine.clicking import click_until_satisfied
 from minisam.engine.costs import Costs
 from minisam.engine.work import BRUSH, MODEL, CollectedMask, Work
-from minisam.evaluate.clicks import Prompted
+from minisam.predict.prompted import Prompted
 
 THINGS_AT_ONCE = 32
 

@@ -16,10 +16,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from minisam.evaluate.clicks import Prompted, full_size_masks, next_clicks
+from minisam.evaluate.clicks import full_size_masks, next_clicks
 from minisam.masks.distance import interior_points
 from minisam.masks.iou import mask_iou
 from minisam.model.prompt_encoder import FOREGROUND
+from minisam.predict.prompted import Prompted
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,10 @@ from minisam.detect.boxes import boxes_of
 from minisam.detect.detector import ObjectDetector
 from minisam.engine.costs import Costs
 from minisam.engine.work import GIVEN, CollectedMask, Work
-from minisam.evaluate.clicks import Prompted, full_size_masks
+from minisam.evaluate.clicks import full_size_masks
 from minisam.masks.iou import mask_iou
 from minisam.masks.nms import box_nms
+from minisam.predict.prompted import Prompted
 
 
 @dataclass(frozen=True)

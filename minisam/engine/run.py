@@ -34,11 +34,11 @@ from minisam.engine.tally import RoundResult, Tally
 from minisam.engine.training import held_out_metrics, trained_on, training_seed
 from minisam.engine.work import CollectedMask, Work
 from minisam.errors import MinisamError
-from minisam.evaluate.clicks import Prompted
 from minisam.json_files import read_json, write_json
 from minisam.locks import claimed
 from minisam.model import Sam
 from minisam.predict import SamAutomaticMaskGenerator
+from minisam.predict.prompted import Prompted
 from minisam.train.pictures import Repeats
 
 Collector = Callable[[UnlabelledPicture], Work]

@@ -28,6 +28,10 @@ class Estimate:
     def __str__(self) -> str:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
+    def signed(self) -> str:
+        """As a difference: with its sign."""
+        return f"{self.value:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
+
 
 def image_weights(image_index: Tensor, resamples: int = RESAMPLES, seed: int = 0) -> Tensor:
     """The weight of each mask in each resample: image_index [P] -> [1 + resamples, P] float64.

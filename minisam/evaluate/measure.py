@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from minisam.data.partworld import SceneBatch
-from minisam.evaluate.clicks import Prompted, full_size_masks, simulate_clicks
+from minisam.evaluate.clicks import full_size_masks, simulate_clicks
 from minisam.evaluate.targets import choose_targets
 from minisam.evaluate.valid_iou import valid_iou
 from minisam.masks.boxes import tight_boxes
@@ -18,6 +18,7 @@ from minisam.masks.distance import interior_points
 from minisam.masks.iou import mask_iou
 from minisam.masks.sampling import sample_pixels
 from minisam.model import Sam
+from minisam.predict.prompted import Prompted
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,6 @@ class Measurements:
     centre_shown: Tensor
     """[P, N]: IoU of the mask shown after each click, the first in the centre of the target."""
     random_iou: Tensor
-    random_predicted: Tensor
     random_shown: Tensor
     """[P, N], the first click anywhere on the target."""
     box_iou: Tensor
@@ -101,7 +101,6 @@ def measure_masks(
         centre_predicted=centre.first_predicted_iou,
         centre_shown=centre.shown_iou,
         random_iou=scattered.first_iou,
-        random_predicted=scattered.first_predicted_iou,
         random_shown=scattered.shown_iou,
         box_iou=box_iou[:, 1:],
         box_predicted=box_predicted[:, 1:],

@@ -20,11 +20,11 @@ from minisam.data.segmentation_folder import SegmentationFolder
 from minisam.data.skipped import Skipped
 from minisam.errors import MinisamError
 from minisam.evaluate.baselines import ImageTargets
-from minisam.evaluate.clicks import Prompted
 from minisam.evaluate.measure import Measurements, measure_masks
 from minisam.evaluate.valid_iou import valid_iou_of_masks
 from minisam.evaluate.world import WorldResult, summarise
 from minisam.model import Sam
+from minisam.predict.prompted import Prompted
 from minisam.train.pictures import MAX_MASKS, prepare
 
 

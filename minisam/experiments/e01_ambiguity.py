@@ -22,17 +22,17 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from minisam.config import CONFIGS
-from minisam.evaluate.clicks import Prompted, full_size_masks
+from minisam.evaluate.clicks import full_size_masks
 from minisam.evaluate.targets import evaluation_scenes
 from minisam.evaluate.world import measure_world
 from minisam.experiments.experiment import Experiment, Outcome, Settings
 from minisam.experiments.shared.arms import difference, mean_of_arm
-from minisam.experiments.shared.click_curves import told
 from minisam.experiments.shared.decoder_training import NETWORK, DecoderRecipe, trained_decoder
 from minisam.experiments.shared.prompted_targets import as_json
 from minisam.masks.distance import interior_points
 from minisam.model import MaskDecoder, Sam
 from minisam.model.prompt_encoder import FOREGROUND
+from minisam.predict.prompted import Prompted
 from minisam.show.draw import show_image, show_mask, show_points
 from minisam.train.interactive import Rounds
 
@@ -93,8 +93,8 @@ def run(sam: Sam, settings: Settings) -> Outcome:
 
     finding = (
         f"The best of three masks has {means['three outputs']['oracle'].value:.2f} IoU with the target, the only one "
-        f"{means['one output']['oracle'].value:.2f} (oracle, {told(gains['oracle'])}). The mask of three that is "
-        f"ranked first gains {told(gains['top-1'])} for the target (top-1), and {told(gains['validIoU'])} for "
+        f"{means['one output']['oracle'].value:.2f} (oracle, {gains['oracle'].signed()}). The mask of three that is "
+        f"ranked first gains {gains['top-1'].signed()} for the target (top-1), and {gains['validIoU'].signed()} for "
         "whichever thing under the click it fits best (validIoU)."
     )
     values = {

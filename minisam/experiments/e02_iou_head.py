@@ -32,7 +32,6 @@ from minisam.evaluate.measure import Measurements
 from minisam.evaluate.statistics import calibration_bins
 from minisam.experiments.experiment import Experiment, Outcome, Settings
 from minisam.experiments.shared.arms import Arm, measure_arms
-from minisam.experiments.shared.click_curves import told
 from minisam.experiments.shared.decoder_training import NETWORK, DecoderRecipe
 from minisam.experiments.shared.prompted_targets import as_json
 from minisam.experiments.shared.ranking import (
@@ -112,15 +111,15 @@ def run(sam: Sam, settings: Settings) -> Outcome:
     more = winner["over-estimate of the others"]
     better, calibration = winner["ranked first"], winner["calibration error"]
     finding = (
-        f"Trained on all three by the square, the mask ranked first is {told(first)} IoU better than one at random, "
-        f"and that {told(last)} better than the one ranked last. Trained on the winner alone, the head over-estimates "
-        f"the other two by {told(more)} more. The rank correlation ρ of predicted and true IoU changes from "
-        f"{found[ALL]['spearman'].value:.2f} by {told(winner['spearman'])}, the calibration error from "
-        f"{found[ALL]['calibration error'].value:.3f} by {told(calibration)}, the IoU of the mask ranked first by "
-        f"{told(better)}. Looked at afterwards: outputs 1, 2 and 3 fit best in {shares(found[WINNER])} of the cases; "
-        f"where they do not, the winner's head is off by {off(found[WINNER])}, that of all three by "
-        f"{off(found[ALL])}. The absolute error in place of the square changes ρ by {told(absolute['spearman'])} "
-        f"and the calibration error by {told(absolute['calibration error'])}."
+        f"Trained on all three by the square, the mask ranked first is {first.signed()} IoU better than one at "
+        f"random, and that {last.signed()} better than the one ranked last. Trained on the winner alone, the head "
+        f"over-estimates the other two by {more.signed()} more. The rank correlation ρ of predicted and true IoU "
+        f"changes from {found[ALL]['spearman'].value:.2f} by {winner['spearman'].signed()}, the calibration error "
+        f"from {found[ALL]['calibration error'].value:.3f} by {calibration.signed()}, the IoU of the mask ranked "
+        f"first by {better.signed()}. Looked at afterwards: outputs 1, 2 and 3 fit best in {shares(found[WINNER])} of "
+        f"the cases; where they do not, the winner's head is off by {off(found[WINNER])}, that of all three by "
+        f"{off(found[ALL])}. The absolute error in place of the square changes ρ by {absolute['spearman'].signed()} "
+        f"and the calibration error by {absolute['calibration error'].signed()}."
     )
     values = {label: {name: as_json(e) for name, e in of.items()} for label, of in found.items()}
     for (one, other), of in zip(PAIRS, (winner, absolute), strict=True):

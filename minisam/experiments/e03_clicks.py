@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from minisam.evaluate.bootstrap import Estimate
 from minisam.evaluate.world import CLICK_COUNTS, measure_world
 from minisam.experiments.experiment import Experiment, Outcome, Settings
-from minisam.experiments.shared.click_curves import CLICKS, told
+from minisam.experiments.shared.click_curves import CLICKS
 from minisam.experiments.shared.prompted_targets import as_json, mean_over_images
 from minisam.model import Sam
 
@@ -47,7 +47,7 @@ def run(sam: Sam, settings: Settings) -> Outcome:
     centre, gain = curves["train centre"], by_place["train"]
     finding = (
         f"From 1 to 9 clicks mIoU goes from {centre[1][0]:.2f} to {centre[CLICKS][0]:.2f} on scenes of the training "
-        f"world. A first click in the centre is worth {told(gain[1])} at once and {told(gain[CLICKS])} after "
+        f"world. A first click in the centre is worth {gain[1].signed()} at once and {gain[CLICKS].signed()} after "
         "nine clicks."
     )
     placed = {world: {n: as_json(e) for n, e in gains.items()} for world, gains in by_place.items()}

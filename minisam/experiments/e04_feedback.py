@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from minisam.experiments.experiment import Experiment, Outcome, Settings
 from minisam.experiments.shared.arms import Arm, measure_arms
-from minisam.experiments.shared.click_curves import CLICKS, curves_by_clicks, figure_of, gains_by_clicks, told
+from minisam.experiments.shared.click_curves import CLICKS, curves_by_clicks, figure_of, gains_by_clicks
 from minisam.experiments.shared.decoder_training import DecoderRecipe, renew_mask_prompt_
 from minisam.experiments.shared.prompted_targets import as_json
 from minisam.model import Sam
@@ -75,7 +75,7 @@ def run(sam: Sam, settings: Settings) -> Outcome:
             f"{curve[3].value:.3f} and {curve[5].value:.3f} with {FED_BACK[arm]}"
             for arm, curve in curves.items()
         )
-        + f". After 5 clicks logits gain {told(to_logits[5])} over a binary mask and {told(both[5])} over clicks "
+        + f". After 5 clicks logits gain {to_logits[5].signed()} over a binary mask and {both[5].signed()} over clicks "
         + ("alone." if told_apart else "alone; no two can be told apart after 3 or 5 clicks.")
     )
     values = {

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from minisam.experiments.e04_feedback import LOGITS, RECIPE
 from minisam.experiments.experiment import Experiment, Outcome, Settings
 from minisam.experiments.shared.arms import Arm, difference, measure_arms
-from minisam.experiments.shared.click_curves import CLICKS, curves_by_clicks, draw_curve, shown_after, told
+from minisam.experiments.shared.click_curves import CLICKS, curves_by_clicks, draw_curve, shown_after
 from minisam.experiments.shared.decoder_training import renew_mask_prompt_
 from minisam.experiments.shared.prompted_targets import as_json
 from minisam.model import Sam
@@ -55,9 +55,9 @@ def run(sam: Sam, settings: Settings) -> Outcome:
 
     furthest = max(abs(e.value) for e in one_click.values())
     finding = (
-        f"After nine clicks 3 rounds are worth {told(nine_clicks[3])} mIoU over 1, 5 rounds {told(nine_clicks[5])} "
-        f"over 1 and 11 rounds {told(last)} over 5. After one click all lie within {furthest:.3f} of what one round "
-        "reaches."
+        f"After nine clicks 3 rounds are worth {nine_clicks[3].signed()} mIoU over 1, 5 rounds "
+        f"{nine_clicks[5].signed()} over 1 and 11 rounds {last.signed()} over 5. After one click all lie within "
+        f"{furthest:.3f} of what one round reaches."
     )
     flat = all(abs(e.value) <= FLAT for e in one_click.values())
     rises, saturates = nine_clicks[3].low > 0, last.value < nine_clicks[5].value / 4

@@ -38,7 +38,6 @@ from minisam.engine.settings import MANUAL, SEMI, EngineSettings
 from minisam.evaluate.bootstrap import Estimate
 from minisam.experiments.experiment import Experiment, Outcome, Settings
 from minisam.experiments.shared.arms import difference, mean_of_arm
-from minisam.experiments.shared.click_curves import told
 from minisam.experiments.shared.engine_models import (
     after_a_click,
     control_models,
@@ -126,12 +125,12 @@ def run(_: Sam, settings: Settings) -> Outcome:
     curve = miou[ENGINE_ARM]
     finding = (
         f"mIoU of one click goes from {curve[rounds[0].name].value:.3f} to {curve[last].value:.3f}: "
-        + ", ".join(f"{which} {told(gain)}" for which, gain in gains.items())
-        + f"; over as many steps on the labelled pictures alone that is {told(over_control)}. Clicks a mask go "
+        + ", ".join(f"{which} {gain.signed()}" for which, gain in gains.items())
+        + f"; over as many steps on the labelled pictures alone that is {over_control.signed()}. Clicks a mask go "
         + " to ".join(f"{e.value:.1f}" for e in clicks)
         + f"; of the masks that nobody looked at {counts[last].over_90.value:.0%} have an IoU above 0.9. "
-        f"The last model is {told(over_part['without'])} above one trained without these masks, and "
-        f"{told(over_part['alone'])} above one trained on them alone."
+        f"The last model is {over_part['without'].signed()} above one trained without these masks, and "
+        f"{over_part['alone'].signed()} above one trained on them alone."
     )
     values = {
         "mIoU of one click": {arm: {name: as_json(e) for name, e in of.items()} for arm, of in miou.items()},

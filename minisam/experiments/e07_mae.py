@@ -22,7 +22,6 @@ from minisam.evaluate.targets import FIRST_SEED
 from minisam.evaluate.world import measure_world
 from minisam.experiments.experiment import Experiment, Outcome, Settings
 from minisam.experiments.shared.arms import difference, mean_of_arm
-from minisam.experiments.shared.click_curves import told
 from minisam.experiments.shared.prompted_targets import as_json
 from minisam.experiments.shared.training import trained
 from minisam.model import Sam
@@ -89,7 +88,7 @@ def run(_: Sam, settings: Settings) -> Outcome:
         f"({', '.join(SHARES)}), nano reaches an mIoU, best of three, of "
         + ", ".join(f"{curves[SCORES[0]][RANDOM][share].value:.3f}" for share in SHARES)
         + " from random weights; MAE weights add "
-        + ", ".join(told(gain) for gain in best.values())
+        + ", ".join(gain.signed() for gain in best.values())
         + "."
     )
     recipe = pretraining(settings)

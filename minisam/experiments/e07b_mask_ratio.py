@@ -27,7 +27,7 @@ from minisam.evaluate.world import measure_world
 from minisam.experiments.e07_mae import OBJECT_SCALE, SCORES
 from minisam.experiments.experiment import Experiment, Outcome, Settings
 from minisam.experiments.shared.arms import difference, mean_of_arm
-from minisam.experiments.shared.click_curves import draw_curve, told
+from minisam.experiments.shared.click_curves import draw_curve
 from minisam.experiments.shared.prompted_targets import as_json
 from minisam.experiments.shared.training import trained
 from minisam.model import Sam
@@ -84,7 +84,7 @@ def run(_: Sam, settings: Settings) -> Outcome:
         f"With {LABELLED} labelled scenes mIoU, best of three, is "
         + ", ".join(f"{best[ratio].value:.3f} with {percent(ratio)} hidden" for ratio in RATIOS)
         + f", and {best[None].value:.3f} from random weights. Hiding {percent(JUDGED)} is worth "
-        + ", ".join(f"{told(lead[ratio])} over {percent(ratio)}" for ratio in others)
+        + ", ".join(f"{lead[ratio].signed()} over {percent(ratio)}" for ratio in others)
         + ("." if told_apart else f": no ratio can be told from {percent(JUDGED)} at this scale.")
     )
     values = {

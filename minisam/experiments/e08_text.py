@@ -15,12 +15,11 @@ from __future__ import annotations
 from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
 import torch
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -29,23 +28,26 @@ from minisam.errors import MinisamError
 from minisam.evaluate.bootstrap import Estimate
 from minisam.evaluate.targets import evaluation_scenes
 from minisam.experiments.experiment import Experiment, Outcome, Settings
-from minisam.experiments.shared.click_curves import told
 from minisam.experiments.shared.prompted_targets import as_json, mean_over_images
-from minisam.masks.iou import mask_iou
+from minisam.experiments.shared.text_figure import (
+    Example,
+    first_of_each_image,
+    show_bars,
+    show_cosines,
+    show_example,
+)
 from minisam.model import Sam
 from minisam.text.clip_run import agreement
 from minisam.text.contrastive_loss import same_caption
 from minisam.text.files import write_clip
 from minisam.text.measure import Measured, crop_embeddings, prompts
 from minisam.text.sam_run import TextRecipe, TextSamRun
-from minisam.text.targets import Targets, draw_targets, scene_size
+from minisam.text.targets import draw_targets, scene_size
 from minisam.text.text_sam import TextSam, load_text_sam
 from minisam.train.scenes import HELPER_ENDED, become_helper_process
 
 TEXT = TextRecipe()
 MARGIN = 0.20
-MAIN = 6
-"""The first six of LABELS are the experiment, the others variations of it."""
 PER_IMAGE = 8
 SHOWN = 6
 GAP_LEFT = "caption uncentred"
@@ -60,6 +62,8 @@ LABELS = {
     "caption + point": "caption and point",
     "point": "point alone",
     "point before": "point, nano before",
+}
+VARIATIONS = {
     "image + point": "crop and point",
     "short caption": "colour and name alone",
     GAP_LEFT: "caption, gap not closed",
@@ -74,12 +78,59 @@ LABELS = {
 }
 
 
+@dataclass(frozen=True)
+class Prompts:
+    """What every kind of prompt reaches on P targets, and what CLIP makes of their crops and captions."""
+
+    iou: dict[str, Tensor]
+    """IoU of the mask shown, [P] for each kind of prompt; those of an arm of ARMS begin with its name."""
+    image: Tensor
+    """The image that each target is on, [P]."""
+    crops: Tensor
+    """[P, E]."""
+    texts: Tensor
+    """[P, E]."""
+    same: Tensor
+    """Whether two targets have the same caption, [P, P]."""
+    examples: list[Example]
+
+    def mean(self, name: str) -> Estimate:
+        return mean_over_images(self.iou[name], self.image)
+
+    def gain(self, name: str, other: str) -> Estimate:
+        """How much higher one kind of prompt is than another, target by target."""
+        return mean_over_images(self.iou[name] - self.iou[other], self.image)
+
+    def by_seed(self, name: str, images: int) -> list[float]:
+        """The mean on the scenes of each seed, of which there are `images`."""
+        seed = self.image // images
+        return [round(self.iou[name][seed == one].mean().item(), 4) for one in seed.unique().tolist()]
+
+    def in_words(self, arm: str = "") -> Estimate:
+        """A target's caption over that of another."""
+        return self.gain(f"{arm} caption".strip(), f"{arm} random caption".strip())
+
+    def beside_a_point(self, arm: str = "") -> Estimate:
+        """A caption and a point over the point alone."""
+        return self.gain(f"{arm} caption + point".strip(), f"{arm} point".strip())
+
+
 def run(_: Sam, settings: Settings) -> Outcome:
+    found = measure(settings)
+    means = {name: found.mean(name) for name in found.iou}
+    passed = found.in_words().value >= MARGIN and found.beside_a_point().low > 0
+    return Outcome(passed, finding(found, means), record(found, means, settings), draw(found, means))
+
+
+def measure(settings: Settings) -> Prompts:
+    """Every kind of prompt, for the targets of the scenes of every seed."""
     models, before = trained_text_sams(settings), build_sam("nano").eval()
     model = models[""]
     iou: dict[str, list[Tensor]] = defaultdict(list)
-    pairs: list[tuple[Tensor, Tensor, list[str]]] = []
-    image, done, examples = [], 0, []
+    crops, texts, image = [], [], []
+    captions: list[str] = []
+    examples: list[Example] = []
+    done = 0
     with torch.inference_mode():
         size = model.sam.image_encoder.img_size
         for seed in settings.seeds:
@@ -94,63 +145,67 @@ def run(_: Sam, settings: Settings) -> Outcome:
                         for name, answer in prompts(network, targets).items():
                             iou[f"{arm} {name}".strip()].append(answer(measured))
                     iou["point before"].append(Measured(before, targets).ious(point=True))
-                    texts = model.clip.encode_texts(targets.captions)
-                    pairs.append((crop_embeddings(model, targets), texts, targets.captions))
+                    crops.append(crop_embeddings(model, targets))
+                    texts.append(model.clip.encode_texts(targets.captions))
+                    captions += targets.captions
                     image.append(targets.image_index + done)
                     if len(examples) < SHOWN and seed == settings.seeds[0]:
-                        masks = Measured(model.sam, targets).masks(model.external(texts, "text"))
+                        masks = Measured(model.sam, targets).masks(model.external(texts[-1], "text"))
                         examples += first_of_each_image(targets, masks)
                 done += len(scenes.images)
-    of_image = torch.cat(image)
-    values = {name: torch.cat(parts).double() for name, parts in iou.items()}
-    means = {name: mean_over_images(value, of_image) for name, value in values.items()}
-    words = {arm: gain(values, of_image, f"{arm} caption", f"{arm} random caption") for arm in models}
-    both = {arm: gain(values, of_image, f"{arm} caption + point", f"{arm} point") for arm in models}
-    by_words, by_both = words[""], both[""]
-    by_crop = gain(values, of_image, "image + point", "point")
-    crops, texts = torch.cat([crop for crop, _, _ in pairs]), torch.cat([text for _, text, _ in pairs])
-    same = same_caption([caption for pair in pairs for caption in pair[2]])
+    return Prompts(
+        iou={name: torch.cat(parts).double() for name, parts in iou.items()},
+        image=torch.cat(image),
+        crops=torch.cat(crops),
+        texts=torch.cat(texts),
+        same=same_caption(captions),
+        examples=examples,
+    )
 
+
+def finding(found: Prompts, means: dict[str, Estimate]) -> str:
+    longer, words = "longer", "in words"
+    return (
+        f"The caption of the target reaches an mIoU of {means['caption'].value:.2f}, {found.in_words().signed()} "
+        f"above another's caption; the crop it was trained on reaches {means['image'].value:.2f}. The point alone "
+        f"reaches {means['point'].value:.2f} ({means['point before'].value:.2f} before); the caption adds "
+        f"{found.beside_a_point().signed()}, the crop {found.gain('image + point', 'point').signed()}. Without "
+        f"closing the gap between the two kinds of embeddings a caption reaches {means[GAP_LEFT].value:.2f}. After "
+        f"{LONGER.steps} more steps of the same it reaches {means['longer caption'].value:.2f}, "
+        f"{found.in_words(longer).signed()} above another's, and adds {found.beside_a_point(longer).signed()} to the "
+        f"point alone, {means['longer point'].value:.2f}; after as many with {IN_WORDS:.0%} of the tokens from "
+        f"captions {means['in words caption'].value:.2f}, {found.in_words(words).signed()} above another's, and adds "
+        f"{found.beside_a_point(words).signed()} to {means['in words point'].value:.2f}."
+    )
+
+
+def record(found: Prompts, means: dict[str, Estimate], settings: Settings) -> dict[str, object]:
+    fit = agreement(found.crops, found.texts, found.same)
+    return {
+        "targets": len(found.image),
+        "miou": {name: as_json(mean) for name, mean in means.items()},
+        "miou_by_seed": {name: found.by_seed(name, settings.images) for name in found.iou},
+        "caption - random caption": as_json(found.in_words()),
+        "caption + point - point": as_json(found.beside_a_point()),
+        "crop + point - point": as_json(found.gain("image + point", "point")),
+        **{f"{arm}: caption - random caption": as_json(found.in_words(arm)) for arm in ARMS},
+        **{f"{arm}: caption + point - point": as_json(found.beside_a_point(arm)) for arm in ARMS},
+        "clip": {name: round(value, 4) for name, value in fit.items()},
+    }
+
+
+def draw(found: Prompts, means: dict[str, Estimate]) -> Figure:
     figure = Figure(figsize=(12, 8.5), layout="constrained")
     places = "".join(str(place) for place in range(SHOWN))
     axes_of = figure.subplot_mosaic(f"bbbbcc\n{places}", height_ratios=(2.4, 1))
-    show_bars(axes_of["b"], {label: means[name] for name, label in LABELS.items()})
-    show_cosines(axes_of["c"], crops @ texts.T, same)
+    labelled = [{label: means[name] for name, label in kinds.items()} for kinds in (LABELS, VARIATIONS)]
+    show_bars(axes_of["b"], *labelled)
+    show_cosines(axes_of["c"], found.crops @ found.texts.T, found.same)
     for place in places:
         axes_of[place].set_axis_off()
-    for place, example in zip(places, examples, strict=False):
+    for place, example in zip(places, found.examples, strict=False):
         show_example(axes_of[place], *example)
-
-    finding = (
-        f"The caption of the target reaches an mIoU of {means['caption'].value:.2f}, {told(by_words)} above another's "
-        f"caption; the crop it was trained on reaches {means['image'].value:.2f}. The point alone reaches "
-        f"{means['point'].value:.2f} ({means['point before'].value:.2f} before); the caption adds {told(by_both)}, "
-        f"the crop {told(by_crop)}. Without closing the gap between the two kinds of embeddings "
-        f"a caption reaches {means[GAP_LEFT].value:.2f}. After {LONGER.steps} more steps of the same it reaches "
-        f"{means['longer caption'].value:.2f}, {told(words['longer'])} above another's, and adds "
-        f"{told(both['longer'])} to the point alone, {means['longer point'].value:.2f}; after as many with "
-        f"{IN_WORDS:.0%} of the tokens from captions {means['in words caption'].value:.2f}, "
-        f"{told(words['in words'])} above another's, and adds {told(both['in words'])} to "
-        f"{means['in words point'].value:.2f}."
-    )
-    passed = by_words.value >= MARGIN and by_both.low > 0
-    recorded = {
-        "targets": len(of_image),
-        "miou": {name: as_json(mean) for name, mean in means.items()},
-        "miou_by_seed": by_seed(values, of_image, settings),
-        "caption - random caption": as_json(by_words),
-        "caption + point - point": as_json(by_both),
-        "crop + point - point": as_json(by_crop),
-        **{f"{arm}: caption - random caption": as_json(words[arm]) for arm in ARMS},
-        **{f"{arm}: caption + point - point": as_json(both[arm]) for arm in ARMS},
-        "clip": {name: round(value, 4) for name, value in agreement(crops, texts, same).items()},
-    }
-    return Outcome(passed, finding, recorded, figure)
-
-
-def gain(values: dict[str, Tensor], image: Tensor, name: str, other: str) -> Estimate:
-    """How much higher one kind of prompt is than another, target by target."""
-    return mean_over_images(values[name.strip()] - values[other.strip()], image)
+    return figure
 
 
 def trained_text_sams(settings: Settings) -> dict[str, TextSam]:
@@ -181,58 +236,6 @@ def train(
     """The file of a run that is done, now or earlier."""
     TextSamRun(folder, clip_file, recipe, start_from=start_from, captions=captions).run()
     return folder / "text.safetensors"
-
-
-def by_seed(values: dict[str, Tensor], image: Tensor, settings: Settings) -> dict[str, list[float]]:
-    """The mean of each kind of prompt on the scenes of each seed."""
-    seed = image // settings.images
-    return {
-        name: [round(value[seed == index].mean().item(), 4) for index in seed.unique().tolist()]
-        for name, value in values.items()
-    }
-
-
-def first_of_each_image(targets: Targets, masks: Tensor) -> list[tuple[Tensor, Tensor, str, float]]:
-    """A picture, the mask that its caption found, the caption and the mask's IoU, for one target of every image."""
-    chosen = [int((targets.image_index == image).nonzero()[0]) for image in targets.image_index.unique()]
-    scores = mask_iou(masks, targets.masks).tolist()
-    return [
-        (targets.images[targets.image_index[place]], masks[place], targets.captions[place], scores[place])
-        for place in chosen
-    ]
-
-
-def show_example(axes: Axes, picture: Tensor, mask: Tensor, caption: str, score: float) -> None:
-    axes.imshow(picture.permute(1, 2, 0).numpy())
-    if mask.any() and not mask.all():
-        axes.contour(mask.float().numpy(), [0.5], colors=["red"], linewidths=2)
-    axes.set_title(caption.replace(" of the ", "\nof the ") + f"\nIoU {score:.2f}", fontsize=9)
-
-
-def show_bars(axes: Axes, means: dict[str, Estimate]) -> None:
-    places = list(range(len(means)))
-    values = [mean.value for mean in means.values()]
-    errors = [
-        [mean.value - mean.low for mean in means.values()],
-        [mean.high - mean.value for mean in means.values()],
-    ]
-    colours = ["tab:blue"] * MAIN + ["tab:gray"] * (len(means) - MAIN)
-    axes.barh(places, values, xerr=errors, color=colours, capsize=3)
-    for place, mean in zip(places, means.values(), strict=True):
-        axes.text(mean.high + 0.012, place, f"{mean.value:.2f}", va="center", fontsize=9)
-    axes.set(yticks=places, xlabel="mIoU of the mask shown", title="prompts (grey: variations)")
-    axes.set_yticklabels(list(means))
-    axes.set_xlim(0, min(1.0, max(mean.high for mean in means.values()) + 0.1))
-    axes.invert_yaxis()
-
-
-def show_cosines(axes: Axes, cosines: Tensor, same: Tensor) -> None:
-    """Crops and captions that belong together, and those that do not."""
-    bins = torch.linspace(-0.5, 1, 46).tolist()
-    axes.hist(cosines[~same].numpy(), bins, density=True, alpha=0.6, color="tab:gray", label="any two")
-    axes.hist(cosines.diagonal().numpy(), bins, density=True, alpha=0.6, label="crop and its caption")
-    axes.set(xlabel="cosine of CLIP's embeddings", yticks=[], title="how well crops and captions fit")
-    axes.legend()
 
 
 EXPERIMENT = Experiment(

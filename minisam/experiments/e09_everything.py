@@ -6,6 +6,8 @@ single-output form in table 4 was trained for one click.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from matplotlib.axes import Axes
@@ -15,7 +17,6 @@ from tqdm import tqdm
 
 from minisam.evaluate.bootstrap import Estimate, estimate, image_weights
 from minisam.experiments.experiment import Experiment, Outcome, Settings
-from minisam.experiments.shared.click_curves import told
 from minisam.experiments.shared.everything_counts import (
     ALL,
     AMONG,
@@ -50,66 +51,110 @@ PROPOSALS = {
 STABILITIES = (0.0, 0.4, 0.6, 0.8)
 
 
+@dataclass(frozen=True)
+class Found:
+    """What the generators found, counted image by image."""
+
+    recall: dict[str, dict[str, list[tuple[int, int]]]]
+    """Targets found and targets, of every arm of CLICKS and every kind of `recall_counts`."""
+    sweep: dict[float, Tensor]
+    """What `sweep_counts` says of every image, for each threshold of the stability."""
+    images: int
+
+    def average_recall(self, arm: str, name: str) -> Estimate:
+        counts = self.recall[arm][name]
+        return estimate(lambda weights: average_recall_of(counts, weights), self.weights())
+
+    def gain(self, level: str) -> Estimate:
+        """AR@1000 of three masks a click over as many single masks."""
+        three, as_many = (self.recall[arm][f"{level} 1000"] for arm in (THREE, AS_MANY))
+        return estimate(
+            lambda weights: average_recall_of(three, weights) - average_recall_of(as_many, weights),
+            self.weights(),
+        )
+
+    def of_preset(self, preset: dict[str, float]) -> list[Estimate]:
+        """The precision and the recall above the two thresholds of a preset."""
+        counts = self.sweep[preset["stability_score_thresh"]]
+        chosen = counts[:, PREDICTED_IOUS.index(preset["pred_iou_thresh"])]
+        return [estimate(lambda weights, n=n: share(chosen, n, weights), self.weights()) for n in (1, 2)]
+
+    def weights(self) -> Tensor:
+        return image_weights(torch.arange(self.images))
+
+
 def run(sam: Sam, settings: Settings) -> Outcome:
+    found = measure(sam, settings)
+    recall = {arm: {name: found.average_recall(arm, name) for name in of} for arm, of in found.recall.items()}
+    gain = {level: found.gain(level) for level in (ALL, *LEVELS)}
+    filtered = found.of_preset(PRESETS["young"])
+    passed = gain[ALL].low > 0 and min(gain["part"].value, gain["subpart"].value) > gain["whole"].value
+    values = {
+        "average_recall": {arm: {name: as_json(e) for name, e in of.items()} for arm, of in recall.items()},
+        "three_minus_as_many": {level: as_json(e) for level, e in gain.items()},
+        "precision_recall_masks": record_sweep(found),
+        "young_precision_recall": [as_json(e) for e in filtered],
+    }
+    return Outcome(
+        passed, finding(found, recall, gain, filtered), values, draw(recall, found.sweep, filtered)
+    )
+
+
+def measure(sam: Sam, settings: Settings) -> Found:
     """Proposals in four ways on the same scenes; then a generator's two thresholds, duplicates suppressed at 0.7."""
-    found: dict[str, dict[str, list[tuple[int, int]]]] = {arm: {} for arm in CLICKS}
-    swept: dict[float, list[Tensor]] = {stability: [] for stability in STABILITIES}
-    bar = tqdm(total=len(settings.seeds) * settings.images, desc="E9", delay=2, disable=None)
+    images = len(settings.seeds) * settings.images
+    recall: dict[str, dict[str, list[tuple[int, int]]]] = {arm: {} for arm in CLICKS}
+    sweep: dict[float, list[Tensor]] = {stability: [] for stability in STABILITIES}
+    bar = tqdm(total=images, desc="E9", delay=2, disable=None)
     for scene in scenes(sam, settings):
         for arm, clicks in CLICKS.items():
             for name, counts in recall_counts(records(sam, scene, PROPOSALS | clicks), scene[2]).items():
-                found[arm].setdefault(name, []).append(counts)
+                recall[arm].setdefault(name, []).append(counts)
         for stability in STABILITIES:
             given = PROPOSALS | CLICKS[THREE] | {"stability_score_thresh": stability, "box_nms_thresh": 0.7}
-            swept[stability].append(sweep_counts(records(sam, scene, given, by_stability=False)))
+            sweep[stability].append(sweep_counts(records(sam, scene, given, by_stability=False)))
         bar.update()
     bar.close()
+    return Found(recall, {stability: torch.stack(counts) for stability, counts in sweep.items()}, images)
 
-    weights = image_weights(torch.arange(len(settings.seeds) * settings.images))
-    recall = {
-        arm: {name: estimate(lambda w, c=c: average_recall_of(c, w), weights) for name, c in of.items()}
-        for arm, of in found.items()
-    }
-    gain = {
-        level: estimate(
-            lambda w, name=f"{level} 1000": (
-                average_recall_of(found[THREE][name], w) - average_recall_of(found[AS_MANY][name], w)
-            ),
-            weights,
-        )
-        for level in (ALL, *LEVELS)
-    }
-    curves = {stability: torch.stack(counts) for stability, counts in swept.items()}
-    young = PRESETS["young"]
-    place = PREDICTED_IOUS.index(young["pred_iou_thresh"])
-    chosen = curves[young["stability_score_thresh"]][:, place]
-    filtered = [estimate(lambda w, n=n: share(chosen, n, w), weights) for n in (1, 2)]
-    everything = [share(curves[0.0][:, 0], n, weights[:1]).item() for n in (1, 2)]
 
-    passed = gain[ALL].low > 0 and min(gain["part"].value, gain["subpart"].value) > gain["whole"].value
-    finding = (
+def finding(
+    found: Found, recall: dict[str, dict[str, Estimate]], gain: dict[str, Estimate], filtered: list[Estimate]
+) -> str:
+    everything = [share(found.sweep[0.0][:, 0], n, every_image_once(found.images)).item() for n in (1, 2)]
+    return (
         f"AR@1000 is {recall[THREE]['all 1000'].value:.2f} with three masks a click, "
         f"{recall[CROPS]['all 1000'].value:.2f} if about as many clicks are spread over the image and four crops, "
         f"{recall[ONE]['all 1000'].value:.2f} with one mask a click, and {recall[AS_MANY]['all 1000'].value:.2f} with "
         "one mask and three times the clicks. Three masks a click gain on as many single masks "
-        + ", ".join(f"{told(gain[level])} on {level}s" for level in LEVELS)
+        + ", ".join(f"{gain[level].signed()} on {level}s" for level in LEVELS)
         + f". Without thresholds {everything[0]:.0%} of the masks are right (IoU of 0.5 and more, each thing once) "
         f"and find {everything[1]:.0%} of the things; above those of the preset young {filtered[0].value:.0%} are "
         f"right and find {filtered[1].value:.0%}."
     )
-    values = {
-        "average_recall": {arm: {name: as_json(e) for name, e in of.items()} for arm, of in recall.items()},
-        "three_minus_as_many": {level: as_json(e) for level, e in gain.items()},
-        "precision_recall_masks": {
-            str(stability): {
-                str(t): [round(share(counts[:, n], k, weights[:1]).item(), 4) for k in (1, 2)]
-                + [round(counts[:, n, 1].double().mean().item(), 2)]
-                for n, t in enumerate(PREDICTED_IOUS)
-            }
-            for stability, counts in curves.items()
-        },
-        "young_precision_recall": [as_json(e) for e in filtered],
+
+
+def every_image_once(images: int) -> Tensor:
+    return torch.ones(1, images, dtype=torch.float64)
+
+
+def record_sweep(found: Found) -> dict[str, dict[str, list[float]]]:
+    """Precision, recall and masks an image above each pair of thresholds."""
+    return {
+        str(stability): {
+            str(threshold): [
+                round(share(counts[:, n], k, every_image_once(found.images)).item(), 4) for k in (1, 2)
+            ]
+            + [round(counts[:, n, 1].double().mean().item(), 2)]
+            for n, threshold in enumerate(PREDICTED_IOUS)
+        }
+        for stability, counts in found.sweep.items()
     }
+
+
+def draw(
+    recall: dict[str, dict[str, Estimate]], sweep: dict[float, Tensor], filtered: list[Estimate]
+) -> Figure:
     figure = Figure(figsize=(13, 4), layout="constrained")
     left, middle, right = figure.subplots(1, 3, width_ratios=(1, 1, 1.1))
     draw_bars(left, recall, [f"all {k}" for k in AMONG], [f"AR@{k}" for k in AMONG])
@@ -117,8 +162,8 @@ def run(sam: Sam, settings: Settings) -> Outcome:
     left.legend(loc="upper left", fontsize=8)
     draw_bars(middle, recall, [f"{level} 1000" for level in LEVELS], list(LEVELS))
     middle.set(title="AR@1000 by level")
-    draw_sweep(right, curves, filtered)
-    return Outcome(passed, finding, values, figure)
+    draw_sweep(right, sweep, filtered)
+    return figure
 
 
 def draw_bars(
@@ -135,7 +180,7 @@ def draw_bars(
 
 
 def draw_sweep(axes: Axes, curves: dict[float, Tensor], young: list[Estimate]) -> None:
-    one = torch.ones(1, len(curves[0.0]), dtype=torch.float64)
+    one = every_image_once(len(curves[0.0]))
     for stability, counts in curves.items():
         precision, recall = (
             [share(counts[:, n], k, one).item() for n in range(len(PREDICTED_IOUS))] for k in (1, 2)

@@ -21,7 +21,6 @@ from minisam.evaluate.edge_scores import EdgeCounts, count_edges, resampled_edge
 from minisam.evaluate.mask_matching import overlaps
 from minisam.evaluate.targets import evaluation_scenes
 from minisam.experiments.experiment import Experiment, Outcome, Settings
-from minisam.experiments.shared.click_curves import told
 from minisam.experiments.shared.prompted_targets import as_json
 from minisam.model import Sam
 from minisam.predict.predictor import SamPredictor
@@ -66,11 +65,11 @@ def run(sam: Sam, settings: Settings) -> Outcome:
     passed = ahead["Canny"].low > 0 and ahead["Sobel"].value > 0.1 and ahead["Sobel"].low > 0
     best = {method: of["ods"].value for method, of in scores[RICHNESS[-1]].items()}
     finding = (
-        f"On textured scenes SAM's edges have an ODS (F-measure at the best threshold for all images) of "
-        f"{best[SAM]:.2f}, Canny's {best['Canny']:.2f}, Sobel's {best['Sobel']:.2f}: SAM's is {told(ahead['Canny'])} "
-        f"above the first and {told(ahead['Sobel'])} above the second. {right[RICHNESS[-1]]:.0%} of "
-        f"SAM's masks have an IoU above {RIGHT_FROM} with any thing in the scene; these alone reach {best[RIGHT]:.2f}. "
-        f"True masks drawn as coarsely as SAM's reach {best[EXACT]:.2f}."
+        "On textured scenes SAM's edges have an ODS (F-measure at the best threshold for all images) of "
+        f"{best[SAM]:.2f}, Canny's {best['Canny']:.2f}, Sobel's {best['Sobel']:.2f}: SAM's is "
+        f"{ahead['Canny'].signed()} above the first and {ahead['Sobel'].signed()} above the second. "
+        f"{right[RICHNESS[-1]]:.0%} of SAM's masks have an IoU above {RIGHT_FROM} with any thing in the scene; these "
+        f"alone reach {best[RIGHT]:.2f}. True masks drawn as coarsely as SAM's reach {best[EXACT]:.2f}."
     )
     values = {
         "scores": {

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from minisam.evaluate.clicks import full_size_masks
 from minisam.experiments.experiment import Experiment, Outcome, Settings
-from minisam.experiments.shared.click_curves import told
 from minisam.experiments.shared.prompted_targets import as_json, mean_over_images, prompted_targets
 from minisam.masks.boxes import tight_boxes
 from minisam.masks.iou import mask_iou
@@ -56,8 +55,8 @@ def run(sam: Sam, settings: Settings) -> Outcome:
     lost = {n: mean_over_images(torch.cat(found[ONCE][n]) - exact, image) for n in (0.1, 0.3)}
     gain = mean_over_images(torch.cat(found[TWICE][0.0]) - exact, image)
     finding = (
-        f"An exact box gives {curves[ONCE][0.0].value:.2f}; 10 % noise changes that by {told(lost[0.1])}, 30 % by "
-        f"{told(lost[0.3])}, giving the mask back by {told(gain)}."
+        f"An exact box gives {curves[ONCE][0.0].value:.2f}; 10 % noise changes that by {lost[0.1].signed()}, 30 % by "
+        f"{lost[0.3].signed()}, giving the mask back by {gain.signed()}."
     )
     values = {
         **{way: {str(n): as_json(e) for n, e in curve.items()} for way, curve in curves.items()},

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from minisam.evaluate.clicks import full_size_masks
 from minisam.experiments.experiment import Experiment, Outcome, Settings
-from minisam.experiments.shared.click_curves import told
 from minisam.experiments.shared.prompted_targets import as_json, mean_over_images, prompted_targets
 from minisam.masks.distance import interior_points
 from minisam.masks.iou import mask_iou
@@ -70,7 +69,7 @@ def run(sam: Sam, settings: Settings) -> Outcome:
     finding = (
         f"Away from its own {own} pixels the network loses {lost['interpolated']:.2f} mIoU on average with "
         f"interpolated positions and {lost['repeated']:.2f} with repeated ones: "
-        f"interpolating is worth {told(gain)}."
+        f"interpolating is worth {gain.signed()}."
     )
     passed = all(smooth[size].value > crude[size].value for size in ends)
     values = {

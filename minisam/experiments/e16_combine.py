@@ -18,7 +18,7 @@ from minisam.config import CONFIGS
 from minisam.experiments.e04_feedback import LOGITS, RECIPE
 from minisam.experiments.experiment import Experiment, Outcome, Settings
 from minisam.experiments.shared.arms import Arm, measure_arms
-from minisam.experiments.shared.click_curves import CLICKS, curves_by_clicks, figure_of, gains_by_clicks, told
+from minisam.experiments.shared.click_curves import CLICKS, curves_by_clicks, figure_of, gains_by_clicks
 from minisam.experiments.shared.decoder_training import NETWORK, renew_mask_prompt_
 from minisam.experiments.shared.prompted_targets import as_json
 from minisam.model import MaskDecoder, Sam
@@ -79,7 +79,7 @@ def run(sam: Sam, settings: Settings) -> Outcome:
     finding = " ".join(
         f"After {clicks} click{'s' * (clicks > 1)} image + prompt reaches {curves['added'][clicks].value:.3f} mIoU, "
         + " and ".join(
-            f"{told(gain[clicks])} more than {FORMULAS[pair.split()[-1]]}" for pair, gain in gains.items()
+            f"{gain[clicks].signed()} more than {FORMULAS[pair.split()[-1]]}" for pair, gain in gains.items()
         )
         + "."
         for clicks in (1, JUDGED)

@@ -11,7 +11,7 @@ from minisam.engine.clicking import click_until_satisfied
 from minisam.engine.costs import Costs, outline_length
 from minisam.engine.scenes import things_of
 from minisam.engine.work import BRUSH, MODEL
-from minisam.evaluate.clicks import Prompted
+from minisam.predict.prompted import Prompted
 
 SCENES = nested_scenes(1)
 WHOLE, PART, SUBPART = 0, 1, 2

@@ -15,8 +15,8 @@ from minisam.engine.records import read_work, record_path, write_work
 from minisam.engine.scenes import UnlabelledPicture, things_of, unlabelled_pictures
 from minisam.engine.tally import Tally
 from minisam.engine.work import BRUSH, GIVEN, MODEL, CollectedMask, Work
-from minisam.evaluate.clicks import Prompted
 from minisam.masks.rle import decode_rle
+from minisam.predict.prompted import Prompted
 
 SIZE = 32
 

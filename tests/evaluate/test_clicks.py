@@ -3,8 +3,9 @@
 import torch
 from toy_sam import SIZE, ToySam, nested_scenes
 
-from minisam.evaluate.clicks import Prompted, full_size_masks, next_clicks, simulate_clicks
+from minisam.evaluate.clicks import full_size_masks, next_clicks, simulate_clicks
 from minisam.model.prompt_encoder import BACKGROUND, FOREGROUND
+from minisam.predict.prompted import Prompted
 
 
 def mask_of(*squares: tuple[int, int, int]) -> torch.Tensor:

@@ -3,11 +3,11 @@
 import torch
 
 from minisam.build import build_sam
-from minisam.evaluate.clicks import Prompted
 from minisam.evaluate.targets import evaluation_scenes
 from minisam.experiments.e01_ambiguity import OneOutput, example_clicks, renew_heads_
 from minisam.experiments.experiment import Settings
 from minisam.model import MaskDecoder
+from minisam.predict.prompted import Prompted
 
 
 def test_one_output_answers_a_click_with_mask_0_and_three_with_the_others():

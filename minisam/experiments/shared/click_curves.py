@@ -67,8 +67,3 @@ def draw_curve(
     if interval:
         low, high = [e.low for e in curve.values()], [e.high for e in curve.values()]
         axes.fill_between(list(curve), low, high, color=line.get_color(), alpha=0.2)
-
-
-def told(gain: Estimate) -> str:
-    """A difference with its sign and its interval."""
-    return f"{gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"

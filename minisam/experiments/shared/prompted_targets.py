@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from minisam.evaluate.bootstrap import Estimate, estimate, image_weights
-from minisam.evaluate.clicks import Prompted
 from minisam.evaluate.statistics import weighted_mean
 from minisam.evaluate.targets import choose_targets, evaluation_scenes
 from minisam.experiments.experiment import Settings
 from minisam.model import Sam
+from minisam.predict.prompted import Prompted
 
 TARGETS_PER_IMAGE = 8
 
