@@ -87,11 +87,10 @@ class Prompts:
     image: Tensor
     """The image that each target is on, [P]."""
     crops: Tensor
-    """[P, E]."""
     texts: Tensor
-    """[P, E]."""
+    """CLIP's embeddings, [P, E]."""
     same: Tensor
-    """Whether two targets have the same caption, [P, P]."""
+    """Which targets have the same caption, [P, P]."""
     examples: list[Example]
 
     def mean(self, name: str) -> Estimate:

@@ -144,14 +144,11 @@ class SamPredictor:
             on_image = torch.from_numpy(points).to(self.device)[None]
             coords = self.transform.apply_coords_torch(on_image, self.original_size)
             labels = torch.from_numpy(label_values).to(self.device)[None]
-        has_other = (
-            (coords is not None and coords.numel() > 0) or mask_input is not None or external is not None
-        )
+        has_points = coords is not None and coords.numel() > 0
+        has_other = has_points or mask_input is not None or external is not None
         if box is not None and not (has_other and is_no_box(box)):
-            on_image = (
-                torch.from_numpy(check_boxes(box, self.original_size)).to(self.device).reshape(1, -1, 4)
-            )
-            boxes = self.transform.apply_boxes_torch(on_image, self.original_size)
+            corners = torch.from_numpy(check_boxes(box, self.original_size)).to(self.device)
+            boxes = self.transform.apply_boxes_torch(corners.reshape(1, -1, 4), self.original_size)
         if mask_input is not None:
             logits = check_mask(mask_input, self.model.prompt_encoder.mask_input_size)
             masks = torch.from_numpy(logits).to(self.device)[None]
