@@ -36,3 +36,12 @@ def test_commands_in_the_readme_exist():
     from minisam.cli.main import COMMANDS
 
     assert set(re.findall(r"^minisam (\w+)", README, flags=re.MULTILINE)) <= set(COMMANDS)
+
+
+def test_the_tree_names_every_folder_of_the_package():
+    tree = README.split("```text\nminisam/\n")[1].split("kernels/minisam_kernels/")[0]
+    named = re.findall(r"([\w/]+)/(?=[ ,])", tree)
+    folders = [path for path in (ROOT / "minisam").rglob("*") if path.is_dir() and any(path.glob("*.py"))]
+    parts_of_a_box = {"shared", "answers", "partworld", "cutouts", "modeling"}
+    assert {path.name for path in folders} - parts_of_a_box <= {name.split("/")[-1] for name in named}
+    assert all(any(path.name == name for path in (ROOT / "minisam").rglob(name)) for name in named)
