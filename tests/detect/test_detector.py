@@ -8,6 +8,7 @@ import torch
 from minisam.build import WEIGHTS
 from minisam.config import CONFIGS, build_from_config
 from minisam.data.partworld.export import annotated_pictures, write_sa1b
+from minisam.detect import detector
 from minisam.detect.box_head import BoxPredictions, ObjectBoxHead, cell_centres, decode_boxes
 from minisam.detect.box_loss import assign_boxes, detection_loss
 from minisam.detect.boxes import boxes_of, generalised_iou
@@ -183,7 +184,8 @@ def test_a_head_reaches_no_further_than_any_image():
     head = ObjectBoxHead(5, image_size=64).eval()
     torch.nn.init.constant_(head.distances.bias, 1000.0)
     boxes = head(torch.zeros(1, 5, 8, 8)).boxes
-    assert boxes.isfinite().all() and (boxes[..., 2] - boxes[..., 0] > 64).all()
+    furthest = 64 / 16 * math.exp(6)  # cells of 4 pixels
+    torch.testing.assert_close(boxes[..., 2:] - boxes[..., :2], torch.full((1, 256, 2), 2 * furthest))
     assert head(torch.zeros(1, 5, 8, 8)).scores.isfinite().all()
 
 
@@ -191,3 +193,44 @@ def test_a_new_head_gives_every_cell_a_score_of_a_twentieth():
     head = ObjectBoxHead(5, image_size=64)
     torch.nn.init.zeros_(head.score.weight)
     torch.testing.assert_close(head(torch.randn(1, 5, 8, 8)).scores.sigmoid(), torch.full((1, 256), 0.05))
+
+
+def test_a_head_has_two_convolutions_and_a_finer_grid_between_them():
+    shapes = {name: tuple(weight.shape) for name, weight in ObjectBoxHead(5, 64).named_parameters()}
+    assert [shapes[f"body.{layer}.weight"] for layer in (0, 2, 4)] == [
+        (64, 5, 3, 3), (64, 64, 2, 2), (64, 64, 3, 3),
+    ]  # fmt: skip
+    assert shapes["score.weight"] == (1, 64, 1, 1) and shapes["distances.weight"] == (4, 64, 1, 1)
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """The rates of AdamW's steps and the examples that the loss saw."""
+    rates: list[float] = []
+    examples: list[list[torch.Tensor]] = []
+    step, loss = torch.optim.AdamW.step, detector.detection_loss
+
+    def watched_step(self, *arguments):
+        rates.append(self.param_groups[0]["lr"])
+        return step(self, *arguments)
+
+    def watched_loss(predicted, boxes, assigned):
+        examples.append(boxes)
+        return loss(predicted, boxes, assigned)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", watched_step)
+    monkeypatch.setattr(detector, "detection_loss", watched_loss)
+    return rates, examples
+
+
+def test_the_rate_falls_in_a_line_to_a_hundredth_and_pictures_are_those_of_the_seed(learnt, seen):
+    sam, folder, _ = learnt
+    before, of_pictures = torch.get_rng_state(), box_examples(sam, folder).boxes
+    train_detector(sam, folder, DetectorRecipe(steps=4, batch_size=5), 7)
+    rates, examples = seen
+    assert rates == pytest.approx([1e-3 * (1 - 0.99 * step / 4) for step in range(4)])
+    generator = torch.Generator().manual_seed(7)
+    for boxes in examples:
+        wanted = torch.randint(3, (5,), generator=generator).tolist()
+        assert all(one.equal(of_pictures[place]) for one, place in zip(boxes, wanted, strict=True))
+    assert torch.get_rng_state().equal(before)

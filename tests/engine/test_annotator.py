@@ -108,6 +108,19 @@ def test_what_satisfies_and_is_not_precise_is_brushed_if_there_is_time(rules, cl
     assert mask.mask.equal(things[0]) is (source == BRUSH)
 
 
+def test_the_annotator_sees_the_mask_that_the_model_is_surest_of():
+    things = wholes()
+
+    def as_network(levels, click, first):
+        return levels[[PART, SUBPART, WHOLE]], torch.tensor([0.1, 0.2, 0.7])
+
+    sam = ToySam(as_network).eval()
+    prompted = Prompted(sam, SCENES.labels + 1, torch.zeros(1, dtype=torch.int64))
+    clicked = click_until_satisfied(prompted, things, 0.9, 3)
+    assert (clicked.clicks.tolist(), clicked.iou.tolist()) == ([1], [1.0])
+    assert clicked.predicted_iou.item() == pytest.approx(0.7)
+
+
 def test_what_just_reaches_a_limit():
     """A mask of the satisfying or the precise IoU is not good enough; time that just suffices is enough."""
     things = wholes()

@@ -1,12 +1,14 @@
 """What goes into the data set: given masks are looked through, records say what they cost, tallies add up."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from toy_sam import nested_scenes
 
+from minisam.data.partworld import render_scenes
 from minisam.data.segmentation_folder import open_folder
 from minisam.engine.automatic import segment_everything
 from minisam.engine.confident_masks import Confidence, confident_masks, look_through
@@ -203,6 +205,27 @@ def test_pictures_do_not_depend_on_how_many_there_are():
     assert areas.tolist() == sorted(areas.tolist(), reverse=True) and areas.min() > 0
     large = few[0].prominent(1 / 64)
     assert large.equal(few[0].things[areas >= 64]) and 0 < len(large) < len(areas)
+
+
+def test_a_thing_of_one_pixel_is_a_thing_and_one_of_just_the_smallest_area_is_prominent():
+    scenes = nested_scenes(1)
+    scenes.labels[0, 2] = -1
+    scenes.labels[0, 2, 9, 9] = 2
+    scenes.area[0, 2] = 1
+    things = things_of(scenes, 0)
+    assert [int(mask.sum()) for mask in things] == [400, 144, 1]
+    image = np.zeros((32, 32, 3), np.uint8)
+    assert len(UnlabelledPicture(0, image, things).prominent(144 / 1024)) == 2
+
+
+def test_a_record_is_named_by_its_number():
+    assert record_path(Path("a"), 17) == Path("a/sa_00017.json")
+
+
+def test_pictures_of_a_seed_are_the_scenes_of_its_batches():
+    (picture,) = unlabelled_pictures([10], "train", 32, 3, {})
+    scenes = render_scenes(3 * 1_000_000 + 1, 8, 32)
+    assert picture.image.tobytes() == scenes.images[2].permute(1, 2, 0).contiguous().numpy().tobytes()
 
 
 def test_things_are_those_of_the_part_tree():

@@ -2,18 +2,25 @@
 
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
 
 import minisam.engine.run as engine_run
 from minisam.build import WEIGHTS
 from minisam.cli.main import main
+from minisam.config import CONFIGS, build_from_config
 from minisam.data.segmentation_folder import open_folder
 from minisam.detect.detector import ObjectDetector
 from minisam.engine.annotator import Rules
+from minisam.engine.records import read_work
 from minisam.engine.report import report_rows, table
-from minisam.engine.run import EngineRun
+from minisam.engine.run import EngineRun, prompted
+from minisam.engine.scenes import UnlabelledPicture
 from minisam.engine.settings import AUTOMATIC, ENGINES, LABELLED, MANUAL, SEMI, EngineSettings
+from minisam.engine.work import Work
 from minisam.errors import CheckpointError, MinisamError
 from minisam.train.interactive import Rounds
 from minisam.train.pictures import open_split
@@ -124,7 +131,13 @@ def test_every_stage_has_its_pictures_and_its_kind_of_mask(whole):
     assert manual.by_hand == manual.masks > 0 and manual.clicks >= manual.masks
     assert semi.masks > semi.by_hand > 0
     assert automatic.by_hand == automatic.clicks == automatic.seconds == 0 < automatic.masks
-    assert results[0].tally.over_90 == results[0].tally.masks > 0
+    assert results[0].tally.over_90 == results[0].tally.masks > 0 == results[0].tally.clicks
+    sources = {
+        name: {mask["source"] for record in read_work(folder / name) for mask in record["annotations"]}
+        for name in ("labelled", "data/1-manual-1", "data/2-semi", "data/3-automatic")
+    }
+    assert sources["labelled"] == {"labelled"} and sources["data/3-automatic"] == {"automatic"}
+    assert sources["data/1-manual-1"] <= {"model", "brush"} and "given" in sources["data/2-semi"]
 
 
 @pytest.mark.parametrize(
@@ -186,20 +199,70 @@ def test_training_starts_from_the_model_before_and_on_what_is_collected(tmp_path
 
 def test_only_the_last_training_draws_annotated_pictures_more_often(whole, tmp_path, monkeypatch):
     shutil.copytree(whole[0], tmp_path / "engine")
-    seen, trained_on = [], engine_run.trained_on
+    seen, starts, trained_on = [], [], engine_run.trained_on
 
     def record(*arguments):
         seen.append(arguments[-1])
+        starts.append(arguments[5] and arguments[5].parent.name)
         return trained_on(*arguments)
 
     monkeypatch.setattr(engine_run, "trained_on", record)
     engine(tmp_path / "engine").run()
+    assert starts == [None, "0-labelled", "1-manual-1", "1-manual-2", "2-semi"]
     often = SETTINGS.oversampling
     assert seen[:4] == [()] * 4
     assert seen[4] == (("1-manual-1", often), ("1-manual-2", often), ("2-semi", often))
     folder, training, _ = open_split(tmp_path / "engine" / "data", 0.0, seen[4])
     from_last = [number for number in training if folder.names[number].startswith("3-automatic")]
     assert len(from_last) == SETTINGS.automatic and len(training) == 6 * often + SETTINGS.automatic
+
+
+def test_in_stage_two_the_annotator_goes_for_what_was_not_given(tmp_path, monkeypatch):
+    """Three things; the second is given. The judge's threshold is that of what is right."""
+    things = torch.eye(3, dtype=torch.bool)[:, None].expand(-1, 3, 3)
+    picture = UnlabelledPicture(0, np.zeros((64, 64, 3), np.uint8), things)
+    run, judged, asked = engine(tmp_path, min_area=0.0), [], []
+
+    def look_through(masks, predicted, of, costs, right):
+        judged.append((of.tolist(), right))
+        return Work(seconds=2.0), torch.tensor([False, True, False])
+
+    def annotate(prompted, others):
+        asked.append((prompted.image_index.tolist(), others.tolist()))
+        return Work(seconds=3.0)
+
+    monkeypatch.setattr(engine_run, "confident_masks", lambda *_: (things, torch.ones(3)))
+    monkeypatch.setattr(engine_run, "look_through", look_through)
+    run.annotator = SimpleNamespace(annotate=annotate)
+    work = run.complete(build_from_config(CONFIGS["nano"]), None, picture)
+    assert work.seconds == 5
+    assert judged == [(things.tolist(), SETTINGS.confidence.right)]
+    assert asked == [([0, 0], things[[0, 2]].tolist())]
+
+
+def test_the_detector_learns_from_what_was_collected_by_the_engines_seed(tmp_path, monkeypatch):
+    seen = []
+
+    def train_detector(sam, folder, recipe, seed, progress_bar):
+        seen.append((folder, recipe, seed))
+        raise Killed
+
+    monkeypatch.setattr(engine_run, "train_detector", train_detector)
+    with pytest.raises(Killed):
+        engine(tmp_path, seed=3).detector(None)
+    assert seen == [(tmp_path / "data", SETTINGS.detector, 3)]
+
+
+def test_a_picture_is_encoded_as_the_network_wants_it():
+    sam = build_from_config(CONFIGS["nano"])
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    ready = prompted(sam, UnlabelledPicture(0, image, torch.zeros(0, 64, 64)), 2)
+    pixels = torch.from_numpy(image).permute(2, 0, 1).float()
+    normal = (pixels - torch.tensor([123.675, 116.28, 103.53]).view(3, 1, 1)) / torch.tensor(
+        [58.395, 57.12, 57.375]
+    ).view(3, 1, 1)
+    torch.testing.assert_close(ready.embeddings, sam.image_encoder(normal[None]))
+    assert ready.image_index.tolist() == [0, 0]
 
 
 def test_a_later_stage_trains_more_slowly():

@@ -1,0 +1,37 @@
+"""The table of an engine by hand, and which picture its figure shows."""
+
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+
+from minisam.data.images import save_image
+from minisam.data.sa1b import annotate, write_json
+from minisam.engine.figure import show_richest
+from minisam.engine.report import table
+from minisam.engine.tally import Tally
+
+
+def test_a_line_by_hand():
+    row = {"round": "2-semi", **Tally(4, 10, 5, 25, 72.0, 0, 0, 5, 9).summary()}
+    row["held_out"] = {"top1": [0.5, 0.45, 0.55]}
+    header, line = table([row]).splitlines()
+    assert header.split() == [
+        "round", "pictures", "masks", "masks/picture", "clicks/mask", "seconds/mask",
+        "IoU", ">", ".9", "IoU", ">", ".75", "mIoU", "then",
+    ]  # fmt: skip
+    assert line.split() == [
+        "2-semi", "4", "10", "2.5", "2.50", "7.2", "50%", "90%", "0.500", "[0.450,", "0.550]",
+    ]  # fmt: skip
+
+
+def test_the_picture_with_the_most_masks_is_shown(tmp_path: Path):
+    mask = torch.ones(8, 8, dtype=torch.bool).numpy()
+    for number, masks in enumerate((1, 3, 2)):
+        save_image(tmp_path / f"sa_{number}.png", mask[..., None].repeat(3, 2).astype("uint8"))
+        image = {"image_id": number, "width": 8, "height": 8, "file_name": f"sa_{number}.png"}
+        record = {"image": image, "annotations": [annotate(mask, place) for place in range(masks)]}
+        write_json(tmp_path / f"sa_{number}.json", record)
+    axes = Figure().subplots()
+    show_richest(axes, tmp_path, "semi-automatic")
+    assert axes.get_title() == "semi-automatic: 3 masks"
