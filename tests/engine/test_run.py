@@ -98,7 +98,14 @@ POINTS = {
 }
 
 
-@pytest.mark.parametrize("point", POINTS)
+OFTEN_TRIED = ("semi-automatic pictures", "the first training")
+"""At every commit; CI tries the others too."""
+
+
+@pytest.mark.parametrize(
+    "point",
+    [pytest.param(point, marks=[] if point in OFTEN_TRIED else [pytest.mark.ci]) for point in POINTS],
+)
 def test_a_killed_engine_goes_on_byte_for_byte(point, whole, tmp_path, monkeypatch):
     place, name, number = POINTS[point]
     with monkeypatch.context() as patch:

@@ -14,8 +14,13 @@ from minisam.experiments.e18_focal import EXPECTED, levels_chosen
 from minisam.experiments.experiment import Settings, experiments, write_outcome
 from minisam.experiments.page import page
 
+LONG = ("E6", "E8")
+"""These train several networks, one after the other."""
 
-@pytest.mark.parametrize("id", sorted(experiments()))
+
+@pytest.mark.parametrize(
+    "id", [pytest.param(id, marks=[pytest.mark.ci] if id in LONG else []) for id in sorted(experiments())]
+)
 def test_an_experiment_runs_and_its_page_shows_it(id, tmp_path):
     experiment = experiments()[id]
     settings = Settings.short(tmp_path / "work")

@@ -22,7 +22,7 @@ from minisam_kernels.launch import INTERPRETED
 pytestmark = [] if INTERPRETED else [pytest.mark.gpu]
 needs_interpreter = pytest.mark.skipif(not INTERPRETED, reason="float64 runs without a CUDA device alone")
 needs_gpu = pytest.mark.skipif(INTERPRETED, reason="needs a CUDA device")
-EXAMPLES, SLOW_EXAMPLES = (5, 200) if INTERPRETED else (10, 60)
+EXAMPLES, CI_EXAMPLES, SLOW_EXAMPLES = (2, 10, 200) if INTERPRETED else (10, 10, 60)
 # A failing example is reported as it was drawn: making it smaller takes the interpreter minutes.
 PHASES = [Phase.explicit, Phase.reuse, Phase.generate]
 
@@ -74,6 +74,14 @@ def check_drawn(operation, data):
 @given(data=st.data())
 @settings(max_examples=EXAMPLES, deadline=None, derandomize=True, phases=PHASES)
 def test_drawn_sizes(operation, data):
+    check_drawn(operation, data)
+
+
+@pytest.mark.ci
+@every_operation
+@given(data=st.data())
+@settings(max_examples=CI_EXAMPLES, deadline=None, derandomize=True, phases=PHASES)
+def test_more_drawn_sizes(operation, data):
     check_drawn(operation, data)
 
 

@@ -23,7 +23,16 @@ from minisam_kernels.launch import INTERPRETED
 
 pytestmark = pytest.mark.skipif(not INTERPRETED, reason="mutants are run in the interpreter: no CUDA device")
 
-EVERY = 3  # of how many mutants one is tried at a commit; the others are slow tests
+EVERY = 3  # of how many mutants one is tried by CI, every second one of them at a commit; the others are slow tests
+
+
+def marks(number: int) -> list[pytest.MarkDecorator]:
+    """Of the mutant of this number in its list."""
+    if number % EVERY:
+        return [pytest.mark.slow]
+    return [pytest.mark.ci] if number % (2 * EVERY) else []
+
+
 LISTS = {
     path.stem: runpy.run_path(str(path))["MUTANTS"]
     for path in sorted((Path(__file__).parent / "mutants").glob("*.py"))
@@ -33,7 +42,7 @@ ALL = [
         operation,
         mutant,
         id=f"{operation}-{mutant.file}-{mutant.name}",
-        marks=[] if number % EVERY == 0 else [pytest.mark.slow],
+        marks=marks(number),
     )
     for operation, mutants in LISTS.items()
     for number, mutant in enumerate(mutants)
