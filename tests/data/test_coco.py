@@ -100,3 +100,29 @@ def test_a_damaged_segmentation_is_one_clear_error(segmentation, error):
     with pytest.raises(error) as caught:
         decode_segmentation(segmentation, (30, 40))
     assert "\n" not in str(caught.value)
+
+
+def test_an_annotation_by_hand(tmp_path):
+    mask = np.zeros((6, 9), bool)
+    mask[2:4, 3:8] = True
+    found = coco_annotation(mask, 5, 2)
+    assert (found["id"], found["image_id"], found["category_id"], found["iscrowd"]) == (5, 2, 1, 0)
+    assert (found["area"], found["bbox"]) == (10, [3, 2, 5, 2])
+    assert coco_annotation(mask & False, 5, 2)["bbox"] == [0, 0, 0, 0]
+    assert coco_annotation(mask, 5, 2, name="a", area=3)["area"] == 3, "what is given wins"
+    assert from_sa1b({"segmentation": {}}, 2)["bbox"] == [0, 0, 0, 0]
+    assert from_sa1b(annotate(mask, 7), 2)["category_id"] == 1
+    write_coco(tmp_path / "a.json", [], [])
+    assert read_coco(tmp_path / "a.json").categories == {1: "object"}
+
+
+def test_categories_without_a_name_have_their_number_and_text_may_be_a_number(tmp_path):
+    content = {
+        "images": [{**IMAGES[0], "id": "a"}],
+        "annotations": [{"image_id": "a"}],
+        "categories": [{"id": 3}, {"id": "x", "name": 7}, {"name": "none"}, 5],
+    }
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    read = read_coco(tmp_path / "a.json")
+    assert read.categories == {3: "3", "x": "7"}
+    assert read.annotations == {"a": [{"image_id": "a"}]}

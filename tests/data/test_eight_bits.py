@@ -44,6 +44,30 @@ def test_the_window_is_that_of_the_values(values, window):
     assert window_of([values[:1], values[1:]]) == window, "in parts as in one"
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "window"),
+    [
+        (0, 63.5, (0, 63.5)),  # darker than a quarter of 255
+        (0.5, 63.75, (0, 255)),
+        (200.5, 216.25, (200.5, 216.25)),  # less than a sixteenth apart
+        (200.5, 216.4375, (0, 255)),
+        (0.5, 255.5, (0.5, 255.5)),
+        (0.25, 1.0, (0, 1)),
+        (0.0, 0.25, (0, 1)),
+        (0.0, 0.2, (0.0, 0.2)),
+    ],
+)
+def test_where_values_fill_a_usual_window(low, high, window):
+    assert window_of([np.array([low, high])]) == pytest.approx(window)
+
+
+def test_rounding_to_eight_bits_is_to_the_nearest():
+    values = np.arange(65536)
+    assert (Window(0, 65535).apply(values.astype(np.uint16)) == np.round(values / 257)).all()
+    assert Window(0, 10).apply(np.array([1, 5, 9])).tolist() == [26, 128, 230]
+    assert Window(0, 65535).apply(np.array([-5, 70000])).tolist() == [0, 255]
+
+
 def test_the_ends_of_a_window_are_black_and_white():
     assert Window(-1000, 250).apply(np.array([-1000, -375, 250, 999, -9999])).tolist() == [
         0,

@@ -94,6 +94,16 @@ def test_a_camera_of_fewer_bits_is_shown_in_its_own_range(tmp_path: Path, top: i
     assert error.count("\n") == 1 and f"a.png: more than 8 bits per value, of which 0 … {top}" in error
 
 
+@pytest.mark.parametrize(("top", "shown"), [(16383, 255), (16384, 64), (16639, 65)])
+def test_colour_of_which_two_bits_are_empty_is_shown_in_its_own_range(tmp_path: Path, top: int, shown: int):
+    """16384 is the first value with one of the two; from there on 65535 is white."""
+    cv2 = pytest.importorskip("cv2", reason="pip install opencv-python-headless")
+    colour = np.zeros((2, 2, 3), np.uint16)
+    colour[0, 0] = top
+    cv2.imwrite(str(tmp_path / "a.png"), colour)
+    assert load_image(tmp_path / "a.png")[0, 0].tolist() == pytest.approx([shown] * 3, abs=1)
+
+
 @pytest.mark.parametrize("name", ["a.png", "raw.tif", "packed.tif"])
 def test_so_is_its_colour(tmp_path: Path, name: str, capsys):
     cv2 = pytest.importorskip("cv2", reason="pip install opencv-python-headless")
