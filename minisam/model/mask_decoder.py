@@ -15,8 +15,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from minisam.model.fast.dispatcher import faster_masks
 from minisam.model.fast.onednn_linear import faster_linear_layers
+from minisam.model.fast.roads import by_faster_road
 from minisam.model.hypernetwork_head import HypernetworkHead, hypernetwork_masks, hypernetwork_weights
 from minisam.model.layer_norm_2d import LayerNorm2d
 from minisam.model.learned_tokens import learned_tokens
@@ -110,10 +110,9 @@ class MaskDecoder(nn.Module):
         tokens = torch.cat([output_tokens, sparse_prompt_embeddings], dim=1)
 
         # A faster road to the same result, where there is one (fast/dispatcher.py)
-        if type(self) is MaskDecoder:
-            inputs = image_embeddings, image_pe, tokens, dense_prompt_embeddings, image_index
-            if (predicted := faster_masks(self, *inputs, chosen)) is not None:
-                return predicted
+        inputs = image_embeddings, image_pe, tokens, dense_prompt_embeddings, image_index, chosen
+        if (predicted := by_faster_road(self, *inputs)) is not None:
+            return predicted
 
         # Give each prompt its image, and add its mask prompt
         if image_index is not None and images > 1:

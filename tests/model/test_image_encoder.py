@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from minisam.model import ImageEncoderViT, image_encoder
+from minisam.model import ImageEncoderViT
 from minisam.model.fast import grid_block
+from minisam.model.fast.roads import ROADS
 from minisam.model.image_encoder import Block, resize_absolute_positions
 
 
@@ -135,10 +136,8 @@ def test_a_subclass_of_a_block_takes_the_plain_road(monkeypatch):
         """Changes nothing."""
 
     monkeypatch.setattr(grid_block, "TOKENS_PER_BAND", 12)
-    asked, faster = [], image_encoder.faster_block
-    monkeypatch.setattr(
-        image_encoder, "faster_block", lambda block, x: asked.append(block) or faster(block, x)
-    )
+    asked, faster = [], ROADS[Block]
+    monkeypatch.setitem(ROADS, Block, lambda block, x: asked.append(block) or faster(block, x))
     encoder, image = small_encoder(), torch.randn(1, 3, 96, 96)
     expected, blocks = encoder(image), list(encoder.blocks)
     assert asked == blocks

@@ -8,6 +8,7 @@ from strategies import normal
 
 from minisam.bench.twins import randomise
 from minisam.model import MaskDecoder, TwoWayTransformer, mask_decoder
+from minisam.model.fast.roads import ROADS
 
 E, GRID, PROMPTS = 32, (16, 17), 4  # large enough for a faster road
 NAMES = ("image_embeddings", "image_pe", "sparse_prompt_embeddings", "dense_prompt_embeddings")
@@ -30,8 +31,8 @@ def draw(images: int = 1) -> dict[str, torch.Tensor]:
 @pytest.fixture
 def asked(monkeypatch) -> list[MaskDecoder]:
     """Which decoders asked for a faster road."""
-    found, faster = [], mask_decoder.faster_masks
-    monkeypatch.setattr(mask_decoder, "faster_masks", lambda self, *a: found.append(self) or faster(self, *a))
+    found, faster = [], ROADS[MaskDecoder]
+    monkeypatch.setitem(ROADS, MaskDecoder, lambda self, *a: found.append(self) or faster(self, *a))
     return found
 
 

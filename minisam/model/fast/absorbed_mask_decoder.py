@@ -9,7 +9,7 @@ P prompts   I images   T tokens   E transformer_dim   h, w grid of the image emb
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -17,10 +17,8 @@ from torch import Tensor
 from minisam.model.fast.absorbed_two_way_transformer import absorbed_two_way_transformer, prompts_per_block
 from minisam.model.fast.token_upscaling import TokenUpscaling
 from minisam.model.hypernetwork_head import hypernetwork_weights
+from minisam.model.mask_decoder import MaskDecoder
 from minisam.model.two_way_transformer import TwoWayTransformer
-
-if TYPE_CHECKING:
-    from minisam.model.mask_decoder import MaskDecoder
 
 
 def absorbed_masks(

@@ -5,15 +5,13 @@
                     fused_mask_decoder.py      where there are kernels for it and no gradient is needed
     encoder block   grid_block.py              where attention in windows needs no padded copies; on a CPU in bands
 
-A part asks with its own exact type, and None sends it down the plain road.  So does a layer inside that is wrapped or
-replaced, a hook, or a forward given to one instance or class (as_built.py): a fast road reads weights where the plain
-one calls layers, and would pass over them.  An attention asks for a kernel itself (kernel_choice.py), and what F.linear
-does below all of them is up to onednn_linear.py.
+A part of exactly these classes asks (roads.py), and None sends it down the plain road.  So does a layer inside that is
+wrapped or replaced, a hook, or a forward given to one instance or class (as_built.py): a fast road reads weights where
+the plain one calls layers, and would pass over them.  An attention asks for a kernel itself (kernel_choice.py), and
+what F.linear does below all of them is up to onednn_linear.py.
 """
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -22,11 +20,10 @@ from minisam.model.fast.absorbed_two_way_transformer import absorbing_wins
 from minisam.model.fast.fused_mask_decoder import fused_masks
 from minisam.model.fast.fused_two_way_transformer import fusing_is_open
 from minisam.model.fast.grid_block import block_by_bands, block_on_grid, takes_grid, works_by_the_band
+from minisam.model.fast.roads import ROADS
 from minisam.model.fast.token_upscaling import doubles_tokens
-
-if TYPE_CHECKING:
-    from minisam.model.image_encoder import Block
-    from minisam.model.mask_decoder import MaskDecoder
+from minisam.model.image_encoder import Block
+from minisam.model.mask_decoder import MaskDecoder
 
 
 def faster_masks(
@@ -50,3 +47,6 @@ def faster_block(block: Block, x: Tensor) -> Tensor | None:
     if x.device.type == "cpu" and works_by_the_band(block):
         return block_by_bands(block, x)
     return block_on_grid(block, x) if takes_grid(block) else None
+
+
+ROADS.update({MaskDecoder: faster_masks, Block: faster_block})

@@ -5,17 +5,15 @@ P prompts   I images   T tokens   E transformer_dim   h, w grid of the image emb
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from torch import Tensor
 
 from minisam.model.fast.absorbed_mask_decoder import is_one_for_all, weights_and_ious
 from minisam.model.fast.fused_two_way_transformer import fused_two_way_transformer
 from minisam.model.hypernetwork_head import hypernetwork_masks
+from minisam.model.mask_decoder import MaskDecoder
 from minisam.model.two_way_transformer import TwoWayTransformer
-
-if TYPE_CHECKING:
-    from minisam.model.mask_decoder import MaskDecoder
 
 
 def fused_masks(

@@ -9,19 +9,15 @@ B batch   H, W grid   C channels
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from minisam.model.drop_path import DropPath
 from minisam.model.fast.as_built import has_nothing_attached, is_as_built, is_in_evaluation
+from minisam.model.image_encoder import Block
 from minisam.model.mlp_block import MLPBlock
 from minisam.model.rel_pos_attention import RelPosAttention
 from minisam.model.window_attention import WindowAttention
-
-if TYPE_CHECKING:
-    from minisam.model.image_encoder import Block
 
 TOKENS_PER_BAND = 1024
 
@@ -42,7 +38,7 @@ def block_on_grid(block: Block, x: Tensor) -> Tensor:
 def works_by_the_band(block: Block) -> bool:
     """Whether its parts do the same to some rows of windows at a time: in evaluation, none replaced or watched."""
     kinds = WindowAttention, RelPosAttention, MLPBlock, DropPath
-    return is_in_evaluation(block) and is_as_built(block, type(block), *kinds)
+    return is_in_evaluation(block) and is_as_built(block, Block, *kinds)
 
 
 def block_by_bands(block: Block, x: Tensor) -> Tensor:
