@@ -95,7 +95,8 @@ def test_bench_times_cutouts(options, capsys, monkeypatch):
     assert record["world"] == "cut-outs" and record["ms_per_image"]["32"] > 0
 
 
-def test_training_writes_weights_and_a_curve_of_the_held_out_part(options, tmp_path, capsys):
+def test_training_writes_weights_and_a_curve_of_the_held_out_part(options, tmp_path, monkeypatch):
+    monkeypatch.setattr("minisam.evaluate.cutouts.VALIDATION_IMAGES", 4)
     run = tmp_path / "run"
     command = ["train", "--preset", "tiny", *options, "--steps", "1", "--save-every", "1", "-o", str(run)]
     command += ["--threads", "1", "--image-size", "64", "--batch-size", "2"]

@@ -133,9 +133,24 @@ def test_inspect_prints_a_row_for_each_kernel_of_each_launch(capsys):
         for launch in ("narrow", "medium")
         for kernel in ("softmax_kernel", "softmax_backward_kernel")
     ]
-    assert main([*words, "--json"]) == 0
+
+
+def test_inspect_as_json_has_the_numbers_of_the_code(capsys):
+    words = [
+        "kernel",
+        "inspect",
+        "softmax",
+        "--launch",
+        "narrow",
+        "--arch",
+        "sm_80",
+        "--dtype",
+        "fp16",
+        "--json",
+    ]
+    assert main(words) == 0
     record = json.loads(capsys.readouterr().out)
-    assert len(record) == 4 and record[0]["code"]["stack_bytes"] == 0
+    assert len(record) == 2 and record[0]["code"]["stack_bytes"] == 0
 
 
 def test_inspect_names_a_launch_that_is_not_there(capsys):

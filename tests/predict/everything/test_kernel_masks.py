@@ -136,9 +136,9 @@ def generator(sam):
 
 
 def picture() -> np.ndarray:
-    image = np.full((48, 56, 3), 40, np.uint8)
-    image[8:30, 10:34] = (200, 60, 50)
-    image[26:44, 30:52] = (60, 90, 220)
+    image = np.full((24, 28, 3), 40, np.uint8)
+    image[4:15, 5:17] = (200, 60, 50)
+    image[13:22, 15:26] = (60, 90, 220)
     return image
 
 
