@@ -13,6 +13,7 @@ import numpy as np
 
 from minisam.build import build_sam
 from minisam.checkpoint import load_checkpoint
+from minisam.checkpoint.digest import weights_digest
 from minisam.cli.amg_options import OPTIONS
 from minisam.cli.outputs import check_output, check_output_folder
 from minisam.cli.segment import load_mask
@@ -29,7 +30,6 @@ from minisam.predict.everything.record_files import (
     is_valid,
     make_record,
     provenance,
-    weights_digest,
 )
 from minisam.show.everything_figure import everything_figure
 from minisam.show.figure_file import check_replaceable_figure

@@ -21,7 +21,6 @@ from minisam.data.sa1b import Record, read_record
 from minisam.errors import GeneratorError, MinisamError
 from minisam.json_files import read_json
 from minisam.masks.rle import string_to_counts
-from minisam.model import Sam
 
 # How a record begins, before its settings are known.
 BEGINNING = b'{"image":{"image_id":%d,'
@@ -62,15 +61,6 @@ def record_paths(images: Sequence[Path], top: Path, out: Path) -> list[Path]:
 def provenance(weights: str, image: bytes, settings: dict[str, Any]) -> dict[str, Any]:
     """What a record is made of; `image` is the content of the file."""
     return {"weights": weights, "image": hashlib.sha256(image).hexdigest(), "settings": settings}
-
-
-def weights_digest(sam: Sam) -> str:
-    """A name for the weights: the hash of all of them."""
-    digest = hashlib.sha256()
-    for name, tensor in sam.state_dict().items():
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().data)
-    return digest.hexdigest()
 
 
 def make_record(

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from minisam.build import build_sam
+from minisam.checkpoint.digest import weights_digest
 from minisam.config import CONFIGS, build_from_config
 from minisam.data.sa1b import read_record
 from minisam.errors import GeneratorError
@@ -17,7 +18,6 @@ from minisam.predict.everything.record_files import (
     provenance,
     record_paths,
     shard_of,
-    weights_digest,
 )
 
 

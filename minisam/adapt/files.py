@@ -1,0 +1,106 @@
+"""A small file of what an adaptation changed: its tensors, its method, and the hash of the base network.
+
+safetensors header    {"minisam_adapter": {"method": {…}, "base": SHA-256 of the base's weights}}
+tensors               those that were trained, under their names in the adapted network
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, fields
+from typing import Any
+
+import torch
+
+from minisam.adapt.methods import Adaptation, Method, adapt
+from minisam.checkpoint.checksum import to_safetensors
+from minisam.checkpoint.digest import weights_digest
+from minisam.checkpoint.formats import first_not_finite, read_tensors
+from minisam.errors import CheckpointError, MinisamError
+from minisam.files import write_atomically
+from minisam.model import Sam
+
+KEY = "minisam_adapter"
+
+
+def save_adapter(adapted: Adaptation, path: str | os.PathLike[str]) -> None:
+    """Write what was trained, and nothing of the base.
+
+    Raises:
+        CheckpointError: a value is not finite; nothing is written then.
+        OSError: see `minisam.files.write_atomically`.
+    """
+    tensors = {
+        name: parameter.detach().cpu().contiguous()
+        for name, parameter in adapted.sam.named_parameters()
+        if parameter.requires_grad
+    }
+    if key := first_not_finite(tensors):
+        raise CheckpointError(f"{key} holds values that are not finite; nothing was written")
+    about = {"method": asdict(adapted.method), "base": adapted.base}
+    content = to_safetensors(tensors, {KEY: json.dumps(about)})
+    write_atomically(path, lambda file: file.write(content))
+
+
+def load_adapter(sam: Sam, path: str | os.PathLike[str]) -> Adaptation:
+    """Adapt `sam`, in place, as the file says, with the file's weights.
+
+    Raises CheckpointError, and leaves `sam` as it is, where the file is damaged, holds no adaptation, or one of
+    another base.
+    """
+    name = os.fsdecode(path)
+    try:
+        tensors, header = read_tensors(path)
+        method, base = about_from_json(header.get(KEY))
+        found = weights_digest(sam)
+        if found != base:
+            raise CheckpointError(
+                f"adapts other weights (SHA-256 {base[:12]}…), not these ({found[:12]}…); load the base that it "
+                "was trained on"
+            )
+        check_tensors(sam, method, tensors)
+    except CheckpointError as error:
+        raise CheckpointError(f"{name}: {error}") from None
+    adapted = adapt(sam, method)
+    parameters = dict(sam.named_parameters())
+    with torch.no_grad():
+        for key, tensor in tensors.items():
+            parameters[key].copy_(tensor)
+    return adapted
+
+
+def about_from_json(text: str | None) -> tuple[Method, str]:
+    """The method and the base's hash; raises CheckpointError where the header is not what `save_adapter` writes."""
+    if text is None:
+        raise CheckpointError("holds no adaptation; a whole network is loaded by load_checkpoint")
+    try:
+        about: dict[str, Any] = json.loads(text)
+        given, base = dict(about["method"]), about["base"]
+        lists = {key: tuple(value) for key, value in given.items() if isinstance(value, list)}
+        method = Method(**{field.name: (given | lists)[field.name] for field in fields(Method)})
+        if not isinstance(base, str) or len(given) != len(fields(Method)):
+            raise ValueError
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, MinisamError):
+        raise CheckpointError("has a damaged header; save the adaptation again") from None
+    return method, base
+
+
+def check_tensors(sam: Sam, method: Method, tensors: dict[str, torch.Tensor]) -> None:
+    """Raises CheckpointError where these are not the tensors that `method` trains in a network like `sam`."""
+    from minisam.checkpoint.geometry import build_without_memory, config_of, shapes_of
+    from minisam.checkpoint.identify import identify
+
+    like = build_without_memory(config_of(sam, identify(shapes_of(sam))))
+    try:
+        with torch.device("meta"):
+            wanted = {name: like.get_parameter(name).shape for name in method.apply(like)}
+    except (MinisamError, ValueError, TypeError) as error:
+        raise CheckpointError(f"asks for what this network has no place for ({error})") from None
+    if wrong := sorted(wanted.keys() ^ tensors.keys()):
+        raise CheckpointError(f"is damaged: {wrong[0]} is {'missing' if wrong[0] in wanted else 'too much'}")
+    for name, shape in wanted.items():
+        if tensors[name].shape != shape:
+            raise CheckpointError(f"is damaged: {name} is {list(tensors[name].shape)}, not {list(shape)}")
+    if key := first_not_finite(tensors):
+        raise CheckpointError(f"is damaged: {key} holds values that are not finite")

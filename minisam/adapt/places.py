@@ -1,0 +1,64 @@
+"""Which parts of a network are trained, and how a module takes the place of another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from minisam.errors import MinisamError
+from minisam.model import Sam
+
+RECIPES = ("decoder", "late", "full")
+
+
+def freeze_all(sam: Sam) -> None:
+    sam.requires_grad_(False)
+
+
+def freeze(sam: Sam, recipe: str, late: int = 2) -> list[str]:
+    """Leave only a recipe's parts to be trained; returns the names of their parameters.
+
+    decoder    the mask decoder
+    late       the last `late` blocks and the neck of the image encoder, and the mask decoder
+    full       everything
+
+    Raises MinisamError for another recipe, or more late blocks than there are.
+    """
+    depth = len(sam.image_encoder.blocks)
+    if recipe not in RECIPES:
+        raise MinisamError(f"no recipe {recipe!r}; use {', '.join(RECIPES)}")
+    if not 0 <= late <= depth:
+        raise MinisamError(f"the image encoder has {depth} blocks, not {late} to train")
+    freeze_all(sam)
+    trained: Sequence[nn.Module] = {
+        "decoder": [sam.mask_decoder],
+        "late": [*sam.image_encoder.blocks[depth - late :], sam.image_encoder.neck, sam.mask_decoder],
+        "full": [sam],
+    }[recipe]
+    for part in trained:
+        part.requires_grad_(True)
+    return trained_names(sam)
+
+
+def trained_names(sam: nn.Module) -> list[str]:
+    return [name for name, parameter in sam.named_parameters() if parameter.requires_grad]
+
+
+def set_training(module: nn.Module, training: bool = True) -> None:
+    """`module.train(training)`, but what is frozen stays in evaluation mode: no dropout, no running statistics.
+
+    A part is frozen if it has parameters and none of them is trained.
+    """
+    parameters = list(module.parameters())
+    frozen = bool(parameters) and not any(parameter.requires_grad for parameter in parameters)
+    module.training = training and not frozen
+    for child in module.children():
+        set_training(child, module.training)
+
+
+def replace_module(root: nn.Module, path: str, module: nn.Module) -> None:
+    """Put `module` where `path` names another."""
+    parent, _, name = path.rpartition(".")
+    module.train(root.get_submodule(path).training)
+    setattr(root.get_submodule(parent), name, module)
