@@ -15,11 +15,12 @@ from minisam.engine.run import EngineRun
 from minisam.engine.settings import ENGINES
 from minisam.errors import MinisamError
 from minisam.locks import claimed
+from minisam.pretrain.mae_task import mae_run
 from minisam.pretrain.recipes import PRETRAINING
-from minisam.pretrain.run import PretrainingRun
-from minisam.text.clip_run import ClipRecipe, ClipRun
+from minisam.text.clip_task import ClipRecipe, ClipTask
 from minisam.train.presets import RECIPES
-from minisam.train.trainer import TrainingRun
+from minisam.train.run import TrainingRun
+from minisam.train.sam_run import sam_run
 
 HOLD = "import sys, time; from pathlib import Path; from minisam.locks import claimed\n"
 HOLD += "with claimed(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
@@ -61,9 +62,9 @@ def test_where_the_file_system_has_no_locks_a_run_goes_on(tmp_path: Path, monkey
 
 
 RUNS = {
-    "train": lambda folder: TrainingRun("nano", folder, RECIPES["nano"]),
-    "pretrain": lambda folder: PretrainingRun("nano", folder, PRETRAINING["nano"]),
-    "text": lambda folder: ClipRun(folder, ClipRecipe()),
+    "train": lambda folder: sam_run("nano", folder, RECIPES["nano"]),
+    "pretrain": lambda folder: mae_run("nano", folder, PRETRAINING["nano"]),
+    "text": lambda folder: TrainingRun(ClipTask(ClipRecipe()), folder),
     "engine": lambda folder: EngineRun(folder, ENGINES["nano"]),
 }
 

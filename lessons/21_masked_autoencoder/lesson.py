@@ -199,7 +199,7 @@ from minisam.config import CONFIGS, build_from_config
 from minisam.pretrain.figure import as_picture, reconstructions
 from minisam.pretrain.masked_autoencoder import build_mae
 from minisam.pretrain.reconstruction_loss import reconstruction_loss
-from minisam.pretrain.run import normalise
+from minisam.pretrain.mae_task import normalise
 
 PLAIN = {"levels": 2, "object_scale": 1.5, "richness": 0.0, "occlusion": 0.0, "thinness": 0.0}
 STEPS, BATCH = 120, 32

@@ -221,9 +221,9 @@ check(22, look_inside)
 # are as small as can be, and get 120 batches.
 
 # %%
-from minisam.text.clip_run import ClipRecipe, build_optimizers
+from minisam.text.clip_task import ClipRecipe, build_optimizers
 from minisam.text.crops import random_crops
-from minisam.text.run import warm_then_cosine
+from minisam.train.optimizer import warm_then_cosine
 
 STEPS, LR, MUON_LR = 120, 2e-3, 6e-3
 same_words = same_caption(new_captions)
@@ -558,7 +558,7 @@ for axes, (name, value) in zip(panels[0, 1:], mean.items(), strict=True):
 # %%
 from minisam.build import build_sam
 from minisam.predict.external_tokens import append_tokens
-from minisam.text.sam_run import TextRecipe
+from minisam.text.text_sam_task import TextRecipe
 
 nano = build_sam("nano")
 with torch.no_grad():

@@ -31,8 +31,8 @@ def run(args: argparse.Namespace) -> int:
 
     from minisam.device import check_device
     from minisam.errors import MinisamError
+    from minisam.pretrain.mae_task import mae_run
     from minisam.pretrain.recipes import PRETRAINING
-    from minisam.pretrain.run import PretrainingRun
 
     if args.threads:
         torch.set_num_threads(args.threads)
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     folder = args.out or Path("runs") / f"{args.preset}-mae"
     check_output_folder(folder)
     check_replaceable_run(folder, ("mae.safetensors",))
-    training = PretrainingRun(
+    training = mae_run(
         args.preset,
         folder,
         recipe,

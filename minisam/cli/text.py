@@ -54,14 +54,15 @@ def run(args: argparse.Namespace) -> int:
 def train_clip(args: argparse.Namespace) -> int:
     import torch
 
-    from minisam.text.clip_run import ClipRecipe, ClipRun
+    from minisam.text.clip_task import ClipRecipe, ClipTask
+    from minisam.train.run import TrainingRun
 
     if args.threads:
         torch.set_num_threads(args.threads)
     check_output_folder(args.out)
     check_replaceable_run(args.out, ("clip.safetensors",))
     recipe = replace(ClipRecipe(), steps=args.steps or ClipRecipe.steps)
-    training = ClipRun(args.out, recipe, args.seed, args.precision, args.save_every)
+    training = TrainingRun(ClipTask(recipe, args.seed, args.precision), args.out, args.save_every)
     training.run()
     last = training.validations[-1]
     print(f"trained {recipe.steps} steps in {training.seconds:.0f} s: {args.out / 'clip.safetensors'}")
@@ -73,7 +74,8 @@ def train_sam(args: argparse.Namespace) -> int:
     import torch
 
     from minisam.errors import MinisamError
-    from minisam.text.sam_run import TextRecipe, TextSamRun
+    from minisam.text.text_sam_task import TextRecipe, TextSamTask
+    from minisam.train.run import TrainingRun
 
     if args.threads:
         torch.set_num_threads(args.threads)
@@ -85,10 +87,10 @@ def train_sam(args: argparse.Namespace) -> int:
         raise MinisamError(f"--captions is a share between 0 and 1, got {args.captions}")
     if not args.clip.exists():
         raise MinisamError(f"{args.clip}: no such file; `minisam text clip` makes it")
-    training = TextSamRun(
-        folder, args.clip, recipe, args.preset, args.seed, args.precision, args.save_every, args.start_from,
-        args.captions,
-    )  # fmt: skip
+    task = TextSamTask(
+        args.clip, recipe, args.preset, args.seed, args.precision, args.start_from, args.captions
+    )
+    training = TrainingRun(task, folder, args.save_every)
     training.run()
     last, file = training.validations[-1], folder / "text.safetensors"
     print(f"trained {recipe.steps} steps in {training.seconds:.0f} s: {file}")

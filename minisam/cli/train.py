@@ -17,6 +17,7 @@ from minisam.cli.replaceable import check_replaceable_run
 
 if TYPE_CHECKING:
     from minisam.model import Sam
+    from minisam.train.presets import Recipe
 
 VALIDATION_PICTURES = 32
 """The most images that are measured at a save."""
@@ -31,8 +32,17 @@ FILES = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--preset", choices=("nano", "tiny"), default="nano")
-    parser.add_argument("-o", "--out", type=Path, help="folder of the run (default: runs/PRESET)")
+    parser.add_argument(
+        "--model",
+        metavar="NAME",
+        help="the network: nano, tiny, vit_b, vit_l or vit_h (default: the preset's)",
+    )
+    parser.add_argument(
+        "--preset",
+        choices=("nano", "tiny"),
+        help="whose recipe to train by (default: the model's own, or nano with its recipe)",
+    )
+    parser.add_argument("-o", "--out", type=Path, help="folder of the run (default: runs/MODEL)")
     start = parser.add_mutually_exclusive_group()
     start.add_argument(
         "--from",
@@ -91,23 +101,64 @@ def run(args: argparse.Namespace) -> int:
 
     from minisam.checkpoint import save_checkpoint
     from minisam.device import check_device
+    from minisam.distributed import is_first
     from minisam.errors import PromptError
-    from minisam.train.interactive import Rounds
-    from minisam.train.mixed import CutoutsOn, MixedSource
-    from minisam.train.presets import RECIPES, RECIPES_FROM_WEIGHTS, RECIPES_ON_CUTOUTS
-    from minisam.train.sources import PictureSource
-    from minisam.train.trainer import TrainingRun
+    from minisam.pretrain.transfer import trunk_of
+    from minisam.train.mixed import CutoutsOn
+    from minisam.train.sam_run import sam_run
+    from minisam.train.start import weights_of
 
     check_cutout_options(args)
     if args.cutouts and args.data:
         raise PromptError("--cutouts and --data cannot be used together; give one of them")
     if args.threads:
         torch.set_num_threads(args.threads)
+    model, recipe = chosen_recipe(args)
+    folder = args.out or Path("runs") / model
+    check_output_folder(folder, (args.start_from, args.start_from_mae), FILES)
+    check_replaceable_run(folder, ("model.safetensors", "latest.safetensors"))
+    training = sam_run(
+        model,
+        folder,
+        recipe,
+        args.seed,
+        check_device(args.device),
+        args.precision,
+        save_every=args.save_every,
+        draw_ahead=args.device == "cpu" and (os.cpu_count() or 1) > 1,
+        start=trunk_of(args.start_from_mae) if args.start_from_mae else weights_of(args.start_from),
+        cutouts=CutoutsOn(args.cutouts, args.backgrounds, tuple(args.leave_out)) if args.cutouts else None,
+        data=args.data,
+        held_out=args.validation if args.data else 0.0,
+        validation=validation(args),
+    )
+    task = training.run()
+    path, about = folder / "model.safetensors", task.about()
+    about = {"preset": model, "steps": recipe.steps, "seed": args.seed, "from": about["start_from"]}
+    if is_first():
+        save_checkpoint(task.result().cpu(), path, metadata=about, dtype="float16")
+    if task.source.skipped:
+        print(task.source.skipped.summary(), file=sys.stderr)
+    print(f"trained {recipe.steps} steps on {training.images} images in {training.seconds:.0f} s: {path}")
+    return 0
+
+
+def chosen_recipe(args: argparse.Namespace) -> tuple[str, Recipe]:
+    """The network's name, and what it is trained by.  Raises PromptError for options that do not fit."""
+    from minisam.build import CONFIGS
+    from minisam.errors import PromptError
+    from minisam.train.interactive import Rounds
+    from minisam.train.presets import RECIPES, RECIPES_FROM_WEIGHTS, RECIPES_ON_CUTOUTS
+
+    model = args.model or args.preset or "nano"
+    if model not in CONFIGS:
+        raise PromptError(f"--model: there is no network {model!r}; use {', '.join(CONFIGS)}")
     recipes = RECIPES_FROM_WEIGHTS if args.start_from else RECIPES
     recipes = RECIPES_ON_CUTOUTS if args.cutouts else recipes
-    if args.preset not in recipes:
-        raise PromptError(f"--cutouts has no recipe for {args.preset}; use {', '.join(recipes)}")
-    recipe = recipes[args.preset]
+    preset = args.preset or model
+    if preset not in recipes:
+        raise PromptError(f"--cutouts has no recipe for {preset}; add --preset {' or '.join(recipes)}")
+    recipe = recipes[preset]
     if args.steps:
         recipe = replace(recipe, steps=args.steps)
     if args.image_size and args.image_size % 16:
@@ -115,34 +166,7 @@ def run(args: argparse.Namespace) -> int:
     recipe = recipe.with_images(args.image_size, args.batch_size)
     if args.rounds:
         recipe = recipe.with_rounds(Rounds(*args.rounds))
-    folder = args.out or Path("runs") / args.preset
-    check_output_folder(folder, (args.start_from, args.start_from_mae), FILES)
-    check_replaceable_run(folder, ("model.safetensors", "latest.safetensors"))
-    training = TrainingRun(
-        args.preset,
-        folder,
-        recipe,
-        args.seed,
-        check_device(args.device),
-        args.precision,
-        save_every=args.save_every,
-        start_from=args.start_from,
-        start_from_mae=args.start_from_mae,
-        draw_ahead=args.device == "cpu" and (os.cpu_count() or 1) > 1,
-        cutouts=CutoutsOn(args.cutouts, args.backgrounds, tuple(args.leave_out)) if args.cutouts else None,
-        data=args.data,
-        validation=args.validation if args.data else 0.0,
-        validate=validation(args),
-    )
-    sam = training.run()
-    path = folder / "model.safetensors"
-    about = training.about()
-    about = {"preset": args.preset, "steps": recipe.steps, "seed": args.seed, "from": about["start_from"]}
-    save_checkpoint(sam.cpu(), path, metadata=about, dtype="float16")
-    if isinstance(training.source, PictureSource | MixedSource) and training.source.skipped:
-        print(training.source.skipped.summary(), file=sys.stderr)
-    print(f"trained {recipe.steps} steps on {training.images} images in {training.seconds:.0f} s: {path}")
-    return 0
+    return model, recipe
 
 
 def validation(args: argparse.Namespace) -> Callable[[Sam], dict[str, float]] | None:

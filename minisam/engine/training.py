@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from minisam.checkpoint import load_checkpoint, save_checkpoint
+from minisam.distributed import is_first, wait_for_all
 from minisam.engine.settings import EngineSettings
 from minisam.evaluate.world import measure_world, summarise
 from minisam.json_files import read_json, write_json
@@ -12,7 +13,8 @@ from minisam.model import Sam
 from minisam.seeds import hash_seed
 from minisam.train.pictures import Repeats, open_split
 from minisam.train.presets import Recipe
-from minisam.train.trainer import TrainingRun
+from minisam.train.sam_run import sam_run
+from minisam.train.start import weights_of
 
 REPORTED = ("top1", "oracle", "valid_iou", "box_top1")
 
@@ -36,19 +38,21 @@ def trained_on(
     if path.exists():
         return load_checkpoint(path)
     open_split.cache_clear()  # the folder may have grown since a training of this process saw it
-    run = TrainingRun(
+    run = sam_run(
         preset,
         folder,
         recipe,
         seed,
         save_every=100,
         draw_ahead=draw_ahead,
-        start_from=start_from,
+        start=weights_of(start_from),
         data=data,
         repeats=repeats,
     )
-    sam = run.run(progress_bar)
-    save_checkpoint(sam, path, metadata={"preset": preset, "steps": recipe.steps, "seed": seed})
+    sam = run.run(progress_bar).result()
+    if is_first():
+        save_checkpoint(sam, path, metadata={"preset": preset, "steps": recipe.steps, "seed": seed})
+    wait_for_all()
     return sam
 
 

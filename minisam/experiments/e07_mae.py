@@ -26,10 +26,12 @@ from minisam.experiments.shared.prompted_targets import as_json
 from minisam.experiments.shared.training import trained
 from minisam.model import Sam
 from minisam.pretrain.figure import as_picture, reconstructions
+from minisam.pretrain.mae_task import mae_run, normalise
 from minisam.pretrain.masked_autoencoder import MaskedAutoencoder
 from minisam.pretrain.recipes import PRETRAINING, PretrainingRecipe
-from minisam.pretrain.run import PretrainingRun, normalise
+from minisam.pretrain.transfer import trunk_of
 from minisam.train.presets import Phase, Recipe
+from minisam.train.start import random_weights
 
 OBJECT_SCALE = 1.5
 BATCH = 16
@@ -122,7 +124,7 @@ def pretraining(settings: Settings) -> PretrainingRecipe:
 def pretrained(settings: Settings) -> tuple[MaskedAutoencoder, Path]:
     """The autoencoder of `settings.work / E7 / mae`, and its file; a finished run is only read."""
     folder = settings.work / "E7" / "mae"
-    return PretrainingRun("nano", folder, pretraining(settings)).run(), folder / "mae.safetensors"
+    return mae_run("nano", folder, pretraining(settings)).run().mae, folder / "mae.safetensors"
 
 
 def labelled(settings: Settings, share: str, seed: int, mae: Path | None) -> Sam:
@@ -133,7 +135,7 @@ def labelled(settings: Settings, share: str, seed: int, mae: Path | None) -> Sam
         f"E7/{name}",
         replace(RECIPE, steps=2) if settings.quick else RECIPE,
         seed,
-        start_from_mae=mae,
+        start=random_weights if mae is None else trunk_of(mae),
         distinct_batches=SHARES[share],
     )
 

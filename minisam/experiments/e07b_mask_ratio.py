@@ -32,10 +32,12 @@ from minisam.experiments.shared.prompted_targets import as_json
 from minisam.experiments.shared.training import trained
 from minisam.model import Sam
 from minisam.pretrain.figure import as_picture, reconstructions
+from minisam.pretrain.mae_task import mae_run, normalise
 from minisam.pretrain.masked_autoencoder import MaskedAutoencoder
 from minisam.pretrain.recipes import PRETRAINING
-from minisam.pretrain.run import PretrainingRun, normalise
+from minisam.pretrain.transfer import trunk_of
 from minisam.train.presets import Phase, Recipe
+from minisam.train.start import random_weights
 
 RATIOS = (0.25, 0.5, 0.75, 0.9)
 JUDGED = 0.75
@@ -116,7 +118,7 @@ def pretrained(settings: Settings, ratio: float) -> MaskedAutoencoder:
     """The autoencoder that hides so much; a finished run is only read."""
     recipe = replace(PRETRAINING_RECIPE, mask_ratio=ratio)
     short = replace(recipe, steps=2, batch_size=4)
-    return PretrainingRun("nano", folder_of(settings, ratio), short if settings.quick else recipe).run()
+    return mae_run("nano", folder_of(settings, ratio), short if settings.quick else recipe).run().mae
 
 
 def labelled(settings: Settings, start: Start, seed: int) -> Sam:
@@ -126,7 +128,7 @@ def labelled(settings: Settings, start: Start, seed: int) -> Sam:
         f"E7b/{name_of(start).replace(' ', '-')}-{seed}",
         replace(RECIPE, steps=2) if settings.quick else RECIPE,
         seed,
-        start_from_mae=None if start is None else folder_of(settings, start) / "mae.safetensors",
+        start=random_weights if start is None else trunk_of(folder_of(settings, start) / "mae.safetensors"),
         distinct_batches=LABELLED // BATCH,
     )
 

@@ -37,13 +37,14 @@ from minisam.experiments.shared.text_figure import (
     show_example,
 )
 from minisam.model import Sam
-from minisam.text.clip_run import agreement
+from minisam.text.clip_task import agreement
 from minisam.text.contrastive_loss import same_caption
 from minisam.text.files import write_clip
 from minisam.text.measure import Measured, crop_embeddings, prompts
-from minisam.text.sam_run import TextRecipe, TextSamRun
 from minisam.text.targets import draw_targets, scene_size
 from minisam.text.text_sam import TextSam, load_text_sam
+from minisam.text.text_sam_task import TextRecipe, TextSamTask
+from minisam.train.run import TrainingRun
 from minisam.train.scenes import HELPER_ENDED, become_helper_process
 
 TEXT = TextRecipe()
@@ -233,7 +234,7 @@ def train(
     folder: Path, clip_file: Path, recipe: TextRecipe, start_from: Path | None = None, captions: float = 0.0
 ) -> Path:
     """The file of a run that is done, now or earlier."""
-    TextSamRun(folder, clip_file, recipe, start_from=start_from, captions=captions).run()
+    TrainingRun(TextSamTask(clip_file, recipe, start_from=start_from, captions=captions), folder).run()
     return folder / "text.safetensors"
 
 

@@ -22,6 +22,7 @@ from minisam.model.image_encoder import Block
 from minisam.model.patch_embed import PatchEmbed
 from minisam.pretrain.random_masking import Masking, random_masking, take
 from minisam.pretrain.sincos_positions import sincos_positions
+from minisam.seeds import Randomness
 
 
 class MaskedAutoencoder(nn.Module):
@@ -66,7 +67,7 @@ class MaskedAutoencoder(nn.Module):
         initialise_(self)
 
     def forward(
-        self, images: Tensor, mask_ratio: float = 0.75, generator: torch.Generator | None = None
+        self, images: Tensor, mask_ratio: float = 0.75, generator: Randomness = None
     ) -> tuple[Tensor, Masking]:
         masking = random_masking(len(images), len(self.pos_embed), mask_ratio, generator, images.device)
         return self.decode(self.encode(images, masking.keep), masking.restore), masking

@@ -15,6 +15,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from minisam.seeds import Randomness, draw
+
 
 class Masking(NamedTuple):
     """keep [B, K] and restore [B, L] are indices; hidden [B, L] is True where the encoder may not look."""
@@ -28,7 +30,7 @@ def random_masking(
     images: int,
     patches: int,
     ratio: float,
-    generator: torch.Generator | None = None,
+    generator: Randomness = None,
     device: str | torch.device = "cpu",
 ) -> Masking:
     """Hide all but ⌊patches · (1 − ratio)⌋ patches of every image, and leave at least one.
@@ -38,7 +40,7 @@ def random_masking(
     if not 0 <= ratio < 1:
         raise ValueError(f"the share of hidden patches must be at least 0 and below 1, got {ratio}")
     kept = max(1, int(patches * (1 - ratio)))
-    noise = torch.rand(images, patches, device=device, generator=generator)
+    noise = draw(torch.rand, (images, patches), device, generator)
     shuffle = noise.argsort(dim=1)
     restore = shuffle.argsort(dim=1)
     return Masking(shuffle[:, :kept], restore, restore >= kept)

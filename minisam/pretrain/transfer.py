@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -21,8 +22,10 @@ from torch import Tensor
 
 from minisam.checkpoint.formats import first_not_finite, read_tensors
 from minisam.errors import CheckpointError
-from minisam.model import ImageEncoderViT
+from minisam.files import sha256_of
+from minisam.model import ImageEncoderViT, Sam
 from minisam.model.image_encoder import resize_absolute_positions
+from minisam.train.start import Start, random_weights
 
 PATCHES = "patch_embed.proj.weight"
 THEIR_NAMES = {"mlp.fc1": "mlp.lin1", "mlp.fc2": "mlp.lin2"}
@@ -83,6 +86,17 @@ def as_grid(positions: Tensor, grid: tuple[int, int]) -> Tensor:
     if side * side != len(positions):
         raise CheckpointError(f"the positions are those of {len(positions)} tokens, which is no square grid")
     return resize_absolute_positions(positions.view(1, side, side, -1), grid)
+
+
+def trunk_of(path: Path) -> Start:
+    """Random weights, but for the image encoder, which starts as the one of an autoencoder's file."""
+
+    def start(sam: Sam) -> dict[str, str]:
+        started_from = random_weights(sam)
+        load_trunk(sam.image_encoder, path)
+        return started_from | {"start_from_mae": sha256_of(path)}
+
+    return start
 
 
 def load_trunk(encoder: ImageEncoderViT, path: str | os.PathLike[str]) -> None:

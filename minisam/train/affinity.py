@@ -34,11 +34,19 @@ class AffinityHead(nn.Module):
         return 8 * z_blte @ z_blte.mT - 4
 
 
-def affinity_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """The mean over tokens that lie in a node: logits [B, LEVELS, L, L], labels [B, LEVELS, S, S] of the scenes."""
-    grid = int(logits.shape[-1] ** 0.5)
+def node_of_tokens(labels: Tensor, grid: int) -> Tensor:
+    """The node in the middle of each token of a square grid: labels [B, LEVELS, S, S] -> [B, LEVELS, L]."""
     patch = labels.shape[-1] // grid
-    node = labels[..., patch // 2 :: patch, patch // 2 :: patch].flatten(2)
+    return labels[..., patch // 2 :: patch, patch // 2 :: patch].flatten(2)
+
+
+def affinity_loss(logits: Tensor, labels: Tensor, batch_labels: Tensor | None = None) -> Tensor:
+    """The mean over tokens that lie in a node: logits [B, LEVELS, L, L], labels [B, LEVELS, S, S] of the scenes.
+
+    Where these are only a part of a batch, whose labels are `batch_labels`: their part of the batch's mean.
+    """
+    grid = int(logits.shape[-1] ** 0.5)
+    node = node_of_tokens(labels, grid)
     same = (node[..., :, None] == node[..., None, :]).float()
     cross_entropy = F.binary_cross_entropy_with_logits(logits, same, reduction="none")
     together = (cross_entropy * same).sum(-1) / same.sum(-1)
@@ -46,5 +54,6 @@ def affinity_loss(logits: Tensor, labels: Tensor) -> Tensor:
     probability = logits.sigmoid()
     overlap = (probability * same).sum(-1)
     dice = 1 - (2 * overlap + 1) / (probability.sum(-1) + same.sum(-1) + 1)
-    in_a_node = node >= 0
-    return torch.where(in_a_node, 0.5 * (together + apart) + dice, 0).sum() / in_a_node.sum().clamp(min=1)
+    loss = torch.where(node >= 0, 0.5 * (together + apart) + dice, 0)
+    counted = node if batch_labels is None else node_of_tokens(batch_labels, grid)
+    return loss.sum() / (counted >= 0).sum().clamp(min=1)

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from numpy.lib.stride_tricks import sliding_window_view
 
 from minisam.files import write_atomically
+from minisam.train.metrics import Row
 
 CURVES = {
     "oracle": ("1 prompt, best of 3", "tab:green"),
@@ -17,8 +18,8 @@ CURVES = {
 }
 
 
-def save_progress_figure(path: Path, rows: list[dict[str, float]], title: str) -> None:
-    """Draw metric rows (one a step) as a PNG; curves are running means over 1/50 of the run."""
+def save_progress_figure(path: Path, rows: list[Row], title: str) -> None:
+    """Draw metric rows as a PNG; curves are running means over 1/50 of the run."""
     figure = Figure(figsize=(10, 4), layout="constrained")
     loss_axes, iou_axes = figure.subplots(1, 2)
     window = max(1, len(rows) // 50)

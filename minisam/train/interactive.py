@@ -21,6 +21,7 @@ from torch import Tensor
 
 from minisam.model import Sam
 from minisam.model.prompt_encoder import TOP_LEFT
+from minisam.seeds import Randomness
 from minisam.train.losses import SegmentationLoss, segmentation_loss
 from minisam.train.prompts import corrective_points, first_prompts
 from minisam.train.rough_masks import rough_mask_logits
@@ -59,7 +60,7 @@ def interactive_rounds(
     image_index: Tensor,
     masks: Tensor,
     schedule: list[bool],
-    generator: torch.Generator | None = None,
+    generator: Randomness = None,
     first: tuple[Tensor, Tensor] | None = None,
     external: Tensor | None = None,
     loss: Loss = segmentation_loss,

@@ -13,6 +13,7 @@ another.  Everything that is no such matrix stays with AdamW.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable
@@ -99,3 +100,10 @@ def set_learning_rate(
         for group in optimizer.param_groups:
             group["lr"] = group["base_lr"] * factor
     return factor
+
+
+def warm_then_cosine(step: int, steps: int, warmup: int) -> float:
+    """The rate's factor: a straight line up, half a cosine down."""
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))

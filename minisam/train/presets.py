@@ -86,7 +86,24 @@ class Recipe:
         return replace(self, phases=tuple(replace(phase, **changes) for phase in self.phases))
 
 
+def published(steps: int, batch_size: int, lr: float, drop_path: float, layer_decay: float) -> Recipe:
+    """The paper's recipe (section A), which begins with MAE weights (`--from-mae`) and wants a cluster."""
+    return Recipe(
+        steps,
+        (Phase(0.0, 1024, batch_size, 64, Rounds(8, 2)),),
+        lr,
+        muon_lr=None,
+        weight_decay=0.1,
+        layer_decay=layer_decay,
+        warmup=250,
+        drop_path=drop_path,
+    )
+
+
 RECIPES: dict[str, Recipe] = {
+    "vit_b": published(180_000, 128, 8e-4, drop_path=0.6, layer_decay=0.6),
+    "vit_l": published(180_000, 128, 4e-4, drop_path=0.4, layer_decay=0.8),
+    "vit_h": published(90_000, 256, 8e-4, drop_path=0.4, layer_decay=0.8),
     "nano": Recipe(
         steps=5000,
         phases=(
@@ -107,7 +124,17 @@ RECIPES: dict[str, Recipe] = {
     ),
 }
 
+PUBLISHED_FROM_WEIGHTS = Recipe(
+    steps=2000,
+    phases=(Phase(0.0, 1024, 4, 8, Rounds(3, 1), single_round_share=0.75),),
+    lr=1e-4,
+    muon_lr=None,
+    layer_decay=0.8,
+    milestones=(),
+    linear_decay=True,
+)
 RECIPES_FROM_WEIGHTS: dict[str, Recipe] = {
+    **dict.fromkeys(("vit_b", "vit_l", "vit_h"), PUBLISHED_FROM_WEIGHTS),
     "nano": Recipe(
         steps=3000,
         phases=(Phase(0.0, 64, 16, 8, Rounds(2, 1), single_round_share=0.7, min_area=1 / 64),),

@@ -19,27 +19,28 @@ from torch import Tensor
 from minisam.masks.boxes import tight_boxes
 from minisam.masks.sampling import sample_pixels
 from minisam.model.prompt_encoder import BACKGROUND, BOTTOM_RIGHT, FOREGROUND, PADDING, TOP_LEFT
+from minisam.seeds import Randomness, draw
 
 BOX_NOISE = 0.1
 MAX_BOX_NOISE = 20 / 1024
 
 
 def first_prompts(
-    masks: Tensor, box_probability: float = 0.5, generator: torch.Generator | None = None
+    masks: Tensor, box_probability: float = 0.5, generator: Randomness = None
 ) -> tuple[Tensor, Tensor]:
     """For masks [P, S, S] (bool, none empty): coordinates [P, 2, 2] and labels [P, 2] of a point or a box."""
     P, device = masks.shape[0], masks.device
     points = sample_pixels(masks, generator).float()
     corners = noisy_boxes(masks, generator).unflatten(1, (2, 2))
     as_point = torch.stack([points, torch.zeros_like(points)], dim=1)
-    use_box = torch.rand(P, device=device, generator=generator) < box_probability
+    use_box = draw(torch.rand, (P,), device, generator) < box_probability
     coords = torch.where(use_box[:, None, None], corners, as_point)
     box_labels, point_labels = torch.tensor([[TOP_LEFT, BOTTOM_RIGHT], [FOREGROUND, PADDING]], device=device)
     return coords, torch.where(use_box[:, None], box_labels, point_labels)
 
 
 def corrective_points(
-    logits: Tensor, targets: Tensor, image_size: int, generator: torch.Generator | None = None
+    logits: Tensor, targets: Tensor, image_size: int, generator: Randomness = None
 ) -> tuple[Tensor, Tensor]:
     """One point for each prompt from the error of its mask: coordinates [P, 1, 2] and labels [P, 1].
 
@@ -57,11 +58,11 @@ def corrective_points(
     return coords[:, None], torch.where(labels, FOREGROUND, BACKGROUND)
 
 
-def noisy_boxes(masks: Tensor, generator: torch.Generator | None = None) -> Tensor:
+def noisy_boxes(masks: Tensor, generator: Randomness = None) -> Tensor:
     """Tight boxes [P, 4] with the paper's noise, kept inside the image."""
     boxes = tight_boxes(masks)
     size = masks.shape[-1]
     sides = (boxes[:, 2:] - boxes[:, :2] + 1).repeat(1, 2)
-    noise = torch.randn(boxes.shape, device=boxes.device, generator=generator) * BOX_NOISE * sides
+    noise = draw(torch.randn, boxes.shape, boxes.device, generator) * BOX_NOISE * sides
     limit = MAX_BOX_NOISE * size
     return (boxes + noise.clamp(-limit, limit)).clamp(0, size - 1)

@@ -34,7 +34,9 @@ class TrainingBatch(NamedTuple):
 
 
 class BatchSource(Protocol):
-    """Anything that a network can be trained on."""
+    """Anything that a network can be trained on; what could not be used gathers in `skipped`."""
+
+    skipped: Skipped
 
     def batch(self, step: int, phase: Phase, generator: torch.Generator) -> TrainingBatch:
         """The batch of a step; `generator` is the step's own, on the device that trains."""
@@ -65,6 +67,7 @@ class PartWorldSource:
     ) -> None:
         self.recipe, self.seed, self.device = recipe, seed, device
         self.distinct_batches = distinct_batches
+        self.skipped = Skipped()
         self.scenes = SceneSource(self.arguments, in_background)
 
     def arguments(self, step: int) -> dict[str, Any]:

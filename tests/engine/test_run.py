@@ -25,7 +25,7 @@ from minisam.errors import CheckpointError, MinisamError
 from minisam.train.interactive import Rounds
 from minisam.train.pictures import open_split
 from minisam.train.presets import Phase, Recipe
-from minisam.train.trainer import TrainingRun
+from minisam.train.run import TrainingRun
 
 SHORT = Recipe(steps=2, phases=(Phase(0.0, 64, 2, 2, Rounds(1, 0), min_area=1 / 64),), warmup=1)
 SETTINGS = replace(

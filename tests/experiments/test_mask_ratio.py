@@ -1,6 +1,7 @@
 """E7b's networks differ in the share that is hidden, and what it says follows from what was measured."""
 
 from dataclasses import fields, replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -22,6 +23,7 @@ from minisam.experiments.e07b_mask_ratio import (
 )
 from minisam.experiments.experiment import Settings
 from minisam.pretrain.masked_autoencoder import build_mae
+from minisam.train.start import random_weights
 
 IMAGE = torch.arange(24) // 4
 
@@ -40,9 +42,9 @@ def test_autoencoders_differ_in_what_they_hide_alone(monkeypatch, tmp_path):
             runs.append((preset, folder, recipe))
 
         def run(self):
-            return "an autoencoder"
+            return SimpleNamespace(mae="an autoencoder")
 
-    monkeypatch.setattr(e07b_mask_ratio, "PretrainingRun", Recorded)
+    monkeypatch.setattr(e07b_mask_ratio, "mae_run", Recorded)
     assert [pretrained(Settings(work=tmp_path), ratio) for ratio in RATIOS] == ["an autoencoder"] * 4
     assert [recipe.mask_ratio for _, _, recipe in runs] == [0.25, 0.5, 0.75, 0.9]
     assert {replace(recipe, mask_ratio=0.75) for _, _, recipe in runs} == {PRETRAINING_RECIPE}
@@ -51,18 +53,17 @@ def test_autoencoders_differ_in_what_they_hide_alone(monkeypatch, tmp_path):
 
 def test_nano_starts_from_the_autoencoder_of_its_ratio_and_sees_160_scenes(monkeypatch, tmp_path):
     calls = []
+    monkeypatch.setattr(e07b_mask_ratio, "trunk_of", lambda path: path)
     monkeypatch.setattr(e07b_mask_ratio, "trained", lambda *given, **named: calls.append((given, named)))
-    monkeypatch.setattr(
-        e07b_mask_ratio, "PretrainingRun", lambda preset, folder, recipe: calls.append(folder)
-    )
+    monkeypatch.setattr(e07b_mask_ratio, "mae_run", lambda preset, folder, recipe: calls.append(folder))
     settings = Settings(work=tmp_path)
     for start in (None, 0.5):
         labelled(settings, start, 2)
     (of_none, from_none), (of_half, from_half) = calls
     assert of_none[2:] == of_half[2:] == (RECIPE, 2)
     assert len({of_none[1], of_half[1]}) == 2
-    assert from_none == {"start_from_mae": None, "distinct_batches": 20}
-    assert from_half == {"start_from_mae": tmp_path / "E7b/mae-0.5/mae.safetensors", "distinct_batches": 20}
+    assert from_none == {"start": random_weights, "distinct_batches": 20}
+    assert from_half == {"start": tmp_path / "E7b/mae-0.5/mae.safetensors", "distinct_batches": 20}
     assert {phase.batch_size * 20 for phase in RECIPE.phases} == {160}
 
 

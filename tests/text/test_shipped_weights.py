@@ -4,9 +4,9 @@ from minisam.cli.main import main
 from minisam.data.images import save_image
 from minisam.evaluate.targets import evaluation_scenes
 from minisam.text.measure import mean_ious
-from minisam.text.sam_run import TextRecipe
 from minisam.text.targets import draw_targets, scene_size
 from minisam.text.text_sam import SHIPPED, load_text_sam
+from minisam.text.text_sam_task import TextRecipe
 
 RECIPE = TextRecipe()
 

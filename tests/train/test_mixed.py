@@ -15,7 +15,7 @@ from minisam.errors import CheckpointError
 from minisam.train.interactive import Rounds
 from minisam.train.mixed import CutoutsOn, MixedSource, draw_mixed
 from minisam.train.presets import Phase, Recipe
-from minisam.train.trainer import TrainingRun
+from minisam.train.sam_run import sam_run
 
 PHASE = Phase(
     0.0,
@@ -104,40 +104,42 @@ def weights(sam):
 
 
 def test_a_run_resumes_bit_for_bit_with_its_average(folders, tmp_path):
-    whole = TrainingRun("nano", tmp_path / "whole", RECIPE, cutouts=folders)
-    expected = weights(whole.run())
-    assert not torch.equal(expected, weights(whole.sam))  # the result is the average
-    first = TrainingRun("nano", tmp_path / "parts", RECIPE, cutouts=folders, save_every=2)
+    whole = sam_run("nano", tmp_path / "whole", RECIPE, cutouts=folders)
+    expected = weights(whole.run().result())
+    assert not torch.equal(expected, weights(whole.task.sam))  # the result is the average
+    first = sam_run("nano", tmp_path / "parts", RECIPE, cutouts=folders, save_every=2)
     first.folder.mkdir()
-    rows = [first.train_step(), first.train_step()]
-    first.save(rows)
-    second = TrainingRun("nano", tmp_path / "parts", RECIPE, cutouts=folders)
-    assert torch.equal(weights(second.run()), expected)
+    first.train_step()
+    first.train_step()
+    first.save()
+    second = sam_run("nano", tmp_path / "parts", RECIPE, cutouts=folders)
+    assert torch.equal(weights(second.run().result()), expected)
     with (tmp_path / "parts" / "metrics.csv").open() as file:
-        assert [float(row["step"]) for row in csv.DictReader(file)] == [1, 2, 3, 4]
+        assert [float(row["step"]) for row in csv.DictReader(file)] == [4]
 
 
 def test_a_run_does_not_resume_with_other_files(folders, tmp_path):
-    run = TrainingRun("nano", tmp_path / "run", RECIPE, cutouts=folders)
+    run = sam_run("nano", tmp_path / "run", RECIPE, cutouts=folders)
     run.folder.mkdir()
-    run.save([run.train_step()])
+    run.train_step()
+    run.save()
     used = open_cutouts(folders.cutouts.resolve(), folders.backgrounds.resolve()).cutout_names
     write_cutout(folders.cutouts / used[0], size=(300, 300))
     open_cutouts.cache_clear()
     with pytest.raises(CheckpointError, match="other settings"):
-        TrainingRun("nano", tmp_path / "run", RECIPE, cutouts=folders).run()
+        sam_run("nano", tmp_path / "run", RECIPE, cutouts=folders).run()
 
 
 def test_the_validation_measures_the_average(folders, tmp_path):
     seen = []
-    run = TrainingRun(
+    run = sam_run(
         "nano",
         tmp_path / "run",
         RECIPE,
         cutouts=folders,
-        validate=lambda sam: seen.append(weights(sam)) or {"n": 1.0},
+        validation=lambda sam: seen.append(weights(sam)) or {"n": 1.0},
     )
-    result = run.run()
+    result = run.run().result()
     assert torch.equal(seen[-1], weights(result))
     written = weights(load_checkpoint(tmp_path / "run" / "latest.safetensors"))
     torch.testing.assert_close(written, weights(result), rtol=1e-3, atol=1e-4)  # float16

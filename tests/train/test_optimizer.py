@@ -7,6 +7,7 @@ from minisam.train.optimizer import (
     layer_of,
     parameters_of,
     set_learning_rate,
+    warm_then_cosine,
 )
 
 
@@ -125,3 +126,9 @@ def test_without_warm_up_the_rate_is_full_at_once(nano):
     assert set_learning_rate(optimizers, 0, 10, warmup=0) == 1
     assert set_learning_rate(optimizers, 0, 10, warmup=1) == 1
     assert set_learning_rate(optimizers, 0, 10, warmup=2) == 0.5
+
+
+def test_the_rate_rises_in_a_line_and_falls_by_half_a_cosine():
+    rates = [warm_then_cosine(step, 110, 10) for step in (0, 4, 9, 10, 60, 110)]
+    assert rates == pytest.approx([0.1, 0.5, 1, 1, 0.5, 0])
+    assert warm_then_cosine(0, 1, 1) == 1

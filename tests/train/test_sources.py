@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import math
 
 import pytest
 import torch
@@ -15,8 +14,8 @@ from minisam.errors import CheckpointError
 from minisam.train.interactive import Rounds
 from minisam.train.pictures import open_split
 from minisam.train.presets import RECIPES, RECIPES_FROM_WEIGHTS, Phase, Recipe
+from minisam.train.sam_run import sam_run
 from minisam.train.sources import PartWorldSource, PictureSource
-from minisam.train.trainer import TrainingRun
 
 RECIPE = Recipe(
     steps=4,
@@ -42,15 +41,14 @@ def folder(tmp_path):
 
 
 def train(out, data, stop_at=None, **settings):
-    run = TrainingRun("nano", out, RECIPE, save_every=1, data=data, validation=0.2, **settings)
+    run = sam_run("nano", out, RECIPE, save_every=1, data=data, held_out=0.2, **settings)
     if stop_at is None:
         run.run()
     else:
         out.mkdir()
-        rows = []
         for _ in range(stop_at):
-            rows.append(run.train_step())
-            run.save(rows)
+            run.train_step()
+            run.save()
     return run
 
 
@@ -68,11 +66,11 @@ def biases(sam):
 
 
 def test_a_resumed_run_is_bit_equal_and_drawing_ahead_changes_nothing(folder, tmp_path):
-    whole = train(tmp_path / "whole", folder, validate=biases)
-    train(tmp_path / "parts", folder, stop_at=3, validate=biases).source.close()
-    resumed = train(tmp_path / "parts", folder, validate=biases, draw_ahead=True)
-    for name, value in whole.sam.state_dict().items():
-        assert value.equal(resumed.sam.state_dict()[name]), name
+    whole = train(tmp_path / "whole", folder, validation=biases)
+    train(tmp_path / "parts", folder, stop_at=3, validation=biases).task.close()
+    resumed = train(tmp_path / "parts", folder, validation=biases, draw_ahead=True)
+    for name, value in whole.task.sam.state_dict().items():
+        assert value.equal(resumed.task.sam.state_dict()[name]), name
     for name in ("metrics.csv", "validation.csv"):
         assert rows_of(tmp_path / "whole" / name) == rows_of(tmp_path / "parts" / name)
     validation = rows_of(tmp_path / "whole" / "validation.csv")
@@ -82,11 +80,11 @@ def test_a_resumed_run_is_bit_equal_and_drawing_ahead_changes_nothing(folder, tm
 
 
 def test_measuring_leaves_the_run_as_it_is(folder, tmp_path):
-    measured = train(tmp_path / "measured", folder, stop_at=2, validate=biases)
+    measured = train(tmp_path / "measured", folder, stop_at=2, validation=biases)
     plain = train(tmp_path / "plain", folder, stop_at=2)
     assert not (tmp_path / "plain" / "validation.csv").exists()
-    for name, value in measured.sam.state_dict().items():
-        assert value.equal(plain.sam.state_dict()[name]), name
+    for name, value in measured.task.sam.state_dict().items():
+        assert value.equal(plain.task.sam.state_dict()[name]), name
 
 
 @pytest.mark.parametrize("change", ["a mask", "the share", "back to PartWorld"])
@@ -98,7 +96,7 @@ def test_a_run_does_not_go_on_with_other_files(folder, tmp_path, change):
     share = 0.5 if change == "the share" else 0.2
     data = None if change == "back to PartWorld" else folder
     with pytest.raises(CheckpointError, match="other settings"):
-        TrainingRun("nano", tmp_path / "run", RECIPE, data=data, validation=share).run()
+        sam_run("nano", tmp_path / "run", RECIPE, data=data, held_out=share).run()
 
 
 def test_damage_along_the_way_is_gathered(folder):
@@ -148,12 +146,13 @@ def test_distinct_batches_come_again_with_other_targets(tmp_path):
     assert not labels[0].equal(labels[1])
     assert not labels[2].equal(endless.batch(2, phases[0], torch.Generator()).labels)
 
-    run = TrainingRun("nano", tmp_path / "run", RECIPE, distinct_batches=1)
+    run = sam_run("nano", tmp_path / "run", RECIPE, distinct_batches=1)
     run.folder.mkdir()
-    run.save([run.train_step()])
+    run.train_step()
+    run.save()
     for other in (None, 2):
         with pytest.raises(CheckpointError, match="other settings"):
-            TrainingRun("nano", tmp_path / "run", RECIPE, distinct_batches=other).run()
+            sam_run("nano", tmp_path / "run", RECIPE, distinct_batches=other).run()
 
 
 def test_the_worlds_of_a_phase_take_turns():
@@ -175,13 +174,15 @@ def test_no_recipe_draws_from_a_world_that_is_held_out():
 
 def test_oblong_pictures_are_padded_with_the_mean_colour(folder, tmp_path, monkeypatch):
     """SAM pads after normalising: the network sees zeros there, and not a black border."""
-    run = TrainingRun("nano", tmp_path / "run", RECIPE, data=folder, validation=0.2)
-    batch = run.source.batch(0, RECIPE.phases[0], torch.Generator())
+    run = sam_run("nano", tmp_path / "run", RECIPE, data=folder, held_out=0.2)
+    batch = run.task.source.batch(0, RECIPE.phases[0], torch.Generator())
     oblong = [image[:, :20] for image in batch.images]
-    monkeypatch.setattr(run.source, "batch", lambda *_: batch._replace(images=oblong))
+    monkeypatch.setattr(run.task.source, "batch", lambda *_: batch._replace(images=oblong))
     seen = []
-    encode = run.sam.image_encoder.forward
-    monkeypatch.setattr(run.sam.image_encoder, "forward", lambda x: seen.append(x) or encode(x))
-    assert not math.isnan(run.train_step()["loss"])
-    expected = [pad((image - run.sam.pixel_mean) / run.sam.pixel_std, (0, 0, 0, 12)) for image in oblong]
+    encode = run.task.sam.image_encoder.forward
+    monkeypatch.setattr(run.task.sam.image_encoder, "forward", lambda x: seen.append(x) or encode(x))
+    assert not run.train_step()[0].isnan()
+    expected = [
+        pad((image - run.task.sam.pixel_mean) / run.task.sam.pixel_std, (0, 0, 0, 12)) for image in oblong
+    ]
     assert seen[0].equal(torch.stack(expected))

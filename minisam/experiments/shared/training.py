@@ -7,7 +7,8 @@ from pathlib import Path
 from minisam.experiments.experiment import Settings
 from minisam.model import Sam
 from minisam.train.presets import Recipe
-from minisam.train.trainer import TrainingRun
+from minisam.train.sam_run import sam_run
+from minisam.train.start import Start, random_weights
 
 
 def trained(
@@ -16,27 +17,25 @@ def trained(
     recipe: Recipe,
     seed: int,
     preset: str = "nano",
-    start_from: Path | None = None,
-    start_from_mae: Path | None = None,
+    start: Start = random_weights,
     data: Path | None = None,
     distinct_batches: int | None = None,
     save_every: int = 200,
 ) -> Sam:
     """The network of a run in `settings.work / name`, in evaluation mode; a finished run is only read.
 
-    `start_from` is a checkpoint, `start_from_mae` an autoencoder's, `data` a folder of pictures in place of
-    PartWorld, `distinct_batches` how many batches of PartWorld there are, as of `TrainingRun`.  A folder of a
+    `data` is a folder of images in place of PartWorld, `distinct_batches` how many batches of PartWorld there are,
+    as of `minisam.train.sam_run`.  A folder of a
     run with other settings is refused with a CheckpointError.
     """
-    run = TrainingRun(
+    run = sam_run(
         preset,
         settings.work / name,
         recipe,
         seed,
         save_every=save_every,
-        start_from=start_from,
-        start_from_mae=start_from_mae,
+        start=start,
         data=data,
         distinct_batches=distinct_batches,
     )
-    return run.run()
+    return run.run().result()

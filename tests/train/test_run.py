@@ -14,7 +14,8 @@ from minisam.config import CONFIGS
 from minisam.errors import CheckpointError
 from minisam.train.interactive import Rounds
 from minisam.train.presets import RECIPES, RECIPES_FROM_WEIGHTS, Phase, Recipe
-from minisam.train.trainer import TrainingRun
+from minisam.train.sam_run import sam_run
+from minisam.train.start import weights_of
 
 SHORT = Recipe(
     steps=6,
@@ -30,14 +31,15 @@ SHORT = Recipe(
 
 
 def train(folder, recipe=SHORT, stop_at=None, save_every=2, **settings):
-    run = TrainingRun("nano", folder, recipe, save_every=save_every, **settings)
+    run = sam_run("nano", folder, recipe, save_every=save_every, **settings)
     if stop_at is None:
         run.run()
     else:
         run.folder.mkdir(parents=True, exist_ok=True)
         run.resume()
-        rows = [run.train_step() for _ in range(stop_at)]
-        run.save(rows)
+        for _ in range(stop_at):
+            run.train_step()
+        run.save()
     return run
 
 
@@ -51,26 +53,26 @@ def test_a_resumed_run_is_bit_equal(tmp_path, stop_at):
     whole = train(tmp_path / "whole")
     train(tmp_path / "parts", stop_at=stop_at)
     resumed = train(tmp_path / "parts")
-    for name, value in whole.sam.state_dict().items():
-        assert value.equal(resumed.sam.state_dict()[name]), name
+    for name, value in whole.task.sam.state_dict().items():
+        assert value.equal(resumed.task.sam.state_dict()[name]), name
     assert losses(tmp_path / "whole") == losses(tmp_path / "parts")
-    assert len(losses(tmp_path / "whole")) == SHORT.steps
+    assert [row["step"] for row in losses(tmp_path / "whole")] == ["6"]
 
 
 def test_scenes_drawn_ahead_are_the_same_scenes(tmp_path):
     here = train(tmp_path / "here")
     ahead = train(tmp_path / "ahead", draw_ahead=True)
-    for name, value in here.sam.state_dict().items():
-        assert value.equal(ahead.sam.state_dict()[name]), name
-    assert ahead.source.scenes.pool is None
+    for name, value in here.task.sam.state_dict().items():
+        assert value.equal(ahead.task.sam.state_dict()[name]), name
+    assert ahead.task.source.scenes.pool is None
 
 
 def test_a_phase_without_prompts_trains_the_encoder_alone(tmp_path):
     recipe = Recipe(steps=1, phases=(Phase(0.0, 64, 2, 0, affinity=1.0),))
-    run = TrainingRun("nano", tmp_path, recipe)
-    before = {name: value.clone() for name, value in run.sam.state_dict().items()}
-    row = run.train_step()
-    changed = {name for name, value in run.sam.state_dict().items() if not value.equal(before[name])}
+    run = sam_run("nano", tmp_path, recipe)
+    before = {name: value.clone() for name, value in run.task.sam.state_dict().items()}
+    row = dict(zip(run.task.metrics, run.train_step().tolist(), strict=True))
+    changed = {name for name, value in run.task.sam.state_dict().items() if not value.equal(before[name])}
     assert any(name.startswith("image_encoder.blocks") for name in changed)
     assert not any(name.startswith(("mask_decoder", "prompt_encoder")) for name in changed)
     assert row["rounds"] == 0 and row["oracle"] != row["oracle"]
@@ -78,8 +80,8 @@ def test_a_phase_without_prompts_trains_the_encoder_alone(tmp_path):
 
 def test_seeds_differ(tmp_path):
     a, b = (train(tmp_path / str(seed), seed=seed, recipe=replace(SHORT, steps=1)) for seed in (0, 1))
-    assert not a.sam.state_dict()["image_encoder.neck.0.weight"].equal(
-        b.sam.state_dict()["image_encoder.neck.0.weight"]
+    assert not a.task.sam.state_dict()["image_encoder.neck.0.weight"].equal(
+        b.task.sam.state_dict()["image_encoder.neck.0.weight"]
     )
 
 
@@ -100,8 +102,8 @@ def test_a_damaged_state_is_refused(tmp_path):
 def test_phases_change_the_network_input_and_the_network_is_left_at_its_own_size(tmp_path):
     recipe = Recipe(steps=2, phases=(Phase(0.0, 32, 2, 2), Phase(0.5, 64, 2, 2)))
     run = train(tmp_path, recipe=recipe)
-    assert run.sam.image_encoder.img_size == 64
-    assert not run.sam.training
+    assert run.task.sam.image_encoder.img_size == 64
+    assert not run.task.sam.training
 
 
 def test_every_shipped_recipe_starts_at_zero_and_goes_on_in_order():
@@ -123,7 +125,7 @@ def test_mixed_precision_trains_in_float32_weights(tmp_path):
         recipe=replace(SHORT, steps=3, phases=(replace(SHORT.phases[1], start=0.0),)),
         precision="bf16",
     )
-    assert all(p.dtype == torch.float32 and p.isfinite().all() for p in run.sam.parameters())
+    assert all(p.dtype == torch.float32 and p.isfinite().all() for p in run.task.sam.parameters())
     assert all(0 < float(row["loss"]) < 10 for row in losses(tmp_path))
 
 
@@ -133,12 +135,9 @@ def test_training_overfits_one_batch(tmp_path, monkeypatch):
     render = scenes.render_scenes
     monkeypatch.setattr(scenes, "render_scenes", lambda **arguments: render(**arguments | {"seed": 5}))
     recipe = Recipe(steps=60, phases=(Phase(0.0, 64, 2, 4, object_scale=2.0, min_area=0.05),), warmup=5)
-    run = TrainingRun("nano", tmp_path, recipe)
-    first = [run.train_step()["loss"] for _ in range(5)]
-    for _ in range(50):
-        run.train_step()
-    last = [run.train_step()["loss"] for _ in range(5)]
-    assert sum(last) < 0.75 * sum(first)
+    run = sam_run("nano", tmp_path, recipe)
+    losses = [run.train_step()[0].item() for _ in range(60)]
+    assert sum(losses[-5:]) < 0.75 * sum(losses[:5])
 
 
 @pytest.mark.slow
@@ -160,14 +159,15 @@ def test_kill_at_any_moment_then_resume(tmp_path):
 
 
 def test_a_run_starts_from_weights_and_is_not_taken_up_from_others(tmp_path):
-    started = TrainingRun("nano", tmp_path, SHORT, start_from=WEIGHTS / "nano.safetensors")
+    started = sam_run("nano", tmp_path, SHORT, start=weights_of(WEIGHTS / "nano.safetensors"))
     for name, value in build_sam("nano").state_dict().items():
-        assert value.equal(started.sam.state_dict()[name]), name
-    started.save([started.train_step()])
+        assert value.equal(started.task.sam.state_dict()[name]), name
+    started.train_step()
+    started.save()
     with pytest.raises(CheckpointError, match="other settings"):
-        TrainingRun("nano", tmp_path, SHORT).resume()
+        sam_run("nano", tmp_path, SHORT).resume()
     with pytest.raises(CheckpointError, match="holds tiny weights"):
-        TrainingRun("nano", tmp_path / "other", SHORT, start_from=WEIGHTS / "tiny.safetensors")
+        sam_run("nano", tmp_path / "other", SHORT, start=weights_of(WEIGHTS / "tiny.safetensors"))
 
 
 def test_every_preset_goes_on_from_weights_at_its_own_size_with_a_rate_that_falls_to_nothing():
@@ -179,15 +179,19 @@ def test_every_preset_goes_on_from_weights_at_its_own_size_with_a_rate_that_fall
 
 def test_the_gradients_of_all_that_is_trained_are_clipped_together(tmp_path, monkeypatch):
     recipe = Recipe(steps=1, phases=(Phase(0.0, 64, 2, 2, affinity=1.0),), clip_norm=1e-6)
-    run = TrainingRun("nano", tmp_path, recipe)
-    trained = [p for optimizer in run.optimizers for group in optimizer.param_groups for p in group["params"]]
-    assert {id(p) for p in trained} == {id(p) for p in (*run.sam.parameters(), *run.affinity.parameters())}
+    run = sam_run("nano", tmp_path, recipe)
+    trained = [
+        p for optimizer in run.task.optimizers for group in optimizer.param_groups for p in group["params"]
+    ]
+    assert {id(p) for p in trained} == {
+        id(p) for p in (*run.task.sam.parameters(), *run.task.affinity.parameters())
+    }
     seen = []
-    for optimizer in run.optimizers:
+    for optimizer in run.task.optimizers:
         monkeypatch.setattr(
             optimizer, "step", lambda: seen.append([p.grad.norm() for p in trained if p.grad is not None])
         )
     run.train_step()
     norm = torch.stack(seen[0]).norm().item()
     assert norm == pytest.approx(1e-6, rel=1e-2)
-    assert run.affinity.metric.weight.grad.norm() > 0
+    assert run.task.affinity.metric.weight.grad.norm() > 0

@@ -11,27 +11,30 @@ from minisam.cli.main import main
 from minisam.data.partworld import render_scenes
 from minisam.errors import CheckpointError
 from minisam.model.sam import IMAGENET_MEAN, IMAGENET_STD
+from minisam.pretrain.mae_task import MaeTask, mae_run
 from minisam.pretrain.recipes import PRETRAINING, PretrainingRecipe
 from minisam.pretrain.reconstruction_loss import reconstruction_loss
-from minisam.pretrain.run import PretrainingRun
+from minisam.train.run import TrainingRun
 
 SHORT = PretrainingRecipe(steps=4, batch_size=2, image_size=64)
 
 
-def pretrain(folder, stop_at=None, recipe=SHORT, seed=0) -> PretrainingRun:
-    run = PretrainingRun("nano", folder, recipe, seed, save_every=2)
+def pretrain(folder, stop_at=None, recipe=SHORT, seed=0) -> TrainingRun[MaeTask]:
+    run = mae_run("nano", folder, recipe, seed, save_every=2)
     if stop_at is None:
         run.run()
     else:
         folder.mkdir()
-        run.save([run.train_step() for _ in range(stop_at)])
+        for _ in range(stop_at):
+            run.train_step()
+        run.save()
     return run
 
 
 def test_a_resumed_run_is_bit_equal(tmp_path):
-    whole = pretrain(tmp_path / "whole").mae.state_dict()
+    whole = pretrain(tmp_path / "whole").task.mae.state_dict()
     pretrain(tmp_path / "parts", stop_at=3)
-    parts = pretrain(tmp_path / "parts").mae.state_dict()
+    parts = pretrain(tmp_path / "parts").task.mae.state_dict()
     for name, value in whole.items():
         assert value.equal(parts[name]), name
     assert (tmp_path / "whole" / "mae.safetensors").read_bytes() == (
@@ -43,19 +46,18 @@ def test_a_resumed_run_is_bit_equal(tmp_path):
 
 def test_a_step_is_that_of_its_own_seed_at_the_rate_of_the_step(tmp_path):
     recipe = PretrainingRecipe(steps=40, batch_size=2, image_size=64, clip_norm=0.01)
-    run = PretrainingRun("nano", tmp_path, recipe, seed=5)
+    run = mae_run("nano", tmp_path, recipe, seed=5)
     run.step, seed = 30, 5 * 1_000_003 + 30 * 7919 + 1
     pixels = render_scenes(seed, 2, 64).images.float()
     images = (pixels - torch.tensor(IMAGENET_MEAN).view(3, 1, 1)) / torch.tensor(IMAGENET_STD).view(3, 1, 1)
-    prediction, masking = run.mae(images, 0.75, torch.Generator().manual_seed(seed))
-    expected = reconstruction_loss(prediction, images, masking.hidden, run.mae.patch_size).item()
+    prediction, masking = run.task.mae(images, 0.75, torch.Generator().manual_seed(seed))
+    expected = reconstruction_loss(prediction, images, masking.hidden, run.task.mae.patch_size).item()
 
-    row = run.train_step()
-    assert row["loss"] == pytest.approx(expected, rel=1e-5)
-    assert row["lr"] == recipe.rate(30) < recipe.lr
-    assert all(group["lr"] == recipe.rate(30) for group in run.optimizer.param_groups)
-    assert (row["step"], row["images"]) == (31, 62)
-    gradients = torch.cat([parameter.grad.flatten() for parameter in run.mae.parameters()])
+    assert run.train_step().item() == pytest.approx(expected, rel=1e-5)
+    assert run.lr == recipe.rate(30) < recipe.lr
+    assert all(group["lr"] == recipe.rate(30) for group in run.task.optimizers[0].param_groups)
+    assert (run.step, run.images) == (31, 2)
+    gradients = torch.cat([parameter.grad.flatten() for parameter in run.task.mae.parameters()])
     assert gradients.norm().item() == pytest.approx(0.01, rel=1e-3)
 
 
@@ -97,8 +99,8 @@ def test_pretrain_then_train(tmp_path, capsys):
 
 
 def test_an_autoencoder_that_diverged_is_not_written(tmp_path):
-    run = PretrainingRun("nano", tmp_path, replace(SHORT, steps=1))
-    torch.nn.init.constant_(next(run.mae.parameters()), math.nan)
+    run = mae_run("nano", tmp_path, replace(SHORT, steps=1))
+    torch.nn.init.constant_(next(run.task.mae.parameters()), math.nan)
     with pytest.raises(CheckpointError, match="diverged; nothing was written"):
         run.run()
     assert not (tmp_path / "mae.safetensors").exists()

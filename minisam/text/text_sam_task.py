@@ -18,20 +18,22 @@ from torch import Tensor, nn
 from minisam.build import WEIGHTS, build_sam
 from minisam.config import CONFIGS
 from minisam.data.partworld import render_scenes
+from minisam.distributed import own_rows
 from minisam.errors import CheckpointError
 from minisam.evaluate.targets import FIRST_SEED
 from minisam.files import sha256_of
 from minisam.precision import computing_in
-from minisam.seeds import hash_seed
+from minisam.seeds import OwnRows, hash_seed
 from minisam.text.clip import Clip
 from minisam.text.crops import random_crops
 from minisam.text.files import read_clip
 from minisam.text.measure import mean_ious
-from minisam.text.run import ResumableRun
 from minisam.text.targets import Targets, draw_targets, scene_size
 from minisam.text.text_sam import TextSam, load_text_sam, save_text_sam
-from minisam.train.interactive import Rounds, interactive_rounds
+from minisam.train.interactive import Rounds, interactive_rounds, no_points
+from minisam.train.metrics import Metrics
 from minisam.train.optimizer import build_optimizers, set_learning_rate
+from minisam.train.task import Task
 
 VALIDATION_SEED = FIRST_SEED + 910_000
 VALIDATION_BATCHES = 4
@@ -62,20 +64,18 @@ class TextRecipe:
     clip_norm: float = 1.0
 
 
-class TextSamRun(ResumableRun):
+class TextSamTask(Task):
     """Writes text.safetensors: SAM, CLIP and what is between them."""
 
-    columns = ("loss", "top1", "oracle", "alone", "lr")
+    metrics = ("loss", "top1", "oracle", "alone")
 
     def __init__(
         self,
-        folder: Path,
         clip_file: Path,
         recipe: TextRecipe,
         preset: str = "nano",
         seed: int = 0,
         precision: str = "fp32",
-        save_every: int = 200,
         start_from: Path | None = None,
         captions: float = 0.0,
     ) -> None:
@@ -84,14 +84,15 @@ class TextSamRun(ResumableRun):
         `captions`: the share of tokens that are a caption's in place of a crop's, which the paper has none of; their
         targets are then those that a caption names alone.
         """
-        super().__init__(folder, recipe.steps, save_every)
         self.recipe, self.preset, self.seed, self.precision = recipe, preset, seed, precision
+        self.steps, self.clip_norm = recipe.steps, recipe.clip_norm
         torch.manual_seed(seed)
         self.model = TextSam(preset, build_sam(preset), read_clip(clip_file))
         self.model.clip.requires_grad_(False)
         self.size = CONFIGS[preset].image_size
         self.model.external.centres.copy_(centres(self.model.clip, recipe))
-        self.modules = nn.ModuleDict({"sam": self.model.sam, "external": self.model.external}).train()
+        trained = nn.ModuleDict({"sam": self.model.sam, "external": self.model.external})
+        self.modules = {"modules": trained.train()}
         self.optimizers = build_optimizers(
             self.model.sam, recipe.lr, recipe.weight_decay, recipe.layer_decay, CONFIGS[preset].encoder_depth,
             recipe.muon_lr,
@@ -112,40 +113,42 @@ class TextSamRun(ResumableRun):
             self.model.external.load_state_dict(start.external.state_dict())
             self.started_from["start"] = sha256_of(start_from)
 
-    def train_step(self) -> dict[str, float]:
-        seed = hash_seed(self.seed, self.step)
-        generator = torch.Generator().manual_seed(seed)
-        factor = set_learning_rate(
-            self.optimizers, self.step, self.steps, self.recipe.warmup, linear_decay=True
-        )
+    def batch_size(self, step: int) -> int:
+        return self.recipe.scenes
+
+    def set_learning_rate(self, step: int) -> float:
+        factor = set_learning_rate(self.optimizers, step, self.steps, self.recipe.warmup, linear_decay=True)
+        return self.recipe.lr * factor
+
+    def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, Metrics]:
+        seed = hash_seed(self.seed, step)
         targets = self.draw(seed, unique=self.captions > 0)
         draw, single = torch.rand(2, generator=generator).tolist()
         order = torch.Generator().manual_seed(seed)
         schedule = [] if single < self.recipe.single_round_share else self.recipe.rounds.schedule(order)
-        alone = draw < self.recipe.token_alone
-        nothing = (
-            torch.zeros(len(targets.masks), 0, 2),
-            torch.zeros(len(targets.masks), 0, dtype=torch.long),
-        )
-
-        sam = self.model.sam
+        alone, count = draw < self.recipe.token_alone, len(targets.masks)
+        images = own_rows(self.recipe.scenes)
+        own = rows_of_images(targets.image_index, images)
+        masks, image_index = targets.masks[own], targets.image_index[own] - images.start
+        sam, token = self.model.sam, None
         with computing_in(self.precision, "cpu"):
-            token = None
             if draw < self.recipe.token_alone + self.recipe.token_and_more:
-                token = self.tokens(targets, generator)
-            embeddings = sam.image_encoder(sam.preprocess(targets.images))
+                token = self.tokens(targets, generator)[own]
+            embeddings = sam.image_encoder(sam.preprocess(targets.images[images]))
+            if not len(masks):
+                loss = 0 * embeddings.sum()
+                return loss, dict.fromkeys(self.metrics, loss)
             rounds = interactive_rounds(
-                sam, embeddings, targets.image_index, targets.masks, schedule, generator,
-                first=nothing if alone else None, external=token,
+                sam, embeddings, image_index, masks, schedule, OwnRows(generator, own, count),
+                first=no_points(len(masks), masks.device) if alone else None, external=token,
             )  # fmt: skip
-            loss = torch.stack([one.total for one in rounds]).mean()
-        self.descend(loss, self.recipe.clip_norm)
-        return {
-            "loss": loss.item(),
-            "top1": rounds[0].shown_iou.mean().item(),
-            "oracle": rounds[0].true_iou.amax(dim=1).mean().item(),
-            "alone": float(alone),
-            "lr": self.recipe.lr * factor,
+            share = len(masks) / count
+            loss = share * torch.stack([one.total for one in rounds]).mean()
+        return loss, {
+            "loss": loss,
+            "top1": share * rounds[0].shown_iou.mean(),
+            "oracle": share * rounds[0].true_iou.amax(dim=1).mean(),
+            "alone": share * alone,
         }
 
     def draw(self, seed: int, unique: bool = False) -> Targets:
@@ -175,8 +178,8 @@ class TextSamRun(ResumableRun):
         batches = (self.draw(VALIDATION_SEED + batch, unique=True) for batch in range(VALIDATION_BATCHES))
         return mean_ious(self.model, batches)
 
-    def finish(self) -> None:
-        save_text_sam(self.folder / "text.safetensors", self.model, "float16")
+    def finish(self, folder: Path) -> None:
+        save_text_sam(folder / "text.safetensors", self.model, "float16")
 
     def about(self) -> dict[str, object]:
         return {
@@ -186,6 +189,12 @@ class TextSamRun(ResumableRun):
             "recipe": asdict(self.recipe),
             **self.started_from,
         }
+
+
+def rows_of_images(image_index: Tensor, images: slice) -> slice:
+    """Where in a rising list of image numbers [P] those of some images are."""
+    first, end = torch.searchsorted(image_index, torch.tensor([images.start, images.stop])).tolist()
+    return slice(first, end)
 
 
 def check_same_networks(start: TextSam, model: TextSam, path: Path) -> None:

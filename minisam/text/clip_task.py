@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn, optim
 
 from minisam.data.partworld import SceneBatch, render_scenes
+from minisam.distributed import all_rows, is_first, own_rows, world_size
 from minisam.evaluate.targets import FIRST_SEED
 from minisam.precision import computing_in
 from minisam.seeds import hash_seed
@@ -17,8 +18,10 @@ from minisam.text.contrastive_loss import contrastive_loss, same_caption
 from minisam.text.crops import masked_crops, random_crops
 from minisam.text.files import write_clip
 from minisam.text.pairs import SCENE_SIZE, Pairs, draw_pairs
-from minisam.text.run import ResumableRun, warm_then_cosine
+from minisam.train.metrics import Metrics
 from minisam.train.muon import Muon
+from minisam.train.optimizer import warm_then_cosine
+from minisam.train.task import Task
 
 VALIDATION_SEED = FIRST_SEED + 900_000
 """Scenes that are in no training and in no experiment."""
@@ -44,50 +47,51 @@ class ClipRecipe:
     clip_norm: float = 1.0
 
 
-class ClipRun(ResumableRun):
+class ClipTask(Task):
     """Writes clip.safetensors."""
 
-    columns = ("loss", "found", "temperature", "lr")
+    metrics = ("loss", "found", "temperature")
 
-    def __init__(
-        self, folder: Path, recipe: ClipRecipe, seed: int = 0, precision: str = "fp32", save_every: int = 200
-    ) -> None:
-        super().__init__(folder, recipe.steps, save_every)
+    def __init__(self, recipe: ClipRecipe, seed: int = 0, precision: str = "fp32") -> None:
         self.recipe, self.seed, self.precision = recipe, seed, precision
+        self.steps, self.clip_norm = recipe.steps, recipe.clip_norm
         torch.manual_seed(seed)
         self.clip = Clip()
-        self.modules = nn.ModuleDict({"clip": self.clip}).train()
+        self.modules = {"modules": nn.ModuleDict({"clip": self.clip}).train()}
         self.optimizers = build_optimizers(self.clip, recipe)
 
-    def train_step(self) -> dict[str, float]:
-        seed = hash_seed(self.seed, self.step)
-        factor = warm_then_cosine(self.step, self.steps, self.recipe.warmup)
+    def batch_size(self, step: int) -> int:
+        return self.recipe.scenes
+
+    def set_learning_rate(self, step: int) -> float:
+        factor = warm_then_cosine(step, self.steps, self.recipe.warmup)
         for optimizer, rate in zip(self.optimizers, (self.recipe.lr, self.recipe.muon_lr), strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = rate * factor
-        scenes, pairs = self.draw(seed)
-        generator = torch.Generator().manual_seed(seed)
+        return self.recipe.lr * factor
+
+    def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, Metrics]:
+        """Every process embeds its own pairs and has the loss of all of them, whose gradient it passes to its own."""
+        scenes, pairs = self.draw(hash_seed(self.seed, step))
+        own, count = own_rows(len(pairs.masks)), len(pairs.masks)
         size = self.clip.config.crop_size
         crops, inside = random_crops(scenes.images, pairs.image_index, pairs.masks, size, generator)
         unmasked = torch.rand(len(crops), generator=generator) < WITHOUT_MASK
         inside = inside | unmasked[:, None, None]
-        images, texts = self.embed(crops, inside, pairs.texts)
-        loss, found = contrastive_loss(images, texts, self.clip.logit_scale, same_caption(pairs.texts))
-        self.descend(loss, self.recipe.clip_norm)
-        return {
-            "loss": loss.item(),
-            "found": found.item(),
-            "temperature": 1 / self.clip.logit_scale.exp().item(),
-            "lr": self.recipe.lr * factor,
-        }
+        with computing_in(self.precision, "cpu"):
+            images, texts = (
+                self.clip.encode_crops(crops[own], inside[own]),
+                self.clip.encode_texts(pairs.texts[own]),
+            )
+        scale = self.clip.logit_scale if is_first() else self.clip.logit_scale.detach()
+        images, texts = all_rows(images, own, count), all_rows(texts, own, count)
+        loss, found = contrastive_loss(images, texts, scale, same_caption(pairs.texts))
+        measured = {"loss": loss, "found": found, "temperature": 1 / scale.detach().exp()}
+        return loss, {name: value / world_size() for name, value in measured.items()}
 
     def draw(self, seed: int, whole_caption: float = 0.5) -> tuple[SceneBatch, Pairs]:
         scenes = render_scenes(seed, self.recipe.scenes, SCENE_SIZE, object_scale=self.recipe.object_scale)
         return scenes, draw_pairs(scenes, self.recipe.per_scene, seed, self.recipe.min_area, whole_caption)
-
-    def embed(self, crops: Tensor, inside: Tensor, texts: list[str]) -> tuple[Tensor, Tensor]:
-        with computing_in(self.precision, "cpu"):
-            return self.clip.encode_crops(crops, inside), self.clip.encode_texts(texts)
 
     def validate(self) -> dict[str, float]:
         """On one new batch with whole captions and crops of mean size: see `agreement`."""
@@ -98,8 +102,8 @@ class ClipRun(ResumableRun):
         images, texts = self.clip.encode_crops(crops, inside), self.clip.encode_texts(pairs.captions)
         return agreement(images, texts, same_caption(pairs.captions))
 
-    def finish(self) -> None:
-        write_clip(self.folder / "clip.safetensors", self.clip)
+    def finish(self, folder: Path) -> None:
+        write_clip(folder / "clip.safetensors", self.clip)
 
     def about(self) -> dict[str, object]:
         return {

@@ -10,12 +10,13 @@ from minisam.data.partworld import render_scenes
 from minisam.errors import CheckpointError
 from minisam.evaluate.targets import evaluation_scenes
 from minisam.text import load_text_sam
-from minisam.text.clip_run import ClipRecipe, ClipRun
+from minisam.text.clip_task import ClipRecipe, ClipTask
 from minisam.text.measure import Measured, captions_of_others
 from minisam.text.pairs import draw_pairs, phrasings
-from minisam.text.sam_run import TextRecipe, TextSamRun
 from minisam.text.targets import draw_targets, scene_size, unique_captions
+from minisam.text.text_sam_task import TextRecipe, TextSamTask
 from minisam.train.metrics import read_rows
+from minisam.train.run import TrainingRun
 
 CLIP = ClipRecipe(steps=4, scenes=2, per_scene=3)
 SAM = TextRecipe(steps=4, scenes=2, per_scene=2, single_round_share=0.5)
@@ -24,16 +25,16 @@ SAM = TextRecipe(steps=4, scenes=2, per_scene=2, single_round_share=0.5)
 @pytest.fixture(scope="module")
 def clip_file(tmp_path_factory):
     folder = tmp_path_factory.mktemp("clip")
-    ClipRun(folder, replace(CLIP, steps=1)).run()
+    TrainingRun(ClipTask(replace(CLIP, steps=1)), folder).run()
     return folder / "clip.safetensors"
 
 
 def run_clip(folder, _):
-    return ClipRun(folder, CLIP, save_every=2)
+    return TrainingRun(ClipTask(CLIP), folder, save_every=2)
 
 
 def run_sam(folder, clip_file):
-    return TextSamRun(folder, clip_file, SAM, save_every=2)
+    return TrainingRun(TextSamTask(clip_file, SAM), folder, save_every=2)
 
 
 @pytest.mark.parametrize(("start", "result"), [(run_clip, "clip.safetensors"), (run_sam, "text.safetensors")])
@@ -41,25 +42,28 @@ def test_a_resumed_run_is_bit_equal(tmp_path, clip_file, start, result):
     start(tmp_path / "whole", clip_file).run()
     stopped = start(tmp_path / "parts", clip_file)
     (tmp_path / "parts").mkdir()
-    stopped.save([stopped.timed_step() for _ in range(3)])
+    for _ in range(3):
+        stopped.train_step()
+    stopped.save()
     start(tmp_path / "parts", clip_file).run()
     whole, parts = ((tmp_path / name / result).read_bytes() for name in ("whole", "parts"))
     assert whole == parts
     rows = [read_rows(tmp_path / name / "metrics.csv", 99) for name in ("whole", "parts")]
-    assert len(rows[0]) == 4
+    assert [row["step"] for row in rows[0]] == [4]
     assert [{**row, "seconds": 0} for row in rows[0]] == [{**row, "seconds": 0} for row in rows[1]]
 
 
-def test_a_step_trains_sam_and_the_projection_but_not_clip(tmp_path, clip_file):
-    run = TextSamRun(tmp_path, clip_file, replace(SAM, token_alone=1.0, warmup=1))
-    before = {name: value.clone() for name, value in run.model.state_dict().items()}
+def test_a_step_trains_sam_and_the_projection_but_not_clip(clip_file):
+    task = TextSamTask(clip_file, replace(SAM, token_alone=1.0, warmup=1))
+    run = TrainingRun(task)
+    before = {name: value.clone() for name, value in task.model.state_dict().items()}
     run.step = 1  # of 4, after the warm-up
-    row, external = run.train_step(), run.optimizers[0].param_groups[-1]
-    assert row["alone"] == 1 and row["lr"] == pytest.approx(0.75 * 5e-4)
+    alone, external = run.train_step()[-1], task.optimizers[0].param_groups[-1]
+    assert alone == 1 and run.lr == pytest.approx(0.75 * 5e-4)
     assert (external["lr"], external["weight_decay"]) == (pytest.approx(0.75 * 2e-3), 0)
-    groups = [group for optimizer in run.optimizers for group in optimizer.param_groups]
+    groups = [group for optimizer in task.optimizers for group in optimizer.param_groups]
     assert all(group["lr"] == 0.75 * group["base_lr"] for group in groups)
-    changed = {name for name, value in run.model.state_dict().items() if not value.equal(before[name])}
+    changed = {name for name, value in task.model.state_dict().items() if not value.equal(before[name])}
     assert {"external.projection.weight", "external.type_embed"} <= changed
     assert any(name.startswith("sam.mask_decoder") for name in changed)
     assert not any(name.startswith("clip") for name in changed) and "external.centres" not in changed
@@ -69,38 +73,39 @@ def test_captions_may_take_the_place_of_crops_and_a_run_may_go_on_from_another(t
     run_sam(tmp_path / "first", clip_file).run()
     file = tmp_path / "first" / "text.safetensors"
     recipe = replace(SAM, steps=1, token_alone=1.0)
-    run = TextSamRun(tmp_path / "second", clip_file, recipe, start_from=file, captions=1.0)
+    task = TextSamTask(clip_file, recipe, start_from=file, captions=1.0)
     start = load_text_sam(file)
-    assert run.model.sam.mask_decoder.iou_token.weight.equal(start.sam.mask_decoder.iou_token.weight)
-    targets = run.draw(3, unique=True)
-    run.model.eval()
-    tokens = run.tokens(targets, torch.Generator().manual_seed(0))
-    torch.testing.assert_close(tokens, run.model.embed_text(targets.captions))
-    run.captions = 0.5
-    mixed = run.tokens(targets, torch.Generator().manual_seed(0))
-    in_words = (mixed - run.model.embed_text(targets.captions)).abs().amax(dim=(1, 2)) < 1e-5
+    assert task.model.sam.mask_decoder.iou_token.weight.equal(start.sam.mask_decoder.iou_token.weight)
+    targets = task.draw(3, unique=True)
+    task.model.eval()
+    tokens = task.tokens(targets, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(tokens, task.model.embed_text(targets.captions))
+    task.captions = 0.5
+    mixed = task.tokens(targets, torch.Generator().manual_seed(0))
+    in_words = (mixed - task.model.embed_text(targets.captions)).abs().amax(dim=(1, 2)) < 1e-5
     assert in_words.any() and not in_words.all()
-    run.run()
+    TrainingRun(task, tmp_path / "second").run()
     with pytest.raises(CheckpointError, match="other settings"):
-        TextSamRun(tmp_path / "second", clip_file, recipe, start_from=file).run()
+        TrainingRun(TextSamTask(clip_file, recipe, start_from=file), tmp_path / "second").run()
 
 
 def test_a_run_goes_on_only_with_the_networks_that_it_began_with(tmp_path, clip_file):
-    TextSamRun(tmp_path / "first", clip_file, replace(SAM, steps=1)).run()
+    TrainingRun(TextSamTask(clip_file, replace(SAM, steps=1)), tmp_path / "first").run()
     file = tmp_path / "first" / "text.safetensors"
-    TextSamRun(tmp_path / "same", clip_file, SAM, start_from=file)
-    ClipRun(tmp_path / "clip", replace(CLIP, steps=1), seed=1).run()
+    TextSamTask(clip_file, SAM, start_from=file)
+    TrainingRun(ClipTask(replace(CLIP, steps=1), seed=1), tmp_path / "clip").run()
     with pytest.raises(CheckpointError, match="another CLIP; give --clip"):
-        TextSamRun(tmp_path / "other", tmp_path / "clip" / "clip.safetensors", SAM, start_from=file)
+        TextSamTask(tmp_path / "clip" / "clip.safetensors", SAM, start_from=file)
     with pytest.raises(CheckpointError, match="holds a nano network; give --preset nano"):
-        TextSamRun(tmp_path / "other", clip_file, SAM, preset="tiny", start_from=file)
+        TextSamTask(clip_file, SAM, preset="tiny", start_from=file)
 
 
 def test_other_settings_and_another_clip_do_not_take_up_a_state(tmp_path, clip_file):
     run = run_sam(tmp_path, clip_file)
-    run.save([run.timed_step()])
+    run.train_step()
+    run.save()
     with pytest.raises(CheckpointError, match="other settings"):
-        TextSamRun(tmp_path, clip_file, replace(SAM, lr=1e-5)).run()
+        TrainingRun(TextSamTask(clip_file, replace(SAM, lr=1e-5)), tmp_path).run()
 
 
 def test_the_commands_fit_together(tmp_path, capsys, monkeypatch):
@@ -156,8 +161,8 @@ def test_targets_shrink_with_their_images_and_may_have_to_be_unique():
         )
 
 
-def test_a_point_alone_is_measured_as_a_click(clip_file, tmp_path):
-    model = TextSamRun(tmp_path, clip_file, SAM).model.eval()
+def test_a_point_alone_is_measured_as_a_click(clip_file):
+    model = TextSamTask(clip_file, SAM).model.eval()
     (scenes,) = evaluation_scenes("train", 2, scene_size(64), 6, object_scale=1.5)
     targets = draw_targets(scenes, 64, 8, 0, 1 / 64)
     with torch.inference_mode():

@@ -5,15 +5,16 @@ import torch
 
 from minisam.data.partworld import render_scenes
 from minisam.text.clip import Clip
-from minisam.text.clip_run import ClipRecipe, ClipRun, agreement, build_optimizers
+from minisam.text.clip_task import ClipRecipe, ClipTask, agreement, build_optimizers
 from minisam.text.contrastive_loss import contrastive_loss, same_caption
 from minisam.text.crops import random_crops
 from minisam.text.pairs import draw_pairs
+from minisam.train.run import TrainingRun
 
 
-def test_a_step_is_that_of_its_own_seed_at_the_rate_of_the_step(tmp_path):
+def test_a_step_is_that_of_its_own_seed_at_the_rate_of_the_step():
     recipe = ClipRecipe(steps=40, scenes=2, per_scene=3, warmup=10, clip_norm=0.01)
-    run = ClipRun(tmp_path, recipe, seed=5)
+    run = TrainingRun(ClipTask(recipe, seed=5))
     run.step, seed = 4, 5 * 1_000_003 + 4 * 7919 + 1
     scenes = render_scenes(seed, 2, 128, object_scale=1.5)
     pairs = draw_pairs(scenes, 3, seed, 1 / 200)
@@ -21,18 +22,18 @@ def test_a_step_is_that_of_its_own_seed_at_the_rate_of_the_step(tmp_path):
     crops, inside = random_crops(scenes.images, pairs.image_index, pairs.masks, 48, generator)
     anywhere = torch.rand(len(crops), generator=generator) < 0.2
     assert anywhere.any() and not anywhere.all()
-    images = run.clip.encode_crops(crops, inside | anywhere[:, None, None])
-    texts = run.clip.encode_texts(pairs.texts)
-    loss, found = contrastive_loss(images, texts, run.clip.logit_scale, same_caption(pairs.texts))
+    images = run.task.clip.encode_crops(crops, inside | anywhere[:, None, None])
+    texts = run.task.clip.encode_texts(pairs.texts)
+    loss, found = contrastive_loss(images, texts, run.task.clip.logit_scale, same_caption(pairs.texts))
 
-    row = run.train_step()
-    assert (row["loss"], row["found"]) == (pytest.approx(loss.item(), rel=1e-4), found.item())
+    row = dict(zip(run.task.metrics, run.train_step().tolist(), strict=True))
+    assert (row["loss"], row["found"]) == (pytest.approx(loss.item(), rel=1e-4), pytest.approx(found.item()))
     assert row["temperature"] == pytest.approx(0.07, rel=0.01)
-    assert row["lr"] == pytest.approx(0.5e-3)  # 5 of 10 steps of the warm-up
-    adam, muon = run.optimizers
+    assert run.lr == pytest.approx(0.5e-3)  # 5 of 10 steps of the warm-up
+    adam, muon = run.task.optimizers
     assert {group["lr"] for group in adam.param_groups} == {0.5e-3}
     assert {group["lr"] for group in muon.param_groups} == {1e-3}
-    gradients = torch.cat([parameter.grad.flatten() for parameter in run.clip.parameters()])
+    gradients = torch.cat([parameter.grad.flatten() for parameter in run.task.clip.parameters()])
     assert gradients.norm().item() == pytest.approx(0.01, rel=1e-3)
 
 

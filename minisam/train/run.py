@@ -1,0 +1,195 @@
+"""The training loop, one for every network: take the loss of a task's next batch, step, write down how it goes.
+
+    lr of the step -> loss -> gradients -> sum over processes -> clip -> optimiser step -> average of the weights
+
+Everything random in step t comes from (seed, t) alone, so a run that resumes needs only the weights, the optimisers
+and t.  They are written together, atomically, every `save_every` steps: a run can be killed at any moment and goes on
+bit for bit.  Under torchrun each process takes the loss of its share of every batch (minisam/distributed.py), which
+gives the weights of one process up to rounding, so a run may also resume with another number of processes.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from minisam import distributed
+from minisam.errors import MinisamError
+from minisam.locks import claimed
+from minisam.seeds import hash_seed
+from minisam.train.metrics import EVERY, PROGRESS, Row, mean_row, read_rows, write_rows
+from minisam.train.optimizer import parameters_of
+from minisam.train.state import read_state, write_state
+from minisam.train.task import Task
+
+T = TypeVar("T", bound=Task)
+
+
+@dataclass
+class TrainingRun(Generic[T]):
+    """One run of a task.  In its folder: metrics.csv, validation.csv, state.pt, and what the task writes."""
+
+    task: T
+    folder: Path | None = None
+    """None keeps nothing: for trainings of a minute."""
+    save_every: int = 200
+
+    def __post_init__(self) -> None:
+        kind = torch.device(self.task.device).type
+        self.parameters = parameters_of(self.task.optimizers)
+        self.scaler = torch.amp.GradScaler(kind, enabled=self.task.precision == "fp16")  # pyright: ignore
+        self.step, self.images, self.seconds, self.lr = 0, 0, 0.0, 0.0
+        self.rows: list[Row] = []
+        self.validations: list[Row] = []
+        self.since_last_row: list[Tensor] = []
+
+    def run(self, progress_bar: bool | None = None) -> T:
+        """Resume what is in the folder, train to the last step, and return the task, its modules in evaluation mode.
+
+        `progress_bar` None shows one on a terminal only.  Raises MinisamError where another run is at work in the
+        folder, CheckpointError where its state is damaged or belongs to a run with other settings.
+        """
+        task, hidden = self.task, None if progress_bar is None else not progress_bar
+        with closing(task), self.folder_for_itself():
+            distributed.copy_from_first(
+                value for m in task.modules.values() for value in m.state_dict().values()
+            )
+            self.resume()
+            with tqdm(
+                total=task.steps, initial=self.step, disable=hidden if distributed.is_first() else True
+            ) as bar:
+                while self.step < task.steps:
+                    self.train_step()
+                    bar.update()
+                    if self.step % EVERY == 0 or self.step == task.steps:
+                        bar.set_postfix_str(self.write_down())
+                    if self.step % self.save_every == 0 or self.step == task.steps:
+                        self.save()
+            if not self.validations:  # a finished run whose file is lost
+                self.measure()
+            self.set_training(False)
+            if self.folder is not None and distributed.is_first():
+                self.write_validations(self.folder)
+                task.finish(self.folder)
+            distributed.wait_for_all()
+        return task
+
+    def train_step(self) -> Tensor:
+        """One optimiser step; returns the task's metrics of it."""
+        started, task = time.perf_counter(), self.task
+        torch.manual_seed(hash_seed(task.seed, self.step) + 1 + distributed.rank())
+        generator = torch.Generator(task.device).manual_seed(hash_seed(task.seed, self.step))
+        self.lr = task.set_learning_rate(self.step)
+        loss, metrics = task.loss(self.step, generator)
+        for optimizer in task.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+        distributed.sum_gradients(self.parameters)
+        for optimizer in task.optimizers:
+            self.scaler.unscale_(optimizer)
+        nn.utils.clip_grad_norm_(self.parameters, task.clip_norm)
+        for optimizer in task.optimizers:
+            self.scaler.step(optimizer)
+        self.scaler.update()
+        self.images += task.batch_size(self.step)
+        self.step += 1
+        if task.average is not None:
+            task.average.update(task.modules["model"], self.step)
+        measured = [torch.as_tensor(metrics[name], device=loss.device) for name in task.metrics]
+        self.since_last_row.append(torch.stack([value.detach().float() for value in measured]))
+        self.seconds += time.perf_counter() - started
+        return self.since_last_row[-1]
+
+    def write_down(self) -> str:
+        """Make a row of the steps since the last one; returns the words beside the progress bar."""
+        values = distributed.summed(torch.stack(self.since_last_row))
+        self.since_last_row = []
+        progress = zip(PROGRESS, (self.step, self.seconds, self.images, self.lr), strict=True)
+        row = {name: float(value) for name, value in progress} | mean_row(values, self.task.metrics)
+        self.rows.append(row)
+        shown = " ".join(f"{name} {row[name]:.3f}" for name in self.task.metrics[:2])
+        return f"{shown} {self.images / self.seconds:.1f} img/s"
+
+    def save(self) -> None:
+        """Write metrics, figures and state, each atomically; the state last, for it says which rows count."""
+        self.measure()
+        task, folder = self.task, self.folder
+        since_last_row = [distributed.summed(values) for values in self.since_last_row]
+        if folder is None or not distributed.is_first():
+            return
+        write_rows(folder / "metrics.csv", self.rows, (*PROGRESS, *task.metrics))
+        task.save(folder, self.step, self.rows)
+        self.write_validations(folder)
+        state = {
+            "step": self.step,
+            "seconds": self.seconds,
+            "images": self.images,
+            **{name: module.state_dict() for name, module in task.modules.items()},
+            "optimizers": [optimizer.state_dict() for optimizer in task.optimizers],
+            "scaler": self.scaler.state_dict(),
+            "since_last_row": since_last_row,
+            **({"average": task.average.values} if task.average is not None else {}),
+        }
+        write_state(folder / "state.pt", task.about(), state)
+
+    def resume(self) -> None:
+        """Take over the state in the folder, if there is one."""
+        if self.folder is None:
+            return
+        state = read_state(self.folder / "state.pt", self.task.about(), self.task.device)
+        if len(set(distributed.gathered(None if state is None else state["step"]))) > 1:
+            raise MinisamError(
+                f"{self.folder} is not the same for all processes; put it on a disk that they share"
+            )
+        if state is None:
+            return
+        self.take_over(state)
+        self.rows = read_rows(self.folder / "metrics.csv", self.step)
+        self.validations = read_rows(self.folder / "validation.csv", self.step)
+
+    def take_over(self, state: dict[str, Any]) -> None:
+        """Everything that `save` put into a state.  Runs of earlier versions have less in theirs."""
+        task = self.task
+        for name, module in task.modules.items():
+            module.load_state_dict(state[name])
+        saved = state["optimizers"] if "optimizers" in state else [state["optimizer"]]
+        for optimizer, values in zip(task.optimizers, saved, strict=True):
+            optimizer.load_state_dict(values)
+        self.scaler.load_state_dict(state.get("scaler", {}))
+        if task.average is not None:
+            task.average.load(state["average"])
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.images = sum(task.batch_size(step) for step in range(self.step))
+        share = 1.0 if distributed.is_first() else 0.0
+        self.since_last_row = [share * values for values in state.get("since_last_row", [])]
+
+    def measure(self) -> None:
+        """Append what the task measures now, if anything, to the validations."""
+        self.set_training(False)
+        with torch.no_grad():
+            found = self.task.validate()
+        self.set_training(True)
+        if found:
+            self.validations.append({"step": float(self.step), **found})
+
+    def write_validations(self, folder: Path) -> None:
+        if self.validations:
+            write_rows(folder / "validation.csv", self.validations, list(self.validations[-1]))
+
+    def set_training(self, training: bool) -> None:
+        for module in self.task.modules.values():
+            module.train(training)
+
+    def folder_for_itself(self) -> AbstractContextManager[None]:
+        """The folder, made and locked by the first process."""
+        if self.folder is None or not distributed.is_first():
+            return nullcontext()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return claimed(self.folder)
