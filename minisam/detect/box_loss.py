@@ -40,10 +40,15 @@ def assign_boxes(boxes: Tensor, centres: Tensor, cell: float) -> Tensor:
     return torch.where(smallest.isfinite(), number, -1)
 
 
-def detection_loss(predicted: BoxPredictions, boxes: list[Tensor], assigned: Tensor) -> Tensor:
-    """For boxes of each image, B times [n, 4], and each cell's number among them, assigned [B, C], -1 for none."""
+def detection_loss(
+    predicted: BoxPredictions, boxes: list[Tensor], assigned: Tensor, positives: Tensor | None = None
+) -> Tensor:
+    """For boxes of each image, B times [n, 4], and each cell's number among them, assigned [B, C], -1 for none.
+
+    `positives`: how many cells have a box, where these are only a part of a batch and the batch's part is wanted.
+    """
     has_box = assigned >= 0
-    positives = has_box.sum().clamp(min=1)
+    positives = (has_box.sum() if positives is None else positives).clamp(min=1)
     cells = assigned.shape[1]
     focal = focal_loss(predicted.scores[..., None, :], has_box[..., None, :].float()).sum() * cells
     overlap = predicted.scores.new_zeros(())

@@ -22,7 +22,8 @@ from tqdm import tqdm
 
 from minisam.checkpoint import load_state_dict_into
 from minisam.config import CONFIGS, build_from_config
-from minisam.detect.detector import ObjectDetector, train_detector
+from minisam.detect.detector import ObjectDetector
+from minisam.detect.detector_task import train_detector
 from minisam.engine.annotator import Annotator
 from minisam.engine.automatic import segment_everything
 from minisam.engine.confident_masks import confident_masks, look_through

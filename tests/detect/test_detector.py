@@ -12,7 +12,8 @@ from minisam.detect import detector
 from minisam.detect.box_head import BoxPredictions, ObjectBoxHead, cell_centres, decode_boxes
 from minisam.detect.box_loss import assign_boxes, detection_loss
 from minisam.detect.boxes import boxes_of, generalised_iou
-from minisam.detect.detector import DetectorRecipe, ObjectDetector, box_examples, train_detector
+from minisam.detect.detector import DetectorRecipe, ObjectDetector
+from minisam.detect.detector_task import box_examples, train_detector
 from minisam.errors import CheckpointError
 
 

@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from minisam.build import WEIGHTS, build_sam
 from minisam.config import CONFIGS, build_from_config
@@ -27,9 +26,12 @@ from minisam.seeds import hash_seed
 from minisam.train.initialise import PROMPT_STD
 from minisam.train.interactive import Loss, Rounds, interactive_rounds
 from minisam.train.losses import segmentation_loss
-from minisam.train.optimizer import build_optimizers, parameters_of, set_learning_rate
+from minisam.train.metrics import SAM_METRICS, Metrics, describe_rounds
+from minisam.train.optimizer import build_optimizers, set_learning_rate
+from minisam.train.run import TrainingRun
 from minisam.train.state import read_state, write_state
 from minisam.train.targets import node_masks, sample_nodes
+from minisam.train.task import Task
 
 NETWORK = "nano"
 FIVE_ROUNDS = Rounds(corrective=3, mask_only=1)
@@ -80,33 +82,44 @@ def trained_decoder(
     if finished is not None:
         sam.load_state_dict(finished["model"])
         return sam.eval()
-    train_decoder_(sam, recipe, seed, f"{arm} {seed}", loss)
+    train_decoder_(sam, recipe, seed, loss)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_state(path, about, {"model": sam.state_dict()})
     return sam.eval()
 
 
-def train_decoder_(
-    sam: Sam, recipe: DecoderRecipe, seed: int, name: str, loss: Loss = segmentation_loss
-) -> None:
+class DecoderTask(Task):
+    """All of `sam` that has a gradient, trained in place."""
+
+    metrics = SAM_METRICS
+
+    def __init__(self, sam: Sam, recipe: DecoderRecipe, seed: int, loss: Loss = segmentation_loss) -> None:
+        self.sam, self.recipe, self.seed, self.loss_of_round = sam.train(), recipe, seed, loss
+        self.modules, self.steps, self.clip_norm = {"model": sam}, recipe.steps, 1.0
+        depth = CONFIGS[NETWORK].encoder_depth
+        self.optimizers = build_optimizers(sam, recipe.lr, 0.05, 1.0, depth, recipe.muon_lr)
+
+    def batch_size(self, step: int) -> int:
+        return self.recipe.images
+
+    def set_learning_rate(self, step: int) -> float:
+        recipe = self.recipe
+        factor = set_learning_rate(self.optimizers, step, recipe.steps, recipe.warmup, linear_decay=True)
+        return recipe.lr * factor
+
+    def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, Metrics]:
+        embeddings, image_index, masks = batch(self.sam, self.recipe, self.seed, step, generator)
+        schedule = self.recipe.rounds.schedule(torch.Generator().manual_seed(hash_seed(self.seed, step)))
+        rounds = interactive_rounds(
+            self.sam, embeddings, image_index, masks, schedule, generator, loss=self.loss_of_round
+        )
+        loss = torch.stack([round.total for round in rounds]).mean()
+        return loss, {"loss": loss, **describe_rounds(rounds)}
+
+
+def train_decoder_(sam: Sam, recipe: DecoderRecipe, seed: int, loss: Loss = segmentation_loss) -> None:
     """Train all of `sam` that has a gradient, in place."""
-    sam.train()
-    depth = CONFIGS[NETWORK].encoder_depth
-    optimizers = build_optimizers(sam, recipe.lr, 0.05, 1.0, depth, recipe.muon_lr)
-    trained = parameters_of(optimizers)
-    for step in tqdm(range(recipe.steps), desc=name, disable=None):
-        set_learning_rate(optimizers, step, recipe.steps, recipe.warmup, linear_decay=True)
-        generator = torch.Generator().manual_seed(hash_seed(seed, step))
-        embeddings, image_index, masks = batch(sam, recipe, seed, step, generator)
-        schedule = recipe.rounds.schedule(torch.Generator().manual_seed(hash_seed(seed, step)))
-        rounds = interactive_rounds(sam, embeddings, image_index, masks, schedule, generator, loss=loss)
-        total = torch.stack([round.total for round in rounds]).mean()
-        for optimizer in optimizers:
-            optimizer.zero_grad(set_to_none=True)
-        total.backward()
-        nn.utils.clip_grad_norm_(trained, 1.0)
-        for optimizer in optimizers:
-            optimizer.step()
+    TrainingRun(DecoderTask(sam, recipe, seed, loss)).run()
 
 
 @torch.no_grad()
