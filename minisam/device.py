@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import torch
 
+from minisam.distributed import own_device
 from minisam.errors import MinisamError
 
 
 def check_device(name: str) -> str:
-    """`name` if this machine has it: cpu, cuda, cuda:1, mps …
+    """`name` if this machine has it: cpu, cuda, cuda:1, mps …; with several processes, cuda is one GPU each.
 
     Raises MinisamError, which lists the available devices, if it does not.
     """
@@ -19,4 +20,4 @@ def check_device(name: str) -> str:
         there_is.append("mps")
     if name not in there_is:
         raise MinisamError(f"no device {name!r} on this machine; use {' or '.join(there_is)}")
-    return name
+    return own_device(name)

@@ -25,6 +25,7 @@ from minisam.errors import MinisamError
 T = TypeVar("T")
 PATIENCE = timedelta(hours=2)
 """How long a process waits for the others, for instance while the first one writes."""
+_store: dist.Store | None = None
 
 
 @contextmanager
@@ -33,11 +34,26 @@ def joined() -> Iterator[None]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
         yield
         return
-    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)
+    global _store
+    _store, index, count = next(dist.rendezvous("env://", timeout=PATIENCE))
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    dist.init_process_group(backend, store=_store, rank=index, world_size=count, timeout=PATIENCE)
+    yield
+    dist.destroy_process_group()  # after an error the others may be waiting, and would not answer
+    _store = None
+
+
+def was_first_to_fail() -> bool:
+    """Whether no other process has asked before: the one that says what went wrong."""
     try:
-        yield
-    finally:
-        dist.destroy_process_group()
+        return _store is None or _store.add("failed", 1) == 1
+    except RuntimeError:  # the process that kept the count is gone, and has failed before
+        return False
+
+
+def was_lost(error: BaseException) -> bool:
+    """Whether this came of another process that does not answer any more."""
+    return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
 
 
 def rank() -> int:

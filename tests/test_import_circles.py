@@ -14,7 +14,7 @@ def test_nothing_imports_itself_by_a_detour(graph):
 def test_the_network_and_the_masks_know_nothing_of_what_uses_them():
     graph = folders()
     assert graph["minisam.model"] <= {"minisam.errors"}
-    assert graph["minisam.masks"] <= {"minisam.errors", "minisam.limits"}
+    assert graph["minisam.masks"] <= {"minisam.errors", "minisam.limits", "minisam.seeds"}
 
 
 def test_a_circle_is_found_whichever_way_round():

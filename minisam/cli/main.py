@@ -16,6 +16,7 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
+from minisam.cli.ranks import are_several, run_as_one_of_several, said_once
 from minisam.errors import MinisamError, printable
 
 COMMANDS = {
@@ -55,8 +56,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         show_every_name(sys.stdout)
         command = next((word for word in argv if not word.startswith("-")), None)
-        args = build_parser(command).parse_args(argv)
-        code = importlib.import_module(f"minisam.cli.{args.command}").run(args)
+        with said_once():
+            args = build_parser(command).parse_args(argv)
+        run = importlib.import_module(f"minisam.cli.{args.command}").run
+        code = run_as_one_of_several(run, args) if are_several() else run(args)
         sys.stdout.flush()
         interrupts.end()
         return code
