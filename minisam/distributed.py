@@ -101,6 +101,11 @@ def gathered(value: T) -> list[T]:
     return values  # pyright: ignore[reportReturnType]
 
 
+def as_the_first_sees(value: T) -> T:
+    """The first process's value, in all of them: for what changes while they look, such as which files there are."""
+    return gathered(value)[0]
+
+
 def in_turn(shares: Iterable[Sequence[T]]) -> list[T]:
     """The list whose `own_items` these are, by rank."""
     shares = list(shares)

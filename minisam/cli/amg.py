@@ -71,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from minisam.cli.amg_worker import Worker
+    from minisam.distributed import gathered, in_turn, own_items
     from minisam.predict.everything.record_files import image_listing, record_paths, shard_of
 
     check_options(args)
@@ -83,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     done: dict[str, list[str]] = {"written": [], "valid": [], "unreadable": []}
     if args.shard[0] == 1:
         tell_of_the_rest(listing, done)
-    own = shard_of(len(listing.images), *args.shard)
+    own, outcomes = own_items(shard_of(len(listing.images), *args.shard)), []
     with chosen_device(args) as device:
         worker = Worker(args, top, device)
         for place in tqdm(own, desc="images", disable=None, leave=False):
@@ -95,13 +96,16 @@ def run(args: argparse.Namespace) -> int:
                 tqdm.write(f"minisam: {in_one_line(error)}", file=sys.stderr)
                 outcome = "unreadable" if isinstance(error, ImageError) else "refused"
             bad = outcome in ("unreadable", "refused")
-            done.setdefault(outcome, []).append(str(listing.images[place] if bad else paths[place]))
+            outcomes.append((outcome, str(listing.images[place] if bad else paths[place])))
+    for outcome, name in in_turn(gathered(outcomes)):
+        done.setdefault(outcome, []).append(name)
+    masks = sum(gathered(worker.masks))
     if args.json:
         print(json.dumps(done))
     else:
         counts = ", ".join(f"{len(names)} {words}" for words, names in named(done))
         others = f"; {listing.others} other files in the folder" if listing.others else ""
-        print(f"{counts}; {worker.masks} new masks, in {args.out or top}{others}")
+        print(f"{counts}; {masks} new masks, in {args.out or top}{others}")
     return UNREADABLE if done["unreadable"] or "refused" in done else FINE
 
 
@@ -122,9 +126,11 @@ def check_options(args: argparse.Namespace) -> None:
 
 def tell_of_the_rest(listing: Listing, done: dict[str, list[str]]) -> None:
     """Count and print the files that are named like images but cannot be used."""
+    from minisam.distributed import is_first
+
     for outcome, names in (("unreadable", listing.bad), ("left_out", listing.left_out)):
         done.setdefault(outcome, []).extend(names)
-        for name, reason in names.items():
+        for name, reason in names.items() if is_first() else ():
             print(f"minisam: {told(name, reason)}", file=sys.stderr)
     if not done["left_out"]:
         del done["left_out"]

@@ -20,6 +20,7 @@ from minisam.cli.segment import load_mask
 from minisam.data.figure_mark import MARK
 from minisam.data.images import BLACK, load_image, save_image
 from minisam.data.sa1b import read_record
+from minisam.distributed import is_first
 from minisam.errors import GeneratorError, ImageError
 from minisam.files import sha256_of
 from minisam.json_files import write_json
@@ -62,7 +63,7 @@ class Worker:
         self.generator = SamAutomaticMaskGenerator(sam.to(device), output_mode="coco_rle", **options)
         self.weights = weights_digest(sam)
         self.settings = settings_of(SamAutomaticMaskGenerator, options)
-        self.told, self.masks = False, 0
+        self.told, self.masks = not is_first(), 0
         self.region_of_settings = self.region_settings()
 
     def work(self, image_path: Path, record_path: Path) -> str:

@@ -52,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the engine to its end and print the table."""
     import torch
 
+    from minisam.distributed import is_first
     from minisam.engine.report import report_rows, table
     from minisam.engine.run import EngineRun
     from minisam.engine.settings import ENGINES
@@ -81,5 +82,6 @@ def run(args: argparse.Namespace) -> int:
     engine = EngineRun(args.out, settings, draw_ahead=(os.cpu_count() or 1) > 1)
     results = engine.run()
     print(table(report_rows(results)), end="")
-    print(f"next: minisam train --preset {args.preset} --data {args.out / 'data'}", file=sys.stderr)
+    if is_first():
+        print(f"next: minisam train --preset {args.preset} --data {args.out / 'data'}", file=sys.stderr)
     return 0

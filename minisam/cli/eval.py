@@ -82,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
     from minisam.data.segmentation_folder import hashed_order, open_folder
     from minisam.data.skipped import Skipped
     from minisam.device import check_device
+    from minisam.distributed import is_first
     from minisam.errors import PromptError
     from minisam.evaluate import Estimate, WorldResult, evaluate_pictures, evaluate_world
     from minisam.evaluate.baselines import baseline_table, measure_baselines, missing_baselines
@@ -146,9 +147,9 @@ def run(args: argparse.Namespace) -> int:
         for world in worlds if not folder and not args.cutouts else []:
             bar.set_description(world)
             results.append(evaluate_world(sam, world, args.images, args.targets, args.seed, **options))
-    if skipped:
+    if skipped and is_first():
         print(skipped.summary(), file=sys.stderr)
-    for line in missing_baselines() if args.baselines else ():
+    for line in missing_baselines() if args.baselines and is_first() else ():
         print(line, file=sys.stderr)
 
     about = {
@@ -164,7 +165,7 @@ def run(args: argparse.Namespace) -> int:
     text, table = results_json(results, about, baselines), markdown_tables(results)
     table += f"\n{baseline_table(baselines)}" if baselines else ""
     print(text if args.json else table, end="")
-    if args.out:
+    if args.out and is_first():
         write_atomically(args.out / "results.json", lambda file: file.write(text.encode()))
         write_atomically(args.out / "table.md", lambda file: file.write(table.encode()))
         where = f"{args.data}, {count} images" if folder else f"PartWorld, {args.images} images per world"

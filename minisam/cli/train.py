@@ -137,7 +137,7 @@ def run(args: argparse.Namespace) -> int:
     about = {"preset": model, "steps": recipe.steps, "seed": args.seed, "from": about["start_from"]}
     if is_first():
         save_checkpoint(task.result().cpu(), path, metadata=about, dtype="float16")
-    if task.source.skipped:
+    if task.source.skipped and is_first():
         print(task.source.skipped.summary(), file=sys.stderr)
     print(f"trained {recipe.steps} steps on {training.images} images in {training.seconds:.0f} s: {path}")
     return 0

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from minisam.checkpoint import load_state_dict_into
 from minisam.config import CONFIGS, build_from_config
 from minisam.detect.detector import ObjectDetector
 from minisam.detect.detector_task import train_detector
+from minisam.distributed import as_the_first_sees, is_first, own_items, wait_for_all
 from minisam.engine.annotator import Annotator
 from minisam.engine.automatic import segment_everything
 from minisam.engine.confident_masks import confident_masks, look_through
@@ -72,7 +74,7 @@ class EngineRun:
         if previous is not None:
             load_state_dict_into(sam, previous)
         self.folder.mkdir(parents=True, exist_ok=True)
-        with claimed(self.folder):
+        with claimed(self.folder) if is_first() else nullcontext():
             return self.run_rounds(sam, previous)
 
     def run_rounds(self, sam: Sam, previous: Path | None) -> list[RoundResult]:
@@ -90,16 +92,18 @@ class EngineRun:
             sam = self.train(number, one, previous)
             previous = home / "model.safetensors"
             results.append(RoundResult(one, tally, held_out_metrics(sam, home, self.settings)))
-            write_report(self.folder, results)
+            if is_first():
+                write_report(self.folder, results)
         return results
 
     def claim_folder(self) -> None:
         """Write the settings, or see that they are those that are there."""
         path = self.folder / "engine.json"
         settings = json.loads(json.dumps(asdict(self.settings)))
-        if not path.exists():
+        if not path.exists() and is_first():
             write_json(path, settings)
-        elif read_json(path) != settings:
+        wait_for_all()
+        if read_json(path) != settings:
             raise MinisamError(
                 f"{self.folder} holds an engine with other settings; choose another --out or delete it"
             )
@@ -126,18 +130,22 @@ class EngineRun:
         return tuple((earlier.name, self.settings.oversampling) for earlier in annotated)
 
     def collect(self, one: Round, sam: Sam) -> None:
-        """Work through the pictures of a round that have no record yet."""
+        """Work through the pictures of a round that have no record yet; several processes share them."""
         folder = self.folder / one.collects_in
         missing = [number for number in one.pictures if not record_path(folder, number).exists()]
+        missing = as_the_first_sees(missing)
         if not missing:
             return
         work_on = self.collector(one, sam)
         pictures = unlabelled_pictures(
-            missing, self.settings.world, self.image_size, self.settings.seed, self.settings.knobs
+            own_items(missing), self.settings.world, self.image_size, self.settings.seed, self.settings.knobs
         )
         hidden = None if self.progress_bar is None else not self.progress_bar
-        for picture in tqdm(pictures, total=len(missing), desc=one.name, disable=hidden, leave=False):
+        for picture in tqdm(
+            pictures, total=len(own_items(missing)), desc=one.name, disable=hidden, leave=False
+        ):
             write_work(folder, picture, work_on(picture), one.stage)
+        wait_for_all()
 
     def collector(self, one: Round, sam: Sam) -> Collector:
         """What is done with a picture in this stage."""
@@ -177,13 +185,14 @@ class EngineRun:
         """Trained on the masks of stage one, or read where that was done."""
         config, recipe = CONFIGS[self.settings.preset], self.settings.detector
         path = self.folder / "models" / "detector.safetensors"
-        if path.exists():
+        if as_the_first_sees(path.exists()):
             detector = ObjectDetector(config.prompt_dim, self.image_size, recipe)
             detector.load(path)
             return detector
         manual = self.folder / "data"
         detector = train_detector(sam, manual, recipe, self.settings.seed, self.progress_bar)
-        detector.save(path)
+        if is_first():
+            detector.save(path)
         return detector
 
 

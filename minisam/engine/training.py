@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from minisam.checkpoint import load_checkpoint, save_checkpoint
-from minisam.distributed import is_first, wait_for_all
+from minisam.distributed import as_the_first_sees, is_first, wait_for_all
 from minisam.engine.settings import EngineSettings
 from minisam.evaluate.world import measure_world, summarise
 from minisam.json_files import read_json, write_json
@@ -35,7 +35,7 @@ def trained_on(
     An interrupted training goes on where it was saved last.
     """
     path = folder / "model.safetensors"
-    if path.exists():
+    if as_the_first_sees(path.exists()):
         return load_checkpoint(path)
     open_split.cache_clear()  # the folder may have grown since a training of this process saw it
     run = sam_run(
@@ -66,16 +66,16 @@ def held_out_metrics(sam: Sam, folder: Path, settings: EngineSettings) -> dict[s
     Measured once and kept in folder/held_out.json.
     """
     path = folder / "held_out.json"
-    if not path.exists():
+    if not as_the_first_sees(path.exists()):
         measured = measure_world(
             sam, settings.world, settings.held_out, seeds=(settings.seed,), clicks=1, knobs=settings.knobs
         )
         metrics = summarise(settings.world, settings.held_out, measured).metrics
-        write_json(
-            path,
-            {
-                name: [round(end, 4) for end in (metrics[name].value, metrics[name].low, metrics[name].high)]
-                for name in REPORTED
-            },
-        )
+        rounded = {
+            name: [round(end, 4) for end in (metrics[name].value, metrics[name].low, metrics[name].high)]
+            for name in REPORTED
+        }
+        if is_first():
+            write_json(path, rounded)
+        wait_for_all()
     return read_json(path)

@@ -7,6 +7,7 @@ those of a smaller one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ import torch
 from minisam.data.cutouts import open_cutouts, render_cutouts
 from minisam.data.partworld import SceneBatch
 from minisam.data.skipped import Skipped
+from minisam.distributed import gathered
 from minisam.errors import MinisamError
 from minisam.evaluate.baselines import ImageTargets
 from minisam.evaluate.measure import Measurements
@@ -21,6 +23,7 @@ from minisam.evaluate.targets import (
     BATCHES_PER_SEED,
     FIRST_SEED,
     SCENES_PER_BATCH,
+    DrawScenes,
     choose_targets,
     first_scenes,
 )
@@ -38,17 +41,33 @@ def cutout_scenes(
     image_size: int,
     seed: int = 0,
     leave_out: tuple[str, ...] = (),
-    skipped: Skipped | None = None,
 ) -> Iterator[SceneBatch]:
-    """`images` held-out scenes in batches of at most eight; files that cannot be decoded go to `skipped`."""
-    for batch, start in enumerate(range(0, images, SCENES_PER_BATCH)):
+    """`images` held-out scenes in batches of at most eight."""
+    for draw in cutout_batches(cutouts, backgrounds, images, image_size, seed, leave_out, Skipped()):
+        yield draw()
+
+
+def cutout_batches(
+    cutouts: Path,
+    backgrounds: Path,
+    images: int,
+    image_size: int,
+    seed: int,
+    leave_out: tuple[str, ...],
+    skipped: Skipped,
+    device: torch.device | str = "cpu",
+) -> list[DrawScenes]:
+    """The batches of `cutout_scenes`, none of them drawn yet; files that cannot be decoded go to `skipped`."""
+
+    def draw(batch: int) -> SceneBatch:
         scene_seed = FIRST_SEED + seed * BATCHES_PER_SEED + batch
         drawn = render_cutouts(
             cutouts, backgrounds, scene_seed, SCENES_PER_BATCH, image_size, "held out", leave_out
         )
-        if skipped is not None:
-            skipped.add_all(drawn.skipped)
-        yield first_scenes(drawn.scenes, images - start)
+        skipped.add_all(drawn.skipped)
+        return first_scenes(drawn.scenes, images - batch * SCENES_PER_BATCH).to(device)
+
+    return [partial(draw, batch) for batch in range(-(-images // SCENES_PER_BATCH))]
 
 
 def evaluate_cutouts(
@@ -69,11 +88,12 @@ def evaluate_cutouts(
     """
     skipped = Skipped(open_cutouts(cutouts, backgrounds, "held out", leave_out).skipped)
     size = sam.image_encoder.img_size
-    scenes = cutout_scenes(cutouts, backgrounds, images, size, seed, leave_out, skipped)
-    on_device = (batch.to(sam.device) for batch in scenes)
-    parts, done = measure_batches(sam, on_device, targets_per_image, seed, clicks, on_batch=on_batch)
+    batches = cutout_batches(cutouts, backgrounds, images, size, seed, leave_out, skipped, sam.device)
+    parts = measure_batches(sam, batches, targets_per_image, seed, clicks, on_batch=on_batch)
+    for of_a_process in gathered(skipped):
+        skipped.add_all(of_a_process)
     if not parts:
-        raise MinisamError(f"none of {done} images has a mask to measure; ask for more images")
+        raise MinisamError(f"none of {images} images has a mask to measure; ask for more images")
     return summarise(WORLD, images, Measurements.join(parts)), skipped
 
 

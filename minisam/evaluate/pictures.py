@@ -18,6 +18,7 @@ from torch import Tensor
 
 from minisam.data.segmentation_folder import SegmentationFolder
 from minisam.data.skipped import Skipped
+from minisam.distributed import gathered, in_turn, own_items
 from minisam.errors import MinisamError
 from minisam.evaluate.baselines import ImageTargets
 from minisam.evaluate.measure import Measurements, measure_masks
@@ -41,25 +42,33 @@ def evaluate_pictures(
 ) -> tuple[WorldResult, Skipped]:
     """Measure `sam`, at its present input size, on these images of a folder. Also returns the unusable files.
 
-    Targets are chosen at random; otherwise as `evaluate_world`.
+    Targets are chosen at random; otherwise as `evaluate_world`.  Several processes share the images.
 
     Raises MinisamError if no image has a mask to measure.
     """
-    was_training, parts, skipped, measured = sam.training, [], Skipped(folder.skipped), 0
+    was_training, shares = sam.training, []
     sam.eval()
     try:
-        for index in indices:
+        for index in own_items(indices):
+            parts, unused = [], Skipped()
             try:
-                parts += measure_picture(
-                    sam, folder, index, targets_per_picture, seed, clicks, prompts_per_batch, skipped
+                parts = measure_picture(
+                    sam, folder, index, targets_per_picture, seed, clicks, prompts_per_batch, unused
                 )
-                measured += 1
             except (MinisamError, OSError) as error:
-                skipped.add(folder.names[index], error)
+                unused.add(folder.names[index], error)
+            shares.append(([Measurements.join([part]) for part in parts], unused))
             if on_batch is not None:
                 on_batch(1)
     finally:
         sam.train(was_training)
+    pictures, skipped = in_turn(gathered(shares)), Skipped(folder.skipped)
+    for _, unused in pictures:
+        skipped.add_all(unused)
+    parts, measured = (
+        [part for parts, _ in pictures for part in parts],
+        sum(bool(parts) for parts, _ in pictures),
+    )
     if not parts:
         raise MinisamError(f"{folder.path}: no image with a mask to measure; {skipped.summary()}")
     return summarise(folder.path.stem, measured, Measurements.join(parts)), skipped

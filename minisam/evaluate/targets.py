@@ -7,8 +7,10 @@ one, for any batch size of the network.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
+from functools import partial
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -19,6 +21,7 @@ from minisam.train.targets import MIN_AREA, eligible_nodes
 FIRST_SEED = 2**31
 SCENES_PER_BATCH = 8
 BATCHES_PER_SEED = 10_000
+DrawScenes: TypeAlias = Callable[[], SceneBatch]
 
 
 def evaluation_scenes(
@@ -30,10 +33,26 @@ def evaluation_scenes(
     **knobs: float,
 ) -> Iterator[SceneBatch]:
     """`images` scenes of a world in batches of at most eight; `seed` 0, 1, … gives other scenes each time."""
-    for batch, start in enumerate(range(0, images, SCENES_PER_BATCH)):
+    for draw in evaluation_batches(world, images, image_size, seed, device, **knobs):
+        yield draw()
+
+
+def evaluation_batches(
+    world: str,
+    images: int,
+    image_size: int,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    **knobs: float,
+) -> list[DrawScenes]:
+    """The batches of `evaluation_scenes`, none of them drawn yet."""
+
+    def draw(batch: int) -> SceneBatch:
         scene_seed = FIRST_SEED + seed * BATCHES_PER_SEED + batch
         scenes = render_scenes(scene_seed, SCENES_PER_BATCH, image_size, world=world, device=device, **knobs)
-        yield first_scenes(scenes, images - start)
+        return first_scenes(scenes, images - batch * SCENES_PER_BATCH)
+
+    return [partial(draw, batch) for batch in range(-(-images // SCENES_PER_BATCH))]
 
 
 def first_scenes(scenes: SceneBatch, count: int) -> SceneBatch:

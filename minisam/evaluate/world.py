@@ -19,13 +19,13 @@ same weight (SAM section 7.1).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from minisam.data.partworld import SceneBatch
+from minisam.distributed import gathered, in_turn, own_items
 from minisam.errors import MinisamError
 from minisam.evaluate.bootstrap import Estimate, estimate, image_weights
 from minisam.evaluate.measure import Measurements, measure_scenes
@@ -36,7 +36,7 @@ from minisam.evaluate.statistics import (
     weighted_mean,
     weighted_spearman,
 )
-from minisam.evaluate.targets import evaluation_scenes
+from minisam.evaluate.targets import SCENES_PER_BATCH, DrawScenes, evaluation_batches
 from minisam.model import Sam
 
 CLICK_COUNTS = (1, 2, 3, 5, 9)
@@ -93,19 +93,17 @@ def measure_world(
 ) -> Measurements:
     """The results that `evaluate_world` summarises, target by target, for `images` scenes of each seed; `knobs`
     change the world."""
-    parts, done = [], 0
-    for seed in seeds:
-        scenes = evaluation_scenes(
+    parts: list[Measurements] = []
+    for number, seed in enumerate(seeds):
+        batches = evaluation_batches(
             world, images, sam.image_encoder.img_size, seed, sam.device, **(knobs or {})
         )
-        part, count = measure_batches(
-            sam, scenes, targets_per_image, seed, clicks, prompts_per_batch, on_batch, done
+        parts += measure_batches(
+            sam, batches, targets_per_image, seed, clicks, prompts_per_batch, on_batch, number * images
         )
-        parts += part
-        done += count
     if not parts:
         raise MinisamError(
-            f"none of {done} images of world {world!r} has a mask to measure; ask for more images"
+            f"none of {images * len(seeds)} images of world {world!r} has a mask to measure; ask for more images"
         )
     return Measurements.join(parts)
 
@@ -113,30 +111,31 @@ def measure_world(
 @torch.inference_mode()
 def measure_batches(
     sam: Sam,
-    batches: Iterable[SceneBatch],
+    batches: Sequence[DrawScenes],
     targets_per_image: int,
     seed: int,
     clicks: int,
     prompts_per_batch: int = 32,
     on_batch: Callable[[int], object] | None = None,
     first_image: int = 0,
-) -> tuple[list[Measurements], int]:
-    """Measure `sam` on batches of scenes; their images are numbered from `first_image`.  Also returns their number."""
-    was_training, parts, done = sam.training, [], 0
+) -> list[Measurements]:
+    """Measure `sam` on batches of eight scenes; their images are numbered from `first_image`.
+
+    Several processes share the batches, and each returns what all have measured.
+    """
+    was_training, measured = sam.training, []
     sam.eval()
     try:
-        for scenes in batches:
-            number = first_image + done
-            measured = measure_scenes(
-                sam, scenes, targets_per_image, clicks, seed + number, prompts_per_batch
-            )
-            parts += [replace(part, image_index=part.image_index + number) for part in measured]
-            done += len(scenes.images)
+        for place in own_items(range(len(batches))):
+            number, scenes = first_image + place * SCENES_PER_BATCH, batches[place]()
+            found = measure_scenes(sam, scenes, targets_per_image, clicks, seed + number, prompts_per_batch)
+            parts = (replace(part, image_index=part.image_index + number) for part in found)
+            measured.append([Measurements.join([part]) for part in parts])
             if on_batch is not None:
                 on_batch(len(scenes.images))
     finally:
         sam.train(was_training)
-    return parts, done
+    return [part for parts in in_turn(gathered(measured)) for part in parts]
 
 
 def summarise(world: str, images: int, measured: Measurements) -> WorldResult:
