@@ -20,8 +20,8 @@ from minisam.data.partworld import VARIANTS, WORLDS
 from minisam.engine.settings import ENGINES
 from minisam.pretrain.recipes import PRETRAINING
 from minisam.text.clip import Clip
-from minisam.text.clip_run import ClipRecipe
-from minisam.text.sam_run import TextRecipe
+from minisam.text.clip_task import ClipRecipe
+from minisam.text.text_sam_task import TextRecipe
 from minisam.train.presets import RECIPES, RECIPES_FROM_WEIGHTS, RECIPES_ON_CUTOUTS
 
 FILE = Path(__file__).with_suffix(".json")

@@ -32,15 +32,16 @@ FILES = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--preset", choices=("nano", "tiny"), default="nano")
     parser.add_argument(
         "--model",
         metavar="NAME",
-        help="the network: nano, tiny, vit_b, vit_l or vit_h (default: the preset's)",
+        help="another network: small, vit_b, vit_l or vit_h, in place of the preset's",
     )
     parser.add_argument(
-        "--preset",
-        choices=("nano", "tiny"),
-        help="whose recipe to train by (default: the model's own, or nano with its recipe)",
+        "--recipe",
+        metavar="NAME",
+        help="train as this network is trained (default: the network's own recipe)",
     )
     parser.add_argument("-o", "--out", type=Path, help="folder of the run (default: runs/MODEL)")
     start = parser.add_mutually_exclusive_group()
@@ -150,15 +151,15 @@ def chosen_recipe(args: argparse.Namespace) -> tuple[str, Recipe]:
     from minisam.train.interactive import Rounds
     from minisam.train.presets import RECIPES, RECIPES_FROM_WEIGHTS, RECIPES_ON_CUTOUTS
 
-    model = args.model or args.preset or "nano"
+    model = args.model or args.preset
     if model not in CONFIGS:
         raise PromptError(f"--model: there is no network {model!r}; use {', '.join(CONFIGS)}")
     recipes = RECIPES_FROM_WEIGHTS if args.start_from else RECIPES
     recipes = RECIPES_ON_CUTOUTS if args.cutouts else recipes
-    preset = args.preset or model
-    if preset not in recipes:
-        raise PromptError(f"--cutouts has no recipe for {preset}; add --preset {' or '.join(recipes)}")
-    recipe = recipes[preset]
+    name = args.recipe or model
+    if name not in recipes:
+        raise PromptError(f"there is no recipe for {name} here; add --recipe {' or '.join(recipes)}")
+    recipe = recipes[name]
     if args.steps:
         recipe = replace(recipe, steps=args.steps)
     if args.image_size and args.image_size % 16:

@@ -15,7 +15,7 @@ WHOLE, PART, SUBPART = 400, 144, 36
 
 def evaluate_toy(answer, monkeypatch, **options):
     scenes = nested_scenes(3)
-    monkeypatch.setattr(world_module, "evaluation_scenes", lambda *_: iter([scenes, scenes]))
+    monkeypatch.setattr(world_module, "evaluation_batches", lambda *_: [lambda: scenes] * 2)
     return evaluate_world(ToySam(answer), "toy", images=6, **options)  # pyright: ignore
 
 
@@ -107,7 +107,7 @@ def test_intervals_resample_images(monkeypatch):
 def test_a_world_without_targets_is_refused(monkeypatch):
     scenes = nested_scenes(2)
     scenes.area.zero_()
-    monkeypatch.setattr(world_module, "evaluation_scenes", lambda *_: iter([scenes]))
+    monkeypatch.setattr(world_module, "evaluation_batches", lambda *_: [lambda: scenes])
     with pytest.raises(MinisamError, match="toy"):
         evaluate_world(ToySam(answer_with([1.0, 0, 0], 0)), "toy", images=2)  # pyright: ignore
 
