@@ -9,12 +9,13 @@ from safetensors import safe_open
 
 from minisam.data.partworld import render_scenes
 from minisam.seeds import hash_seed
-from minisam.text import sam_run
-from minisam.text.clip_run import ClipRecipe, ClipRun
+from minisam.text import text_sam_task
+from minisam.text.clip_task import ClipRecipe, ClipTask
 from minisam.text.crops import random_crops
-from minisam.text.sam_run import TextRecipe, TextSamRun, centres, equal_in_half
 from minisam.text.targets import draw_targets
+from minisam.text.text_sam_task import TextRecipe, TextSamTask, centres, equal_in_half
 from minisam.train.interactive import Rounds
+from minisam.train.run import TrainingRun
 
 RECIPE = TextRecipe(steps=100, scenes=1, per_scene=2, rounds=Rounds(3, 2))
 UNSEEN = 2**31 + 910_000
@@ -23,30 +24,31 @@ UNSEEN = 2**31 + 910_000
 @pytest.fixture(scope="module")
 def clip_file(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("clip")
-    ClipRun(folder, ClipRecipe(steps=1, scenes=1, per_scene=2)).run(progress_bar=False)
+    TrainingRun(ClipTask(ClipRecipe(steps=1, scenes=1, per_scene=2)), folder).run(progress_bar=False)
     return folder / "clip.safetensors"
 
 
 @pytest.fixture
-def run(tmp_path: Path, clip_file: Path) -> TextSamRun:
-    return TextSamRun(tmp_path, clip_file, RECIPE, seed=5)
+def task(clip_file: Path) -> TextSamTask:
+    return TextSamTask(clip_file, RECIPE, seed=5)
 
 
 class Stopped(Exception):
     pass
 
 
-def test_a_share_of_steps_has_the_token_alone_a_share_with_more_and_most_have_one_round(run, monkeypatch):
+def test_a_share_of_steps_has_the_token_alone_a_share_with_more_and_most_have_one_round(task, monkeypatch):
     asked = {}
 
     def rounds(sam, embeddings, image_index, masks, schedule, generator, first, external):
         asked.update(rounds=len(schedule), nothing=first is not None, token=external is not None)
         raise Stopped
 
-    targets = run.draw(9)
-    monkeypatch.setattr(run, "draw", lambda seed, unique: targets)
-    monkeypatch.setattr(sam_run, "interactive_rounds", rounds)
+    targets = task.draw(9)
+    monkeypatch.setattr(task, "draw", lambda seed, unique: targets)
+    monkeypatch.setattr(text_sam_task, "interactive_rounds", rounds)
     seen = set()
+    run = TrainingRun(task)
     for run.step in range(12):
         seed = hash_seed(5, run.step)
         draw, single = torch.rand(2, generator=torch.Generator().manual_seed(seed)).tolist()
@@ -58,23 +60,23 @@ def test_a_share_of_steps_has_the_token_alone_a_share_with_more_and_most_have_on
     assert len(seen) >= 4
 
 
-def test_the_things_of_a_step_are_those_of_its_seed(run):
+def test_the_things_of_a_step_are_those_of_its_seed(task):
     wanted = draw_targets(render_scenes(9, 1, 128, object_scale=1.5), 64, 2, 9, 1 / 64)
-    found = run.draw(9)
+    found = task.draw(9)
     assert found.masks.equal(wanted.masks) and found.captions == wanted.captions
     assert found.images.equal(wanted.images)
 
 
-def test_it_is_measured_on_four_batches_that_no_training_sees(run, monkeypatch):
+def test_it_is_measured_on_four_batches_that_no_training_sees(task, monkeypatch):
     drawn = []
-    monkeypatch.setattr(run, "draw", lambda seed, unique: drawn.append((seed, unique)))
-    monkeypatch.setattr(sam_run, "mean_ious", lambda model, batches: {"batches": len(list(batches))})
-    assert run.validate() == {"batches": 4}
+    monkeypatch.setattr(task, "draw", lambda seed, unique: drawn.append((seed, unique)))
+    monkeypatch.setattr(text_sam_task, "mean_ious", lambda model, batches: {"batches": len(list(batches))})
+    assert task.validate() == {"batches": 4}
     assert drawn == [(UNSEEN + number, True) for number in range(4)]
 
 
-def test_centres_are_the_means_of_crops_and_captions_of_eight_batches(run):
-    clip = run.model.clip
+def test_centres_are_the_means_of_crops_and_captions_of_eight_batches(task):
+    clip = task.model.clip
     scenes = render_scenes(UNSEEN - 1, 8, 128, object_scale=1.5)
     targets = draw_targets(scenes, 128, 2, 0, 1 / 64)
     crops, inside = random_crops(
@@ -83,7 +85,7 @@ def test_centres_are_the_means_of_crops_and_captions_of_eight_batches(run):
     with torch.no_grad():
         images, texts = clip.encode_crops(crops, inside), clip.encode_texts(targets.captions)
     torch.testing.assert_close(centres(clip, RECIPE), torch.stack([images.mean(0), texts.mean(0)]))
-    assert run.model.external.centres.equal(centres(clip, RECIPE))
+    assert task.model.external.centres.equal(centres(clip, RECIPE))
 
 
 def test_numbers_are_equal_but_for_their_rounding_to_half():
@@ -94,15 +96,15 @@ def test_numbers_are_equal_but_for_their_rounding_to_half():
     assert not equal_in_half(numbers[:3], numbers)
 
 
-def test_its_file_is_in_half_precision_and_clip_is_not_trained(run):
-    assert not any(parameter.requires_grad for parameter in run.model.clip.parameters())
-    run.finish()
-    with safe_open(run.folder / "text.safetensors", framework="pt") as file:
+def test_its_file_is_in_half_precision_and_clip_is_not_trained(task, tmp_path):
+    assert not any(parameter.requires_grad for parameter in task.model.clip.parameters())
+    task.finish(tmp_path)
+    with safe_open(tmp_path / "text.safetensors", framework="pt") as file:
         assert file.get_tensor("sam.mask_decoder.iou_token.weight").dtype == torch.float16
 
 
-def test_what_decides_the_result_is_in_its_state(run, tmp_path: Path, clip_file: Path):
-    about = run.about()
+def test_what_decides_the_result_is_in_its_state(task, clip_file: Path):
+    about = task.about()
     assert (about["seed"], about["preset"]) == (5, "nano") and "captions" not in about
-    other = TextSamRun(tmp_path / "b", clip_file, replace(RECIPE, lr=1.0), captions=0.25).about()
+    other = TextSamTask(clip_file, replace(RECIPE, lr=1.0), captions=0.25).about()
     assert other["captions"] == 0.25 and other["clip"] == about["clip"] and other["recipe"] != about["recipe"]
