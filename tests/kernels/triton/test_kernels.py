@@ -47,10 +47,22 @@ every_case_and_dtype = pytest.mark.parametrize(
         for name, dtype in DTYPES.items()
     ],
 )
+LAUNCHES = [(operation, launch) for operation in OPERATIONS.values() for launch in operation.launches]
 every_launch = pytest.mark.parametrize(
+    ("operation", "launch"), LAUNCHES, ids=[f"{operation.name}-{launch}" for operation, launch in LAUNCHES]
+)
+# In the interpreter test_values_and_gradients uses the launches for float32 too.
+other_launches_at_a_commit = pytest.mark.parametrize(
     ("operation", "launch"),
-    [(operation, launch) for operation in OPERATIONS.values() for launch in operation.launches],
-    ids=[f"{name}-{launch}" for name, operation in OPERATIONS.items() for launch in operation.launches],
+    [
+        pytest.param(
+            operation,
+            launch,
+            id=f"{operation.name}-{launch}",
+            marks=[pytest.mark.ci] if INTERPRETED and launch.endswith("single") else [],
+        )
+        for operation, launch in LAUNCHES
+    ],
 )
 
 
@@ -59,7 +71,7 @@ def test_values_and_gradients(operation, case, dtype):
     assert check_case(operation.function, case, dtype) == operation.differentiable
 
 
-@every_launch
+@other_launches_at_a_commit
 def test_every_launch_on_telling_cases(operation, launch):
     dtypes = [torch.float32] if INTERPRETED else DTYPES.values()
     for case in operation.telling_cases():
