@@ -82,8 +82,10 @@ class MaskDecoder(nn.Module):
             return self.predict_masks(*prompts, image_index, chosen)
 
         # Another predict_masks has segment-anything's arguments and predicts all masks
-        index = {} if image_index is None else {"image_index": image_index}
-        masks, ious = self.predict_masks(*prompts, **index)
+        if image_index is None:
+            masks, ious = self.predict_masks(*prompts)
+        else:
+            masks, ious = self.predict_masks(*prompts, image_index=image_index)
         return masks[:, chosen], ious[:, chosen]
 
     @faster_linear_layers

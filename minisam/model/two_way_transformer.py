@@ -7,7 +7,7 @@ Each of the `depth` blocks has four steps, each followed by layer norm (post-nor
     3. a perceptron on every prompt token
     4. the image attends to the prompt tokens
 
-and after the last block the prompt tokens attend to the image once more.  Wherever tokens ask or are asked,
+and after the last block the prompt tokens attend to the image once more.  Wherever tokens are queries or keys,
 their *original* position encoding (for prompt tokens: the whole original embedding) is added again.  In the
 first block step 1 is the exception: no encoding is added and, unlike the paper's text, there is no residual
 connection; released weights depend on it.  The paper's dropout of 0.1 is `dropout`; the released code has none.

@@ -20,12 +20,12 @@ TORCH_LAYERS = (nn.Linear, nn.LayerNorm, nn.Dropout, nn.ModuleList, *ELEMENTWISE
 
 
 def is_untouched(module: nn.Module) -> bool:
-    """Whether calling it does what its class says, with its own tensors, and nobody listens."""
+    """Whether calling it does what its class says, with its own tensors, and no hook sees it."""
     return has_nothing_attached(module) and not nn.modules.module._has_any_global_hook()
 
 
 def has_nothing_attached(module: nn.Module) -> bool:
-    """The same of this module alone: those who listen to all modules (FlopCounterMode, profilers) do not count.
+    """The same of this module alone: hooks on all modules (FlopCounterMode, profilers) do not count.
 
     They see the calls of the road that is taken without them.
     """
@@ -55,13 +55,8 @@ def is_patched(kind: type[nn.Module]) -> bool:
     return written != (owner.__module__, f"{owner.__qualname__}.forward") or hasattr(forward, "__wrapped__")
 
 
-def is_linear(module: nn.Module) -> TypeGuard[nn.Linear]:
-    """Whether it is nn.Linear, that and nothing more, and nobody listens to its calls."""
-    return is_affine(module) and is_untouched(module)
-
-
 def is_affine(module: nn.Module) -> TypeGuard[nn.Linear]:
-    """Whether it computes x Wᵀ + b and nothing more, whoever listens to all modules."""
+    """Whether it computes x Wᵀ + b and nothing more; hooks on all modules do not count."""
     return type(module) is nn.Linear and has_nothing_attached(module) and not is_patched(nn.Linear)
 
 

@@ -57,7 +57,7 @@ def faster_linear_layers(function: Callable[Given, Result]) -> Callable[Given, R
 
 def is_recorded() -> bool:
     """Whether something follows each operation: a compiler, a tracer, a transform of torch.func, a global hook."""
-    return (
+    return bool(
         torch.compiler.is_compiling()
         or is_tracing()
         or torch._C._are_functorch_transforms_active()

@@ -20,7 +20,7 @@ from minisam.model import ImageEncoderViT, MaskDecoder, TwoWayTransformer
 from minisam.model.attention import Attention
 from minisam.model.fast import grid_block
 from minisam.model.fast.absorbed_projections import may_absorb
-from minisam.model.fast.as_built import is_affine, is_as_built, is_in_evaluation, is_linear
+from minisam.model.fast.as_built import is_affine, is_as_built, is_in_evaluation, is_untouched
 from minisam.model.fast.token_upscaling import doubles_tokens
 from minisam.model.layer_norm_2d import LayerNorm2d
 from minisam.model.mlp_block import MLPBlock
@@ -248,13 +248,13 @@ def test_a_subclass_that_predicts_masks_its_own_way_is_asked(decoder):
 def test_what_is_as_built():
     block = MLPBlock(4, 8)
     assert is_as_built(block, MLPBlock) and not is_as_built(block)
-    assert is_linear(block.lin1) and not is_linear(Doubled(2, 2))
+    assert is_affine(block.lin1) and not is_affine(Doubled(2, 2))
     block.lin1.register_full_backward_hook(lambda *arguments: None)
-    assert not is_linear(block.lin1)
+    assert not is_affine(block.lin1) and not is_untouched(block.lin1)
     handle = nn.modules.module.register_module_forward_hook(lambda *arguments: None)
-    assert not is_linear(block.lin2) and is_affine(block.lin2)
+    assert not is_untouched(block.lin2) and is_affine(block.lin2)
     handle.remove()
-    assert is_linear(block.lin2)
+    assert is_untouched(block.lin2)
 
 
 @torch.no_grad()
