@@ -1,1 +1,1 @@
-"""Measuring speed and memory, side by side with segment-anything's own code where it is installed."""
+"""Measuring speed and memory, side by side with segment-anything's code if it is installed."""

@@ -1,9 +1,9 @@
-"""The automatic mask generator, side by side with segment-anything's own: same weights, same photo, one process.
+"""The automatic mask generator, side by side with segment-anything's: same weights, same photo, one process.
 
-Random weights have no opinion of their masks, and young ones a low one.  Both networks therefore get thresholds at
-which half of our masks are sure enough and half of those stable enough, about what SAM's own weights give with
-the default ones.  Random masks all span the image and would be duplicates of one: there nothing is suppressed, and
-stability leaves about as many masks as SAM finds.
+Predicted IoUs mean nothing with random weights, and are low with little-trained ones.  Both networks therefore get
+thresholds at which half of our masks have a high enough predicted IoU and half of those are stable enough, about as
+many as pass the default thresholds with SAM's weights.  With random weights, all masks span the image and would count
+as duplicates: then no mask is suppressed, and the stability threshold leaves about as many masks as SAM finds.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ from minisam.predict import SamAutomaticMaskGenerator
 
 OURS, ORIGINAL = "minisam", "segment-anything"
 TRIAL_POINTS_PER_SIDE = 5
-# Weak logits are stable nowhere: random masks are enlarged by this much, and random IoUs raised above zero.
+# Small logits are unstable everywhere: random masks are scaled by this factor, and random IoUs raised above zero.
 RANDOM_MASK_SCALE, RANDOM_IOU_SHIFT = 20, 1
 MASKS_OF_A_PHOTO = 200
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What is run: the network, the side of the photo in pixels, the grid of clicks, the thresholds, CPU threads."""
+    """The setting: the network, the side of the photo in pixels, the grid of clicks, the thresholds, CPU threads."""
 
     model: str
     image_size: int
@@ -56,7 +56,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class AmgReport:
-    """What was measured: seconds (one a round) and bytes; the ratios are None without the original."""
+    """The results: seconds (one value per round) and bytes; the ratios are None without the original."""
 
     setting: Setting
     processor: str
@@ -77,7 +77,7 @@ class AmgReport:
         return {"benchmark": "amg", **asdict(self)}
 
     def table(self) -> str:
-        """A few lines for people."""
+        """A short report as text."""
         setting = self.setting
         lines = [
             f"{setting.model}, a photo of {setting.image_size} pixels per side, {setting.points_per_side} x "
@@ -90,9 +90,9 @@ class AmgReport:
 
 
 def measure_amg(setting: Setting, repeats: int, compare: bool) -> AmgReport:
-    """Measure our generator, and the original's too if `compare`; the thresholds of `setting` are chosen anew.
+    """Measure our generator, and the original's too if `compare`; the thresholds of `setting` are replaced.
 
-    Raises OriginalMissingError where the original is not installed.
+    Raises OriginalMissingError if the original is not installed.
     """
     if compare:
         import_original()
@@ -155,7 +155,7 @@ def build_generator(
 
 
 def build_network(model: str) -> Sam:
-    """The weights that ship, or random ones that depend on the model's name alone."""
+    """The included weights, or random ones that depend only on the model's name."""
     if is_trained(model):
         return build_sam(model)
     sam = build_from_config(CONFIGS[model])
@@ -168,12 +168,12 @@ def build_network(model: str) -> Sam:
 
 
 def is_trained(model: str) -> bool:
-    """Whether weights of that name ship."""
+    """Whether weights of that name are included."""
     return (WEIGHTS / f"{model}.safetensors").exists()
 
 
 def square_photo(size: int) -> NDArray[np.uint8]:
-    """The portrait of Grace Hopper that matplotlib brings along, its upper square, at `size` pixels per side."""
+    """The portrait of Grace Hopper included in matplotlib, its upper square, at `size` pixels per side."""
     import matplotlib
     from PIL import Image
 

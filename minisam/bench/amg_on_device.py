@@ -1,11 +1,11 @@
-"""The automatic mask generator on a GPU, side by side with segment-anything's own on the same GPU.
+"""The automatic mask generator on a GPU, side by side with segment-anything's on the same GPU.
 
-Same weights, thresholds and photo as in amg.py.  Each generator first runs a few times unmeasured, as kernels are
-compiled when they are first called; then the two take turns.  What the profiler sees, how often the CPU waits and
-which masks there are, runs of their own say.
+Same weights, thresholds and photo as in amg.py.  Each generator first runs a few times unmeasured, because kernels
+are compiled at their first call; then the two take turns.  Separate runs record the profiler's events, count how
+often the CPU waits, and collect the masks.
 
 Both run in torch's default precision, in which cuDNN's convolutions round their inputs to TF32.  Masks are compared
-without that, so that the two differ by no more than the order of their sums.
+without this rounding: the two then differ only by the order of their sums.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def measure_amg_on_device(
 ) -> DeviceAmgReport:
     """Measure our generator under a backend on the meter's device, and the original's too if `compare`.
 
-    Raises MinisamError where the backend cannot run, OriginalMissingError where the original is not installed.
+    Raises MinisamError if the backend cannot run, OriginalMissingError if the original is not installed.
     """
     with use_backend(backend):
         pass
@@ -116,7 +116,7 @@ def exact_records(contestant: Contestant) -> list[dict[str, Any]]:
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """So many CPU threads inside."""
+    """Uses that many CPU threads inside the block."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

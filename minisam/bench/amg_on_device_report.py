@@ -1,9 +1,9 @@
-"""What was measured of the mask generators on a GPU, as JSON and as a table, beside what is aimed at.
+"""The results of the mask generators on a GPU, as JSON and as a table with targets.
 
-    busy <= between marks        what the GPU worked, of all the time that passed on it
+    busy <= between marks        the time that the GPU worked, and all the time that passed on it
 
-The targets are about work.  They hold for the setting in which they were derived: ViT-B, 32 x 32 clicks on a photo
-of 1024 pixels per side.
+The targets are for the time that the GPU works.  They are valid for the setting in which they were derived: ViT-B, 32
+x 32 clicks on a photo of 1024 pixels per side.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ WIDTH = 15
 
 
 class Pair(NamedTuple):
-    """A time or a ratio between marks, and that of the work alone; None where there is nothing to tell."""
+    """A time or a ratio between marks, and the same for the work only; None if it is unknown."""
 
     between_marks: float | None
     busy: float | None
@@ -33,7 +33,7 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True)
 class Timeline:
-    """One generator: seconds and milliseconds by phase, one a round, work in one run, bytes, waits of the CPU."""
+    """One generator: seconds and milliseconds by phase in each round, work in one run, bytes, waits of the CPU."""
 
     seconds: list[float]
     milliseconds: list[dict[str, float]]
@@ -53,7 +53,7 @@ def in_phase(spent: dict[str, float], phase: str) -> float:
 
 @dataclass(frozen=True)
 class DeviceAmgReport:
-    """What was measured; `comparison` is None without the original."""
+    """The results; `comparison` is None without the original."""
 
     setting: Setting
     device: str
@@ -70,7 +70,7 @@ class DeviceAmgReport:
         return self.comparison is None or self.comparison.all_same
 
     def ratio(self, phase: str) -> Pair | None:
-        """How many times as long as ours the original takes: the median over the rounds, and of the work."""
+        """The original's time divided by ours: the median over the rounds, and the ratio of the work."""
         if ORIGINAL not in self.timelines:
             return None
         ours, theirs = self.timelines[OURS], self.timelines[ORIGINAL]
@@ -96,7 +96,7 @@ class DeviceAmgReport:
         return record
 
     def table(self) -> str:
-        """A few lines for people."""
+        """A short report as text."""
         setting, names = self.setting, list(self.timelines)
         lines = [
             f"{setting.model}, a photo of {setting.image_size} pixels per side, {setting.points_per_side} x "
@@ -119,7 +119,7 @@ class DeviceAmgReport:
         return row(title, [tell(one) for one in self.timelines.values()], 2 * WIDTH)
 
     def targets_of(self, phase: str) -> str:
-        """The last column: what is aimed at in a phase, or its heading."""
+        """The last column: the target of a phase, or the heading."""
         if not self.has_targets:
             return ""
         if not phase:

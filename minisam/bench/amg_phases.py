@@ -1,12 +1,12 @@
-"""The phases of a mask generator's run, told by its network: they are the same of ours and of the original's.
+"""The phases of a mask generator's run, detected by hooks on its network, the same for ours and the original's.
 
-    preparing            until the image encoder starts: the image is scaled and brought to the device
+    preparing            until the image encoder starts: the image is scaled and copied to the device
     image encoder        until it ends
-    prompts and decoder  from there, and whenever prompts are encoded again, until the mask decoder ends
-    post-processing      all else: masks are upscaled, filtered and encoded, and duplicates of them go
+    prompts and decoder  from there, and from each later encoding of prompts, until the mask decoder ends
+    post-processing      everything else: masks are upscaled, filtered and encoded, and duplicates are removed
 
-Every moment of a run belongs to one of them.  Whoever listens is told of each change by its name: a meter puts a
-mark there, the profiler opens a named range.
+Every moment of a run belongs to one phase.  A listener is called with the name of each new phase: a meter sets a
+mark, the profiler opens a named range.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ Listener = Callable[[str], None]
 
 @contextmanager
 def listening(network: Any, enter: Listener) -> Iterator[None]:
-    """Inside, `enter` is called with each phase of a run of `network`, our Sam or the original's; last with END."""
+    """Within this block, `enter` is called with each phase of a run of `network`, our Sam or the original's; last
+    with END."""
     handles = [
         network.image_encoder.register_forward_pre_hook(lambda *_: enter(ENCODER)),
         network.image_encoder.register_forward_hook(lambda *_: enter(DECODER)),
@@ -63,7 +64,7 @@ def time_phases(network: Any, run: Run, meter: DeviceMeter) -> dict[str, float]:
 
 
 def busy_in_phases(network: Any, run: Run, meter: DeviceMeter) -> dict[str, float] | None:
-    """Milliseconds of work in each phase of a run, or None where the profiler has not seen the phases."""
+    """Milliseconds of work in each phase of a run, or None if the profiler has not recorded the phases."""
 
     def in_ranges() -> None:
         ranges = Ranges()
@@ -74,7 +75,7 @@ def busy_in_phases(network: Any, run: Run, meter: DeviceMeter) -> dict[str, floa
 
 
 def work_in_ranges(activities: Sequence[Activity]) -> dict[str, float] | None:
-    """Work belongs to the range that started last before it: a queue is worked through in order."""
+    """Assigns work to the range that started last before it, because a queue is processed in order."""
     ranges = [one for one in activities if one.name.startswith(RANGE)]
     if not ranges:
         return None
@@ -88,7 +89,7 @@ def work_in_ranges(activities: Sequence[Activity]) -> dict[str, float] | None:
 
 
 class Ranges:
-    """A listener that has each phase as a named range in the profiler's records."""
+    """A listener that records each phase as a named range in the profiler."""
 
     def __init__(self) -> None:
         self.open: torch.profiler.record_function | None = None

@@ -1,7 +1,7 @@
 """Whether two generators found the same masks, up to rounding.
 
-Two networks that differ in rounding put pixels at a threshold on either side.  Two records are the same if they
-come from the same click, and their masks agree in all but a thousandth of their pixels.
+With different rounding, pixels close to a threshold may fall on either side of it.  Two records count as the same if
+they come from the same click and their masks agree in all but a thousandth of their pixels.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ SAME_IOU = 0.999
 
 @dataclass(frozen=True)
 class RecordComparison:
-    """ours, theirs: how many masks each found; same: how many of them are one another's counterpart.
+    """ours, theirs: how many masks each found; same: how many masks have a counterpart.
 
-    same_order: whether those come in the same order; lowest_iou: of two counterparts; score_difference: the
-    largest, of predicted IoU and stability score.
+    same_order: whether the counterparts are in the same order; lowest_iou: the lowest IoU of two counterparts;
+    score_difference: the largest difference of predicted IoU or stability score.
     """
 
     ours: int
@@ -46,7 +46,7 @@ class RecordComparison:
 def compare_records(
     ours: Sequence[Mapping[str, Any]], theirs: Sequence[Mapping[str, Any]]
 ) -> RecordComparison:
-    """Records of binary masks; every record has one counterpart at most."""
+    """Records of binary masks; every record has at most one counterpart."""
     by_click = defaultdict(list)
     for place, record in enumerate(theirs):
         by_click[click_of(record)].append(place)

@@ -1,4 +1,4 @@
-"""The mask decoder, side by side with segment-anything's own: same weights, same prompts, one process."""
+"""The mask decoder, side by side with segment-anything's: same weights, same prompts, one process."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Prediction = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class DecoderReport:
-    """What was measured: seconds (one a round) and bytes; the ratios are None without the original."""
+    """The results: seconds (one value per round) and bytes; the ratios are None without the original."""
 
     model: str
     prompts: int
@@ -44,14 +44,14 @@ class DecoderReport:
 
     @property
     def agrees(self) -> bool:
-        """Whether both gave the same masks and predicted IoUs, up to rounding."""
+        """Whether both returned the same masks and predicted IoUs, up to rounding."""
         return self.relative_error is None or self.relative_error <= TOLERANCE
 
     def to_dict(self) -> dict[str, object]:
         return {"benchmark": "decoder", **asdict(self)}
 
     def table(self) -> str:
-        """A few lines for people."""
+        """A short report as text."""
         masks = "3 masks each" if self.multimask_output else "1 mask each"
         lines = [
             f"{self.model}, {self.prompts} point prompts, {masks}, {self.threads} threads, {self.processor}",
@@ -67,7 +67,7 @@ def measure_decoder(
 ) -> DecoderReport:
     """Measure our decoder of `model` on random points, and the original's too if `compare`.
 
-    Raises OriginalMissingError where that is not installed.
+    Raises OriginalMissingError if the original is not installed.
     """
     if compare:
         import_original()
@@ -99,7 +99,7 @@ def measure_decoder(
 
 
 def largest_difference(theirs: Prediction, ours: Prediction) -> float:
-    """Of masks and of predicted IoUs, each as a share of the largest value; the larger of the two."""
+    """The difference of masks and of predicted IoUs, each relative to the largest value; the larger of the two."""
     pairs = zip(theirs, ours, strict=True)
     return max(((a - b).abs().max() / a.abs().max()).item() for a, b in pairs)
 
@@ -130,7 +130,7 @@ def decoder_run(name: str, model: str, prompts: int, multimask_output: bool) -> 
 
 
 def build_decoder(name: str, model: str) -> Any:
-    """Our Sam or the original's, without its encoder's blocks; its random weights depend on the model alone."""
+    """Our Sam or the original's, without its encoder's blocks; its random weights depend only on the model."""
     config = replace(CONFIGS[model], encoder_depth=0, global_attn_indexes=())
     if name == ORIGINAL:
         return build_twins(config)[1]

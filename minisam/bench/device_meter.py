@@ -1,10 +1,10 @@
-"""What a device tells about a run: the time between marks, the memory, the waits, and what it worked on.
+"""Measurements of a run on a device: the time between marks, the memory, the waits, and the work.
 
-A GPU has a clock of its own.  A mark is a CUDA event put into its queue; the time between two marks is all that
-passes on the GPU in between, work and waiting for the CPU alike.  What of it was work, the profiler says: it lists
-every kernel and every copy.  It also slows a run down, so that its run is one apart from those that are timed.
+A GPU has its own clock.  A mark is a CUDA event in its queue; the time between two marks includes both work and
+waiting for the CPU.  To know which part was work, the profiler lists every kernel and every copy.  It also slows a
+run down, and therefore has a separate run that is not timed.
 
-Benchmarks take their meter as an argument, so that they run on a CPU in tests, with a stand-in.
+Benchmarks get their meter as an argument; tests pass a stand-in and run on a CPU.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ WAITS = "synchronizing CUDA operation"  # of torch's warning about each
 
 
 class Activity(NamedTuple):
-    """Something in a device's timeline: a kernel, a copy, or a named range of them.  Times in milliseconds."""
+    """An event in a device's timeline: a kernel, a copy, or a named range.  Times in milliseconds."""
 
     name: str
     start: float
@@ -30,7 +30,7 @@ class Activity(NamedTuple):
 
 
 class DeviceMeter(Protocol):
-    """How a run is measured on one kind of device: `device` as torch calls it, `name` as its maker does."""
+    """How a run is measured on one kind of device: `device` is torch's name for it, `name` the manufacturer's."""
 
     device: str
     name: str
@@ -40,11 +40,11 @@ class DeviceMeter(Protocol):
         ...
 
     def milliseconds(self, start: Any, end: Any) -> float:
-        """From one mark to another; waits until the device has come to it."""
+        """The time from one mark to another; waits until the device has reached it."""
         ...
 
     def peak_bytes(self, run: Run) -> int:
-        """The most memory that the device held during a run, besides what it held before."""
+        """The peak memory of the device during a run, minus the memory in use before it."""
         ...
 
     def waits(self, run: Run) -> int:
@@ -52,12 +52,12 @@ class DeviceMeter(Protocol):
         ...
 
     def activities(self, run: Run) -> list[Activity]:
-        """What the device did during a run."""
+        """The events on the device during a run."""
         ...
 
 
 class CudaMeter:
-    """Measures on a CUDA device, such as "cuda" or "cuda:1"."""
+    """Measures on a CUDA device, "cuda" or "cuda:1" for example."""
 
     def __init__(self, device: str) -> None:
         self.device, self.name = device, torch.cuda.get_device_name(device)
@@ -97,7 +97,7 @@ class CudaMeter:
 
 
 def activities_on(kind: DeviceType, events: Iterable[Any]) -> list[Activity]:
-    """Those among the profiler's events that are of one kind of device, by their start."""
+    """The profiler's events on one kind of device, ordered by their start."""
     found = [
         Activity(
             event.name,

@@ -1,4 +1,4 @@
-"""The image encoder, side by side with segment-anything's own: same weights, same image, one process."""
+"""The image encoder, side by side with segment-anything's: same weights, same image, one process."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OURS, ORIGINAL = "minisam", "segment-anything"
 
 @dataclass(frozen=True)
 class EncoderReport:
-    """What was measured: seconds (one a round) and bytes; the ratios are None without the original."""
+    """The results: seconds (one value per round) and bytes; the ratios are None without the original."""
 
     model: str
     image_size: int
@@ -42,14 +42,14 @@ class EncoderReport:
 
     @property
     def agrees(self) -> bool:
-        """Whether both gave the same embedding, up to rounding."""
+        """Whether both returned the same embedding, up to rounding."""
         return self.relative_error is None or self.relative_error <= TOLERANCE
 
     def to_dict(self) -> dict[str, object]:
         return {"benchmark": "encoder", **asdict(self)}
 
     def table(self) -> str:
-        """A few lines for people."""
+        """A short report as text."""
         lines = [
             f"{self.model}, {self.image_size} pixels per side, {self.threads} threads, {self.processor}",
             *comparison_lines(self.seconds, self.peak_bytes, self.time_ratio, self.memory_ratio),
@@ -62,7 +62,7 @@ class EncoderReport:
 def measure_encoder(model: str, size: int, threads: int, repeats: int, compare: bool) -> EncoderReport:
     """Measure our encoder of `model`, built for `size` pixels, and the original's too if `compare`.
 
-    Raises OriginalMissingError where that is not installed.
+    Raises OriginalMissingError if the original is not installed.
     """
     if compare:
         import_original()
@@ -112,7 +112,7 @@ def encoder_run(name: str, model: str, size: int, image: Tensor) -> Callable[[],
 
 
 def build_encoder(name: str, model: str, size: int) -> nn.Module:
-    """Our encoder or the original's, with random weights that depend on the model alone."""
+    """Our encoder or the original's, with random weights that depend only on the model."""
     config = replace(CONFIGS[model], image_size=size)
     encoder = build_from_config(config).image_encoder if name == OURS else build_original_encoder(config)
     randomise(encoder, seed=0)

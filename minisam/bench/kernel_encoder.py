@@ -1,8 +1,8 @@
-"""The image encoder and its attention layers with our kernels, beside our torch modules and transformers' SAM.
+"""The image encoder and its attention layers with our kernels, compared with our torch modules and transformers' SAM.
 
-All contestants hold the same random weights, come from one module of transformers', and see the same images.  What
-is right is our torch encoder in float32: nobody's result is timed away from being compared with that, and ours may
-err twice as much as our torch modules do in the same type.
+All contestants have the same random weights, taken from one module of transformers, and get the same images.  The
+reference is our torch encoder in float32: every timed result is also compared with it. Our kernels may have at most
+twice the error of our torch modules in the same type.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ Contestant = Callable[[Tensor], Tensor]
 
 
 class Encoders:
-    """One geometry's encoders with one set of weights: ours, and transformers' for each way of attending."""
+    """The encoders of one geometry with one set of weights: ours, and transformers' for each attention
+    implementation."""
 
     def __init__(self, config: SamConfig, device: str, dtype: torch.dtype) -> None:
         self.config, self.device, self.dtype = config, device, dtype
@@ -64,7 +65,7 @@ class Encoders:
             return precise(images.float())
 
     def contestants(self, compiled: bool) -> dict[str, Contestant]:
-        """By name; the compiled ones take a minute or so before their first result."""
+        """The contestants by name; the compiled ones need about a minute before their first result."""
         if compiled:
             ours = with_backend("triton", torch.compile(self.ours))
             theirs = torch.compile(lambda x: self.theirs["sdpa"](x).last_hidden_state)
@@ -97,7 +98,7 @@ def build_transformers_encoder(config: SamConfig, attention: str, device: str) -
 
 @torch.no_grad()
 def enliven(encoder: nn.Module) -> None:
-    """Give the position tables values; they start as zeros, and zeros hide mistakes."""
+    """Give the position tables random values; they start as zeros, and zeros hide errors."""
     torch.manual_seed(0)
     for name, parameter in encoder.named_parameters():
         if "pos" in name:
@@ -115,7 +116,7 @@ def with_backend(backend: str, encoder: Callable[[Tensor], Tensor]) -> Contestan
 def measure_encoder(
     encoders: Encoders, result: EncoderResult, compiled: bool, deadline: Deadline, timer: Timer
 ) -> None:
-    """Images a second of every contestant, each compared with the float32 embeddings afterwards."""
+    """Images per second of every contestant, each compared with the float32 embeddings afterwards."""
     images = encoders.images(result.batch)
     reference = encoders.reference(images[-1:])
     for name, encode in encoders.contestants(compiled).items():
@@ -153,7 +154,7 @@ def measure_layers(encoders: Encoders, results: Results, model: str, batch: int,
 
 
 def layer_contestants(encoders: Encoders, index: int) -> Iterator[tuple[str, tuple[nn.Module, Contestant]]]:
-    """Each attention layer, its weights' owner and a call on the tokens [B, H, W, C]."""
+    """Each attention layer, the owner of its weights, and a call on the tokens [B, H, W, C]."""
     ours: Any = encoders.ours.blocks[index].attn
     yield OURS, (ours, with_backend("triton", ours))
     yield TORCH, (ours, with_backend("torch", ours))
@@ -163,7 +164,7 @@ def layer_contestants(encoders: Encoders, index: int) -> Iterator[tuple[str, tup
 
 
 def transformers_layer(layer: Any, tokens: Tensor) -> Tensor:
-    """Its attention, with the copies into windows and back that its block makes around it."""
+    """Its attention, with the copies into windows and back from the block around it."""
     if layer.window_size == 0:
         return layer.attn(tokens)[0]
     windows, padded = layer.window_partition(tokens, layer.window_size)
@@ -183,7 +184,7 @@ def time_layer(layer: nn.Module, attend: Contestant, tokens: Tensor, direction: 
 
 @contextmanager
 def caught(name: str, failed: dict[str, str]) -> Iterator[None]:
-    """A contestant that raises is a line in the record; memory that it held is free afterwards."""
+    """Records the error of a contestant that raises, and frees its memory afterwards."""
     try:
         yield
     except Exception as error:

@@ -1,8 +1,8 @@
-"""`minisam kernel bench`: every kernel and the whole encoder beside every peer, in one run on one GPU.
+"""`minisam kernel bench`: every kernel and the whole encoder compared with every peer, in one run on one GPU.
 
-The order is that of interest: kernels beside the peers that are there at once, layers and encoders beside
-transformers', then what has to be compiled first.  The record is written after every part, and when the time is
-up nothing new is started: a run that is cut short is a smaller record, not a lost one.
+The most important parts run first: kernels and peers that need no compilation, then layers and encoders compared with
+transformers', then contestants that have to be compiled.  The record is written after every part, and no new part
+starts after the time limit. An interrupted run therefore leaves a smaller record.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ WRONG = 4
 
 
 def bench(out: Path | None, quick: bool, minutes: float, as_json: bool) -> int:
-    """Measure, write the record and a figure beside it, and print a report; 4 if a result of ours was wrong."""
+    """Measure, write the record and a figure beside it, and print a report; 4 if one of our results was wrong."""
     device = torch.cuda.get_device_name()
     found = versions("triton", "transformers") | {"cuda": str(torch.version.cuda)}
     results = Results(device, found, commit(), datetime.now(timezone.utc).isoformat(timespec="seconds"))
     path = out or path_for(device)
     try:
         run(results, lambda: results.save(path), quick, Deadline(minutes))
-    finally:  # what there is, even where the GPU gave up
+    finally:  # write the results so far, even if the GPU failed
         print(results.to_json() if as_json else "\n".join(report(results)))
         if any(item.ratios for item in results.kernels):
             write_atomically(path.with_suffix(".png"), lambda file: save_bench_figure(file, results))
@@ -50,7 +50,7 @@ def bench(out: Path | None, quick: bool, minutes: float, as_json: bool) -> int:
 
 
 def run(results: Results, save: Callable[[], None], quick: bool, deadline: Deadline) -> None:
-    """Fill the results, the most telling first."""
+    """Fill the results, the most important ones first."""
     plan, models = (QUICK_PLAN, ("vit_b",)) if quick else (PLAN, ("vit_b", "vit_h", "vit_l"))
     timer = median_milliseconds
     measure_kernels(results, plan, False, deadline, save, timer=timer)

@@ -1,8 +1,8 @@
-"""Time and peak memory of a computation, measured so that two of them can be compared on a busy machine.
+"""Time and peak memory of a computation, measured for comparison on a busy machine.
 
-Time: the contestants take turns in one process, A B A B …, so that whatever else the machine does slows all
-of them alike; the ratio is the median over the rounds.  Memory: each contestant runs in a process of its own,
-whose peak the operating system keeps.
+Time: the contestants take turns in one process, A B A B …; other load on the machine then slows all of them equally.
+The ratio is the median over the rounds.  Memory: each contestant runs in a separate process, whose peak the operating
+system records.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ PROJECT = Path(__file__).parents[2]
 
 
 def take_turns(contestants: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
-    """Seconds of each contestant in each of `repeats` rounds.  Warm them up before."""
+    """Seconds of each contestant in each of `repeats` rounds.  The caller should run each once before, as a
+    warm-up."""
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     with tqdm(total=repeats * len(contestants), desc="timing", disable=None, leave=False) as bar:
         for _ in range(repeats):
@@ -53,7 +54,7 @@ def in_own_process(function: Callable[..., Result], *arguments: object) -> Resul
             return pool.submit(function, *arguments).result()
         except BrokenProcessPool:
             raise MinisamError(
-                "the process that measures was ended by the system, perhaps for want of memory; "
+                "the measuring process was ended by the system, perhaps because memory ran out; "
                 "measure something smaller, or close other programs"
             ) from None
 
@@ -61,7 +62,7 @@ def in_own_process(function: Callable[..., Result], *arguments: object) -> Resul
 def peak_memory() -> int:
     """The most memory, in bytes, that this process has held so far.
 
-    On Linux not `ru_maxrss`, which starts at the size of the process that launched this one.
+    On Linux this is not `ru_maxrss`, which starts at the size of the parent process.
     """
     if sys.platform == "linux":
         status = Path("/proc/self/status").read_text(encoding="utf-8")
@@ -118,7 +119,7 @@ def comparison_lines(
     time_ratio: float | None,
     memory_ratio: float | None,
 ) -> list[str]:
-    """For people: a heading, a line for each contestant, and the ratios of ours to theirs where both ran."""
+    """A report: a heading, a line for each contestant, and the ratios of ours to theirs if both ran."""
     lines = [f"{'':18}{'time, median':>14}{'fastest':>10}{'peak memory':>14}"]
     for name, rounds in seconds.items():
         memory = f"{peak_bytes[name] / 1e9:.2f} GB"

@@ -1,8 +1,8 @@
-"""segment-anything's own code, to compare with: the oracle of the parity tests, the peer of the benchmarks.
+"""segment-anything's original code: the oracle of the parity tests, the peer of the benchmarks.
 
-It is never needed to run minisam.  Its package imports four names of torchvision, which has no build for
-every torch that minisam runs on; while the package is being imported, and where torchvision is not installed,
-small equivalents on Pillow and torch stand in for them.
+minisam itself never needs it.  The package imports four names from torchvision, which is not available for every
+torch version that minisam supports. If torchvision is not installed, small equivalents based on Pillow and torch
+replace these names during the import.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ INSTALL_COMMAND = "pip install --no-deps segment-anything-py==1.0.1"
 
 
 class OriginalMissingError(MinisamError):
-    """segment-anything's own package is not installed."""
+    """segment-anything's package is not installed."""
 
 
 def is_installed() -> bool:
@@ -34,9 +34,9 @@ def is_installed() -> bool:
 
 
 def import_original(submodule: str = "") -> Any:
-    """The package `segment_anything`, or a submodule of it such as `modeling.image_encoder`.
+    """The package `segment_anything`, or a submodule, for example `modeling.image_encoder`.
 
-    Raises OriginalMissingError, whose message has the command that installs it, where it is not there.
+    Raises OriginalMissingError, with the command that installs it, if it is not installed.
     """
     if not is_installed():
         raise OriginalMissingError(f"segment-anything's own code is not installed: {INSTALL_COMMAND}")
@@ -47,7 +47,7 @@ def import_original(submodule: str = "") -> Any:
 
 @contextmanager
 def torchvision_stand_in() -> Iterator[None]:
-    """Let `import torchvision` find the stand-ins inside the block, unless the real one is installed."""
+    """Within this block, `import torchvision` finds the stand-ins, unless the real one is installed."""
     if importlib.util.find_spec("torchvision") is not None:
         yield
         return
@@ -78,7 +78,7 @@ def box_area(boxes: Tensor) -> Tensor:
 def batched_nms(boxes: Tensor, scores: Tensor, idxs: Tensor, iou_threshold: float) -> Tensor:
     """Greedy non-maximum suppression among boxes of the same index; the indices kept, best score first.
 
-    On the CPU, as it asks about one box after the other.
+    On the CPU, because it processes one box after the other.
     """
     device = boxes.device
     boxes, scores, idxs = boxes.cpu(), scores.cpu(), idxs.cpu()
@@ -95,6 +95,6 @@ def batched_nms(boxes: Tensor, scores: Tensor, idxs: Tensor, iou_threshold: floa
         )
         overlap = corners.clamp(min=0).prod(dim=1)
         iou = overlap / (areas[order] + areas[best] - overlap)
-        # Boxes without an area have no IoU (0 / 0), and stay: torchvision's rule.
+        # Boxes without an area have no IoU (0 / 0) and are kept: torchvision's rule.
         alive &= ~(iou > iou_threshold) | (idxs[order] != idxs[best])
     return (torch.stack(kept) if kept else order).to(device)

@@ -1,7 +1,7 @@
-"""Twins: our network and segment-anything's own, of the same geometry and with the same random weights.
+"""Twins: our network and segment-anything's, of the same geometry and with the same random weights.
 
-Freshly initialised weights would hide mistakes (position tables are zero, layer norms the identity), so every
-tensor is drawn anew, at a scale that keeps activations near one.
+Freshly initialised weights would hide errors (position tables are zero, layer norms the identity). Every tensor is
+therefore drawn again, at a scale that keeps activations near one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from minisam.model import Sam
 
 
 def build_twins(config: SamConfig, seed: int = 0) -> tuple[Sam, Any]:
-    """Our Sam and the original's.  Raises OriginalMissingError where the latter is not installed."""
+    """Our Sam and the original's.  Raises OriginalMissingError if the latter is not installed."""
     ours, theirs = build_from_config(config), build_original(config)
     randomise(ours, seed)
     theirs.load_state_dict(ours.state_dict(), strict=True)
@@ -69,7 +69,7 @@ def build_original_encoder(config: SamConfig) -> Any:
 
 @torch.no_grad()
 def randomise(network: nn.Module, seed: int) -> None:
-    """Draw every stored tensor from a seed: matrices by fan-in, norms near one, biases and tables alive."""
+    """Draw every stored tensor from a seed: matrices scaled by fan-in, norms near one, biases and tables non-zero."""
     generator = torch.Generator().manual_seed(seed)
     embeddings = {
         f"{name}.weight" for name, module in network.named_modules() if isinstance(module, nn.Embedding)

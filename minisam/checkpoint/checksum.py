@@ -1,9 +1,9 @@
-"""A sum over a safetensors file's tensors and what is said of them, in its header: a changed bit does not load.
+"""A checksum over a safetensors file's tensors and header entries, stored in its header: a changed bit is detected.
 
     CRC-32 of   our own header entries | for each tensor, by name: name, type, shape | its bytes
 
-PyTorch's zip files have such sums (torch_files.py), the safetensors format has none.  A file without one, such as
-other programs write, is read as it is.
+PyTorch's zip files have checksums (torch_files.py); the safetensors format has none.  A file without a checksum, for
+example from another program, is loaded without this check.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from torch import Tensor
 from minisam.errors import CheckpointError
 
 OURS = "minisam"
-"""How the names of our header entries begin; others may add theirs."""
+"""The prefix of our header entries; other programs may add theirs."""
 SUM_KEY = "minisam_crc32"
 
 
 def to_safetensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> bytes:
-    """The bytes of a file of these tensors, on the CPU and contiguous, with their sum in its header.
+    """The bytes of a file of these tensors, on the CPU and contiguous, with their checksum in its header.
 
-    The library writes several header entries in any order; here the same tensors are the same bytes.
+    The library writes header entries in arbitrary order; here, the same tensors always give the same bytes.
     """
     described = dict(metadata or {})
     content = memoryview(safetensors.torch.save(dict(tensors)))
@@ -38,7 +38,7 @@ def to_safetensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | 
 
 
 def check_sum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Raises CheckpointError where these are not the tensors whose sum is in the header."""
+    """Raises CheckpointError if the tensors do not have the checksum in the header."""
     if SUM_KEY in metadata and metadata[SUM_KEY] != checksum(tensors, metadata):
         raise CheckpointError("is damaged: its content has changed since it was saved (CRC-32); get it again")
 

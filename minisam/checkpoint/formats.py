@@ -3,7 +3,7 @@
     safetensors   u64 length | JSON header | raw bytes      read by the safetensors library
     PyTorch       zip, or bare pickles of protocol 2        torch.load(weights_only=True); see torch_files.py
 
-Sizes are checked before anything is read, so that a small file cannot ask for a large amount of memory or time.
+Sizes are checked before anything is read: a small file cannot cause large use of memory or time.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ FLOATING = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
 
 def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Every tensor of a checkpoint file, as it lies there, and the text of its safetensors header.
+    """Every tensor of a checkpoint file, unchanged, and the text of its safetensors header.
 
     The tensors are dense, floating and on the CPU; they may share memory with the file.
 
     Raises:
-        CheckpointError: the file is damaged, or holds anything else.
+        CheckpointError: the file is damaged, or not a checkpoint.
     """
     name = os.fsdecode(path)
     if not os.path.isfile(path):
         folder = "is a folder; give the weights file in it, such as model.safetensors"
         there = "\0" not in name and os.path.lexists(path)
-        other = "is no file but a link to nothing, a pipe or a device" if there else "no such file"
+        other = "is not a file but a broken link, a pipe or a device" if there else "no such file"
         raise CheckpointError(folder if os.path.isdir(path) else other)
     size = os.path.getsize(path)
     try:
@@ -112,7 +112,7 @@ def _unwrap(content: Any) -> dict[str, Tensor]:
         raise CheckpointError(f"holds a {type(content).__name__}, not a dictionary of tensors")
     for key, value in content.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
-            raise CheckpointError(f"is no state dict: {printable(key)} is a {type(value).__name__}")
+            raise CheckpointError(f"is not a state dict: {printable(key)} is a {type(value).__name__}")
     return dict(content)
 
 

@@ -27,7 +27,7 @@ MAX_GRID = 1024
 
 
 def name_of(config: SamConfig) -> str:
-    """`vit_b` and so on, or a few words about a geometry that has no name."""
+    """The name, for example `vit_b`, or a short description of a geometry without a name."""
     heads = config.decoder_heads
     named = (name for name, known in CONFIGS.items() if replace(known, decoder_heads=heads) == config)
     return next(named, f"{config.encoder_depth}-block, {config.encoder_dim}-wide, {config.image_size}-pixel")
@@ -40,7 +40,7 @@ def build_without_memory(config: SamConfig) -> Sam:
 
 
 class _NothingRandom(TorchFunctionMode):
-    """Draws no random numbers: on the meta device they, and sums with them, import for more than a second."""
+    """Skips random initialisation: on the meta device, its imports would take more than a second."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -60,16 +60,16 @@ def shapes_of(sam: Sam) -> Shapes:
 
 
 def shapes_in(state_dict: Mapping[str, object]) -> Shapes:
-    """A quantised layer keeps other things beside tensors; they are left out."""
+    """The tensors of a state dict, without the other entries of quantised layers."""
     return {key: tuple(value.shape) for key, value in state_dict.items() if isinstance(value, torch.Tensor)}
 
 
 def config_of(sam: Sam, identified: SamConfig) -> SamConfig:
-    """`identified`, which comes from the shapes, with what shapes cannot tell read from the modules."""
+    """`identified`, which comes from the shapes, completed by values from the modules that shapes do not determine."""
     attention = getattr(sam.mask_decoder.transformer, "final_attn_token_to_image", None)
     if not isinstance(attention, Attention):
         raise CheckpointError(
-            "the mask decoder's transformer is not minisam's; save its state_dict() by torch.save"
+            "the mask decoder's transformer is not minisam's; save its state_dict() with torch.save"
         )
     windows = [getattr(block, "window_size", 0) for block in sam.image_encoder.blocks]
     return replace(
@@ -83,7 +83,8 @@ def config_of(sam: Sam, identified: SamConfig) -> SamConfig:
 def config_to_json(
     config: SamConfig, metadata: Mapping[str, Any], inputs: Mapping[str, Any] | None = None
 ) -> str:
-    """`inputs` is what inputs.py says.  Raises CheckpointError where `metadata` is not plain JSON, or too long."""
+    """The header text; `inputs` comes from inputs.py.  Raises CheckpointError if `metadata` is not plain JSON, or too
+    long."""
     record = {
         "config": asdict(config),
         "metadata": dict(metadata),
@@ -99,16 +100,16 @@ def config_to_json(
 
 
 def config_from_json(text: str) -> tuple[SamConfig, dict[str, Any]]:
-    """The geometry and the metadata of a file of ours; its `inputs` are under that name in the record."""
+    """The geometry and the metadata of a minisam file; its `inputs` are under that name in the metadata."""
     config, metadata, _ = record_from_json(text)
     return config, metadata
 
 
 def record_from_json(text: str) -> tuple[SamConfig, dict[str, Any], object]:
-    """The geometry, the metadata and the unchecked inputs of a file of ours.
+    """The geometry, the metadata and the unchecked inputs of a minisam file.
 
     Raises:
-        CheckpointError: this is not what `config_to_json` writes, or no network can have that geometry.
+        CheckpointError: the text is not from `config_to_json`, or no network can have that geometry.
     """
     try:
         if len(text) > MAX_METADATA_CHARACTERS:
@@ -126,12 +127,12 @@ def record_from_json(text: str) -> tuple[SamConfig, dict[str, Any], object]:
 
 
 def check_geometry(config: SamConfig) -> None:
-    """Raises CheckpointError where no network of this geometry can be built, or none of a sane size."""
+    """Raises CheckpointError if no network of this geometry can be built, or only an unreasonably large one."""
     lengths = {name: (value, 1) for name, value in asdict(config).items() if name != "global_attn_indexes"}
     indexes = [("global_attn_indexes", (index, 0)) for index in config.global_attn_indexes]
     for name, (value, least) in (*lengths.items(), *indexes):
         if type(value) is not int or not least <= value <= MAX_WIDTH:
-            raise CheckpointError(f"has a geometry that cannot be: {name} is {str(value)[:40]!r}")
+            raise CheckpointError(f"has an impossible geometry: {name} is {str(value)[:40]!r}")
     rules = {
         "encoder_heads divides encoder_dim": config.encoder_dim % config.encoder_heads == 0,
         "patch_size divides image_size": config.image_size % config.patch_size == 0,
@@ -139,9 +140,9 @@ def check_geometry(config: SamConfig) -> None:
         "decoder_heads divides prompt_dim / 2": config.prompt_dim // 2 % config.decoder_heads == 0,
         "4 divides mask_in_chans": config.mask_in_chans % 4 == 0,
         f"at most {MAX_DEPTH} blocks": max(config.encoder_depth, config.decoder_depth) <= MAX_DEPTH,
-        f"at most {MAX_GRID} tokens a side": config.image_size // config.patch_size <= MAX_GRID,
+        f"at most {MAX_GRID} tokens per side": config.image_size // config.patch_size <= MAX_GRID,
         "global_attn_indexes name blocks": all(i < config.encoder_depth for i in config.global_attn_indexes),
     }
     broken = [rule for rule, holds in rules.items() if not holds]
     if broken:
-        raise CheckpointError(f"has a geometry that cannot be; it breaks the rule: {broken[0]}")
+        raise CheckpointError(f"has an impossible geometry; it breaks the rule: {broken[0]}")

@@ -1,7 +1,7 @@
 """Key names of transformers' `SamModel` -> key names of segment-anything.  The tensors themselves are equal.
 
-The point encoding is stored once or twice there (`shared_image_embedding` is tied to the prompt encoder's),
-and the layers of a small MLP are called proj_in, layers.0 ..., proj_out instead of layers.0, 1, 2 ...
+There, the point encoding is stored once or twice (`shared_image_embedding` is tied to the prompt encoder's), and the
+layers of a small MLP are called proj_in, layers.0 ..., proj_out instead of layers.0, 1, 2 ...
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def rename_huggingface(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The same tensors under segment-anything's key names.
 
     Raises:
-        CheckpointError: two keys stand for the same tensor and their values differ.
+        CheckpointError: two keys name the same tensor and their values differ.
     """
     hidden = [int(match["hidden"]) for key in tensors if (match := MLP_LAYER.match(key)) and match["hidden"]]
     last = max(hidden, default=-1) + 2
@@ -61,7 +61,7 @@ def rename_huggingface(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for key, tensor in tensors.items():
         name = _rename(key, last)
         if name in renamed and not torch.equal(renamed[name], tensor):
-            raise CheckpointError(f"two keys stand for {name}, and their values differ")
+            raise CheckpointError(f"two keys name {name}, and their values differ")
         renamed[name] = tensor
     return renamed
 

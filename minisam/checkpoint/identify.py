@@ -1,11 +1,11 @@
-"""Which network is in a file, told by the names and shapes of its tensors alone.
+"""Recognises the network in a file from the names and shapes of its tensors.
 
     encoder_dim, grid   image_encoder.pos_embed [1, grid, grid, dim]
     head_dim            rel_pos_h [2·size − 1, head_dim]; size = grid in a global block, else the window
     depth               how many numbers follow image_encoder.blocks.
 
-Only the number of heads of the decoder leaves no trace: 8, as published, unless one of our own presets has
-exactly these shapes.
+Only the decoder's number of heads cannot be seen: it is 8, as published, unless one of our presets has exactly these
+shapes.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def identify_fitting(shapes: Shapes) -> SamConfig:
 
 
 def identify(shapes: Shapes) -> SamConfig:
-    """The geometry that the telling tensors have; the others are not looked at.
+    """The geometry according to the tensors that determine it, without checking the others.
 
     Raises:
         CheckpointError: one of them is missing, or they contradict each other.
@@ -113,12 +113,10 @@ def count_differences(config: SamConfig, shapes: Shapes) -> int:
 
 
 def check_fits(config: SamConfig, shapes: Shapes) -> None:
-    """Raises CheckpointError with the first difference where these are not the tensors of that network."""
+    """Raises CheckpointError, with the first difference, if these are not the tensors of that network."""
     if difference := difference_of(config, shapes):
         remedy = (
-            ADAPTER
-            if is_adapted(shapes)
-            else "; save the network's whole state_dict(), and nothing beside it"
+            ADAPTER if is_adapted(shapes) else "; save the network's whole state_dict(), and nothing else"
         )
         raise CheckpointError(difference + remedy)
 
@@ -164,7 +162,7 @@ def _what_instead(shapes: Shapes) -> str:
     for part, beginnings in PARTS.items():
         if any(key.startswith(beginnings) for key in shapes):
             return (
-                f"; it holds a part alone: load a whole network `sam`, then give sam.{part}.load_state_dict() "
+                f"; it holds only a part: load a whole network `sam`, then give sam.{part}.load_state_dict() "
                 f"these tensors (without `{part}.` before their names)"
             )
     if any(key.startswith("blocks.0.attn.") for key in shapes):

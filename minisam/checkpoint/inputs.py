@@ -1,7 +1,7 @@
-"""What a network takes and gives that no tensor shows: image size, colours, threshold.
+"""Properties of a network that its tensors do not show: image size, colour statistics, threshold.
 
-They lie in the header of our own files where they are not a new network's, beside the geometry of the weights; a
-network of 256 pixels that works on 512 keeps its 16 x 16 absolute positions, as segment-anything needs them.
+Our files store them in the header, beside the geometry, if they differ from a new network's. A network of 256 pixels
+that works on 512 keeps its 16 x 16 absolute positions, as segment-anything needs them.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ DAMAGED = "has a damaged minisam header; save it again"
 
 
 def inputs_of(sam: Sam, config: SamConfig) -> dict[str, Any]:
-    """What is not as `config` and the defaults say, as plain JSON.
+    """The properties that differ from `config` and the defaults, as plain JSON.
 
-    A network in half precision has rounded the colours' statistics; that is no other choice of them.
+    A network in half precision has rounded colour statistics; this rounding does not count as a difference.
     """
     usual = {
         "image_size": config.image_size,
@@ -43,7 +43,7 @@ def inputs_of(sam: Sam, config: SamConfig) -> dict[str, Any]:
 
 
 def savable_inputs_of(sam: Sam, config: SamConfig) -> dict[str, Any]:
-    """`inputs_of`; raises CheckpointError where they are such as `check_inputs` would refuse in a file."""
+    """`inputs_of`; raises CheckpointError for properties that `check_inputs` would refuse in a file."""
     inputs = inputs_of(sam, config)
     try:
         return check_inputs(inputs, config)
@@ -53,7 +53,7 @@ def savable_inputs_of(sam: Sam, config: SamConfig) -> dict[str, Any]:
 
 
 def check_inputs(inputs: object, config: SamConfig) -> dict[str, Any]:
-    """What `inputs_of` gave.  Raises CheckpointError where a file holds anything else."""
+    """The output of `inputs_of`, from a file.  Raises CheckpointError if the file holds anything else."""
     checks = {
         "image_size": lambda size: (
             type(size) is int
@@ -74,7 +74,7 @@ def check_inputs(inputs: object, config: SamConfig) -> dict[str, Any]:
 
 
 def set_inputs_(sam: Sam, inputs: Mapping[str, Any]) -> None:
-    """Let a network take and give what `inputs_of` another said."""
+    """Set a network's properties to the `inputs_of` another."""
     if "image_size" in inputs:
         sam.set_image_size(inputs["image_size"])
     for name in ("pixel_mean", "pixel_std"):
@@ -86,7 +86,7 @@ def set_inputs_(sam: Sam, inputs: Mapping[str, Any]) -> None:
 
 
 def _rounded(values: tuple[float, ...] | list[float], dtype: torch.dtype = torch.float32) -> list[float]:
-    """In float32, after the type that the network has them in."""
+    """The values in float32, after rounding to the network's type."""
     return torch.tensor(values, dtype=torch.float32).to(dtype).float().tolist()
 
 

@@ -1,9 +1,9 @@
 """From a checkpoint file to a network: official .pth, Hugging Face's names, and our own safetensors.
 
-    read the tensors -> wrappers' prefixes off -> segment-anything's key names -> which geometry?
+    read the tensors -> remove wrappers' prefixes -> segment-anything's key names -> which geometry?
     -> every name and shape fits? -> every value finite? -> float32 -> network -> its image size
 
-Every step refuses with one line; nothing is loaded in part.
+Every step may refuse the file with a one-line error; no file is loaded partly.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ SHARD = re.compile(r"-\d{5}-of-(\d{5})\.(?!.*/)")
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> Sam:
-    """The network in a checkpoint file, of whatever size it is, in evaluation mode, float32, on the CPU.
+    """The network in a checkpoint file, of any size, in evaluation mode, float32, on the CPU.
 
     Raises:
-        CheckpointError: the file is damaged, or holds anything but a Segment Anything network.
+        CheckpointError: the file is damaged, or does not hold a Segment Anything network.
     """
     state_dict, config, inputs = _read(path)
-    # Without memory of its own the network takes the tensors as they are: no random weights to overwrite.
+    # The network is built without memory and takes over the tensors: no random weights have to be overwritten.
     sam = build_without_memory(config)
     sam.load_state_dict(state_dict, strict=True, assign=True)
     sam.pixel_mean = torch.tensor(IMAGENET_MEAN).view(-1, 1, 1)
@@ -52,7 +52,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Sam:
 
 
 def load_state_dict_into(sam: Sam, path: str | os.PathLike[str]) -> None:
-    """Replace the weights of `sam` by those of a checkpoint file, and its image size where the file has one.
+    """Replace the weights of `sam` by those of a checkpoint file, and its image size if the file has one.
 
     Raises:
         CheckpointError: as `load_checkpoint`, or the file holds a network of another geometry.
@@ -65,8 +65,8 @@ def load_state_dict_into(sam: Sam, path: str | os.PathLike[str]) -> None:
         found = list(state_dict[key].shape) if key in state_dict else "missing"
         wanted = list(shapes[key]) if key in shapes else "no such tensor"
         raise CheckpointError(
-            f"{os.fspath(path)}: holds {name_of(config)} weights, which this network cannot take: "
-            f"{key} is {found}, expected {wanted}; use load_checkpoint, which builds the network that fits"
+            f"{os.fspath(path)}: holds {name_of(config)} weights, which do not fit this network: "
+            f"{key} is {found}, expected {wanted}; use load_checkpoint, which builds the right network"
         )
     sam.load_state_dict(state_dict, strict=True)
     set_inputs_(sam, inputs)
@@ -83,9 +83,9 @@ def load_state_dict(path: str | os.PathLike[str]) -> tuple[dict[str, torch.Tenso
 
 
 def _read(path: str | os.PathLike[str]) -> tuple[dict[str, torch.Tensor], SamConfig, dict[str, Any]]:
-    """Weights, geometry, and what inputs.py says of the network."""
+    """Weights, geometry, and the properties of inputs.py."""
     if not isinstance(path, str | bytes | os.PathLike):
-        raise CheckpointError(f"a checkpoint is given as the path of its file, got a {type(path).__name__}")
+        raise CheckpointError(f"a checkpoint must be the path of a file, got a {type(path).__name__}")
     path = os.fsdecode(path)
     try:
         tensors, header = read_tensors(path)
@@ -107,7 +107,7 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, torch.Tensor], SamCon
 
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """What `save_checkpoint` was given as `metadata`; {} for a file of another origin.
+    """The `metadata` passed to `save_checkpoint`; {} for a file of another origin.
 
     Raises:
         CheckpointError: the file is damaged.
@@ -120,8 +120,10 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _finite(key: str, tensor: torch.Tensor) -> torch.Tensor:
-    """A float32 copy with memory of its own, so that the file may be replaced while the network lives."""
+    """A float32 copy in new memory: the file may be replaced while the network is in use."""
     values = tensor.detach().to(torch.float32, copy=True, memory_format=torch.contiguous_format)
     if not values.isfinite().all():
-        raise CheckpointError(f"{key} holds NaN or infinite values; it diverged in training, or is damaged")
+        raise CheckpointError(
+            f"{key} holds NaN or infinite values; training diverged, or the file is damaged"
+        )
     return values

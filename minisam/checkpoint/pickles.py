@@ -1,8 +1,9 @@
-"""What a pickle would build, found out without building it.
+"""Checks what a pickle would build, without building it.
 
-`torch.load(weights_only=True)` runs nothing that a file holds, but it builds what the file asks for: `bytearray(2e9)`
-takes 30 bytes, and a key of nested tuples, each twice in the next, has a hash that takes for ever.  Here the
-opcodes are followed with stand-ins in place of objects, and refused beyond what a state needs:
+`torch.load(weights_only=True)` runs no code from a file, but it builds the objects that the file describes:
+`bytearray(2e9)` needs only 30 bytes in the file, and the hash of a key made of nested tuples, each used twice in the
+next, takes exponential time.  Here the opcodes are executed with stand-ins instead of objects, and only these are
+accepted:
 
     dictionaries with names and numbers as keys, lists, tuples, numbers, strings, None
     OrderedDict(), torch.Size and tensors, on storages that are no larger than the file
@@ -31,7 +32,7 @@ CALLED = {
     "torch._utils._rebuild_tensor_v2",
 }
 ALONE = "save the network's state_dict() alone"
-COUNTER = "collections.Counter"  # of a learning-rate schedule
+COUNTER = "collections.Counter"  # used by learning-rate schedules
 PLAIN = (str, int, float, bool, type(None))
 NUMBERS = {"BININT", "BININT1", "BININT2", "BINFLOAT", "LONG1", "BINUNICODE", "SHORT_BINSTRING"}
 CONSTANTS: dict[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
@@ -40,14 +41,14 @@ TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 @dataclass(frozen=True)
 class Named:
-    """Stands in for a class or a function."""
+    """A stand-in for a class or a function."""
 
     name: str
 
 
 @dataclass(frozen=True, eq=False)
 class Built:
-    """Stands in for what a class or a function of this name has made."""
+    """A stand-in for an object made by a class or function of this name."""
 
     name: str
 
@@ -58,9 +59,9 @@ LEFT_TO_TORCH = Named("what torch refuses")
 def check_pickle(file: BinaryIO, size: int) -> object:
     """Follow the pickle at a file's position, in a file of `size` bytes, to its end; returns its value's stand-in.
 
-    What torch refuses by name is LEFT_TO_TORCH, with all that comes after it.
+    A name that torch itself refuses gives LEFT_TO_TORCH, and the rest is not followed.
 
-    Raises CheckpointError where it would build anything beyond a state, or more than the file could fill.
+    Raises CheckpointError if it would build anything but a state, or more than the file could fill.
     """
     scan = Scan(size)
     try:
@@ -138,7 +139,7 @@ class Scan:
         return items
 
     def storage(self, identity: Any) -> Built:
-        """identity: ("storage", its class, a key, a device, how many numbers), and None in old files."""
+        """identity: ("storage", its class, a key, a device, the number of elements), and None in old files."""
         if not isinstance(identity, tuple) or not all(isinstance(part, (*PLAIN, Named)) for part in identity):
             refuse("a storage without a plain name")
         _, _, key, _, numbers = identity[:5]
@@ -153,7 +154,7 @@ class Scan:
 
 
 def full_name(argument: str) -> str:
-    """module.name in Python 3, of "module name" as protocol 2 writes it, with Python 2's names."""
+    """module.name in Python 3, for "module name" as protocol 2 writes it, with Python 2's names."""
     module, name = argument.split(" ", 1)
     module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
     return f"{module}.{name}"

@@ -1,7 +1,7 @@
-"""What wrappers put before the names of a network's tensors, taken away again.
+"""Removes the prefixes that wrappers put before the names of a network's tensors.
 
 module.        DataParallel, DistributedDataParallel        _orig_mod.    torch.compile
-model., sam.   an attribute of somebody's module, such as Lightning's
+model., sam.   an attribute of a user's module, for example Lightning's
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ PATCHES = re.compile(r"((?:.*?\.)?)(?:image|vision)_encoder\.patch_embed\.proj(?
 
 
 def without_wrappers(name: str) -> str:
-    """A tensor's or a module's name without the wrappers around it or around modules that it lies in."""
+    """A tensor's or a module's name without the wrappers around it or around its parent modules."""
     return WRAPPERS.sub("", f"{name}.").removesuffix(".")
 
 
 def without_prefixes(tensors: Mapping[str, Value]) -> dict[str, Value]:
-    """The network's tensors under its own names; without a network's patch embedding all stays as it is.
+    """The network's tensors under its own names; unchanged if there is no network's patch embedding.
 
-    Raises CheckpointError where two get one name, and where other things lie beside a network with a prefix.
+    Raises CheckpointError if two tensors get the same name, or if there are other tensors beside a network with a
+    prefix.
     """
     named = {without_wrappers(key): tensor for key, tensor in tensors.items()}
     prefix = next((match[1] for key in named if (match := PATCHES.fullmatch(key))), None)
@@ -38,6 +39,6 @@ def without_prefixes(tensors: Mapping[str, Value]) -> dict[str, Value]:
     if others:
         raise CheckpointError(
             f"holds a network under {prefix[:40]!r} and {len(others)} other tensors ({others[0][:40]!r}, ...); "
-            "save the network alone, by its state_dict()"
+            "save only the network, by its state_dict()"
         )
     return {key.removeprefix(prefix): tensor for key, tensor in named.items()}

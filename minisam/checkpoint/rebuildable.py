@@ -1,4 +1,4 @@
-"""Whether `load_checkpoint` could build a network again from what is saved of it: nothing is wrapped or replaced."""
+"""Whether `load_checkpoint` could rebuild a network from its saved tensors: no module is wrapped or replaced."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from minisam.model.drop_path import DropPath
 OF_TRAINING_ALONE = (nn.Dropout, DropPath, nn.Identity)
 SETTING = (bool, int, float, str, tuple)
 OF_USE = {"training", "img_size", "input_image_size", "image_embedding_size", "dropout"}
-"""Attributes that no weight depends on: inputs.py keeps the image size, and dropout is of training alone."""
-OWN_CODE = "save sam.state_dict() by torch.save, and load it into a network that your code builds"
-REMEDY = "merge it into the network first (peft: merge_and_unload), or save sam.state_dict() by torch.save"
+"""Attributes that no weight depends on: inputs.py stores the image size, and dropout is only for training."""
+OWN_CODE = "save sam.state_dict() with torch.save, and load it into a network that your code builds"
+REMEDY = "merge it into the network first (peft: merge_and_unload), or save sam.state_dict() with torch.save"
 
 
 def unwrapped(network: Any) -> Sam:
-    """The Sam inside of what torch.compile, DataParallel and DistributedDataParallel return."""
+    """The Sam inside the wrappers of torch.compile, DataParallel and DistributedDataParallel."""
     while not isinstance(network, Sam):
         inner = getattr(network, "_orig_mod", None) or getattr(network, "module", None)
         if not isinstance(inner, nn.Module):
@@ -33,7 +33,8 @@ def unwrapped(network: Any) -> Sam:
 
 
 def modules_by_name(sam: Sam) -> dict[str, nn.Module]:
-    """Every module under the network's own names; what torch wraps, such as a compiled part, is what lies inside."""
+    """Every module under the network's own names; a compiled or otherwise wrapped part stands for the module
+    inside."""
     found: dict[str, nn.Module] = {}
     for name, module in sam.named_modules():
         own = without_wrappers(name)
@@ -43,7 +44,8 @@ def modules_by_name(sam: Sam) -> dict[str, nn.Module]:
 
 
 def differing_setting(module: nn.Module, expected: nn.Module) -> str | None:
-    """The first plain attribute, such as the eps of a norm, in which a module is not as `load_checkpoint` builds it."""
+    """The first plain attribute, for example a norm's eps, that differs from the one that `load_checkpoint` would
+    set."""
     own = vars(module)
     for name, value in vars(expected).items():
         is_setting = isinstance(value, SETTING) and name not in OF_USE and not name.startswith("_")
@@ -55,7 +57,7 @@ def differing_setting(module: nn.Module, expected: nn.Module) -> str | None:
 def check_rebuildable(sam: Sam, config: SamConfig, shapes: Shapes) -> None:
     """`shapes` are those of the tensors to save, under the network's own names.
 
-    Raises CheckpointError with the first layer or tensor that is not what this geometry has there.
+    Raises CheckpointError with the first layer or tensor that does not fit this geometry.
     """
     found = modules_by_name(sam)
     for name, expected in build_without_memory(config).named_modules():
@@ -64,7 +66,7 @@ def check_rebuildable(sam: Sam, config: SamConfig, shapes: Shapes) -> None:
             continue
         same = type(module) is type(expected) if is_layer else isinstance(module, type(expected))
         if not same or (is_layer and "forward" in vars(module)):
-            own = " with a forward of its own" if same else f", expected {type(expected).__name__}"
+            own = " with its own forward" if same else f", expected {type(expected).__name__}"
             raise CheckpointError(f"cannot be saved: {name} is {type(module).__name__}{own}; {REMEDY}")
         assert module is not None
         if difference := differing_setting(module, expected):

@@ -1,4 +1,4 @@
-"""Our own checkpoint file: safetensors, with the geometry and any remarks as plain JSON in its header."""
+"""minisam's checkpoint file: safetensors, with the geometry and metadata as plain JSON in its header."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def save_checkpoint(
 ) -> None:
     """Write the network atomically; `metadata` is anything that JSON can hold, up to 64 kB.
 
-    float16 halves the file, and is for the parameters only: the Fourier matrix of the point encoding stays
-    float32, because its rounding would move every point.
+    float16 halves the file, and applies only to parameters: the Fourier matrix of the point encoding stays float32,
+    because rounding it would move every point.
 
-    What torch.compile or DataParallel has wrapped is saved as what lies inside.
+    For a network wrapped by torch.compile or DataParallel, the network inside is saved.
 
     Raises:
         CheckpointError: a layer is replaced by another (LoRA) or has other settings (eps of a norm), which
@@ -43,7 +43,7 @@ def save_checkpoint(
     weights = {without_wrappers(key): tensor for key, tensor in sam.state_dict().items()}
     if packed := next((key for key, value in weights.items() if not isinstance(value, torch.Tensor)), None):
         raise CheckpointError(
-            f"cannot be saved: {packed} is no tensor, as in a quantised network; save it before it is quantised"
+            f"cannot be saved: {packed} is not a tensor, as in a quantised network; save before quantising it"
         )
     shapes = shapes_in(weights)
     try:

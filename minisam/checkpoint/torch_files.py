@@ -1,9 +1,9 @@
-"""A file of torch.save, checked before any of it is built.
+"""A file of torch.save, checked before anything is built from it.
 
-    zip   data.pkl and an entry for each tensor, with a CRC-32 each, at which torch does not look
+    zip   data.pkl and an entry for each tensor, with a CRC-32 each, which torch does not check
     old   bare pickles one after the other (magic number, version, system, content, keys), then the tensors' bytes
 
-`weights_only=True` is never taken back: a pickle that asks for anything but tensors is refused.
+`weights_only=True` always applies: a pickle that needs anything but tensors is refused.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from minisam.checkpoint.pickles import ALONE, LEFT_TO_TORCH, check_pickle
 from minisam.errors import CheckpointError
 
 ZIP, OLD = b"PK\x03\x04", b"\x80\x02"
-# vit_h has 594 tensors in 100 kB; a training state of it has three times as many.
+# vit_h has 594 tensors in 100 kB; its training state has three times as many.
 MAX_ENTRIES = 20_000
 MAX_PICKLE_BYTES = 4 * 2**20
 OLD_PICKLES = 5
 
 
 def load_torch_file(name: str, size: int, device: str = "cpu", mmap: bool = False) -> Any:
-    """What torch.save wrote into a file of `size` bytes, on `device`; with `mmap` a zip's tensors stay in the file.
+    """The content of a torch.save file of `size` bytes, on `device`; with `mmap` a zip's tensors stay in the file.
 
-    Raises CheckpointError where the file is damaged, or holds more than tensors, numbers and text.
+    Raises CheckpointError if the file is damaged, or holds more than tensors, numbers and text.
     """
     with open(name, "rb") as file:
         is_zip = file.read(len(ZIP)) == ZIP
@@ -41,7 +41,7 @@ def load_torch_file(name: str, size: int, device: str = "cpu", mmap: bool = Fals
             return torch.load(name, map_location=device, weights_only=True, mmap=mmap and is_zip)
     except CheckpointError:
         raise
-    # The unpickler follows whatever bytes it finds; damaged ones raise KeyError, RuntimeError, EOFError, ...
+    # The unpickler executes any bytes; damaged ones raise KeyError, RuntimeError, EOFError, ...
     except Exception as error:
         if "Unsupported" in str(error) or "weights_only" in str(error):
             asked = re.search(r"(?:GLOBAL|class|global|operand) (\S+)", str(error))
@@ -74,9 +74,9 @@ def check_entries(entries: list[zipfile.ZipInfo], size: int) -> None:
     if any(name.endswith("/constants.pkl") for name in names):
         raise CheckpointError("is a TorchScript program, not a state dict; save the network's state_dict()")
     if len(names) > MAX_ENTRIES or any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-        raise CheckpointError("is not as PyTorch writes it: its zip entries are compressed or countless")
+        raise CheckpointError("is not as PyTorch writes it: its zip entries are compressed or too many")
     if len(pickles) > 1 or len(set(names)) < len(names):
-        raise CheckpointError("is not as PyTorch writes it: two of its zip entries have one name")
+        raise CheckpointError("is not as PyTorch writes it: two of its zip entries have the same name")
     if sum(entry.file_size for entry in entries) > size:
         raise CheckpointError("is damaged: the entries of its zip archive claim more bytes than it has")
     if pickles[0].file_size > MAX_PICKLE_BYTES:
@@ -86,9 +86,9 @@ def check_entries(entries: list[zipfile.ZipInfo], size: int) -> None:
 
 
 def check_sums(archive: zipfile.ZipFile) -> None:
-    """Raises CheckpointError where an entry's bytes are not those that were saved.
+    """Raises CheckpointError if an entry's bytes have changed since they were saved.
 
-    Without any sum there is nothing to compare: torch.serialization.set_crc32_options(False) leaves them out.
+    Without checksums there is no check: torch.serialization.set_crc32_options(False) omits them.
     """
     entries = archive.infolist()
     if not any(entry.CRC for entry in entries):
@@ -109,6 +109,6 @@ def check_old(name: str, size: int) -> None:
 
 
 def printable(text: object) -> str:
-    """Text from a file, cut and escaped so that it stays on one line and leaves the terminal alone."""
+    """Text from a file, shortened and escaped to stay on one line without terminal control codes."""
     shown = str(text)[:80]
     return shown if shown.isprintable() else ascii(shown)

@@ -1,1 +1,1 @@
-"""The data engine: a model and an annotator that make each other's work better (SAM section 4)."""
+"""The data engine: a model and an annotator that improve each other's work (SAM section 4)."""

@@ -1,13 +1,13 @@
-"""The simulated annotator: the most prominent thing first, clicks, the brush for the rest, and not too long.
+"""The simulated annotator: objects in order of prominence, clicks first, then the brush, with a time limit.
 
-    for every thing, by falling size
+    for every object, by falling size
         click until satisfied, or 8 clicks      -> the model's mask
-        brush away what is wrong if IoU <= 0.9  -> the thing itself, to the pixel
-        over 30 s with the brush                -> what the clicks gave, if that satisfies;
-                                                   else leave it; the third one left ends the picture
+        correct it with the brush if IoU <= 0.9 -> the object itself, to the pixel
+        over 30 s with the brush                -> the mask from the clicks, if that is good enough;
+                                                   else skip it; the third skipped object ends the image
 
-The paper's annotators worked in order of prominence and went on to the next picture once a mask took over 30
-seconds (section 4): the better the model, the more masks a picture gets.
+The paper's annotators worked in order of prominence and moved to the next image when a mask took over 30 seconds
+(section 4): a better model gives more masks per image.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ THINGS_AT_ONCE = 32
 
 @dataclass(frozen=True)
 class Rules:
-    """When an annotator is content, and when it is enough."""
+    """When an annotator accepts a mask, and when to stop."""
 
     satisfied: float = 0.9
     """At a higher IoU no more clicks are needed."""
     precise: float = 0.9
-    """A mask of a higher IoU needs no brush."""
+    """A mask with a higher IoU needs no brush."""
     most_clicks: int = 8
     most_seconds: float = 30.0
-    """Of clicking and brushing one thing; where the brush would take longer, it is not used."""
+    """Limit for clicking and brushing one object; if the brush would take longer, it is not used."""
     patience: int = 3
-    """So many things left end the picture."""
+    """The number of skipped objects that ends the image."""
 
 
 @dataclass(frozen=True)
 class Annotator:
-    """Knows what is there, sees what the model shows, and keeps an eye on the clock."""
+    """Knows the true objects, sees the model's masks, and measures the time."""
 
     rules: Rules = field(default_factory=Rules)
     costs: Costs = field(default_factory=Costs)
 
     def annotate(self, prompted: Prompted, things: Tensor) -> Work:
-        """Work on things [n, S, S] (bool, none empty), the most prominent first; `prompted` is ready for them."""
+        """Annotate objects [n, S, S] (bool, none empty), the most prominent first; `prompted` is prepared for them."""
         work = Work()
         for start in range(0, len(things), THINGS_AT_ONCE):
             some = slice(start, start + THINGS_AT_ONCE)
@@ -59,7 +59,7 @@ class Annotator:
         return work
 
     def try_things(self, prompted: Prompted, things: Tensor) -> list[Work]:
-        """One thing after the other, each with its mask or none."""
+        """The objects one by one, each with its mask or None."""
         rules = self.rules
         clicked = click_until_satisfied(prompted, things, rules.satisfied, rules.most_clicks)
         per_thing = zip(
@@ -82,7 +82,7 @@ class Annotator:
         predicted_iou: float,
         point: tuple[int, int],
     ) -> Work:
-        """Brush the model's mask right, take it as it is, or leave the thing."""
+        """Correct the model's mask with the brush, accept it unchanged, or skip the object."""
         seconds, source = self.costs.clicking(clicks), MODEL
         if iou <= self.rules.precise:
             with_brush = seconds + self.costs.brushing(mask, thing)

@@ -1,8 +1,8 @@
 """Stage three: no annotator.  A grid of points, three masks for each, filters, non-maximum suppression.
 
-The automatic mask generator as it is (minisam/predict/everything/automatic_mask_generator.py); a point on a part
-gives the part and the whole, for the model knows that it cannot know.  Nobody looks at the masks; the truth is
-consulted only to say, in the data set, how good they are.
+This is the unchanged automatic mask generator (minisam/predict/everything/automatic_mask_generator.py). A point on a
+part gives both the part and the whole, because the prompt is ambiguous.  No annotator checks the masks; the ground
+truth is only used to record their quality in the data set.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from minisam.predict import SamAutomaticMaskGenerator
 
 
 def segment_everything(generator: SamAutomaticMaskGenerator, picture: UnlabelledPicture) -> Work:
-    """All masks of a picture that have a pixel, at no cost; `generator` gives binary masks."""
+    """All non-empty masks of an image, at no cost; `generator` returns binary masks."""
     collected = []
     for record in generator.generate(picture.image):
         if not record["area"]:

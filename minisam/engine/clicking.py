@@ -1,12 +1,12 @@
-"""Clicking with the model in the loop: until the mask will do, or the annotator has had enough.
+"""Clicking with the model in the loop, until the mask is good enough or the limit of clicks is reached.
 
-    click 1      the deepest pixel of the thing
+    click 1      the deepest pixel of the object
     click n + 1  the deepest pixel of the error of the mask shown, as in minisam/evaluate/clicks.py
-    stop         IoU > satisfied, or the last click that there is patience for
+    stop         IoU > satisfied, or the largest number of clicks
 
-All things of a picture are clicked on side by side; what one of them sees does not depend on the others.
+All objects of an image are processed in parallel, independently of each other.
 
-P things   S image size   h, w pixels of the mask logits
+P objects   S image size   h, w pixels of the mask logits
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from minisam.predict.prompted import Prompted
 
 @dataclass(frozen=True)
 class Clicked:
-    """How clicking on P things ended: masks [P, S, S]; clicks, true IoU and predicted IoU [P]; first click [P, 2]."""
+    """The result of clicking on P objects: masks [P, S, S]; clicks, true IoU and predicted IoU [P]; first click [P,
+    2]."""
 
     masks: Tensor
     clicks: Tensor
@@ -35,7 +36,7 @@ class Clicked:
 
 
 def click_until_satisfied(prompted: Prompted, things: Tensor, satisfied: float, most_clicks: int) -> Clicked:
-    """Click on each of things [P, S, S] (bool, none empty) for which `prompted` is ready."""
+    """Click on each of objects [P, S, S] (bool, none empty), for which `prompted` is prepared."""
     P, device = len(things), things.device
     click, label = interior_points(things)[0], torch.full((P,), FOREGROUND, device=device)
     result = Clicked(

@@ -1,10 +1,10 @@
-"""The masks that an annotator of stage two is given: the detector's boxes, turned into masks by the model.
+"""The masks that an annotator of stage two starts with: the detector's boxes, turned into masks by the model.
 
     box -> three masks -> the one with the highest predicted IoU -> kept if that is high enough
         -> of masks whose boxes overlap much, the one with the highest
-    the annotator looks at each: right if its IoU with something that is there is high enough, else thrown away
+    the annotator checks each mask: kept if its IoU with an object is high enough, else discarded
 
-A thing that is given already need not be clicked on; the annotator adds the others.
+The annotator need not click on the objects of kept masks, and adds the other objects.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from minisam.predict.prompted import Prompted
 
 @dataclass(frozen=True)
 class Confidence:
-    """`predicted_iou` makes a mask worth showing; `right` is the true IoU at which the annotator lets it stand."""
+    """Masks with at least `predicted_iou` are shown; the annotator keeps those with a true IoU of at least `right`."""
 
     predicted_iou: float = 0.7
     nms_threshold: float = 0.8
@@ -57,9 +57,9 @@ def confident_masks(
 def look_through(
     masks: Tensor, predicted_iou: Tensor, things: Tensor, costs: Costs, right: float
 ) -> tuple[Work, Tensor]:
-    """Judge given masks [n, S, S]; the work that was, and which of things [m, S, S] are done, [m] bool.
+    """Judge given masks [n, S, S]; returns the work, and which of objects [m, S, S] are done, [m] bool.
 
-    A thing is given once: a second mask of it is thrown away.
+    Each object has one mask: a second mask of it is discarded.
     """
     done = torch.zeros(len(things), dtype=torch.bool)
     work = Work()

@@ -1,4 +1,4 @@
-"""The figure of an engine: how good the model became, what a mask cost, and a picture of each stage."""
+"""The figure of an engine: the quality of the model, the cost of a mask, and an image of each stage."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ COLOURS: dict[str, str] = dict(zip(STAGES, ("tab:grey", "tab:blue", "tab:orange"
 
 
 def engine_figure(folder: Path, results: Sequence[RoundResult], rows: Sequence[dict[str, Any]]) -> Figure:
-    """Four panels over the rounds so far, and below them the richest picture of each stage, as it was collected."""
+    """Four panels over the rounds so far, and below them the image with the most masks of each stage."""
     figure = Figure(figsize=(13, 6.2), layout="constrained")
     charts, pictures = figure.subplots(2, 4)
     names = [row["round"] for row in rows]
     colours = [COLOURS[row["stage"]] for row in rows]
     points(charts[0], [row["held_out"]["top1"] for row in rows], colours)
     charts[0].set(title="mIoU of the model trained then", ylabel="one click, held-out scenes")
-    bars(charts[1], [row["clicks_a_mask"] for row in rows], colours, "clicks a mask")
-    bars(charts[2], [row["seconds_a_mask"] for row in rows], colours, "seconds a mask")
-    bars(charts[3], [row["masks_a_picture"] for row in rows], colours, "masks a picture")
+    bars(charts[1], [row["clicks_a_mask"] for row in rows], colours, "clicks per mask")
+    bars(charts[2], [row["seconds_a_mask"] for row in rows], colours, "seconds per mask")
+    bars(charts[3], [row["masks_a_picture"] for row in rows], colours, "masks per image")
     for axes in charts:
         axes.set_xticks(range(len(names)), names, rotation=30, ha="right", fontsize=8)
         axes.grid(axis="y", alpha=0.3)
@@ -59,7 +59,7 @@ def bars(axes: Axes, values: Sequence[float], colours: Sequence[str], title: str
 
 
 def show_richest(axes: Axes, folder: Path, stage: str) -> None:
-    """The picture with the most masks."""
+    """The image with the most masks."""
     records = {path: read_record(path) for path in sorted(folder.glob("sa_*.json"))}
     path = max(records, key=lambda path: len(records[path]["annotations"]))
     image = load_image(path.with_suffix(".png"))

@@ -1,11 +1,11 @@
-"""What was collected, in files: SA-1B's schema, so that everything here that reads SA-1B reads it.
+"""The collected masks as files, in SA-1B's schema: all code that reads SA-1B can read them.
 
     DIR/sa_00017.png
     DIR/sa_00017.json   {"image", "annotations", "engine": {stage, clicks, seconds, left, rejected}}
 
-An annotation has, beside SA-1B's keys, its source, clicks, seconds and true_iou.  The clicks and seconds of the
-picture are more than those of its masks where things were left.  Both files are written whole, the record last:
-a record that is there is complete, and its picture is done.
+In addition to SA-1B's keys, an annotation has its source, clicks, seconds and true_iou.  If objects were skipped, the
+image's clicks and seconds are more than those of its masks.  Both files are written completely, the record last: an
+existing record is complete, and its image is done.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def record_path(folder: Path, number: int) -> Path:
 
 
 def write_work(folder: Path, picture: UnlabelledPicture, work: Work, stage: str) -> None:
-    """Write a picture and what was collected on it."""
+    """Write an image and the masks collected on it."""
     folder.mkdir(parents=True, exist_ok=True)
     path = record_path(folder, picture.number)
     image_path = path.with_suffix(".png")
@@ -56,7 +56,7 @@ def write_work(folder: Path, picture: UnlabelledPicture, work: Work, stage: str)
 
 
 def annotation(collected: CollectedMask, annotation_id: int) -> dict[str, Any]:
-    """One mask in SA-1B's schema, with what the engine adds."""
+    """One mask in SA-1B's schema, with the engine's additional keys."""
     predicted_iou, stability = (
         round(collected.predicted_iou, DIGITS),
         round(collected.stability_score, DIGITS),
@@ -74,7 +74,7 @@ def annotation(collected: CollectedMask, annotation_id: int) -> dict[str, Any]:
 def read_work(folder: Path) -> Iterator[dict[str, Any]]:
     """The records of a folder and the folders in it, in the order of their names.
 
-    Raises DatasetError where one is damaged.
+    Raises DatasetError if one is damaged.
     """
     for path in sorted(folder.rglob("sa_*.json")):
         yield dict(read_record(path))

@@ -1,4 +1,4 @@
-"""What came of an engine: a table, the same as JSON, and a figure."""
+"""The results of an engine: a table, the same as JSON, and a figure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MIOU = "mIoU then"
 
 
 def report_rows(results: Sequence[RoundResult]) -> list[dict[str, Any]]:
-    """A row a round: its name and stage, `Tally.summary`, and the metrics of the model trained after it."""
+    """One row per round: its name and stage, `Tally.summary`, and the metrics of the model trained after it."""
     return [
         {"round": one.round.name, "stage": one.round.stage, **one.tally.summary(), "held_out": one.metrics}
         for one in results
@@ -52,7 +52,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def write_report(folder: Path, results: Sequence[RoundResult]) -> None:
-    """rounds.json, table.txt and figure.png, each whole or not at all."""
+    """Write rounds.json, table.txt and figure.png, each completely or not at all."""
     rows = report_rows(results)
     write_json(folder / "rounds.json", rows)
     write_atomically(folder / "table.txt", lambda file: file.write(table(rows).encode()))

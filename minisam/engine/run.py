@@ -1,13 +1,13 @@
-"""The data engine: collect, train, collect with the better model; killed at any moment, it goes on byte for byte.
+"""The data engine: collect, train, collect with the better model; a killed engine resumes with identical results.
 
     DIR/engine.json     the settings
-    DIR/labelled        the first pictures, with their masks of at least one token
-    DIR/data            what was collected, a folder a round: `minisam train --data DIR/data`
-    DIR/models          a training a round: metrics, model.safetensors, held_out.json; and detector.safetensors
+    DIR/labelled        the first images, with their masks of at least one token
+    DIR/data            the collected masks, one folder per round: `minisam train --data DIR/data`
+    DIR/models          one training per round: metrics, model.safetensors, held_out.json; and detector.safetensors
     DIR/rounds.json, table.txt, figure.png
 
-A picture's record is its own mark that it is done, a model's file that it is trained.  What random there is
-follows from the seed and the number of the round, and every round needs nothing but what earlier ones wrote.
+An existing record shows that its image is done, an existing model file that it is trained.  Everything random depends
+only on the seed and the number of the round, and every round needs only the files of earlier ones.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class EngineRun:
     folder: Path
     settings: EngineSettings
     draw_ahead: bool = False
-    """Read training pictures in a second process."""
+    """Read training images in a second process."""
     progress_bar: bool | None = None
     """None shows bars on a terminal only."""
 
@@ -64,10 +64,10 @@ class EngineRun:
         self.annotator = Annotator(self.settings.rules, self.settings.costs)
 
     def run(self) -> list[RoundResult]:
-        """All rounds, and the report; what is done already is only read.
+        """All rounds, and the report; finished work is only read.
 
-        Raises MinisamError where the folder holds an engine with other settings or another process is at work in
-        it, CheckpointError where the weights to start from are missing, damaged or another network's.
+        Raises MinisamError if the folder holds an engine with other settings or another process is using it,
+        CheckpointError if the weights to start from are missing, damaged or of another network.
         """
         sam = build_from_config(CONFIGS[self.settings.preset])
         previous = None if self.settings.start_from is None else Path(self.settings.start_from)
@@ -97,7 +97,7 @@ class EngineRun:
         return results
 
     def claim_folder(self) -> None:
-        """Write the settings, or see that they are those that are there."""
+        """Write the settings, or check that the existing ones are equal."""
         path = self.folder / "engine.json"
         settings = json.loads(json.dumps(asdict(self.settings)))
         if not path.exists() and is_first():
@@ -123,7 +123,7 @@ class EngineRun:
         )
 
     def repeats(self, one: Round) -> Repeats:
-        """Before the last training, which pictures are drawn more often than the automatic ones."""
+        """Before the last training, the images that are drawn more often than the automatic ones."""
         if one.stage != AUTOMATIC:
             return ()
         annotated = (earlier for earlier in self.settings.rounds() if earlier.stage in (MANUAL, SEMI))
@@ -148,7 +148,7 @@ class EngineRun:
         wait_for_all()
 
     def collector(self, one: Round, sam: Sam) -> Collector:
-        """What is done with a picture in this stage."""
+        """The function that annotates an image in this stage."""
         if one.stage == LABELLED:
             return self.take_as_given
         if one.stage == MANUAL:
@@ -160,7 +160,7 @@ class EngineRun:
         return lambda picture: self.complete(sam, detector, picture)
 
     def take_as_given(self, picture: UnlabelledPicture) -> Work:
-        """A picture of a public data set: all its masks are there."""
+        """An image of a public data set, with all its masks."""
         things = picture.prominent(self.settings.min_area)
         return Work([CollectedMask(thing, GIVEN_BY_OTHERS, 0, 0.0, 1.0, 1.0) for thing in things])
 
@@ -172,7 +172,7 @@ class EngineRun:
 
     @torch.inference_mode()
     def complete(self, sam: Sam, detector: ObjectDetector, picture: UnlabelledPicture) -> Work:
-        """Stage two: look through what the detector gives, then add the other things."""
+        """Stage two: check the masks from the detector, then add the other objects."""
         confidence = self.settings.confidence
         things = picture.prominent(self.settings.min_area)
         ready = prompted(sam, picture, len(things))
@@ -182,7 +182,7 @@ class EngineRun:
         return given + self.annotator.annotate(replace(ready, image_index=ready.image_index[~done]), others)
 
     def detector(self, sam: Sam) -> ObjectDetector:
-        """Trained on the masks of stage one, or read where that was done."""
+        """The detector, trained on the masks of stage one, or read if that was done."""
         config, recipe = CONFIGS[self.settings.preset], self.settings.detector
         path = self.folder / "models" / "detector.safetensors"
         if as_the_first_sees(path.exists()):
@@ -197,7 +197,7 @@ class EngineRun:
 
 
 def prompted(sam: Sam, picture: UnlabelledPicture, prompts: int) -> Prompted:
-    """The picture encoded, ready for so many prompts on it."""
+    """The encoded image, prepared for that many prompts."""
     image = torch.from_numpy(picture.image).permute(2, 0, 1)
     embedding = sam.image_encoder(sam.preprocess(image)[None])
     return Prompted(sam, embedding, torch.zeros(prompts, dtype=torch.int64))

@@ -1,7 +1,7 @@
-"""Pictures that nobody has labelled yet, and what only the simulated annotator knows: everything that is in them.
+"""Unlabelled images, and their true objects, which only the simulated annotator knows.
 
-One number for each picture of an engine, from 0 on; picture n is scene n % 8 of batch n // 8, as in
-minisam/data/partworld/export.py, so that a picture never depends on how many there are.
+The images of an engine are numbered from 0; image n is scene n % 8 of batch n // 8, as in
+minisam/data/partworld/export.py. An image does not depend on their total number.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from minisam.data.partworld.export import SCENES_PER_BATCH, SEEDS
 
 @dataclass(frozen=True)
 class UnlabelledPicture:
-    """An image [S, S, 3] uint8 and its things, masks [n, S, S] bool, the most prominent, that is largest, first."""
+    """An image [S, S, 3] uint8 and its objects, masks [n, S, S] bool, the most prominent (largest) first."""
 
     number: int
     image: NDArray[np.uint8]
     things: Tensor
 
     def prominent(self, min_area: float) -> Tensor:
-        """The things of at least that share of the image."""
+        """The objects of at least that share of the image."""
         pixels = self.things.shape[-1] ** 2
         return self.things[self.things.sum(dim=(1, 2)) >= min_area * pixels]
 
@@ -35,7 +35,7 @@ class UnlabelledPicture:
 def unlabelled_pictures(
     numbers: Iterable[int], world: str, image_size: int, seed: int, knobs: Mapping[str, float]
 ) -> Iterator[UnlabelledPicture]:
-    """The pictures of these numbers, rising.  Raises ValueError as `render_scenes` does."""
+    """The images of these increasing numbers.  Raises ValueError as `render_scenes` does."""
     for batch, wanted in groupby(numbers, lambda number: number // SCENES_PER_BATCH):
         scenes = render_scenes(seed * SEEDS + batch, SCENES_PER_BATCH, image_size, world, "cpu", **knobs)
         for number in wanted:
@@ -45,7 +45,7 @@ def unlabelled_pictures(
 
 
 def things_of(scenes: SceneBatch, place: int) -> Tensor:
-    """The visible nodes of a scene, [n, S, S] bool, largest first; of equals the one that the tree has first."""
+    """The visible nodes of a scene, [n, S, S] bool, largest first; of equals, in the order of the tree."""
     visible = ((scenes.level[place] >= 0) & (scenes.area[place] > 0)).nonzero()[:, 0]
     order = scenes.area[place][visible].argsort(descending=True, stable=True)
     nodes = visible[order]

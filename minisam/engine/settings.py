@@ -1,12 +1,12 @@
-"""How large an engine is: pictures for each stage, who annotates by which rules, how often is trained and how.
+"""The settings of an engine: images for each stage, the annotator's rules, and the training.
 
-    labelled          a few pictures with their masks, as from public data sets: the first model
-    assisted-manual   `manual` pictures in `manual_rounds` parts; after each the model is trained anew, on the
-                      masks that were collected alone
-    semi-automatic    `semi` pictures, with masks given by the detector; then all masks so far
-    fully automatic   `automatic` pictures; then all masks so far, those before drawn `oversampling` times as often
+    labelled          a few images with their masks, as from public data sets: the first model
+    assisted-manual   `manual` images in `manual_rounds` parts; after each the model is trained on the
+                      collected masks only
+    semi-automatic    `semi` images, with masks given by the detector; then all masks so far
+    fully automatic   `automatic` images; then all masks so far, earlier ones drawn `oversampling` times as often
 
-Every training goes on from the model before it, as in the paper.
+Every training starts from the previous model, as in the paper.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ STAGES = (LABELLED, MANUAL, SEMI, AUTOMATIC)
 
 @dataclass(frozen=True)
 class EngineSettings:
-    """Everything that decides what an engine does, but the machine that it runs on."""
+    """All settings of an engine, except the machine that it runs on."""
 
     preset: str
     first: Recipe
-    """The first model's, on the labelled pictures."""
+    """Training steps of the first model, on the labelled images."""
     later: Recipe
-    """Those of assisted-manual annotation, each from the weights before it; later stages may be slower."""
+    """The recipe of assisted-manual annotation, each time from the previous weights; later stages may be slower."""
     labelled: int
     manual: int
     manual_rounds: int
@@ -43,7 +43,7 @@ class EngineSettings:
     world: str = "train"
     knobs: dict[str, float] = field(default_factory=dict)
     min_area: float = 1 / 64
-    """The smallest thing that an annotator goes for, as a share of the image."""
+    """The smallest object that an annotator segments, as a share of the image."""
     rules: Rules = field(default_factory=Rules)
     costs: Costs = field(default_factory=Costs)
     detector: DetectorRecipe = field(default_factory=DetectorRecipe)
@@ -53,29 +53,29 @@ class EngineSettings:
     slowing: float = 1.0
     """The rates of a stage's training over those of the stage before it, from assisted-manual on."""
     oversampling: int = 10
-    """How often a picture that an annotator worked on counts beside those of the last stage (section 7.6)."""
+    """How often an annotated image is drawn, relative to images of the last stage (section 7.6)."""
     start_from: str | None = None
-    """A checkpoint that the first training starts from, in place of random weights."""
+    """A checkpoint from which the first training starts, in place of random weights."""
     held_out: int = 64
-    """Scenes that every model is measured on."""
+    """The number of scenes on which every model is measured."""
     seed: int = 0
 
     def __post_init__(self) -> None:
         counts = (self.labelled, self.manual, self.semi, self.automatic)
         if min(*counts, self.held_out) < 1:
             raise MinisamError(
-                f"every stage needs a picture, and the measurement too; got {', '.join(map(str, counts))} "
+                f"every stage needs an image, and the measurement too; got {', '.join(map(str, counts))} "
                 f"and {self.held_out}"
             )
         if self.manual_rounds < 1:
-            raise MinisamError(f"annotation takes at least one round, got {self.manual_rounds}")
+            raise MinisamError(f"annotation needs at least one round, got {self.manual_rounds}")
         if self.manual_rounds > self.manual:
-            raise MinisamError(f"{self.manual} pictures cannot be annotated in {self.manual_rounds} rounds")
+            raise MinisamError(f"{self.manual} images cannot be annotated in {self.manual_rounds} rounds")
         if not 0 <= self.seed < 2000:
             raise MinisamError(f"the seed of an engine is 0 to 1999, got {self.seed}")
 
     def recipe(self, round_number: int) -> Recipe:
-        """How the model is trained after that round, 0 for the labelled pictures."""
+        """The training after that round; 0 is the round of labelled images."""
         stage = self.rounds()[round_number].stage
         if stage == LABELLED:
             return self.first
@@ -84,7 +84,7 @@ class EngineSettings:
         return replace(later, lr=later.lr * factor, muon_lr=muon_lr)
 
     def rounds(self) -> list[Round]:
-        """What is done, in order."""
+        """The rounds, in order."""
         done = self.labelled
         rounds = [Round("0-labelled", LABELLED, range(done), "labelled", "labelled")]
         for number in range(1, self.manual_rounds + 1):
@@ -103,7 +103,7 @@ class EngineSettings:
 
 @dataclass(frozen=True)
 class Round:
-    """Collect masks on pictures, then train: folders are seen from the engine's."""
+    """Collect masks on images, then train; folders are relative to the engine's."""
 
     name: str
     stage: str
@@ -151,4 +151,4 @@ ENGINES: dict[str, EngineSettings] = {
         },
     ),
 }
-"""An engine for each network that it was tried with."""
+"""An engine for each network that has been tested with one."""

@@ -1,6 +1,6 @@
-"""What a round of the engine collected, summed up from its records alone.
+"""Statistics of a round of the engine, computed from its records.
 
-clicks a mask, seconds a mask    everything that was done, on things that were left as well, over the masks kept
+clicks, seconds per mask         all work, including that on skipped objects, divided by the number of masks kept
 share over 0.9 and 0.75          of masks by their IoU with the truth, the paper's measure of quality (section 5)
 """
 
@@ -19,12 +19,12 @@ BY_HAND = (MODEL, BRUSH)
 
 @dataclass(frozen=True)
 class Tally:
-    """Counts over the pictures of a round."""
+    """Counts over the images of a round."""
 
     pictures: int = 0
     masks: int = 0
     by_hand: int = 0
-    """Masks that an annotator clicked on; the others were given, or found by the grid."""
+    """Masks made with clicks; the others were given, or found by the grid."""
     clicks: int = 0
     seconds: float = 0.0
     left: int = 0
@@ -45,7 +45,7 @@ class Tally:
             except (KeyError, TypeError) as error:
                 name = record["image"]["file_name"]
                 raise DatasetError(
-                    f"the record of {name} is none of the engine's: {error}; delete it"
+                    f"the record of {name} was not written by the engine: {error}; delete it"
                 ) from None
         return total
 
@@ -68,7 +68,7 @@ class Tally:
         return Tally(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
 
     def summary(self) -> dict[str, float]:
-        """What the table shows; of no masks at all every share is 0."""
+        """The values in the table; without any masks every share is 0."""
         masks, pictures = max(1, self.masks), max(1, self.pictures)
         return {
             "pictures": self.pictures,
@@ -86,7 +86,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class RoundResult:
-    """A round, what it collected, and how good the model is that was trained after it: name -> [value, low, high]."""
+    """A round, its statistics, and the quality of the model trained after it: name -> [value, low, high]."""
 
     round: Round
     tally: Tally

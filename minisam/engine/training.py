@@ -1,4 +1,4 @@
-"""Training between the rounds: on what was collected so far, from the weights before; and how good it has become."""
+"""Training between the rounds, on the masks collected so far, from the previous weights; and its evaluation."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def trained_on(
     progress_bar: bool | None = None,
     repeats: Repeats = (),
 ) -> Sam:
-    """Train on the pictures of `data`, or read folder/model.safetensors where that was done; in evaluation mode.
+    """Train on the images of `data`, or read folder/model.safetensors if that was done; in evaluation mode.
 
-    An interrupted training goes on where it was saved last.
+    An interrupted training resumes from its last save.
     """
     path = folder / "model.safetensors"
     if as_the_first_sees(path.exists()):
@@ -61,7 +61,7 @@ def training_seed(settings: EngineSettings, round_number: int) -> int:
 
 
 def held_out_metrics(sam: Sam, folder: Path, settings: EngineSettings) -> dict[str, list[float]]:
-    """One click and one box on scenes that no round ever sees: [value, low, high] of each of `REPORTED`.
+    """One click and one box on scenes that no round uses: [value, low, high] of each of `REPORTED`.
 
     Measured once and kept in folder/held_out.json.
     """

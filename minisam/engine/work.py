@@ -1,4 +1,4 @@
-"""What an annotator or the model alone leaves behind on one picture: masks, and what they cost."""
+"""The work on one image, by an annotator or by the model alone: masks, and their costs."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 MODEL, BRUSH, GIVEN, AUTOMATIC = "model", "brush", "given", "automatic"
-"""Where a mask is from: clicks alone, clicks and the brush, the detector's boxes, the grid of points."""
+"""The source of a mask: clicks only, clicks and the brush, the detector's boxes, the grid of points."""
 
 
 @dataclass(frozen=True)
 class CollectedMask:
     """A mask [S, S] bool that goes into the data set.
 
-    `point` is (x, y) of its first click; `true_iou` is with the thing that it is of, which only the simulation
-    knows; clicks and seconds are those of this mask alone.
+    `point` is (x, y) of its first click; `true_iou` is with its true object, which only the simulation knows; clicks
+    and seconds are those of this mask only.
     """
 
     mask: Tensor
@@ -31,15 +31,15 @@ class CollectedMask:
 
 @dataclass(frozen=True)
 class Work:
-    """A picture's masks, and all clicks and seconds that went into it, those on things that were left included."""
+    """An image's masks, and all clicks and seconds for it, including those on skipped objects."""
 
     masks: Sequence[CollectedMask] = field(default_factory=list)
     clicks: int = 0
     seconds: float = 0.0
     left: int = 0
-    """Things that took too long."""
+    """Objects skipped because they took too long."""
     rejected: int = 0
-    """Given masks that were of nothing, not right enough, or of a thing that was done already."""
+    """Given masks that fit no object, were not good enough, or were of an object that was already done."""
 
     def __add__(self, later: Work) -> Work:
         return Work(

@@ -46,7 +46,7 @@ def crest_normals(strength: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def sample(picture: Tensor, shift_x: Tensor, shift_y: Tensor) -> Tensor:
-    """picture [H, W] at every pixel moved by the shifts, within -1 … 1, bilinear; border pixels repeat outside."""
+    """`picture` [H, W] at every pixel moved by the shifts, within -1 … 1, bilinear; border pixels repeat outside."""
     H, W = picture.shape
     padded = F.pad(picture[None, None], (1, 2, 1, 2), mode="replicate")[0, 0]
     rows, columns = torch.arange(H, device=picture.device)[:, None], torch.arange(W, device=picture.device)

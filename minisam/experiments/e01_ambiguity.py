@@ -1,13 +1,13 @@
 """E1: one mask for a click, or three to choose from?  (SAM figure 3, figure 9 and table 4)
 
-    one output     mask token 0 answers every prompt
-    three outputs  mask tokens 1 to 3 answer a first prompt, and the best of them is trained
+    one output     mask token 0 is used for every prompt
+    three outputs  mask tokens 1 to 3 are used for a first prompt, and the best of them is trained
 
-Both keep nano's trained encoder, two-way transformer and upscaling, and draw tokens, mask heads and IoU head anew.
-They are trained by first prompts alone, half points and half boxes, for equally many steps.
+Both keep nano's trained encoder, two-way transformer and upscaling; tokens, mask heads and IoU head are drawn again.
+They are trained with first prompts only, half points and half boxes, for equally many steps.
 
     oracle    IoU of the best mask with the target           top-1     IoU of the one ranked first
-    validIoU  IoU of the one ranked first with whichever of whole, part and subpart under the click it fits best
+    validIoU  IoU of the one ranked first with the whole, part or subpart under the click that it fits best
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ METRICS = ("oracle", "top-1", "validIoU")
 
 
 class OneOutput(MaskDecoder):
-    """A decoder that has one answer for whatever it is asked."""
+    """A decoder with one mask for every prompt."""
 
     def forward(self, *prompts: Any, multimask_output: bool, **which: Any) -> tuple[Tensor, Tensor]:
         return super().forward(*prompts, multimask_output=False, **which)
@@ -62,7 +62,7 @@ def renew_heads_(sam: Sam, kind: type[MaskDecoder]) -> None:
 
 
 def run(sam: Sam, settings: Settings) -> Outcome:
-    """`sam` takes no part: the arms are trained."""
+    """`sam` is not used: the arms are trained."""
     recipe, image = RECIPE.shortened(settings), torch.empty(0)
     networks, found = {}, {arm: {metric: [] for metric in METRICS} for arm in ARMS}
     for seed in settings.seeds:
@@ -95,7 +95,7 @@ def run(sam: Sam, settings: Settings) -> Outcome:
         f"The best of three masks has {means['three outputs']['oracle'].value:.2f} IoU with the target, the only one "
         f"{means['one output']['oracle'].value:.2f} (oracle, {gains['oracle'].signed()}). The mask of three that is "
         f"ranked first gains {gains['top-1'].signed()} for the target (top-1), and {gains['validIoU'].signed()} for "
-        "whichever thing under the click it fits best (validIoU)."
+        "the object under the click that it fits best (validIoU)."
     )
     values = {
         **{arm: {metric: as_json(e) for metric, e in of.items()} for arm, of in means.items()},
@@ -106,7 +106,7 @@ def run(sam: Sam, settings: Settings) -> Outcome:
 
 
 def draw_bars(axes: Axes, means: dict[str, dict[str, Any]]) -> None:
-    """A group of bars for each metric, with intervals."""
+    """One group of bars per metric, with intervals."""
     for offset, (arm, of) in zip((-0.2, 0.2), means.items(), strict=True):
         places = [place + offset for place in range(len(METRICS))]
         heights = [e.value for e in of.values()]
@@ -120,7 +120,7 @@ def draw_bars(axes: Axes, means: dict[str, dict[str, Any]]) -> None:
 
 
 def example_clicks(settings: Settings) -> list[tuple[Tensor, Tensor]]:
-    """Pictures [3, S, S] and clicks [2] whose whole, part and subpart differ by the most pixels, one a picture."""
+    """Images [3, S, S], each with the click [2] whose whole, part and subpart differ by the most pixels."""
     found = []
     for scenes in evaluation_scenes("train", settings.images, CONFIGS[NETWORK].image_size, settings.seeds[0]):
         for image, labels in enumerate(scenes.labels):
@@ -156,9 +156,9 @@ EXPERIMENT = Experiment(
     id="E1",
     title="One mask or three",
     echoes="SAM figure 3, figure 9 and table 4",
-    question="A click can mean several things: what do three outputs give that one does not?",
+    question="A click can mean several objects: what do three outputs gain over one?",
     criterion="the best of three masks is more than 0.15 IoU better than the only one (oracle), and the one ranked "
-    "first more than 0.03 better for whichever thing under the click it fits best (validIoU)",
+    "first more than 0.03 better for the object under the click that it fits best (validIoU)",
     run=run,
     trains=f"nano's prompt encoder and mask decoder with new heads, {RECIPE.steps} steps for each arm and seed",
 )

@@ -80,7 +80,7 @@ EXPERIMENT = Experiment(
     id="E1b",
     title="What the three masks stand for",
     echoes="SAM section 3, resolving ambiguity",
-    question="Does each output have a job of its own?",
+    question="Does each output have its own role?",
     criterion="no output is dead: each is the best one for more than a tenth of the targets",
     run=run,
 )

@@ -1,18 +1,18 @@
-"""E2: which masks must the predicted IoU be trained on, and by which error?  (SAM section A, losses)
+"""E2: on which masks should the predicted IoU be trained, and with which error?  (SAM section A, losses)
 
-    who     all three masks, or the winner alone: the one that focal and dice loss train
+    which   all three masks, or the winner alone: the one that focal and dice loss train
     how     (predicted − true)², or |predicted − true|
 
-SAM's paper has the square and does not say who; SAM 2.1 trains all three by the absolute error.  The IoU token and
-the IoU head are drawn anew, all else starts as nano's.  Only first prompts are trained on, for later ones there is
-one mask.
+SAM's paper uses the square and does not say which masks; SAM 2.1 trains all three with the absolute error.  The IoU
+token and the IoU head are drawn again, everything else starts from nano.  Only first prompts are used for training,
+because later ones have one mask.
 
 Expected before the run:
     all three     ranked first > at random > ranked last; ρ 0.6 to 0.8
-    the winner    it learns how good a mask is if it wins: the others over-estimated by 0.1 to 0.2 more, ranks worse
-    absolute      aims at the median in place of the mean: ranks alike, calibrated worse, as IoUs lean to one side
-Looked at after the run, since the second did not come out so: the over-estimate of each output by itself.  One that
-seldom wins is seldom trained by winners, so it can err to the other side.
+    the winner    it learns the quality of a mask that wins: the others over-estimated by 0.1 to 0.2 more, ranks worse
+    absolute      estimates the median instead of the mean: same ranks, worse calibration, as IoUs are skewed
+Examined after the run, because the second expectation failed: the over-estimate of each output separately.  An output
+that seldom wins is seldom trained by winners and can err in the other direction.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def error_of_winner(predicted: Tensor, true: Tensor, trained: Tensor, error: Err
 
 
 def renew_iou_head_(sam: Sam) -> None:
-    """Draw the IoU token and the IoU head anew."""
+    """Draw the IoU token and the IoU head again."""
     new = build_from_config(CONFIGS[NETWORK]).mask_decoder
     sam.mask_decoder.iou_token = new.iou_token
     sam.mask_decoder.iou_prediction_head = new.iou_prediction_head
@@ -86,7 +86,7 @@ PAIRS = ((WINNER, ALL), (ALL_ABSOLUTE, ALL))
 
 
 def run(sam: Sam, settings: Settings) -> Outcome:
-    """`sam` takes no part: the arms are trained."""
+    """`sam` is not used: the arms are trained."""
     measured, image = measure_arms(settings, ARMS, clicks=1)
     found = {label: ranking_of_arm(runs, image) for label, runs in measured.items()}
     winner, absolute = (ranking_difference(measured[one], measured[other], image) for one, other in PAIRS)
@@ -133,12 +133,12 @@ def shares(of: dict[str, Estimate]) -> str:
 
 
 def off(of: dict[str, Estimate]) -> str:
-    """How much each output is over-estimated where another one wins."""
+    """How much each output is over-estimated when another one wins."""
     return ", ".join(f"{of[name].value:+.2f}" for name in WHERE_BEATEN)
 
 
 def draw_groups(axes: Axes, found: dict[str, dict[str, Estimate]], names: dict[str, str]) -> None:
-    """A group of bars for each name, under its label, and in it a bar for each arm, with intervals."""
+    """One group of bars per name, with its label, and one bar per arm, with intervals."""
     width = 0.8 / len(found)
     for place, (label, of) in enumerate(found.items()):
         bars = [of[name] for name in names]

@@ -1,4 +1,4 @@
-"""E3: do more clicks help, and how much does it matter where the first one lands?  (SAM figure 9, c and d)"""
+"""E3: do more clicks help, and how much does the position of the first one matter?  (SAM figure 9, c and d)"""
 
 from __future__ import annotations
 

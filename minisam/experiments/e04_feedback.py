@@ -1,10 +1,10 @@
-"""E4: what the last mask tells the next round: nothing, a binary mask, or its logits.  (SAM section A)
+"""E4: which form of the last mask the next round gets: none, a binary mask, or its logits.  (SAM section A)
 
-    logits   the unthresholded mask logits go back in as the mask prompt, as in SAM
+    logits   the unthresholded mask logits are fed back as the mask prompt, as in SAM
     binary   they are thresholded first: +1 inside, −1 outside
-    none     later rounds know the clicks alone
+    none     later rounds get only the clicks
 
-All arms draw the embedding of mask prompts anew, and differ in nothing but what it is given.
+All arms draw the embedding of mask prompts again, and differ only in its input.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Thresholded(nn.Module):
 
 
 class Ignored(nn.Module):
-    """Any mask prompt [P, 1, 4h, 4w] is embedded as if there were none: [P, E, h, w]."""
+    """Embeds any mask prompt [P, 1, 4h, 4w] like a missing one: [P, E, h, w]."""
 
     def __init__(self, no_mask_embed: nn.Embedding) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ ARMS = {
 
 
 def run(sam: Sam, settings: Settings) -> Outcome:
-    """`sam` takes no part: the arms are trained."""
+    """`sam` is not used: the arms are trained."""
     measured, image = measure_arms(settings, ARMS, CLICKS)
     curves = curves_by_clicks(measured, image)
     gains = gains_by_clicks(measured, image, [("binary", "none"), ("logits", "binary"), ("logits", "none")])
@@ -76,7 +76,7 @@ def run(sam: Sam, settings: Settings) -> Outcome:
             for arm, curve in curves.items()
         )
         + f". After 5 clicks logits gain {to_logits[5].signed()} over a binary mask and {both[5].signed()} over clicks "
-        + ("alone." if told_apart else "alone; no two can be told apart after 3 or 5 clicks.")
+        + ("alone." if told_apart else "alone; no two can be distinguished after 3 or 5 clicks.")
     )
     values = {
         name: {str(n): as_json(e) for n, e in curve.items()} for name, curve in (curves | gains).items()
@@ -90,7 +90,7 @@ EXPERIMENT = Experiment(
     id="E4",
     title="What goes back in",
     echoes="SAM section A, training algorithm",
-    question="Does the next round profit from the last mask, and from its logits more than from the mask itself?",
+    question="Does the next round benefit from the last mask, and more from its logits than from the mask itself?",
     criterion="after 3 and after 5 clicks neither step, from clicks alone to a binary mask and from that to its "
     "logits, loses: the interval of its difference reaches zero or above",
     run=run,

@@ -1,8 +1,9 @@
 """E5: how many rounds of clicks does a training step need?  (SAM section A: diminishing gains after 8 points)
 
-All arms take equally many steps with the same scenes, targets and first prompts, and draw the embedding of mask
-prompts anew.  One round never sees a second click nor a mask; the losses of all rounds count alike, so of eleven
-the first counts an eleventh.  Rounds without a new click are among them as in SAM, the last one always.
+All arms have equally many steps with the same scenes, targets and first prompts, and draw the embedding of mask
+prompts again.  With one round, there is no second click and no mask prompt. The losses of all rounds have equal
+weight: of eleven rounds, the first has a weight of one eleventh.  As in SAM, some rounds have no new click, always
+including the last one.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ FLAT = 0.02
 
 
 def run(sam: Sam, settings: Settings) -> Outcome:
-    """`sam` takes no part: the arms are trained."""
+    """`sam` is not used: the arms are trained."""
     measured, image = measure_arms(settings, ARMS, CLICKS)
     by_clicks = curves_by_clicks(measured, image)
     one_click, nine_clicks = (

@@ -1,21 +1,21 @@
 """E6: does a model that helps to label its own training data get better?  (SAM section 4, figure 13 left)
 
-The first model is nano as it ships, which has seen the training world alone, as the paper's first had seen public
-data sets; then two labelled pictures of another world, of line drawings.  From there on the engine works alone, and
-every training goes on from the model before it, on the masks that the engine collected.  Nano draws 32 × 32 logits:
-an IoU of 0.9 is out of its reach for most things, so the annotator here takes the brush from 0.75 on, or after eight
-clicks.
+The first model is the included nano, which has seen only the training world, as the paper's first model had seen
+public data sets; then it is trained on two labelled images of another world, line drawings.  From there on, only the
+engine labels images, and every training starts from the previous model, on the masks that the engine collected.
+Nano's logits are 32 × 32, and an IoU of 0.9 is impossible for most objects. The annotator therefore uses the brush
+from 0.75 on, or after eight clicks.
 
-Beside it goes a control that trains as often and as long, on the labelled pictures alone: what the engine is above
-it comes from masks, not from steps.  And the last training is done again without the automatic masks, to see what
-these add, and on these alone.
+A control is trained equally often and long, on the labelled images alone: the engine's advantage over it comes from
+the masks, not from the steps.  The last training is also repeated without the automatic masks, to measure what these
+add, and on these alone.
 
-Sizes, rates and thresholds were chosen with engine seeds below 500, which take no part here.  Two sets of three among
-them were whole runs of this experiment.  With 200 to 202, and masks of less stability, the automatic stage made the
-model worse.  With 300 to 302 every stage had 48 or 64 pictures, trained at the full rate, and kept masks of an IoU of
-0.75 without the brush: after the manual stage nothing gained.
+Sizes, rates and thresholds were chosen with engine seeds below 500, which are not used here.  Two sets of three seeds
+among them were complete runs of this experiment.  With 200 to 202, and less stable masks, the automatic stage made
+the model worse.  With 300 to 302 every stage had 48 or 64 images, trained at the full rate, and kept masks with an
+IoU of 0.75 without the brush: there was no gain after the manual stage.
 
-The committed results are of `minisam experiment E6 --images 48`.
+The committed results are from `minisam experiment E6 --images 48`.
 """
 
 from __future__ import annotations
@@ -84,11 +84,11 @@ ENGINE = EngineSettings(
 )
 FIRST_ENGINE = 500
 """The engine seed of the experiment's seed 0."""
-ENGINE_ARM, CONTROL_ARM = "on what the engine collects", "on the labelled pictures alone"
+ENGINE_ARM, CONTROL_ARM = "on what the engine collects", "on the labelled images alone"
 
 
 def run(_: Sam, settings: Settings) -> Outcome:
-    """One click in the centre, in scenes of the engine's world that no engine sees, the same for every model."""
+    """One click in the centre, in scenes of the engine's world that no engine uses, the same for every model."""
     engine = shortened(ENGINE) if settings.quick else ENGINE
     rounds, image = engine.rounds(), torch.empty(0)
     iou = {arm: {one.name: list[Tensor]() for one in rounds} for arm in (ENGINE_ARM, CONTROL_ARM)}
@@ -126,9 +126,9 @@ def run(_: Sam, settings: Settings) -> Outcome:
     finding = (
         f"mIoU of one click goes from {curve[rounds[0].name].value:.3f} to {curve[last].value:.3f}: "
         + ", ".join(f"{which} {gain.signed()}" for which, gain in gains.items())
-        + f"; over as many steps on the labelled pictures alone that is {over_control.signed()}. Clicks a mask go "
+        + f"; over as many steps on the labelled images alone that is {over_control.signed()}. Clicks per mask go "
         + " to ".join(f"{e.value:.1f}" for e in clicks)
-        + f"; of the masks that nobody looked at {counts[last].over_90.value:.0%} have an IoU above 0.9. "
+        + f"; of the masks that no annotator checked {counts[last].over_90.value:.0%} have an IoU above 0.9. "
         f"The last model is {over_part['without'].signed()} above one trained without these masks, and "
         f"{over_part['alone'].signed()} above one trained on them alone."
     )
@@ -156,7 +156,7 @@ def as_expected(gains: Sequence[Estimate], clicks: Sequence[Estimate]) -> bool:
 
 
 def shortened(engine: EngineSettings) -> EngineSettings:
-    """Every stage once, on a picture or two; the annotator has time, and the grid takes what it finds."""
+    """Every stage once, on one or two images, without the annotator's time limit and the grid's thresholds."""
     training = replace(engine.later, steps=1)
     return replace(
         engine,
@@ -178,8 +178,8 @@ EXPERIMENT = Experiment(
     title="The data engine",
     echoes="SAM section 4, figure 13 on the left",
     question="Does a model that helps to label its own training data get better from stage to stage?",
-    criterion="mIoU of one click rises from the labelled pictures to assisted-manual, semi-automatic and fully "
-    "automatic, the interval of each gain above 0, and clicks a mask fall in every round that has an annotator; "
+    criterion="mIoU of one click rises from the labelled images to assisted-manual, semi-automatic and fully "
+    "automatic, the interval of each gain above 0, and clicks per mask fall in every round with an annotator; "
     "seeds and images are resampled",
     run=run,
     trains=f"nano from its own weights, {ENGINE.first.steps} steps and four times {TRAINING.steps}, for each engine "

@@ -1,10 +1,11 @@
-"""E7: what is pre-training without labels worth, by the number of labelled pictures?  (SAM section 3; MAE, section 5)
+"""E7: how much does pre-training without labels gain, by the number of labelled images?  (SAM section 3; MAE, section
+5)
 
-One autoencoder sees 256,000 scenes without labels.  Then nano is trained from random weights, and with the trunk of
-its image encoder taken from the autoencoder: the same labelled scenes, recipe and number of steps.  Each labelled
-scene comes again and again.  The recipe is a short form of the usual curriculum: the encoder alone, by its affinity
-loss, then masks of one click or box.  Of the autoencoder there is one, so the intervals do not hold what another
-would change.
+One autoencoder is trained on 256,000 scenes without labels.  Then nano is trained from random weights, and with the
+trunk of its image encoder taken from the autoencoder, with the same labelled scenes, recipe and number of steps.
+Each labelled scene is used many times.  The recipe is a short form of the usual curriculum: the encoder alone, with
+its affinity loss, then masks of one click or box.  There is only one autoencoder; the intervals do not include the
+variation between autoencoders.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ RECIPE = Recipe(
     linear_decay=True,
 )
 SHARES = {"1 %": 1, "10 %": 10, "100 %": 100}
-"""How much is labelled, in batches of 16 scenes."""
+"""The number of labelled scenes, in batches of 16."""
 FEW = ("1 %", "10 %")
 RANDOM, MAE = "from random weights", "from MAE weights"
 SCORES = ("best of three", "ranked first")
@@ -141,7 +142,7 @@ def labelled(settings: Settings, share: str, seed: int, mae: Path | None) -> Sam
 
 
 def draw(curves: dict[str, dict[str, dict[str, Estimate]]], mae: MaskedAutoencoder) -> Figure:
-    """mIoU by the number of labelled scenes on the left; on the right, what the autoencoder has learnt to do."""
+    """mIoU by the number of labelled scenes on the left; on the right, reconstructions of the autoencoder."""
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     left, right = figure.subfigures(1, 2, width_ratios=(1, 1.1), squeeze=False)[0]
     axes = left.subplots()
@@ -173,9 +174,9 @@ EXPERIMENT = Experiment(
     id="E7",
     title="MAE pre-training",
     echoes="SAM section 3, the pre-trained image encoder",
-    question="Does learning to fill in hidden patches help where few pictures are labelled?",
+    question="Does learning to fill in hidden patches help if few images are labelled?",
     criterion="at 1 % and at 10 % of the labels the 95 % interval of what MAE weights gain in mIoU, best of three, "
     "lies above 0; seeds and images are resampled",
     run=run,
-    trains="nano, 500 steps a run, after 4000 steps of the autoencoder",
+    trains="nano, 500 steps per run, after 4000 steps of the autoencoder",
 )

@@ -1,14 +1,15 @@
-"""E7b: how much of a picture should a masked autoencoder hide?  (MAE, figure 5)
+"""E7b: how much of an image should a masked autoencoder hide?  (MAE, figure 5)
 
-Four autoencoders that differ in the share of hidden patches alone see the same scenes for equally many steps.  Then
-nano is trained from the trunk of each, and from random weights, on 160 labelled scenes: E7's 10 %, by a shorter form
-of its recipe.  The intervals are over images and seeds of that training; of each autoencoder there is one.
+Four autoencoders, which differ only in the share of hidden patches, are trained on the same scenes for equally many
+steps.  Then nano is trained from the trunk of each, and from random weights, on 160 labelled scenes: E7's 10 %, with
+a shorter form of its recipe.  The intervals are over images and seeds of that training; there is only one autoencoder
+for each ratio.
 
 In MAE, fine-tuned accuracy hardly differs from 40 to 80 % hidden, and 75 % is best.
 
-Expected before the run: hiding less is no worse here.  A patch is an eighth of the picture's side and many a part is
-smaller, so of what three quarters cover much has left no trace to draw it from.  50 % as good as 75 % or better, 90 %
-last, and 75 % within the interval of the best.
+Expected before the run: hiding less is not worse here.  A patch is an eighth of the image's side, and many parts are
+smaller: with three quarters hidden, many of them are completely hidden and cannot be reconstructed.  50 % as good as
+75 % or better, 90 % last, and 75 % within the interval of the best.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ def run(_: Sam, settings: Settings) -> Outcome:
         + ", ".join(f"{best[ratio].value:.3f} with {percent(ratio)} hidden" for ratio in RATIOS)
         + f", and {best[None].value:.3f} from random weights. Hiding {percent(JUDGED)} is worth "
         + ", ".join(f"{lead[ratio].signed()} over {percent(ratio)}" for ratio in others)
-        + ("." if told_apart else f": no ratio can be told from {percent(JUDGED)} at this scale.")
+        + ("." if told_apart else f": no ratio can be distinguished from {percent(JUDGED)} at this scale.")
     )
     values = {
         "labelled scenes": LABELLED,
@@ -115,7 +116,7 @@ def folder_of(settings: Settings, ratio: float) -> Path:
 
 
 def pretrained(settings: Settings, ratio: float) -> MaskedAutoencoder:
-    """The autoencoder that hides so much; a finished run is only read."""
+    """The autoencoder with that share hidden; a finished run is only read."""
     recipe = replace(PRETRAINING_RECIPE, mask_ratio=ratio)
     short = replace(recipe, steps=2, batch_size=4)
     return mae_run("nano", folder_of(settings, ratio), short if settings.quick else recipe).run().mae
@@ -134,7 +135,7 @@ def labelled(settings: Settings, start: Start, seed: int) -> Sam:
 
 
 def draw(means: dict[str, dict[Start, Estimate]], autoencoders: dict[float, MaskedAutoencoder]) -> Figure:
-    """mIoU by the share that is hidden on the left; on the right, what each autoencoder draws."""
+    """mIoU by the share that is hidden on the left; on the right, reconstructions of each autoencoder."""
     figure = Figure(figsize=(11, 4.4), layout="constrained")
     left, right = figure.subfigures(1, 2, width_ratios=(1.2, 1), squeeze=False)[0]
     axes = left.subplots()
@@ -151,7 +152,7 @@ def draw(means: dict[str, dict[Start, Estimate]], autoencoders: dict[float, Mask
 
 
 def draw_reconstructions(panel: SubFigure, autoencoders: dict[float, MaskedAutoencoder]) -> None:
-    """Two scenes; a row for each autoencoder with what it sees of them and what it makes of that."""
+    """Two scenes; one row per autoencoder, with its visible patches and its reconstruction."""
     rows = panel.subplots(len(autoencoders), 4, squeeze=False)
     for row, (ratio, mae) in zip(rows, autoencoders.items(), strict=True):
         scenes = normalise(render_scenes(FIRST_SEED, 2, mae.img_size).images)
@@ -172,5 +173,5 @@ EXPERIMENT = Experiment(
     criterion="75 % is not below any other ratio: the interval of what it is better by, in mIoU, best of three, "
     "reaches zero or above; seeds and images are resampled",
     run=run,
-    trains=f"nano, {RECIPE.steps} steps a run, after {PRETRAINING_RECIPE.steps} steps of each autoencoder",
+    trains=f"nano, {RECIPE.steps} steps per run, after {PRETRAINING_RECIPE.steps} steps of each autoencoder",
 )

@@ -1,13 +1,12 @@
-"""E8: can words be a prompt, though SAM was trained on pictures alone?  (SAM section 7.5, figure 12; section D.5)
+"""E8: can words be a prompt, although SAM was trained on images alone?  (SAM section 7.5, figure 12; section D.5)
 
-With the small CLIP that ships (the paper's, too, was there already) nano is trained on the embeddings of crops; then
-captions take their place.
-Scenes have larger objects than usual (object_scale 1.5); targets are wholes, parts and subparts of at least one token
-(1/64 of the image) whose caption is that of no other visible thing of their image.  The mask with the highest
-predicted IoU counts.  One network, measured on scenes of three seeds.
+With the included small CLIP (the paper uses an existing one too), nano is trained on the embeddings of crops; then
+captions replace the crops. Scenes have larger objects than usual (object_scale 1.5). Targets are wholes, parts and
+subparts of at least one token (1/64 of the image) whose caption fits no other visible object of their image.  The
+mask with the highest predicted IoU is evaluated.  One network, measured on scenes of three seeds.
 
-What passes is the paper's recipe, which never shows SAM a word.  From there two networks go on equally long: one by
-the same recipe, the other with captions for four of five tokens; each has a core of its own.
+The criterion is for the paper's recipe, which trains SAM without words.  From there, two networks are trained equally
+long: one with the same recipe, the other with captions for four of five tokens.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ GAP_LEFT = "caption uncentred"
 LONGER = replace(TEXT, steps=7000)
 IN_WORDS = 0.8
 ARMS = {"in words": IN_WORDS, "longer": 0.0}
-"""What follows the paper's recipe: most of the tokens from captions, or more of the same."""
+"""The training after the paper's recipe: most of the tokens from captions, or more of the same."""
 LABELS = {
     "image": "crop of the target",
     "caption": "its caption",
@@ -209,7 +208,7 @@ def draw(found: Prompts, means: dict[str, Estimate]) -> Figure:
 
 
 def trained_text_sams(settings: Settings) -> dict[str, TextSam]:
-    """The paper's recipe under "", and both of ARMS that go on from it; what is finished is only read."""
+    """The paper's recipe under "", and both ARMS that continue from it; finished runs are only read."""
     recipe, longer = TEXT, LONGER
     if settings.quick:
         recipe = longer = replace(TEXT, steps=2, scenes=2)

@@ -1,7 +1,7 @@
-"""E9: everything mode: what three masks a click, crops and thresholds bring.  (SAM table 4 and section B)
+"""E9: everything mode: the effect of three masks per click, of crops and of thresholds.  (SAM table 4 and section B)
 
-One mask a click is mask 0 of the same network, which its training asks for after the first click alone.  SAM's
-single-output form in table 4 was trained for one click.
+The single mask of a click is mask 0 of the same network, which is trained only for prompts after the first click.
+SAM's single-output form in table 4 was trained for one click.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ CLICKS = {
     AS_MANY: {"points_per_side": 35, "multimask_output": False},
     CROPS: {"points_per_side": 14, "crop_n_layers": 1, "crop_n_points_downscale_factor": 2},
 }
-"""400, 400, 1225 (as many masks as three a click), and 14 * 14 + 4 * 7 * 7 = 392 clicks."""
+"""400, 400, 1225 (as many masks as three per click), and 14 * 14 + 4 * 7 * 7 = 392 clicks."""
 PROPOSALS = {
     "pred_iou_thresh": 0.0,
     "stability_score_thresh": 0.0,
     "box_nms_thresh": 0.9,
     "crop_nms_thresh": 0.9,
 }
-"""Nothing filtered and few duplicates suppressed, as for the paper's proposals on LVIS."""
+"""No filters, and few duplicates suppressed, as for the paper's proposals on LVIS."""
 STABILITIES = (0.0, 0.4, 0.6, 0.8)
 
 
@@ -66,7 +66,7 @@ class Found:
         return estimate(lambda weights: average_recall_of(counts, weights), self.weights())
 
     def gain(self, level: str) -> Estimate:
-        """AR@1000 of three masks a click over as many single masks."""
+        """AR@1000 of three masks per click over as many single masks."""
         three, as_many = (self.recall[arm][f"{level} 1000"] for arm in (THREE, AS_MANY))
         return estimate(
             lambda weights: average_recall_of(three, weights) - average_recall_of(as_many, weights),
@@ -123,14 +123,15 @@ def finding(
 ) -> str:
     everything = [share(found.sweep[0.0][:, 0], n, every_image_once(found.images)).item() for n in (1, 2)]
     return (
-        f"AR@1000 is {recall[THREE]['all 1000'].value:.2f} with three masks a click, "
+        f"AR@1000 is {recall[THREE]['all 1000'].value:.2f} with three masks per click, "
         f"{recall[CROPS]['all 1000'].value:.2f} if about as many clicks are spread over the image and four crops, "
-        f"{recall[ONE]['all 1000'].value:.2f} with one mask a click, and {recall[AS_MANY]['all 1000'].value:.2f} with "
-        "one mask and three times the clicks. Three masks a click gain on as many single masks "
+        f"{recall[ONE]['all 1000'].value:.2f} with one mask per click, and "
+        f"{recall[AS_MANY]['all 1000'].value:.2f} with one mask and three times the clicks. "
+        "Three masks per click gain over as many single masks "
         + ", ".join(f"{gain[level].signed()} on {level}s" for level in LEVELS)
-        + f". Without thresholds {everything[0]:.0%} of the masks are right (IoU of 0.5 and more, each thing once) "
-        f"and find {everything[1]:.0%} of the things; above those of the preset young {filtered[0].value:.0%} are "
-        f"right and find {filtered[1].value:.0%}."
+        + f". Without thresholds {everything[0]:.0%} of the masks are correct (IoU of 0.5 and more, each object once) "
+        f"and find {everything[1]:.0%} of the objects; above those of the preset young {filtered[0].value:.0%} are "
+        f"correct and find {filtered[1].value:.0%}."
     )
 
 
@@ -208,8 +209,8 @@ EXPERIMENT = Experiment(
     id="E9",
     title="Everything mode",
     echoes="SAM table 4, proposals of SAM and of its single-output form, and section B",
-    question="Do three masks a click find more than as many single masks, and what do the thresholds cost?",
-    criterion="with as many masks, AR@1000 of three a click is above that of one a click, the interval of the "
+    question="Do three masks per click find more than as many single masks, and what do the thresholds cost?",
+    criterion="with as many masks, AR@1000 of three per click is above that of one per click, the interval of the "
     "difference above zero, and it gains more on parts and on subparts than on wholes",
     run=run,
 )

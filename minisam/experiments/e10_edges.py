@@ -68,7 +68,7 @@ def run(sam: Sam, settings: Settings) -> Outcome:
         "On textured scenes SAM's edges have an ODS (F-measure at the best threshold for all images) of "
         f"{best[SAM]:.2f}, Canny's {best['Canny']:.2f}, Sobel's {best['Sobel']:.2f}: SAM's is "
         f"{ahead['Canny'].signed()} above the first and {ahead['Sobel'].signed()} above the second. "
-        f"{right[RICHNESS[-1]]:.0%} of SAM's masks have an IoU above {RIGHT_FROM} with any thing in the scene; these "
+        f"{right[RICHNESS[-1]]:.0%} of SAM's masks have an IoU above {RIGHT_FROM} with any object in the scene; these "
         f"alone reach {best[RIGHT]:.2f}. True masks drawn as coarsely as SAM's reach {best[EXACT]:.2f}."
     )
     values = {
@@ -92,7 +92,7 @@ def scenes(sam: Sam, settings: Settings, richness: float) -> Iterator[tuple[Tens
 
 @torch.inference_mode()
 def edge_maps(sam: Sam, image: Tensor, labels: Tensor) -> tuple[dict[str, NDArray[np.floating]], float]:
-    """The edge map [S, S] of each method, and which share of SAM's masks is right."""
+    """The edge map [S, S] of each method, and the share of SAM's masks that are correct."""
     predictor, size = SamPredictor(sam), (image.shape[1], image.shape[2])
     predictor.set_image(image.permute(1, 2, 0).contiguous().cpu().numpy())
     things = torch.stack([labels[l] == node for l in range(3) for node in labels[l].unique() if node >= 0])
@@ -128,7 +128,7 @@ def ods(counts: list[EdgeCounts], weights: Tensor) -> Tensor:
 def draw(
     scores: dict[float, dict[str, dict[str, Estimate]]], image: Tensor, maps: dict[str, NDArray[np.floating]]
 ) -> Figure:
-    """ODS over richness, beside one textured scene and its edge maps."""
+    """ODS over richness, and one textured scene with its edge maps."""
     figure = Figure(figsize=(12, 4.6), layout="constrained")
     left, right = cast("list[SubFigure]", figure.subfigures(1, 2, width_ratios=(1, 1.55)))
     axes = left.subplots()

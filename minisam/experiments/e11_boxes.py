@@ -1,4 +1,4 @@
-"""E11: how exact must a box be, and does giving its mask back help?  (SAM table 5)"""
+"""E11: how exact must a box be, and does feeding back its mask help?  (SAM table 5)"""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ONCE, TWICE = "box", "box, then the box with its mask"
 
 @torch.inference_mode()
 def run(sam: Sam, settings: Settings) -> Outcome:
-    """Every corner moves by normal noise whose deviation is a share of the box's sides."""
+    """Every corner moves by normal noise whose standard deviation is a share of the box's sides."""
     found: dict[str, dict[float, list[Tensor]]] = {way: {n: [] for n in NOISES} for way in (ONCE, TWICE)}
     images = []
     for batch, (prompted, masks, _, image) in enumerate(prompted_targets(sam, settings)):
@@ -56,7 +56,7 @@ def run(sam: Sam, settings: Settings) -> Outcome:
     gain = mean_over_images(torch.cat(found[TWICE][0.0]) - exact, image)
     finding = (
         f"An exact box gives {curves[ONCE][0.0].value:.2f}; 10 % noise changes that by {lost[0.1].signed()}, 30 % by "
-        f"{lost[0.3].signed()}, giving the mask back by {gain.signed()}."
+        f"{lost[0.3].signed()}, feeding the mask back by {gain.signed()}."
     )
     values = {
         **{way: {str(n): as_json(e) for n, e in curve.items()} for way, curve in curves.items()},

@@ -54,7 +54,7 @@ def run(sam: Sam, settings: Settings) -> Outcome:
         low, high = [e.low for e in curve.values()], [e.high for e in curve.values()]
         axes.fill_between(sizes, low, high, color=line.get_color(), alpha=0.2)
     axes.axvline(own, color="grey", linestyle=":")
-    axes.set(xlabel="pixels a side (dotted: in training)", ylabel="mIoU, best of three", xticks=sizes)
+    axes.set(xlabel="pixels per side (dotted: in training)", ylabel="mIoU, best of three", xticks=sizes)
     axes.grid(alpha=0.3)
     axes.legend()
 
@@ -80,7 +80,7 @@ def run(sam: Sam, settings: Settings) -> Outcome:
 
 
 def repeat_positions_(sam: Sam, side: int) -> None:
-    """Positions for a grid of another size by tiling or cutting, so that nothing is left to interpolate."""
+    """Positions for a grid of another size by tiling or cutting, instead of interpolating."""
     encoder = sam.image_encoder
     assert encoder.pos_embed is not None
     own = encoder.pos_embed.shape[1]
@@ -102,7 +102,7 @@ EXPERIMENT = Experiment(
     id="E12",
     title="Other resolutions",
     echoes="the 1024-pixel fine-tuning of a 224-pixel MAE (SAM section A)",
-    question="Can a network see at a resolution that it was not trained at?",
+    question="Does a network work at a resolution at which it was not trained?",
     criterion="interpolated positions beat repeated ones at every other resolution",
     run=run,
 )

@@ -61,7 +61,7 @@ EXPERIMENT = Experiment(
     id="E15",
     title="Where it fails",
     echoes="SAM section 8: fine structures, crisp boundaries",
-    question="How does mIoU fall as things get faint, thin or cluttered?",
+    question="How does mIoU fall as objects get faint, thin or cluttered?",
     criterion="on each knob the hard end lies below the easy one, their intervals apart",
     run=run,
 )

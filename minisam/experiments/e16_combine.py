@@ -1,11 +1,11 @@
 """E16: the mask prompt is added to the image embedding; what if it were multiplied?  (SAM section A, mask decoder)
 
     added          src = image + prompt                 as in SAM
-    multiplied     src = image · prompt                 as some notes on SAM have it
-    gated          src = image · (1 + prompt)           a prompt of 0 leaves the image as it is
+    multiplied     src = image · prompt                 as in some descriptions of SAM
+    gated          src = image · (1 + prompt)           a prompt of 0 leaves the image unchanged
 
-Without a mask `prompt` is the learned no-mask embedding, so the choice concerns every prompt.  All arms draw both
-anew, small and around 0, as any network starts.
+Without a mask, `prompt` is the learned no-mask embedding; the choice therefore affects every prompt.  All arms draw
+both embeddings again, small and around 0, like a new network.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ FORMULAS = {"added": "image + prompt", "multiplied": "image · prompt", "gated":
 
 
 def run(sam: Sam, settings: Settings) -> Outcome:
-    """`sam` takes no part: the arms are trained."""
+    """`sam` is not used: the arms are trained."""
     measured, image = measure_arms(settings, ARMS, CLICKS)
     curves = curves_by_clicks(measured, image)
     gains = gains_by_clicks(measured, image, [("added", "multiplied"), ("added", "gated")])

@@ -1,12 +1,12 @@
-"""E18: which level a single mask settles on, and how focal α decides it.  (SAM section A, losses)
+"""E18: which level a single mask converges to, and how focal α determines it.  (SAM section A, losses)
 
 A pixel that belongs to the target with probability q is inside the best mask for the focal loss where
 
     q · α  >  (1 − q) · (1 − α)
 
-A click on a subpart means whole, part or subpart alike, so q is 1 on the subpart, 2/3 on the rest of the part and
-1/3 on the rest of the whole: α = 1/4 leaves the subpart, 1/2 the part, 3/4 the whole.  Here logits are fitted to
-such trees by gradient descent, with no network in between.
+A click on a subpart means whole, part or subpart with equal probability. Therefore q is 1 on the subpart, 2/3 on the
+rest of the part and 1/3 on the rest of the whole: α = 1/4 gives the subpart, 1/2 the part, 3/4 the whole.  Here,
+logits are fitted to these trees directly by gradient descent, without a network.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MOST_TREES = 100
 
 
 def run(sam: Sam, settings: Settings) -> Outcome:
-    """`sam` takes no part."""
+    """`sam` is not used."""
     trees = nested_masks(settings)
     shares = {
         name: torch.stack([levels_chosen(trees, alpha, dice) for alpha in ALPHAS])
@@ -108,5 +108,5 @@ EXPERIMENT = Experiment(
     question="One mask for an ambiguous click: which level does the loss itself prefer?",
     criterion="subpart at α = 1/4, part at 1/2, whole at 3/4, each for most trees",
     run=run,
-    trains="the logits of one mask a tree; no network takes part",
+    trains="the logits of one mask per tree, without a network",
 )

@@ -1,6 +1,7 @@
-"""What an experiment is: a question, a design, a criterion set beforehand, and an outcome with numbers and a figure.
+"""The parts of an experiment: a question, a design, a criterion set beforehand, and an outcome with numbers and a
+figure.
 
-Each is a file here with one `EXPERIMENT`.  Nothing has a list of them: the files are the list.
+Each experiment is a file in this folder with one `EXPERIMENT`.  There is no other list of them.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ from minisam.show import save_figure
 
 @dataclass(frozen=True)
 class Settings:
-    """How much is measured; `quick` is for seeing whether an experiment runs, its numbers mean little."""
+    """The size of a run; `quick` only tests whether an experiment runs, and its numbers mean little."""
 
     images: int = 24
     seeds: tuple[int, ...] = (0, 1, 2)
     quick: bool = False
     work: Path = Path("runs/experiments")
-    """Where an experiment that trains keeps its runs, to go on with them when it is started again."""
+    """The folder for an experiment's training runs, which resume if it is started again."""
 
     @staticmethod
     def short(work: Path) -> Settings:
@@ -41,7 +42,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Outcome:
-    """`passed` by the experiment's criterion; `finding` says in a sentence, with numbers, what came out."""
+    """`passed` by the experiment's criterion; `finding` is the result in a sentence, with numbers."""
 
     passed: bool
     finding: str
@@ -60,7 +61,7 @@ class Experiment:
     criterion: str
     run: Callable[[Sam, Settings], Outcome]
     trains: str = ""
-    """What the experiment trains, for the page; empty where it measures the network that it is given."""
+    """The networks that the experiment trains, for the page; empty if it measures the given network."""
 
 
 def experiments() -> dict[str, Experiment]:
@@ -74,7 +75,7 @@ def experiments() -> dict[str, Experiment]:
 def find(id: str) -> Experiment:
     """The experiment of that id, in capitals or not.
 
-    Raises MinisamError where there is none.
+    Raises MinisamError if there is none.
     """
     known = experiments()
     for name, experiment in known.items():

@@ -1,4 +1,4 @@
-"""The page of results, made of the JSON files that the experiments wrote."""
+"""The page of results, made from the JSON files of the experiments."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ from minisam.errors import DatasetError
 from minisam.experiments.experiment import experiments
 from minisam.json_files import read_json
 
-INTRODUCTION = """<!-- Made of the files beside it by `minisam experiment --page`; edit minisam/experiments/page.py. -->
+INTRODUCTION = """<!-- Made from the files in this folder by `minisam experiment --page`; edit
+minisam/experiments/page.py. -->
 
 # Experiments
 
-Each shows one idea, at a scale that two CPU cores can run, beside the figure of the paper that it echoes. A criterion
-is set in the experiment's file before it runs; what did not come out as expected is said here like the rest. Intervals
-are 95 %, by resampling images, and training seeds where there are several. `minisam experiment E3` runs one,
-`minisam experiment all` all of them.
+Each experiment shows one idea, at a scale for two CPU cores, and names the figure or section of the paper that it
+follows. Its criterion is set before the run, and results that did not meet it are reported too. Intervals are 95 %, by
+resampling images, and training seeds if there are several. `minisam experiment E3` runs one experiment,
+`minisam experiment all` runs all of them.
 """
 RESULT = {"passed", "seeds", "finding", "network", "images"}
 FIRST_LINE = INTRODUCTION.partition("\n")[0]
 
 
 def page(folder: Path) -> str:
-    """The text of README.md for a folder of results; experiments that were not run are listed as such.
+    """The text of README.md for a folder of results, with a list of experiments that were not run.
 
-    Raises DatasetError where a file is no result of an experiment.
+    Raises DatasetError if a file is not a result of an experiment.
     """
     sections, missing = [], []
     for id, experiment in experiments().items():
@@ -35,7 +36,7 @@ def page(folder: Path) -> str:
         result = read_json(file)
         if not isinstance(result, dict) or not result.keys() >= RESULT:
             raise DatasetError(
-                f"{file}: no result of an experiment; move it, or choose another folder with -o"
+                f"{file}: not a result of an experiment; move it, or choose another folder with -o"
             )
         came_out = "as expected" if result["passed"] else "**not as expected**"
         what = "Trained for it" if experiment.trains else "Network"

@@ -1,4 +1,4 @@
-"""Masked autoencoders: learning to see from images without labels (He et al. 2021), and the move into SAM."""
+"""Masked autoencoders: pre-training on images without labels (He et al. 2021), and moving the weights into SAM."""
 
 from minisam.pretrain.transfer import load_trunk, move_trunk_
 

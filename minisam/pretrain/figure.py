@@ -1,4 +1,4 @@
-"""What a masked autoencoder makes of pictures: the image, what it may see, and what it draws."""
+"""A figure of a masked autoencoder: the image, the visible patches, and the reconstruction."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MEAN, STD = (torch.tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IM
 def reconstructions(
     mae: MaskedAutoencoder, images: Tensor, mask_ratio: float = 0.75, seed: int = 0
 ) -> Tensor:
-    """For images [B, 3, S, S], normalised: the pictures of TITLES, [B, 4, 3, S, S] in the same units.
+    """For images [B, 3, S, S], normalised: the images of TITLES, [B, 4, 3, S, S] in the same units.
 
     A prediction has its patch's own scale, so each drawn patch gets the mean and the variance of the true one.
     """
@@ -44,7 +44,7 @@ def as_picture(image: Tensor) -> np.ndarray:
 
 
 def save_reconstructions(path: Path, pictures: Tensor) -> None:
-    """Write the pictures of `reconstructions` as a PNG, a row for each image."""
+    """Write the images of `reconstructions` as a PNG, one row per image."""
     rows = len(pictures)
     figure = Figure(figsize=(8.8, 2.3 * rows), layout="constrained")
     grid = figure.subplots(rows, 4, squeeze=False)

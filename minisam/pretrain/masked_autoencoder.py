@@ -1,11 +1,12 @@
-"""The masked autoencoder (He et al. 2021): see a quarter of the patches, draw the rest.
+"""The masked autoencoder (He et al. 2021): from a quarter of the patches, reconstruct the rest.
 
     visible = encoder( class token, the patches that are kept + their positions )
     all     = [visible, mask tokens for the others], put back in order, + positions
     pixels  = decoder(all)
 
-The encoder is a plain Vision Transformer: no windows, no relative positions.  It is large and sees little, the
-decoder is small and sees everything, and is thrown away: `minisam.pretrain.transfer` moves the encoder into SAM.
+The encoder is a plain Vision Transformer: no windows, no relative positions.  It is large and processes few patches;
+the decoder is small and processes all of them, and is discarded afterwards. `minisam.pretrain.transfer` moves the
+encoder into SAM.
 
 B images   L patches   K visible patches   D encoder channels
 """
@@ -28,8 +29,8 @@ from minisam.seeds import Randomness
 class MaskedAutoencoder(nn.Module):
     """Images [B, 3, S, S], normalised -> predicted patches [B, L, P·P·3] and the masking.
 
-    `pos_embed` and `decoder_pos_embed` are fixed.  The names are those of SAM's image encoder where the two share
-    a part, so that the move is a copy.
+    `pos_embed` and `decoder_pos_embed` are fixed.  Parts that SAM's image encoder also has use its names: moving the
+    weights is a plain copy.
     """
 
     pos_embed: Tensor
@@ -93,7 +94,7 @@ class MaskedAutoencoder(nn.Module):
 
 
 def through(blocks: nn.ModuleList, tokens: Tensor) -> Tensor:
-    """A sequence [B, n, C] through SAM's blocks, for which it is a grid of one column."""
+    """A sequence [B, n, C] through SAM's blocks, treated as a grid of one column."""
     grid = tokens[:, :, None]
     for block in blocks:
         grid = block(grid)
@@ -115,8 +116,8 @@ def initialise_(mae: MaskedAutoencoder) -> None:
 def build_mae(config: SamConfig, image_size: int | None = None) -> MaskedAutoencoder:
     """The autoencoder whose encoder fits the image encoder of `config`.
 
-    The decoder is MAE's own (8 blocks, 512 channels) for SAM's sizes and shrinks with smaller encoders.
-    `image_size`: the paper pre-trains at 224 what then sees 1024; ours pre-train at their own size.
+    The decoder is MAE's (8 blocks, 512 channels) for SAM's sizes, and smaller for smaller encoders. `image_size`: the
+    paper pre-trains at 224 and then uses 1024; our presets pre-train at their input size.
     """
     large = config.encoder_dim >= 768
     return MaskedAutoencoder(

@@ -1,7 +1,7 @@
-"""Which patches the encoder may see: a random quarter, another one for every image (MAE, section 3).
+"""The patches that the encoder gets: a random quarter, different for every image (MAE, section 3).
 
-A shuffle by sorted noise gives every subset of the patches the same chance.  The encoder gets the first
-`kept` of the shuffled patches; to put all of them back in order one sorts the shuffle itself:
+A shuffle by sorted noise gives every subset of the patches the same probability.  The encoder gets the first `kept`
+of the shuffled patches; sorting the shuffle itself gives the order that restores them:
 
     shuffle = argsort(noise)        restore = argsort(shuffle)        x[shuffle][restore] = x
 
@@ -19,7 +19,7 @@ from minisam.seeds import Randomness, draw
 
 
 class Masking(NamedTuple):
-    """keep [B, K] and restore [B, L] are indices; hidden [B, L] is True where the encoder may not look."""
+    """keep [B, K] and restore [B, L] are indices; hidden [B, L] is True for patches that the encoder does not get."""
 
     keep: Tensor
     restore: Tensor

@@ -1,8 +1,8 @@
-"""How long, how large and how fast each preset is pre-trained (MAE, appendix A).
+"""The pre-training recipe of each preset: steps, batch size and learning rate (MAE, appendix A).
 
-The paper: batch 4096 for 800 epochs, rate 1.5e-4 · batch / 256, cosine to zero after 40 epochs of warm-up,
-β₂ = 0.95, weight decay 0.05, random crops and flips.  Ours: small batches, a higher rate for small networks, and
-no crops, since a drawn scene never comes twice.
+The paper: batch 4096 for 800 epochs, rate 1.5e-4 · batch / 256, cosine to zero after 40 epochs of warm-up, β₂ = 0.95,
+weight decay 0.05, random crops and flips.  Ours: small batches, a higher rate for small networks, and no crops, since
+every drawn scene is new.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class PretrainingRecipe:
-    """Everything about a run but its seed, device and precision."""
+    """All settings of a run except seed, device and precision."""
 
     steps: int
     batch_size: int
@@ -26,7 +26,7 @@ class PretrainingRecipe:
     clip_norm: float = 1.0
 
     def rate(self, step: int) -> float:
-        """The learning rate at a step: a straight line up, half a cosine down."""
+        """The learning rate at a step: linear warm-up, then half a cosine down."""
         warmup = max(1, round(self.warmup_share * self.steps))
         if step < warmup:
             return self.lr * (step + 1) / warmup

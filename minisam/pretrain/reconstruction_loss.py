@@ -1,10 +1,10 @@
-"""What the decoder is asked for: the pixels of the hidden patches, each patch by its own scale (MAE, section 3).
+"""The decoder's target: the pixels of the hidden patches, each patch normalised separately (MAE, section 3).
 
     target = (patch − mean) / √(variance + 10⁻⁶)        over the pixels of one patch
     loss   = mean over hidden patches of  mean over pixels of (prediction − target)²
 
-Without the normalisation a patch of strong contrast weighs as much as a hundred faint ones, and what is learnt
-is worse.  Visible patches are not in the loss: nothing is learnt from copying.
+Without the normalisation, a patch with strong contrast weighs as much as a hundred faint ones, and the learned
+features are worse.  Visible patches are not in the loss: copying them teaches nothing.
 
 B images   L patches   P patch side
 """
@@ -22,13 +22,13 @@ def patchify(images: Tensor, patch_size: int) -> Tensor:
 
 
 def unpatchify(patches: Tensor, patch_size: int, grid: tuple[int, int]) -> Tensor:
-    """[B, L, P·P·3] -> [B, 3, H, W], what `patchify` was given."""
+    """[B, L, P·P·3] -> [B, 3, H, W], the inverse of `patchify`."""
     pixels = patches.unflatten(1, grid).unflatten(3, (-1, 3)).permute(0, 4, 3, 1, 2)
     return F.pixel_shuffle(pixels.flatten(1, 2), patch_size)
 
 
 def normalise_patches(patches: Tensor) -> Tensor:
-    """Every patch with mean 0 and variance 1 (the unbiased estimate, as the original has it)."""
+    """Every patch with mean 0 and variance 1 (the unbiased estimate, as in the original)."""
     variance, mean = patches.var(dim=-1, keepdim=True), patches.mean(dim=-1, keepdim=True)
     return (patches - mean) / (variance + 1e-6).sqrt()
 

@@ -3,7 +3,7 @@
     ω_k = 10000^(−k / (D/4))                          k = 0 … D/4 − 1
     position[i, j] = [sin(j·ω), cos(j·ω), sin(i·ω), cos(i·ω)]
 
-Half of the channels say in which column j a token is, the other half in which row i; the column comes first.
+The first half of the channels encodes the column j of a token, the second half its row i.
 
 H, W grid   D channels, a multiple of four
 """
@@ -17,9 +17,9 @@ TEMPERATURE = 10_000.0
 
 
 def sincos_positions(grid: tuple[int, int], dim: int) -> Tensor:
-    """[H, W, dim] in float32, worked out in float64.
+    """[H, W, dim] in float32, computed in float64.
 
-    Raises ValueError where `dim` is no multiple of four.
+    Raises ValueError if `dim` is not a multiple of four.
     """
     if dim % 4:
         raise ValueError(
@@ -33,6 +33,6 @@ def sincos_positions(grid: tuple[int, int], dim: int) -> Tensor:
 
 
 def waves(places: Tensor, frequencies: Tensor) -> Tensor:
-    """[n] places -> [n, D/2]: the sines of all frequencies, then their cosines."""
+    """[n] positions -> [n, D/2]: the sines of all frequencies, then their cosines."""
     angles = places[:, None] * frequencies
     return torch.cat([angles.sin(), angles.cos()], dim=1)

@@ -1,11 +1,11 @@
 """Moving the encoder of a masked autoencoder into SAM's image encoder (ViTDet, section 3; SAM section A).
 
-    patch embedding, blocks     as they are: windows are a way to run a block, not another block
-    positions                   fixed becomes learned; bicubic to SAM's grid where that differs
-    relative positions          zero, so that each block answers at first as it did
-    neck                        new; class token, last norm and decoder stay behind
+    patch embedding, blocks     unchanged: windows change how a block is run, not its weights
+    positions                   fixed ones become learned ones; resized to SAM's grid by bicubic interpolation
+    relative positions          zero: each block's output is unchanged at first
+    neck                        new; class token, last norm and decoder are dropped
 
-Where one window covers the grid, the trunk of SAM so made equals the autoencoder's without masking, but for the
+If one window covers the grid, SAM's blocks with these weights equal the autoencoder's without masking, except for the
 class token, which SAM does not have.
 """
 
@@ -33,11 +33,11 @@ THEIR_NAMES = {"mlp.fc1": "mlp.lin1", "mlp.fc2": "mlp.lin2"}
 
 @torch.no_grad()
 def move_trunk_(encoder: ImageEncoderViT, mae: Mapping[str, Tensor]) -> None:
-    """Copy the trunk from the state dict of an autoencoder, ours or one with the names of MAE's own code.
+    """Copy the trunk from the state dict of an autoencoder, ours or one with the names of MAE's code.
 
     Patches of another size are resampled, as MAE's ViT-H of 14 pixels was for SAM's 16.
 
-    Raises CheckpointError where a tensor is missing, of another shape or not finite; `encoder` is then untouched.
+    Raises CheckpointError if a tensor is missing, has another shape or is not finite; `encoder` is then unchanged.
     """
     parameters = dict(encoder.named_parameters())
     moved = {}
@@ -61,7 +61,9 @@ def move_trunk_(encoder: ImageEncoderViT, mae: Mapping[str, Tensor]) -> None:
                 f"expected {wanted or 'no such tensor'}; pre-train with the same preset"
             )
     if name := first_not_finite(moved):
-        raise CheckpointError(f"{name} holds NaN or infinite values; the autoencoder diverged, or is damaged")
+        raise CheckpointError(
+            f"{name} holds NaN or infinite values; the autoencoder diverged, or the file is damaged"
+        )
     for name, tensor in moved.items():
         parameters[name].copy_(tensor)
     for name, parameter in parameters.items():
@@ -70,7 +72,8 @@ def move_trunk_(encoder: ImageEncoderViT, mae: Mapping[str, Tensor]) -> None:
 
 
 def resize_patches(weight: Tensor, side: int) -> Tensor:
-    """[D, 3, p, p] -> [D, 3, side, side], bicubic; what a flat patch answers stays (SAM's ViT-H: 14 -> 16)."""
+    """[D, 3, p, p] -> [D, 3, side, side], bicubic; the output for a constant patch stays the same (SAM's ViT-H: 14 ->
+    16)."""
     before = weight.shape[-1]
     if before == side:
         return weight
@@ -84,7 +87,9 @@ def as_grid(positions: Tensor, grid: tuple[int, int]) -> Tensor:
         positions = positions[0, 1:]
     side = round(len(positions) ** 0.5)
     if side * side != len(positions):
-        raise CheckpointError(f"the positions are those of {len(positions)} tokens, which is no square grid")
+        raise CheckpointError(
+            f"the positions are those of {len(positions)} tokens, which is not a square grid"
+        )
     return resize_absolute_positions(positions.view(1, side, side, -1), grid)
 
 
@@ -100,9 +105,9 @@ def trunk_of(path: Path) -> Start:
 
 
 def load_trunk(encoder: ImageEncoderViT, path: str | os.PathLike[str]) -> None:
-    """`move_trunk_` from a file: safetensors, or a .pth of tensors alone.
+    """`move_trunk_` from a file: safetensors, or a .pth with only tensors.
 
-    Raises CheckpointError for a file that is damaged or fits no better than `move_trunk_` allows.
+    Raises CheckpointError for a file that is damaged or that `move_trunk_` refuses.
     """
     try:
         move_trunk_(encoder, read_tensors(path)[0])

@@ -1,7 +1,7 @@
-"""A small CLIP: crops and captions as unit vectors that lie close where they belong together (Radford et al. 2021).
+"""A small CLIP: crops and captions as unit vectors, which are close if they match (Radford et al. 2021).
 
     crop -> CropEncoder -> / length ->  ●
-                                          cosine = how well they fit
+                                          cosine = how well they match
     text -> TextEncoder -> / length ->  ●
 
 B crops or texts   E embed_dim
@@ -55,7 +55,8 @@ class Clip(nn.Module):
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
 
     def encode_crops(self, crops: Tensor, masks: Tensor | None = None) -> Tensor:
-        """Crops [B, 3, S, S] of values 0 … 255, and masks [B, S, S] (bool) that the output looks inside -> [B, E]."""
+        """Crops [B, 3, S, S] of values 0 … 255, and masks [B, S, S] (bool) to which the output is limited -> [B,
+        E]."""
         inside = None if masks is None else self.visual.patches_inside(masks)
         return F.normalize(self.visual(crops, inside).float(), dim=1)
 

@@ -1,4 +1,4 @@
-"""Training CLIP on PartWorld: draw scenes, cut out things, pair each with what one says of it, step."""
+"""Training CLIP on PartWorld: draw scenes, cut out objects, pair each with a text, step."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from minisam.train.optimizer import warm_then_cosine
 from minisam.train.task import Task
 
 VALIDATION_SEED = FIRST_SEED + 900_000
-"""Scenes that are in no training and in no experiment."""
+"""A seed for scenes that are used in no training and no experiment."""
 WITHOUT_MASK = 0.2
-"""The share of crops whose output token may look everywhere, as when somebody gives a crop and no mask."""
+"""The share of crops whose output token attends everywhere, as for a crop without a mask."""
 
 
 @dataclass(frozen=True)
 class ClipRecipe:
-    """Everything about a run but its seed and precision; `scenes` · `per_scene` pairs make a batch."""
+    """All settings of a run except seed and precision; `scenes` · `per_scene` pairs make a batch."""
 
     steps: int = 4500
     scenes: int = 32
@@ -40,7 +40,7 @@ class ClipRecipe:
     object_scale: float = 1.5
     lr: float = 1e-3
     muon_lr: float = 2e-3
-    """Rate of Muon for the blocks' matrices; AdamW, as in the paper, has the rest."""
+    """Rate of Muon for the blocks' matrices; AdamW, as in the paper, trains the rest."""
     weight_decay: float = 0.1
     betas: tuple[float, float] = (0.9, 0.98)
     warmup: int = 100
@@ -133,7 +133,8 @@ def build_optimizers(clip: Clip, recipe: ClipRecipe) -> list[optim.Optimizer]:
 
 
 def agreement(images: Tensor, texts: Tensor, same: Tensor) -> dict[str, float]:
-    """How well crops and captions [B, E] find each other, and how far apart the two kinds lie (the modality gap)."""
+    """How well crops and captions [B, E] find each other, and the distance between the two kinds (the modality
+    gap)."""
     one = torch.zeros(())
     return {
         "found": contrastive_loss(images, texts, one, same)[1].item(),

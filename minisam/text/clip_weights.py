@@ -1,11 +1,11 @@
-"""OpenAI's CLIP weights in our text encoder, for those who have them: same names, same shapes, no key map.
+"""OpenAI's CLIP weights in our text encoder: same names, same shapes, no key map.
 
     width      from token_embedding.weight [vocabulary, width]
-    heads      width / 64, in every CLIP that was published
-    layers     as many as there are resblocks.N
+    heads      width / 64, in every published CLIP
+    layers     the number of resblocks.N
 
-A state dict of the whole CLIP works too: what belongs to its image side is left out.  Their tokenizer is not ours; the
-numbers of its byte-pair tokens have to come from elsewhere (the end token is the highest of them, as here).
+A state dict of the whole CLIP works too: its image encoder is ignored.  Their tokenizer is different from ours; the
+numbers of its byte-pair tokens have to come from another program (the end token is the highest of them, as here).
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ TEXT_KEYS = ("token_embedding.", "positional_embedding", "transformer.", "ln_fin
 
 
 def text_encoder_from(state_dict: Mapping[str, Tensor]) -> TextEncoder:
-    """The text encoder of these weights, whatever its size, in float32 and evaluation mode.
+    """The text encoder of these weights, of any size, in float32 and evaluation mode.
 
-    Raises CheckpointError where a tensor is missing, of another shape, or of no CLIP.
+    Raises CheckpointError if a tensor is missing, has another shape, or does not belong to a CLIP.
     """
     weights = {key: tensor.float() for key, tensor in state_dict.items() if key.startswith(TEXT_KEYS)}
     try:
@@ -52,9 +52,10 @@ def text_encoder_from(state_dict: Mapping[str, Tensor]) -> TextEncoder:
 
 
 def load_clip_text_weights(path: str | os.PathLike[str]) -> TextEncoder:
-    """`text_encoder_from` a file: safetensors, or a .pth of tensors alone, as which a TorchScript archive can be saved.
+    """`text_encoder_from` a file: safetensors, or a .pth with only tensors (a TorchScript archive can be saved as
+    one).
 
-    Raises CheckpointError for a file that is damaged or holds anything else.
+    Raises CheckpointError for a file that is damaged or has other content.
     """
     try:
         return text_encoder_from(read_tensors(path)[0])

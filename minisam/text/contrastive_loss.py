@@ -1,10 +1,10 @@
-"""CLIP's loss: each crop finds its own text among the batch, and each text its own crop (Radford et al. 2021, fig. 3).
+"""CLIP's loss: each crop has to find its text in the batch, and each text its crop (Radford et al. 2021, fig. 3).
 
     logits = exp(t) · I Tᵀ                 I, T: unit vectors, t: learned, exp(t) ≤ 100
     loss   = ½ · cross_entropy(rows, i ↦ i) + ½ · cross_entropy(columns, i ↦ i)
 
-Two things of a batch may bear the same caption ("red plain wheel of the car").  Each would then be a wrong answer for
-the other's text although it is right, so such pairs are left out of the sums: neither positive nor negative.
+Two objects of a batch may have the same caption ("red plain wheel of the car").  Each would then count as wrong for
+the other's text, although it is correct. These pairs are left out of the sums: neither positive nor negative.
 
 B pairs   E embed_dim
 """

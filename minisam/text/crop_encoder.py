@@ -1,10 +1,10 @@
-"""CLIP's image encoder for crops: a Vision Transformer with a class token, whose last layer looks inside a mask alone.
+"""CLIP's image encoder for crops: a Vision Transformer with a class token; its last layer attends only inside a mask.
 
     x   = [class token, patches] + positions, then ln_pre
-    x   = blocks(x), everything sees everything
+    x   = blocks(x), all tokens attend to all tokens
     out = the class token's query over the patches *inside the mask* (last block), ln_post, projection
 
-So the output speaks of the masked thing, while what is around it has still informed the patches (SAM section D.5).
+The output thus describes the masked object, while its surroundings still influence the patches (SAM section D.5).
 Without a mask all patches count as inside.
 
 B crops   S crop size   L patches   C width   E embed_dim
@@ -68,6 +68,6 @@ class CropEncoder(nn.Module):
         return self.ln_post(x[:, 0]) @ self.proj
 
     def patches_inside(self, masks: Tensor) -> Tensor:
-        """Masks of crops [B, S, S] (bool) -> [B, L] bool; where no patch is half covered, the one covered most."""
+        """Masks of crops [B, S, S] (bool) -> [B, L] bool; if no patch is half covered, the one covered most."""
         coverage = F.avg_pool2d(masks[:, None].float(), self.patch_size).flatten(1)
         return coverage >= coverage.amax(dim=1, keepdim=True).clamp(max=INSIDE)

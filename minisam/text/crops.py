@@ -1,7 +1,7 @@
-"""Square crops around masks, as CLIP sees a thing (SAM section D.5).
+"""Square crops around masks, the input of CLIP for an object (SAM section D.5).
 
     side   = expansion · longer side of the mask's box,   expansion ~ U(1, 2), same centre
-    crop   = the square, resized; what lies beyond the image is 0
+    crop   = the square, resized; pixels outside the image are 0
     p = ½  : pixels outside the mask are 0
 
 P masks   I images   H, W image size   S crop size
@@ -29,10 +29,10 @@ def crop_squares(masks: Tensor, expansion: Tensor | float) -> Tensor:
 
 
 def cut(pictures: Tensor, squares: Tensor, size: int) -> Tensor:
-    """The `squares` [P, 3] of pictures [P, C, H, W], one each -> [P, C, size, size]; 0 beyond the picture.
+    """The `squares` [P, 3] of images [P, C, H, W], one each -> [P, C, size, size]; 0 outside the image.
 
-    A pixel of the crop is the mean over the area that it covers, so large things are scaled down without flicker:
-    crop = rows · picture · columnsᵀ.
+    A pixel of the crop is the mean over the area that it covers, which avoids aliasing when large objects are scaled
+    down: crop = rows · image · columnsᵀ.
     """
     columns, rows = (
         covered_shares(squares[:, axis], squares[:, 2], size, pictures.shape[3 - axis]) for axis in (0, 1)
@@ -66,7 +66,7 @@ def masked_crops(
 def random_crops(
     images: Tensor, image_index: Tensor, masks: Tensor, size: int, generator: torch.Generator | None = None
 ) -> tuple[Tensor, Tensor]:
-    """`masked_crops` with the paper's chances: expansion U(1, 2), zeroed with probability ½."""
+    """`masked_crops` with the paper's random choices: expansion U(1, 2), zeroed with probability ½."""
     draws = torch.rand(2, len(masks), device=masks.device, generator=generator)
     expansion = 1 + (MAX_EXPANSION - 1) * draws[0]
     return masked_crops(images, image_index, masks, expansion, draws[1] < 0.5, size)

@@ -1,11 +1,13 @@
-"""CLIP's embedding as a token of the prompt: one linear layer and a learned type, and no position (SAM section D.5).
+"""CLIP's embedding as a token of the prompt: one linear layer and a learned type embedding, no position (SAM section
+D.5).
 
     token = W (e − centre of its kind) + type embedding
 
-e is a unit vector, of a crop while SAM is trained and of a text when it is used.  Crops and texts lie in two different
-places of the sphere, however well they match (the modality gap; Liang et al. 2022), so a layer that has only met crops
-would find every text far away.  Each kind is therefore measured from its own centre.  The paper does not say how it
-bridges the gap or how many channels become others; with the crops' centre for both, this is the plain linear layer.
+e is a unit vector, of a crop in training and of a text in use.  Crops and texts lie in two different regions of the
+sphere, even if they match (the modality gap; Liang et al. 2022). A layer trained only on crops would find every text
+far away.  Therefore the centre of its kind is subtracted from each embedding.  The paper does not describe how it
+handles the gap, nor the layer's number of channels; with the crops' centre for both kinds, this is the plain linear
+layer.
 
 P prompts   C clip's embed_dim   E SAM's embed_dim
 """

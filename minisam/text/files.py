@@ -1,4 +1,4 @@
-"""The files of this folder: safetensors, with the geometry and the words as JSON in the header."""
+"""The file format of text models: safetensors, with the geometry and the words as JSON in the header."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def write_clip(path: str | os.PathLike[str], clip: Clip) -> None:
 
 
 def check_clip(clip: Clip) -> None:
-    """Raises CheckpointError where the weights are not those of what `describe_clip` says: a layer is wrapped."""
+    """Raises CheckpointError if the weights do not fit `describe_clip`, because a layer is wrapped."""
     try:
         build_clip(clip.state_dict(), {"clip": describe_clip(clip)}, "")
     except CheckpointError:
@@ -40,7 +40,7 @@ def check_clip(clip: Clip) -> None:
 
 
 def read_clip(path: str | os.PathLike[str]) -> Clip:
-    """In evaluation mode.  Raises CheckpointError where the file is damaged or holds anything else."""
+    """A CLIP in evaluation mode.  Raises CheckpointError if the file is damaged or has other content."""
     tensors, about = read_bundle(path)
     return build_clip(tensors, about, path)
 
@@ -67,7 +67,7 @@ def build_clip(tensors: Mapping[str, Tensor], about: Mapping[str, Any], path: st
 def write_bundle(
     path: str | os.PathLike[str], tensors: Mapping[str, Tensor], about: Mapping[str, Any]
 ) -> None:
-    """Write tensors and a description of them, whole or not at all."""
+    """Write tensors and a description of them, completely or not at all."""
     content = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
     data = to_safetensors(content, {KEY: json.dumps(about)})
     write_atomically(path, lambda file: file.write(data))
@@ -76,7 +76,8 @@ def write_bundle(
 def read_bundle(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors of `write_bundle` in float32 and their description.
 
-    Raises CheckpointError where the file is damaged, was written by anything else, or has values that are not finite.
+    Raises CheckpointError if the file is damaged, was not written by `write_bundle`, or has values that are not
+    finite.
     """
     try:
         tensors, header = read_tensors(path)
@@ -88,8 +89,8 @@ def read_bundle(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[s
             raise ValueError
     except (KeyError, ValueError):
         raise CheckpointError(
-            f"{os.fspath(path)}: has no weights for text or pictures as prompts; give a file of `minisam text`, "
-            "or none for what ships"
+            f"{os.fspath(path)}: has no weights for text or images as prompts; give a file of `minisam text`, "
+            "or none for the included weights"
         ) from None
     floats = {key: tensor.float() for key, tensor in tensors.items()}
     if key := first_not_finite(floats):

@@ -1,6 +1,6 @@
-"""How well prompts of every kind find their targets: crops, captions, captions of something else, points.
+"""How well prompts of every kind find their targets: crops, captions, captions of other objects, points.
 
-For each target the mask with the highest predicted IoU counts, as a user would see it.
+For each target the mask with the highest predicted IoU is evaluated, which is the one that a user would see.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from minisam.text.targets import Targets
 from minisam.text.text_sam import TextSam
 
 NEVER = 1e-12
-"""A weight next to none, for where a single image is all there is."""
+"""A very small weight, for the case of a single image."""
 EXPANSION = 1.5
-"""The crop of a measurement; training draws it from 1 to 2."""
+"""The expansion of crops in evaluation; training draws it from 1 to 2."""
 
 
 class Measured:
-    """Targets with their images embedded, ready to be prompted by tokens [P, 1, E], points, or both."""
+    """Targets with image embeddings, to be prompted by tokens [P, 1, E], points, or both."""
 
     def __init__(self, sam: Sam, targets: Targets) -> None:
         self.sam, self.targets = sam, targets
@@ -77,7 +77,7 @@ def captions_of_others(targets: Targets, seed: int = 0) -> list[str]:
 
 
 def prompts(model: TextSam, targets: Targets) -> dict[str, Callable[[Measured], Tensor]]:
-    """Every kind of prompt by its name, as what it makes of the measured targets: IoUs [P]."""
+    """Every kind of prompt by its name, as a function from the measured targets to IoUs [P]."""
     clip, external = model.clip, model.external
     texts = clip.encode_texts(targets.captions)
     others = clip.encode_texts(captions_of_others(targets))

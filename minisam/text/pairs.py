@@ -1,8 +1,8 @@
-"""What CLIP learns from: masks of scenes, and what one could say about each.
+"""The training data of CLIP: masks of scenes, and a text for each.
 
-A caption names everything, "red striped wheel of the car".  People say less and in other orders, so half of the texts
-are shorter: "striped red wheel", "red wheel".  Scenes are drawn at a larger size than SAM's smallest network sees,
-since a texture needs pixels.
+A caption names everything, "red striped wheel of the car".  Users write less, and in other orders; half of the texts
+are therefore shorter: "striped red wheel", "red wheel".  Scenes are drawn at a larger size than the input of SAM's
+smallest network, because textures need pixels.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from minisam.text.vocabulary import COLOURS, textures
 
 SCENE_SIZE = 128
 WHOLE_CAPTION = 0.5
-"""The share of texts that are the caption as it is."""
+"""The share of texts that are the unchanged caption."""
 
 
 class Pairs(NamedTuple):
@@ -33,7 +33,7 @@ class Pairs(NamedTuple):
 def draw_pairs(
     scenes: SceneBatch, per_image: int, seed: int, min_area: float, whole_caption: float = WHOLE_CAPTION
 ) -> Pairs:
-    """At most `per_image` nodes of every scene, each at most once, of all levels; `min_area` is a share."""
+    """At most `per_image` nodes of every scene, each at most once, of all levels; `min_area` is a fraction."""
     generator = torch.Generator().manual_seed(seed)
     image, node = choose_targets(scenes, per_image, generator, min_area)
     masks = scenes.labels[image, scenes.level[image, node].long()] == node[:, None, None]
@@ -47,7 +47,7 @@ def draw_pairs(
 
 
 def phrasings(caption: str) -> list[str]:
-    """What else one might say of "<colour> <texture> <part> of the <object>"; all of it is true."""
+    """Shorter true texts for "<colour> <texture> <part> of the <object>"."""
     colour = opening(caption, COLOURS)
     texture = opening(caption.removeprefix(colour + " "), textures())
     thing = caption.removeprefix(f"{colour} {texture} ")
@@ -67,5 +67,5 @@ def opening(text: str, names: list[str] | tuple[str, ...]) -> str:
 
 
 def pick(choices: list[str], draw: float) -> str:
-    """One of them, for a number in [0, 1)."""
+    """The item that a number in [0, 1) selects."""
     return choices[int(draw * len(choices))]

@@ -1,7 +1,7 @@
-"""What SAM is trained and measured on here: things of scenes, each with its crop for CLIP and its caption.
+"""The targets for text prompts: objects of scenes, each with its crop for CLIP and its caption.
 
-Scenes are drawn at CLIP's scene size and scaled down to the network's: the network sees a small image, CLIP a crop of
-a larger one, as with a photo.
+Scenes are drawn at CLIP's scene size and scaled down to the network's input: the network gets a small image, CLIP a
+crop of a larger one, as with a photo.
 
 I images   P targets   S network's image size   R size that the scenes are drawn at
 """
@@ -20,7 +20,7 @@ from minisam.text.pairs import SCENE_SIZE, draw_pairs
 
 
 class Targets(NamedTuple):
-    """P things on I images."""
+    """P objects on I images."""
 
     images: Tensor
     """uint8 [I, 3, S, S]."""
@@ -45,7 +45,7 @@ def draw_targets(
 ) -> Targets:
     """At most `per_image` targets of every scene; `min_area` is a share of the image.
 
-    `unique` leaves out those whose caption is that of another visible thing of the image as well.
+    `unique` leaves out targets whose caption also fits another visible object of the image.
     """
     pairs = draw_pairs(scenes, per_image, seed, min_area, whole_caption=1.0)
     shrink = scenes.images.shape[-1] // size
@@ -59,7 +59,7 @@ def draw_targets(
 
 
 def unique_captions(scenes: SceneBatch, captions: list[str], image_index: Tensor) -> list[bool]:
-    """Whether each caption names one visible thing of its image."""
+    """Whether each caption names exactly one visible object of its image."""
     counts = [
         Counter(caption for caption, area in zip(phrases, areas, strict=True) if area > 0)
         for phrases, areas in zip(scenes.captions, scenes.area.tolist(), strict=True)

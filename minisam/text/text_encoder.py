@@ -1,13 +1,13 @@
 """CLIP's text encoder: a causal transformer whose output is that of the end token (Radford et al. 2021, section 2.4).
 
     x_t = embedding(token_t) + position_t
-    x   = blocks(x), where position t sees positions 0 … t alone
+    x   = blocks(x), where position t attends only to positions 0 … t
     out = ln_final(x at the end token) · text_projection
 
-A position never sees what comes after it, so the end token, the last of the text, is the only one that has read all
-of it, and what follows it as padding changes nothing.
+A position never attends to later ones. Only the end token, the last of the text, attends to the whole text, and the
+padding after it has no effect.
 
-The parameters have the names and shapes of OpenAI's code, so that its weights load with no key map.
+The parameters have the names and shapes of OpenAI's code, and its weights load without a key map.
 
 B texts   T context_length   C width   E embed_dim
 """
@@ -46,7 +46,7 @@ class TextEncoder(nn.Module):
         return states[torch.arange(len(tokens)), tokens.argmax(dim=1)] @ self.text_projection
 
     def hidden_states(self, tokens: Tensor) -> Tensor:
-        """What every position knows of itself and those before it, [B, T, C]."""
+        """The output at every position, which depends only on itself and earlier positions, [B, T, C]."""
         length = tokens.shape[1]
         if length > self.context_length:
             raise ValueError(f"a text of {length} tokens does not fit into {self.context_length}")

@@ -1,10 +1,10 @@
-"""SAM and CLIP put together: words or a picture become the external token of a prompt.
+"""SAM and CLIP combined: words or an image become the external token of a prompt.
 
     "red wheel" -> Clip's text encoder  ┐
                                         ├-> ExternalPrompt -> token [1, 1, E] -> SamPredictor.predict(external=token)
     crop        -> Clip's image encoder ┘
 
-The Sam in it is an ordinary one, with the keys of an official state dict; only its weights know what the token means.
+Its Sam is an ordinary one, with the keys of an official state dict; only its weights are trained for the token.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ class TextSam(nn.Module):
         """Tokens [B, 1, E] of one text or of several.  Raises PromptError for a text that cannot be read."""
         texts = [texts] if isinstance(texts, str) else texts
         if not isinstance(texts, Sequence | np.ndarray) or not all(isinstance(text, str) for text in texts):
-            raise PromptError("a text is a string, such as 'red wheel', or there is a list of them")
+            raise PromptError("a text must be a string, for example 'red wheel', or a list of strings")
         return self.external(self.clip.encode_texts(texts), "text")
 
     @torch.no_grad()
     def embed_image(self, crop: NDArray[np.uint8]) -> Tensor:
-        """The token [1, 1, E] of a picture [h, w, 3] uint8 of the thing to look for, scaled into a square.
+        """The token [1, 1, E] of an image [h, w, 3] uint8 of the object to find, scaled into a square.
 
-        Raises ImageError where it is no such picture.
+        Raises ImageError if it is not such an image.
         """
         size = self.clip.config.crop_size
         square = ImageOps.pad(Image.fromarray(np.ascontiguousarray(check_image_array(crop))), (size, size))
@@ -70,9 +70,9 @@ def save_text_sam(
     model: TextSam,
     dtype: Literal["float32", "float16"] = "float32",
 ) -> None:
-    """All weights in one file; float16 halves it, and leaves the Fourier matrix of the points as it is.
+    """All weights in one file; float16 halves it, and keeps the Fourier matrix of the points in float32.
 
-    Raises CheckpointError for a network that `load_text_sam` could not build again, as `save_checkpoint` does.
+    Raises CheckpointError for a network that `load_text_sam` could not rebuild, as `save_checkpoint` does.
     """
     check_rebuildable(model.sam, CONFIGS[model.preset], shapes_of(model.sam))
     check_clip(model.clip)
@@ -91,13 +91,13 @@ def save_text_sam(
 
 
 def load_text_sam(path: str | os.PathLike[str] | None = None) -> TextSam:
-    """What `save_text_sam` wrote, in evaluation mode, float32, on the CPU; without a path the weights that ship.
+    """Load a file of `save_text_sam`, in evaluation mode, float32, on the CPU; without a path, the included weights.
 
-    Raises CheckpointError where there are none, or the file is damaged or another network's.
+    Raises CheckpointError if there are none, or if the file is damaged or of another network.
     """
     if path is None and not SHIPPED.exists():
         raise CheckpointError(
-            "no weights for text prompts ship with this version; train them with `minisam text clip` and "
+            "this version includes no weights for text prompts; train them with `minisam text clip` and "
             "`minisam text sam`, then give their file"
         )
     path = SHIPPED if path is None else path

@@ -1,10 +1,10 @@
-"""Training SAM to take CLIP's embeddings (SAM section D.5): the embedding of a crop is the prompt.
+"""Training SAM with CLIP's embeddings as prompts (SAM section D.5): the prompt is the embedding of a crop.
 
     crop of the target -> CLIP, looking inside the mask -> external token ┐
     image -> encoder -> image embedding                                   ├-> three masks, then points as usual
                                                                           ┘
-No text is needed for it: CLIP has put what texts say in the same place.  CLIP itself is not trained.  Some steps give
-a point or a box beside the token, and some nothing else, so that all of them stay prompts.
+Training needs no text, because CLIP embeds texts in the same space.  CLIP itself is not trained.  Some steps combine
+the token with a point or a box, some use only one of them: all kinds of prompts keep working.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ CENTRE_BATCHES = 8
 
 @dataclass(frozen=True)
 class TextRecipe:
-    """Everything about a run but its seed, precision and CLIP."""
+    """All settings of a run except seed, precision and CLIP."""
 
     steps: int = 4000
     scenes: int = 8
@@ -50,9 +50,9 @@ class TextRecipe:
     min_area: float = 1 / 64
     object_scale: float = 1.5
     token_alone: float = 0.5
-    """The share of steps whose first prompt is the external token by itself."""
+    """The share of steps whose first prompt is only the external token."""
     token_and_more: float = 0.35
-    """The share with a point or a box beside it; the rest has the point or box alone."""
+    """The share of steps with the token and a point or a box; the others have only the point or box."""
     single_round_share: float = 0.7
     rounds: Rounds = field(default_factory=lambda: Rounds(2, 1))
     lr: float = 5e-4
@@ -79,10 +79,10 @@ class TextSamTask(Task):
         start_from: Path | None = None,
         captions: float = 0.0,
     ) -> None:
-        """`start_from`: a text.safetensors with the same CLIP to go on from.
+        """`start_from`: a text.safetensors with the same CLIP, to continue training from.
 
-        `captions`: the share of tokens that are a caption's in place of a crop's, which the paper has none of; their
-        targets are then those that a caption names alone.
+        `captions`: the share of tokens that come from captions instead of crops (none in the paper); their targets
+        are then objects whose caption is unique in the image.
         """
         self.recipe, self.preset, self.seed, self.precision = recipe, preset, seed, precision
         self.steps, self.clip_norm = recipe.steps, recipe.clip_norm
@@ -198,18 +198,18 @@ def rows_of_images(image_index: Tensor, images: slice) -> slice:
 
 
 def check_same_networks(start: TextSam, model: TextSam, path: Path) -> None:
-    """Raises CheckpointError where the two differ in their preset or their CLIP."""
+    """Raises CheckpointError if the two differ in their preset or their CLIP."""
     if start.preset != model.preset:
         raise CheckpointError(f"{path}: holds a {start.preset} network; give --preset {start.preset}")
     theirs, ours = start.clip.state_dict(), model.clip.state_dict()
     if theirs.keys() != ours.keys() or any(not equal_in_half(theirs[key], ours[key]) for key in ours):
         raise CheckpointError(
-            f"{path}: was trained with another CLIP; give --clip the one that it began with"
+            f"{path}: was trained with another CLIP; pass --clip the one that it started with"
         )
 
 
 def equal_in_half(stored: Tensor, original: Tensor) -> bool:
-    """Whether they are the same numbers, of which one went through a file in float16."""
+    """Whether the numbers are the same, after one of them was stored in float16."""
     return stored.shape == original.shape and torch.allclose(stored, original, rtol=2**-10, atol=2**-14)
 
 

@@ -1,11 +1,11 @@
-"""Text into numbers: one token a word, from a list that is known beforehand.
+"""Text into numbers: one token per word, from a fixed list.
 
     "Red striped wheel!"  ->  [start] red striped wheel [end]  ->  [227, 146, 178, 221, 228, 0, 0, …]
 
-0 is padding, words count from 1 in the order of the list, and the end token has the highest number of all, so that
-`tokens.argmax()` finds it (as in CLIP).  CLIP itself splits rare words into pieces of bytes; here a word that is not
-in the list was never seen in training, and an embedding of its pieces would mean nothing.  It is an error instead,
-which names the words that look like it.
+0 is padding, words are numbered from 1 in the order of the list, and the end token has the highest number:
+`tokens.argmax()` finds it, as in CLIP.  CLIP splits rare words into byte-pair tokens. Here, a word outside the list
+never occurred in training, and its embedding would have no meaning. It is an error instead, which suggests similar
+words.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Tokenizer:
         words = WORD.findall(text.lower())
         if not words:
             raise PromptError(
-                f"the text {text!r} has no words; describe the thing, as in 'striped red wheel'"
+                f"the text {text!r} has no words; describe the object, as in 'striped red wheel'"
             )
         room = self.context_length - 2
         if len(words) > room:
@@ -62,7 +62,7 @@ class Tokenizer:
         return [self.start, *(self.number[word] for word in words), self.end]
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """The words between start and end, with one space between two."""
+        """The words between start and end, separated by spaces."""
         return " ".join(self.words[token - 1] for token in tokens if PADDING < token < self.start)
 
     def __call__(self, texts: Sequence[str]) -> Tensor:

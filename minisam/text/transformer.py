@@ -1,9 +1,9 @@
-"""The transformer that both halves of CLIP are made of (Radford et al. 2021), with CLIP's parameter names.
+"""The transformer used in both encoders of CLIP (Radford et al. 2021), with CLIP's parameter names.
 
     x ← x + attention(ln_1(x))        x ← x + mlp(ln_2(x))        mlp: W₂ · gelu(W₁ x),  gelu(x) ≈ x · σ(1.702 x)
 
-`allowed` says which positions a query may look at: all earlier ones for text, those inside a mask for the output
-token of an image.
+`allowed` gives the positions that a query may attend to: all earlier ones for text, those inside a mask for the
+output token of an image.
 
 B sequences   N heads   L queries   S keys   D head dim   C width
 """
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 
 class SelfAttention(nn.Module):
-    """Queries [B, L, C] and the tokens that they look at [B, S, C] -> [B, L, C]."""
+    """Queries [B, L, C] and the tokens that they attend to [B, S, C] -> [B, L, C]."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class QuickGELU(nn.Module):
 
 
 class ResidualAttentionBlock(nn.Module):
-    """[B, S, C] -> [B, L, C] for the first L positions, all of them unless `queries` says fewer."""
+    """[B, S, C] -> [B, L, C] for the first L positions; `queries` is L, by default all."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -75,7 +75,8 @@ class Transformer(nn.Module):
 
 @torch.no_grad()
 def initialise_(transformer: Transformer, width: int, layers: int) -> None:
-    """Matrices N(0, σ²) by width and depth, as CLIP draws them: what the blocks add up stays of one size."""
+    """Matrices N(0, σ²) with σ by width and depth, as in CLIP, which keeps the sum over the blocks at constant
+    size."""
     inner, residual = width**-0.5, width**-0.5 * (2 * layers) ** -0.5
     for name, parameter in transformer.named_parameters():
         if name.endswith("in_proj_weight"):

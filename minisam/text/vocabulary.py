@@ -2,7 +2,7 @@
 
     caption = <colour> <texture> <part> of the <object>
 
-The list is short and closed, and is made by `minisam text words`, so it never has to be guessed from samples.
+The list is short and fixed; `minisam text words` prints it.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""A first lesson for the image encoder: which tokens belong together (in place of the paper's MAE weights).
+"""The affinity loss trains the image encoder: which tokens belong together (in place of the paper's MAE weights).
 
     same(p, q) = sigmoid(8 · cos(z_p, z_q) − 4)        z = W e,  one W for each of whole, part and subpart
 
 e is the image embedding at a token and the target is whether the pixels in the middle of tokens p and q lie in
-the same node of the part tree.  A decoder that starts from random weights passes little of what it sees on to
-the encoder; this loss reaches it directly, with every token of an image as a click at once.  It is measured
-like a mask: dice plus cross-entropy, half of it on the pairs that belong together.
+the same node of the part tree.  Through a decoder with random weights, little gradient reaches the encoder. This loss
+reaches it directly, and treats every token of an image as a click.  It is computed like a mask loss: dice plus
+cross-entropy, with half of the weight on pairs that belong together.
 
 B images   L tokens   E embedding channels
 """

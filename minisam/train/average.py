@@ -1,9 +1,9 @@
-"""A moving average of the weights (EMA): what is measured on the way and written at the end.
+"""A moving average of the weights (EMA), which is evaluated during training and saved at the end.
 
     average <- d · average + (1 − d) · weights        d = min(decay, (1 + t) / (10 + t)) after t steps
 
-It stands for a lower learning rate that need not be waited for (Polyak and Juditsky 1992); the small d of the
-first steps lets it forget the weights that it began with.
+It has a similar effect to a lower learning rate, but at any time (Polyak and Juditsky 1992). The small d of the first
+steps removes the influence of the initial weights.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, sam: Sam, step: int) -> None:
-        """Take in the weights after `step` steps."""
+        """Update the average with the weights after `step` steps."""
         weight = 1 - min(self.decay, (1 + step) / (10 + step))
         for name, value in sam.state_dict().items():
             self.values[name].lerp_(value, weight)

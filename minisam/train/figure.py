@@ -1,4 +1,4 @@
-"""The figure of a training run while it runs: loss and IoU against steps."""
+"""The figure of a training run, updated as it trains: loss and IoU against steps."""
 
 from __future__ import annotations
 

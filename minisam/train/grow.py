@@ -1,10 +1,10 @@
 """A larger network that starts as a smaller one: deeper, on larger images, and with the same output.
 
-    block that is new    a copy of the one before it whose two output projections are 0: x + 0 = x
-    positions            interpolated, as a network does that gets images of another size
+    new block            a copy of the one before it, with its two output projections set to 0: x + 0 = x
+    positions            interpolated, as for images of another size
 
-The grown network computes what the small one does at the larger size, and trains on from there (Net2Net, Chen et
-al. 2016, with residual blocks that start as the identity).
+The grown network initially computes the same as the small one at the larger size (Net2Net, Chen et al. 2016, with
+residual blocks that start as the identity).
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ OUTPUTS = ("attn.proj.weight", "attn.proj.bias", "mlp.lin2.weight", "mlp.lin2.bi
 def grow(small: Sam, config: SamConfig) -> Sam:
     """The network of geometry `config` with the output of `small` at config's image size, in evaluation mode.
 
-    Raises CheckpointError where one cannot become the other: other widths, or fewer blocks or another order of
-    windowed and global ones.
+    Raises CheckpointError if one cannot become the other: other widths, fewer blocks, or another order of windowed
+    and global ones.
     """
     grown = build_from_config(config)
     weights = small.state_dict()
@@ -57,7 +57,7 @@ def is_global(block: torch.nn.Module) -> bool:
 def blocks_taken(kinds: list[bool], config: SamConfig) -> list[tuple[int, bool]]:
     """For each block of `config`: the small network's block that it copies, and whether it is new.
 
-    `kinds` says of the small network's blocks whether they are global.
+    `kinds`: whether each of the small network's blocks is global.
     """
     taken: list[tuple[int, bool]] = []
     following = 0
@@ -76,7 +76,7 @@ def blocks_taken(kinds: list[bool], config: SamConfig) -> list[tuple[int, bool]]
 
 
 def resized(name: str, tensor: Tensor, expected: Tensor) -> Tensor:
-    """Positions interpolated to the larger grid; anything else as it is, if it has the expected shape."""
+    """Positions interpolated to the larger grid; other tensors unchanged, if they have the expected shape."""
     if tensor.shape == expected.shape:
         return tensor
     if name == "image_encoder.pos_embed" and tensor.shape[3] == expected.shape[3]:

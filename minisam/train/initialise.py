@@ -1,16 +1,16 @@
-"""Random weights to train from, arranged so that little has to be unlearned.
+"""Random initial weights, arranged to make training from scratch fast.
 
-linear layers       Xavier, biases zero (as MAE does); absolute positions N(0, 0.02²)
-patch embedding     a cosine basis, low frequencies first, each scaled up by what natural images lack of it, so
-                    that tokens start as a whitened small copy of their patch
-decoder attention   "where" and "what" apart: the position encodings of a grid lie mostly in half of the channels'
-                    directions.  Prompt tokens look for the image tokens at their own place (queries and keys read
-                    that half) and copy what is there (values read the other half); image tokens then look for the
-                    prompt tokens with contents like their own.  So a click picks what looks like the clicked token
-                    from the first step on, where random projections only ever draw a disc around it for long
-prompt embeddings   N(0, 0.3²): weaker than the position that they are added to
+linear layers       Xavier, biases zero (as in MAE); absolute positions N(0, 0.02²)
+patch embedding     a cosine basis, low frequencies first, scaled to equalise the spectrum of natural images: tokens
+                    start as a whitened small copy of their patch
+decoder attention   "where" and "what" separated: the position encodings of a grid lie mostly in half of the channels'
+                    directions.  Prompt tokens attend to the image tokens at their position (queries and keys read
+                    that half) and copy the content there (values read the other half); image tokens then attend to
+                    the prompt tokens with similar content.  From the first step on, a click thus selects regions
+                    that look like the clicked token; random projections only give a disc around it for a long time
+prompt embeddings   N(0, 0.3²): weaker than the position to which they are added
 upscaling           one kernel for all four positions of a transposed convolution (Aitken et al. 2017): the sixteen
-                    pixels of a token start alike and learn their differences
+                    pixels of a token start equal and learn their differences
 
 Relative positions stay zero and output tokens N(0, 1), as segment-anything builds them.
 """
@@ -70,7 +70,7 @@ def position_and_content_directions(sam: Sam) -> tuple[Tensor, Tensor]:
 
 
 def align_(attention: Attention, directions: Tensor, logit: float) -> None:
-    """Queries and keys read `directions`, alike: two vectors that agree there, with variance 1, get `logit`."""
+    """Queries and keys both read `directions`: two vectors of variance 1 that are equal there get `logit`."""
     head_dim = attention.internal_dim // attention.num_heads
     gain = (logit / math.sqrt(head_dim)) ** 0.5
     attention.q_proj.weight.copy_(gain * rotated(directions, attention.internal_dim))
@@ -78,15 +78,15 @@ def align_(attention: Attention, directions: Tensor, logit: float) -> None:
 
 
 def rotated(directions: Tensor, rows: int) -> Tensor:
-    """`rows` random orthonormal combinations of `directions`, so that every head reads a bit of all of them."""
+    """`rows` random orthonormal combinations of `directions`: every head reads a part of all of them."""
     return nn.init.orthogonal_(torch.empty(rows, len(directions), device=directions.device)) @ directions
 
 
 def whitening_patches(count: int, patch_size: int, largest_gain: float = 6.0) -> Tensor:
     """The `count` lowest frequencies of a patch as kernels [count, 3, P, P]; luminance before colour.
 
-    A frequency of f half-waves a patch has about 1/f of the mean's amplitude in natural images, and its kernel
-    is 2·f times as strong, up to `largest_gain`; colour differences are three times weaker than luminance.
+    A frequency of f half-waves per patch has about 1/f of the mean's amplitude in natural images, and its kernel is
+    2·f times as strong, up to `largest_gain`; colour differences are three times weaker than luminance.
     """
     P = patch_size
     wave = torch.arange(P)[:, None] * (torch.arange(P) + 0.5) * (math.pi / P)

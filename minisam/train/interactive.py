@@ -1,14 +1,14 @@
 """The rounds of interactive training on one batch of prompts (SAM section A, "Training algorithm").
 
-Round 0 gives one prompt and trains the best of masks 1 to 3.  Every later round feeds the previous mask back,
-as unthresholded logits, with one more point from its error region, or with nothing new in a mask-only round;
-more than one prompt leaves no doubt, so those rounds train mask 0.  After round 0 the mask with the highest
-*predicted* IoU is the one fed back and corrected, as a user would see it.  No gradient flows through the
-feedback.  All rounds share one image embedding and count alike.
+Round 0 gives one prompt and trains the best of masks 1 to 3.  Every later round feeds back the previous mask, as
+unthresholded logits, with one more point from its error region, or without a new point in a mask-only round. Several
+prompts are unambiguous, and these rounds train mask 0.  After round 0 the mask with the highest *predicted* IoU,
+which a user would see, is fed back and corrected.  No gradient flows through the feedback.  All rounds share one
+image embedding and have the same weight.
 
-A box leaves no doubt either, and neither does a mask.  With `clear_prompts` such first prompts train mask 0
-beside the best of masks 1 to 3, and mask 0 is what is fed back: the mask that `predict(box=…,
-multimask_output=False)` returns.  (SAM 2 counts a box as two points, so as a clear prompt.)
+A box or a mask is unambiguous too.  With `clear_prompts`, these first prompts train mask 0 as well as the best of
+masks 1 to 3, and mask 0 is fed back: the mask that `predict(box=…, multimask_output=False)` returns.  (SAM 2 counts a
+box as two points, and thus as unambiguous.)
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ Loss = Callable[[Tensor, Tensor, Tensor], SegmentationLoss]
 
 @dataclass(frozen=True)
 class Rounds:
-    """How many rounds follow the first: `corrective` with a new point, `mask_only` without (the paper: 8 and 2)."""
+    """The number of rounds after the first: `corrective` with a new point, `mask_only` without (the paper: 8 and
+    2)."""
 
     corrective: int = 8
     mask_only: int = 2
@@ -71,8 +72,8 @@ def interactive_rounds(
 
     image_embeddings [I, E, h, w]; image_index [P], the image of each prompt; masks [P, S, S] (bool, none empty)
     at the size of the network's input.  `first`: coordinates [P, N, 2] and labels [P, N] in place of a random point
-    or box; none at all (N = 0) where `external` [P, n, E], more tokens of every prompt, says what is meant.
-    `mask_first` begins with a rough mask of each target and nothing else.
+    or box; N may be 0 if `external` [P, n, E], additional tokens of every prompt, specifies the object. `mask_first`
+    starts with only a rough mask of each target.
     """
     image_pe = sam.prompt_encoder.get_dense_pe()
     targets = low_resolution_targets(masks, sam.prompt_encoder.mask_input_size)
@@ -115,9 +116,9 @@ def interactive_rounds(
 def loss_of_first_round(
     loss: Loss, logits: Tensor, iou: Tensor, targets: Tensor, clear: Tensor
 ) -> SegmentationLoss:
-    """The loss of masks 1 to 3 of all prompts and, for those that are `clear` [P] bool, of mask 0 as well.
+    """The loss of masks 1 to 3 of all prompts and, for those that are `clear` [P] bool, also of mask 0.
 
-    logits [P, 4, h, w], iou [P, 4].  Each prompt counts alike: mask 0 weighs what its share of the prompts is.
+    logits [P, 4, h, w], iou [P, 4].  Each prompt has the same weight: mask 0 is weighted by its share of the prompts.
     """
     three = loss(logits[:, 1:], iou[:, 1:], targets)
     single = loss(logits[clear, :1], iou[clear, :1], targets[clear])

@@ -7,7 +7,7 @@
 Targets t may lie between 0 and 1: the share of a low-resolution pixel that the mask covers.  For hard targets
 |t − p| is 1 − p_t and the focal loss is the usual one (Lin et al. 2017).
 
-P prompts   M masks a prompt   h, w pixels of the mask logits
+P prompts   M masks per prompt   h, w pixels of the mask logits
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def dice_loss(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 class SegmentationLoss(NamedTuple):
-    """Mean losses, and for the metrics the true IoU of every mask [P, M] and of the one ranked first [P]."""
+    """Mean losses, and the true IoU of every mask [P, M] and of the first-ranked one [P], for the metrics."""
 
     total: Tensor
     focal: Tensor
@@ -58,7 +58,7 @@ IouLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def squared_error_of_all(predicted: Tensor, true: Tensor, trained: Tensor) -> Tensor:
-    """The IoU loss: all M masks count, whichever is `trained`."""
+    """The IoU loss over all M masks, independent of `trained`."""
     return F.mse_loss(predicted, true)
 
 
@@ -67,8 +67,8 @@ def segmentation_loss(
 ) -> SegmentationLoss:
     """The loss of one round: logits [P, M, h, w], predicted IoU [P, M], targets [P, h, w] in [0, 1].
 
-    Of M masks only the one with the least 20·focal + dice is trained.  The predicted IoU is trained for all M:
-    it is there to tell them apart.  Another `iou_loss` is for experiment E2, which tries the winner alone.
+    Of M masks only the one with the smallest 20·focal + dice is trained.  The predicted IoU is trained for all M,
+    because it has to rank them.  `iou_loss` can be replaced, for experiment E2, which trains it only for the winner.
     """
     logits, targets = logits.float(), targets.float()[:, None]
     focal, dice = focal_loss(logits, targets), dice_loss(logits, targets)

@@ -1,4 +1,4 @@
-"""Batches of two kinds of images at once: PartWorld's scenes, with parts, and cut-outs on photographs, without."""
+"""Mixed batches: PartWorld's scenes, which have parts, and cut-outs on photographs, which have none."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from minisam.train.sources import TrainingBatch, scene_targets
 
 
 class CutoutsOn(NamedTuple):
-    """The two folders, and what in them is not used; see `minisam.data.cutouts.open_cutouts`."""
+    """The two folders, and the files that are left out; see `minisam.data.cutouts.open_cutouts`."""
 
     cutouts: Path
     backgrounds: Path
@@ -25,7 +25,7 @@ class CutoutsOn(NamedTuple):
 
 
 class MixedSource:
-    """The phase's share of cut-outs in every batch; what could not be used gathers in `skipped`."""
+    """The phase's share of cut-outs in every batch; `skipped` collects the unusable files."""
 
     def __init__(
         self, folders: CutoutsOn, recipe: Recipe, seed: int, device: str, in_background: bool
@@ -39,7 +39,7 @@ class MixedSource:
         self.drawn: DrawnAhead[CutoutBatch] = DrawnAhead(draw_mixed, self.arguments, in_background)
 
     def arguments(self, step: int) -> dict[str, Any]:
-        """What `draw_mixed` is asked for at a step."""
+        """The arguments of `draw_mixed` for a step."""
         phase = self.recipe.phase_at(step)
         cutouts = round(phase.cutouts * phase.batch_size)
         return {

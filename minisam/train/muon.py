@@ -1,17 +1,17 @@
-"""Muon: the step is the momentum made orthogonal (Jordan et al. 2024).
+"""Muon: each step is the orthogonalised momentum (Jordan et al. 2024).
 
     M ← μ M + (1 − μ) G                                  G: gradient of a matrix W [a, b]
     U = orthogonal(μ M + (1 − μ) G)                      Nesterov's look ahead
     W ← (1 − lr · decay) W − lr · 0.2 √max(a, b) · U     the root mean square of an AdamW step
 
-With G = P Σ Qᵀ, orthogonal(G) = P Qᵀ: every direction of the matrix gets a step of the same length.  It needs no
-decomposition: Newton–Schulz iterations of an odd polynomial push all singular values towards 1,
+With G = P Σ Qᵀ, orthogonal(G) = P Qᵀ: every direction of the matrix gets a step of the same length.  No decomposition
+is needed: Newton–Schulz iterations of an odd polynomial move all singular values towards 1,
 
     X ← α X + β (X Xᵀ) X + γ (X Xᵀ)² X,   X₀ = G / ‖G‖
 
 and five of them with the α, β, γ below bring all but the smallest near 1.
 
-`torch.optim.Muon` does the same in bfloat16, which is slow on a processor that has no instructions for it.
+`torch.optim.Muon` does the same in bfloat16, which is slow on processors without bfloat16 instructions.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ def orthogonal(matrix: Tensor) -> Tensor:
 
 
 class Muon(optim.Optimizer):
-    """For matrices [a, b] alone; their steps are as long as AdamW's, so that rates of the two are alike.
+    """For matrices [a, b] only; steps have the same size as AdamW's, and similar learning rates work for both.
 
-    Raises ValueError for a parameter that is no matrix.
+    Raises ValueError for a parameter that is not a matrix.
     """
 
     def __init__(
@@ -56,7 +56,9 @@ class Muon(optim.Optimizer):
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.dim() != 2:
-                    raise ValueError(f"Muon is for matrices, got a parameter of {parameter.dim()} dimensions")
+                    raise ValueError(
+                        f"Muon is only for matrices, got a parameter of {parameter.dim()} dimensions"
+                    )
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:

@@ -6,9 +6,9 @@ or with 1 − step / steps in place of the last factor.
 
 Layer 0 is the patch embedding with the absolute positions, i + 1 is block i, and depth + 1 is everything else.
 
-The paper trains all parameters by AdamW.  From random weights the matrices of the linear layers learn faster by
-Muon (minisam/train/muon.py), whose step is the momentum made orthogonal, so that no direction of a matrix waits for
-another.  Everything that is no such matrix stays with AdamW.
+The paper trains all parameters with AdamW.  From random weights, the matrices of the linear layers learn faster with
+Muon (minisam/train/muon.py): its steps are orthogonalised, and all directions of a matrix learn at the same speed.
+All other parameters use AdamW.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ def build_optimizers(
     depth: int,
     muon_lr: float | None = None,
 ) -> list[optim.Optimizer]:
-    """AdamW over a Sam and, where there is a `muon_lr`, Muon for the matrices of its linear layers.
+    """AdamW for a Sam and, with a `muon_lr`, Muon for the matrices of its linear layers.
 
-    Biases, norms, embeddings and position tables have no weight decay.  Each group keeps its own undecayed rate
-    as `base_lr`, which `set_learning_rate` reads.
+    Biases, norms, embeddings and position tables have no weight decay.  Each group stores its initial rate as
+    `base_lr`, which `set_learning_rate` reads.
     """
     matrices = {id(m.weight) for m in model.modules() if isinstance(m, nn.Linear)} if muon_lr else set()
     groups: dict[tuple[bool, int, bool], list[nn.Parameter]] = defaultdict(list)
@@ -61,7 +61,7 @@ def build_optimizers(
 
 
 def parameters_of(optimizers: Iterable[optim.Optimizer]) -> list[nn.Parameter]:
-    """All that a step of these changes; what clipping a gradient's norm has to cover."""
+    """All parameters that a step changes, whose gradients are clipped by their common norm."""
     return [p for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]]
 
 
@@ -74,7 +74,7 @@ def layer_of(name: str, depth: int) -> int:
 
 
 def has_weight_decay(name: str, parameter: nn.Parameter) -> bool:
-    """Matrices and kernels decay; vectors, tokens and position tables do not."""
+    """Whether a parameter has weight decay: matrices and kernels do; vectors, tokens and position tables do not."""
     is_table = any(
         word in name for word in ("pos_embed", "rel_pos", "_token", "point_embed", "_a_point", "no_mask")
     )
@@ -89,7 +89,7 @@ def set_learning_rate(
     milestones: tuple[float, ...] = (),
     linear_decay: bool = False,
 ) -> float:
-    """Set every group's rate for `step` of `steps`; returns the factor.  Milestones are shares of `steps`."""
+    """Set every group's rate for `step` of `steps`; returns the factor.  Milestones are fractions of `steps`."""
     factor = min(1.0, (step + 1) / max(1, warmup))
     if linear_decay:
         factor *= 1 - step / steps

@@ -1,14 +1,14 @@
-"""Training batches from a folder of pictures with masks, in place of PartWorld's scenes.
+"""Training batches from a folder of images with masks, in place of PartWorld's scenes.
 
-    picture [H, W]  ->  longest side to S pixels, as SAM does  ->  padded right and below
-    masks           ->  the same, by the same filter, more than half covered counts as inside
+    image [H, W]    ->  longest side to S pixels, as in SAM  ->  padded right and below
+    masks           ->  the same, with the same filter; more than half covered counts as inside
 
-Targets are drawn as from PartWorld: at random, without those over 90 % of the picture or under `min_area` of
-the network's input; a picture that has no others gives its largest mask.  A picture or mask that is damaged,
-missing or empty is named and another one drawn in its place: what a step sees follows from its seed and the
-files alone.  Pictures of a folder that is named in `repeats` are drawn so many times as often as others, with 0 never.
+Targets are drawn as from PartWorld: at random, without those over 90 % of the image or under `min_area` of the
+network's input; an image without other masks gives its largest one.  A damaged, missing or empty image or mask is
+recorded, and another one is drawn in its place. The batch of a step depends only on its seed and the files.
+`repeats` gives, by folder, how many times as often as others its images are drawn; 0 means never.
 
-B pictures   M masks of a picture   S side of the network's input   h, w of the picture in it
+B images   M masks of an image   S side of the network's input   h, w of the image in it
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from minisam.predict.resize_longest_side import ResizeLongestSide
 from minisam.train.targets import MAX_AREA
 
 MAX_MASKS = 64
-"""The most masks of a picture that are looked at in a step (the paper: 64 on a GPU)."""
+"""The most masks of an image that are read in a step (the paper: 64 on a GPU)."""
 FAILURES_IN_A_ROW = 200
 Repeats = tuple[tuple[str, int], ...]
-"""Names of folders directly below the data, and how often each of their pictures counts."""
+"""Names of folders directly below the data, and how many times each of their images is drawn."""
 
 
 class PictureBatch(NamedTuple):
-    """What a step sees, and what could not be used on the way."""
+    """The batch of a step, and the files that could not be used."""
 
     images: list[Tensor]
     """B times uint8 [3, h, w]; max(h, w) = S."""
@@ -66,11 +66,11 @@ def load_batch(
     all_masks: bool,
     repeats: Repeats = (),
 ) -> PictureBatch:
-    """Draw pictures, with replacement, from those not held out, and masks of each.
+    """Draw images, with replacement, from those not held out, and masks of each.
 
-    `all_masks` reads up to `MAX_MASKS` of each for the labels, instead of only the M that are wanted.
+    `all_masks` reads up to `MAX_MASKS` of each for the labels, instead of only the M that are needed.
 
-    Raises MinisamError where hardly any picture can be used.
+    Raises MinisamError if hardly any image can be used.
     """
     folder, training, _ = open_split(path, validation, repeats)
     generator, skipped = np.random.default_rng(seed), Skipped()
@@ -84,7 +84,7 @@ def load_batch(
             skipped.add(folder.names[index], error)
             failures += 1
             if failures == FAILURES_IN_A_ROW:
-                raise MinisamError(f"{path}: hardly any picture can be used; {skipped.summary()}") from None
+                raise MinisamError(f"{path}: hardly any image can be used; {skipped.summary()}") from None
             continue
         failures = 0
         images.append(image)
@@ -97,19 +97,19 @@ def load_batch(
 def open_split(
     path: Path, validation: float, repeats: Repeats = ()
 ) -> tuple[SegmentationFolder, list[int], list[int]]:
-    """A folder and the numbers of its pictures to train on and to hold out; opened once in a process.
+    """A folder and the numbers of its images to train on and to hold out; opened once in a process.
 
-    Among those to train on a number comes as often as `repeats` says of the picture.
+    A number is in the list for training as often as `repeats` says for its image.
     """
     folder = open_folder(path)
     training, held_out = validation_split(folder.names, validation)
     times = dict(repeats)
     folders = {Path(name).parts[0] for name in folder.names}
     if unknown := sorted(times.keys() - folders):
-        raise DatasetError(f"{path}: no pictures in a folder {unknown[0]!r}, which is to be repeated")
+        raise DatasetError(f"{path}: no images in a folder {unknown[0]!r}, which should be repeated")
     repeated = [n for n in training for _ in range(times.get(Path(folder.names[n]).parts[0], 1))]
     if not repeated:
-        raise DatasetError(f"{path}: every picture is to be repeated 0 times; nothing is left to train on")
+        raise DatasetError(f"{path}: every image should be repeated 0 times; none is left for training")
     return folder, repeated, held_out
 
 
@@ -122,11 +122,11 @@ def prepare(
     skipped: Skipped,
     fallback: bool = True,
 ) -> tuple[Tensor, Tensor]:
-    """A picture at the network's scale, uint8 [3, h, w], and at most `limit` of its masks, [m, S, S], m >= 1.
+    """An image at the network's scale, uint8 [3, h, w], and at most `limit` of its masks, [m, S, S], m >= 1.
 
-    `fallback` gives the largest where all are too small or too large.
+    With `fallback`, the largest mask is used if all are too small or too large.
 
-    Raises MinisamError where it has no mask that can be used.
+    Raises MinisamError if it has no usable mask.
     """
     image = ResizeLongestSide(image_size).apply_image(picture.image)
     size = (image.shape[0], image.shape[1])
@@ -147,16 +147,16 @@ def prepare(
     if not chosen and other is not None:
         chosen = [other]
     if not chosen:
-        raise MinisamError(f"{picture.name}: no mask that can be used")
+        raise MinisamError(f"{picture.name}: no usable mask")
     padding = (0, image_size - size[1], 0, image_size - size[0])
     masks = F.pad(torch.from_numpy(np.stack(chosen)), padding)
     return torch.from_numpy(image).permute(2, 0, 1).contiguous(), masks
 
 
 def scaled_mask(segment: Segment, size: tuple[int, int], skipped: Skipped) -> NDArray[np.bool_] | None:
-    """A mask at `size` (h, w), or None where nothing of it is left at that size.
+    """A mask at `size` (h, w), or None if it is empty at that size.
 
-    One that is damaged or empty from the start is noted, with the reason.
+    A mask that is damaged or empty in the file is recorded with the reason.
     """
     try:
         mask = segment.mask()
@@ -176,8 +176,8 @@ def scaled_mask(segment: Segment, size: tuple[int, int], skipped: Skipped) -> ND
 def nesting_labels(masks: Tensor) -> Tensor:
     """Masks [m, S, S] that may overlap -> int16 [3, S, S], as the label maps of PartWorld.
 
-    Of the masks over a pixel the largest, the second largest and the smallest, by their places in `masks`;
-    -1 where there are not so many.
+    For each pixel, the indices in `masks` of the largest, the second largest and the smallest mask over it; -1 if
+    there are fewer.
     """
     order = masks.flatten(1).sum(dim=1).argsort(descending=True, stable=True)
     by_size = masks[order]

@@ -1,8 +1,8 @@
-"""What each preset trains, for how long, and in which phases.
+"""The training recipe of each preset: steps, sizes and phases.
 
-The paper starts from MAE weights.  From random ones training comes in phases: the encoder alone, by its affinity
-loss; then masks of one prompt; then corrections and the full size.  The network is the same in all of them: its
-positions are interpolated to each size.  CONTRIBUTING.md, "Training from scratch", says what goes wrong without.
+The paper starts from MAE weights.  From random weights, training has phases: the encoder alone, by its affinity loss;
+then masks of one prompt; then corrections and the full size.  The network is the same in all of them, with its
+positions interpolated to each size.  CONTRIBUTING.md, "Training from scratch", explains why the phases are needed.
 """
 
 from __future__ import annotations
@@ -35,44 +35,44 @@ class Phase:
     """The smallest target, as a share of the image."""
     richness: float = DEFAULT.richness
     worlds: tuple[str, ...] = ("train",)
-    """Those of PartWorld that the steps take in turn."""
+    """The worlds of PartWorld that the steps use in turn."""
     affinity: float = 0.0
     """The weight of the encoder's own loss (minisam/train/affinity.py)."""
     cutouts: float = 0.0
-    """The share of a step's images that are cut-outs on photographs (minisam/data/cutouts) and not PartWorld's."""
+    """The share of a step's images that are cut-outs on photographs (minisam/data/cutouts) instead of PartWorld's."""
     clear_prompts: bool = False
-    """Whether boxes and masks, as first prompts, train mask 0 as well (minisam/train/interactive.py)."""
+    """Whether boxes and masks, as first prompts, also train mask 0 (minisam/train/interactive.py)."""
     mask_first_share: float = 0.0
     """The share of steps whose only first prompt is a rough mask."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything about a training run but its seed, device and precision."""
+    """All settings of a training run except seed, device and precision."""
 
     steps: int
     phases: tuple[Phase, ...]
     lr: float = 1e-3
     muon_lr: float | None = 3e-3
-    """Rate of Muon for the matrices of linear layers; None leaves them to AdamW, as in the paper."""
+    """Rate of Muon for the matrices of linear layers; None means AdamW for them too, as in the paper."""
     weight_decay: float = 0.05
     layer_decay: float = 1.0
     warmup: int = 100
     milestones: tuple[float, ...] = (2 / 3, 0.96)
-    """Shares of all steps after which the rate is a tenth (the paper's schedule)."""
+    """Fractions of all steps after which the rate is divided by ten (the paper's schedule)."""
     linear_decay: bool = False
-    """Lower the rate evenly to 0 at the last step, instead of at milestones."""
+    """Lower the rate linearly to 0 at the last step, instead of at milestones."""
     drop_path: float = 0.0
     dropout: float = 0.0
     clip_norm: float = 1.0
     ema_decay: float = 0.0
-    """The moving average of the weights that is measured and written at the end; 0 for the weights themselves."""
+    """Decay of the moving average of the weights, which is evaluated and saved; 0 uses the weights themselves."""
 
     def phase_at(self, step: int) -> Phase:
         return [phase for phase in self.phases if phase.start * self.steps <= step][-1]
 
     def with_rounds(self, rounds: Rounds) -> Recipe:
-        """The same recipe with other rounds in every phase that goes on after the first prompt."""
+        """The same recipe with other rounds in every phase that has rounds after the first prompt."""
         phases = (
             phase if phase.rounds == FIRST_PROMPT_ONLY else replace(phase, rounds=rounds)
             for phase in self.phases
@@ -80,7 +80,7 @@ class Recipe:
         return replace(self, phases=tuple(phases))
 
     def with_images(self, image_size: int | None = None, batch_size: int | None = None) -> Recipe:
-        """The same recipe with images of another size, or another number of them a step, in every phase."""
+        """The same recipe with images of another size, or another number of images per step, in every phase."""
         changes = {"image_size": image_size, "batch_size": batch_size}
         changes = {name: value for name, value in changes.items() if value is not None}
         return replace(self, phases=tuple(replace(phase, **changes) for phase in self.phases))
@@ -152,7 +152,7 @@ RECIPES_FROM_WEIGHTS: dict[str, Recipe] = {
         linear_decay=True,
     ),
 }
-"""For weights that are trained already (`--from`): no curriculum, a third of the rate, and that falling to 0."""
+"""For trained weights (`--from`): no curriculum, and a third of the rate, which falls to 0."""
 
 ON_PHOTOS = Phase(
     0.0,
@@ -176,4 +176,4 @@ RECIPES_ON_CUTOUTS: dict[str, Recipe] = {
         ema_decay=0.999,
     ),
 }
-"""For cut-outs on photographs (`--cutouts`), from weights: one rate to the end, and an average of the weights."""
+"""For cut-outs on photographs (`--cutouts`), from trained weights: a constant rate, and an average of the weights."""

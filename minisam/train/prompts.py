@@ -2,11 +2,11 @@
 
     first prompt   a uniform foreground point, or the box with noise N(0, (0.1 · side)²) of at most 20/1024 of
                    the image, each with probability 1/2
-    correction     a uniform point of the error region: foreground where the mask missed, background where it
-                   spilled over; where nothing is wrong, a background point
+    correction     a uniform point of the error region: foreground for a false negative, background for a false
+                   positive; without errors, a background point
 
-Every first prompt makes two tokens (a point and its padding, or two corners), so points and boxes go through
-the network in one batch.  Points are (x, y) in pixels of the network's input.
+Every first prompt has two tokens (a point and its padding, or two corners); points and boxes can thus be in one
+batch.  Points are (x, y) in pixels of the network's input.
 
 P prompts   N points so far   S image size   h, w pixels of the mask logits
 """
@@ -44,8 +44,8 @@ def corrective_points(
 ) -> tuple[Tensor, Tensor]:
     """One point for each prompt from the error of its mask: coordinates [P, 1, 2] and labels [P, 1].
 
-    logits [P, h, w]; targets [P, h, w], foreground where > 0.5.  A point sits in the middle of its
-    low-resolution pixel.
+    logits [P, h, w]; targets [P, h, w], foreground where > 0.5.  A point lies in the middle of its low-resolution
+    pixel.
     """
     predicted, wanted = logits > 0, targets > 0.5
     errors = predicted ^ wanted

@@ -1,7 +1,7 @@
-"""A mask as the only prompt: what a user hands over is the object, but rough.
+"""A mask as the only prompt: a rough version of the target, as from a user.
 
-    coarse   the target at g × g, g = 4, 8, 16 or 32, and back: a coarser network's mask
-    wobbly   a smooth random surface added, so that the outline moves in and out
+    coarse   the target reduced to g × g, g = 4, 8, 16 or 32, and enlarged: like a coarser network's mask
+    wobbly   a smooth random surface added, which moves the outline in and out
     logits   20·m − 10, m = 1 inside and 0 outside for half of them (minisam/predict/mask_prompt.py), between
              them for the others, as a network's own logits are
 
@@ -33,7 +33,7 @@ def rough_mask_logits(targets: Tensor, generator: Randomness = None) -> Tensor:
     ]
     choice = draw(partial(torch.randint, 0, len(COARSE)), (P,), targets.device, generator)
     blurred = torch.stack(coarse, dim=1)[torch.arange(P, device=targets.device), choice]
-    # Thin objects lose their height when they are blurred; the threshold is half of what is left of it.
+    # Blurring lowers the peak of thin objects; the threshold is half of the remaining peak.
     peak = blurred.amax(dim=(-2, -1), keepdim=True)
     grid = draw(torch.randn, (P, 1, WOBBLE_GRID, WOBBLE_GRID), targets.device, generator)
     surface = F.interpolate(grid, (h, w), mode="bicubic", align_corners=False)

@@ -1,7 +1,7 @@
-"""The scenes or pictures of a training run, drawn in a second process while the first one trains.
+"""The scenes or images of a training run, drawn in a second process while the first one trains.
 
-What step t sees follows from its arguments alone, so it does not matter which process draws it, nor whether
-what was drawn ahead is ever used: a run with or without a helper process is the same, bit for bit.
+The batch of step t depends only on its arguments. It does not matter which process draws it, or whether batches drawn
+ahead are used: a run with or without a second process gives identical results.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from minisam.errors import MinisamError
 
 AHEAD = 3
 HELPER_ENDED = (
-    "the process that draws ahead was ended by the system, perhaps for want of memory; "
-    "start the same command again to go on from the last save"
+    "the process that draws ahead was ended by the system, perhaps because memory ran out; "
+    "run the same command again to resume from the last save"
 )
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ class DrawnAhead(Generic[T]):
             raise MinisamError(HELPER_ENDED) from None
 
     def close(self) -> None:
-        """End the second process; what was drawn ahead is thrown away."""
+        """End the second process; batches drawn ahead are discarded."""
         if self.pool is not None:
             self.pool.shutdown(cancel_futures=True)
             self.pool = None
@@ -66,7 +66,7 @@ class SceneSource(DrawnAhead[SceneBatch]):
 
 
 def become_helper_process() -> None:
-    """One thread, and gone when the process that trains is gone, however that ended."""
+    """Set up the second process: one thread, and it ends when the training process ends, for any reason."""
     import torch
 
     torch.set_num_threads(1)

@@ -1,7 +1,7 @@
-"""Where the batches of a training run come from: PartWorld, or a folder of one's own pictures.
+"""Sources of training batches: PartWorld, or a folder of the user's images.
 
-The trainer asks for the batch of a step and trains on it; what is drawn how, and in which process, is the
-source's own affair, as long as the same step always gives the same batch.
+The trainer requests the batch of a step and trains on it. How a batch is made, and in which process, is up to the
+source, but the same step must always give the same batch.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from minisam.train.targets import node_masks, sample_nodes
 
 
 class TrainingBatch(NamedTuple):
-    """B images and what to find in them, on the device that trains."""
+    """B images and their targets, on the training device."""
 
     images: Tensor | Sequence[Tensor]
-    """B times uint8 [3, h, w] RGB, at most S a side."""
+    """B times uint8 [3, h, w] RGB, at most S per side."""
     masks: Tensor
-    """[B, M, S, S] bool, none empty; M is the phase's prompts an image."""
+    """[B, M, S, S] bool, none empty; M is the phase's number of prompts per image."""
     labels: Tensor
-    """int16 [B, 3, S, S], for the affinity loss: which whole, part and subpart a pixel is in, -1 = none."""
+    """int16 [B, 3, S, S], for the affinity loss: the whole, part and subpart of a pixel, -1 = none."""
 
 
 class BatchSource(Protocol):
@@ -39,22 +39,22 @@ class BatchSource(Protocol):
     skipped: Skipped
 
     def batch(self, step: int, phase: Phase, generator: torch.Generator) -> TrainingBatch:
-        """The batch of a step; `generator` is the step's own, on the device that trains."""
+        """The batch of a step; `generator` belongs to the step and is on the training device."""
         ...
 
     def about(self) -> dict[str, object]:
-        """What a run must not change on its way, beside its recipe and seed."""
+        """Settings that must not change during a run, in addition to its recipe and seed."""
         ...
 
     def close(self) -> None:
-        """End what runs in the background."""
+        """End background processes."""
         ...
 
 
 class PartWorldSource:
-    """Scenes that nobody has seen before or, with `distinct_batches`, those of the first so many steps over and over.
+    """New scenes in every step or, with `distinct_batches`, those of the first that many steps repeated.
 
-    A phase with another size or other knobs draws scenes of its own.
+    A phase with another size or other knobs draws different scenes.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class PartWorldSource:
         self.scenes = SceneSource(self.arguments, in_background)
 
     def arguments(self, step: int) -> dict[str, Any]:
-        """What `render_scenes` is asked for at a step."""
+        """The arguments of `render_scenes` for a step."""
         phase = self.recipe.phase_at(step)
         drawn_at = step if self.distinct_batches is None else step % self.distinct_batches
         return {
@@ -95,7 +95,7 @@ class PartWorldSource:
 
 
 def scene_targets(scenes: SceneBatch, phase: Phase, generator: torch.Generator) -> TrainingBatch:
-    """Scenes with masks of nodes drawn at random, as many an image as the phase has prompts."""
+    """Scenes with masks of randomly drawn nodes, one per prompt of the phase."""
     masks = scenes.labels.new_empty((len(scenes.images), 0, *scenes.labels.shape[2:]), dtype=torch.bool)
     if phase.prompts_per_image:
         nodes = sample_nodes(scenes, phase.prompts_per_image, generator, phase.min_area)
@@ -104,7 +104,7 @@ def scene_targets(scenes: SceneBatch, phase: Phase, generator: torch.Generator) 
 
 
 class PictureSource:
-    """Pictures from a folder, but for those held out; what could not be used gathers in `skipped`."""
+    """Images from a folder, except those held out; `skipped` collects the unusable files."""
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ class PictureSource:
         self.pictures: DrawnAhead[PictureBatch] = DrawnAhead(load_batch, self.arguments, in_background)
 
     def arguments(self, step: int) -> dict[str, Any]:
-        """What `load_batch` is asked for at a step."""
+        """The arguments of `load_batch` for a step."""
         phase = self.recipe.phase_at(step)
         return {
             "path": self.path,

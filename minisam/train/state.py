@@ -15,14 +15,14 @@ from minisam.files import write_atomically
 
 
 def write_state(path: Path, about: Mapping[str, object], state: Mapping[str, Any]) -> None:
-    """Write `state`, tensors and numbers, with the settings `about` it, whole or not at all."""
+    """Write `state`, tensors and numbers, with the settings `about` it, completely or not at all."""
     write_atomically(path, lambda file: torch.save({"about": json.dumps(about), **state}, file))
 
 
 def read_state(path: Path, about: Mapping[str, object], device: str) -> dict[str, Any] | None:
-    """What `write_state` wrote, on `device`, or None where there is no file.
+    """The state from a file of `write_state`, on `device`, or None if there is no file.
 
-    Raises CheckpointError where the file is damaged or belongs to a run with other settings.
+    Raises CheckpointError if the file is damaged or belongs to a run with other settings.
     """
     if not path.exists():
         return None

@@ -1,8 +1,8 @@
-"""What to segment: choosing masks from the part trees of rendered scenes.
+"""Training targets: choosing masks from the part trees of rendered scenes.
 
-The paper trains on up to 64 random masks of an image and leaves out those that cover more than 90 % of it
-(section A).  Masks smaller than `MIN_AREA` of the image, one token of a 16 × 16 grid, are left out as well.
-A level (whole, part, subpart) is as likely as another wherever an image has all three.
+The paper trains on up to 64 random masks of an image and leaves out those that cover more than 90 % of it (section
+A).  Masks smaller than `MIN_AREA` of the image, one token of a 16 × 16 grid, are left out too. If an image has all
+three levels (whole, part, subpart), each is equally likely.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MAX_AREA = 0.9
 
 
 def eligible_nodes(scenes: SceneBatch, min_area: float = MIN_AREA) -> Tensor:
-    """Which nodes may be targets, [B, K] bool; `min_area` is a share of the image."""
+    """Which nodes may be targets, [B, K] bool; `min_area` is a fraction of the image."""
     pixels = scenes.labels.shape[-2] * scenes.labels.shape[-1]
     share = scenes.area / pixels
     return (scenes.level >= 0) & (share >= min_area) & (share <= MAX_AREA)
@@ -29,7 +29,7 @@ def sample_nodes(
 ) -> Tensor:
     """`count` nodes of every image, [B, count], levels balanced, with replacement.
 
-    An image with no eligible node gives its largest one.
+    An image without an eligible node gives its largest one.
     """
     eligible = eligible_nodes(scenes, min_area)
     weights = torch.zeros_like(scenes.area, dtype=torch.float32)
@@ -50,5 +50,5 @@ def node_masks(scenes: SceneBatch, nodes: Tensor) -> Tensor:
 
 
 def low_resolution_targets(masks: Tensor, size: tuple[int, int]) -> Tensor:
-    """Masks [P, S, S] -> [P, *size]: the share of each low-resolution pixel that is covered, 0 … 1."""
+    """Masks [P, S, S] -> [P, *size]: the covered fraction of each low-resolution pixel, 0 … 1."""
     return F.adaptive_avg_pool2d(masks.float()[:, None], size).squeeze(1)

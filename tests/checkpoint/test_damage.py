@@ -165,7 +165,7 @@ def test_header_that_is_really_huge(tmp_path: Path):
         ({"encoder_dim": "__import__('os')"}, "encoder_dim is"),
         ({"encoder_heads": 3}, "encoder_heads divides"),
         ({"image_size": 41}, "patch_size divides"),
-        ({"image_size": 65536, "patch_size": 8}, "1024 tokens a side"),
+        ({"image_size": 65536, "patch_size": 8}, "1024 tokens per side"),
         ({"prompt_dim": 12}, "8 divides prompt_dim"),
         ({"decoder_heads": 3}, "decoder_heads divides"),
         ({"decoder_heads": 16}, "decoder_heads divides"),
@@ -219,7 +219,7 @@ def test_a_geometry_may_just_reach_its_limits(micro_config):
     )
     check_geometry(largest)
     for change in ({"decoder_depth": 129}, {"encoder_dim": 65_538}, {"image_size": 1025 * 8}):
-        with pytest.raises(CheckpointError, match="geometry that cannot be"):
+        with pytest.raises(CheckpointError, match="impossible geometry"):
             check_geometry(replace(largest, **change))
 
 

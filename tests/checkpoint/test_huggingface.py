@@ -70,9 +70,7 @@ def test_both_copies_of_the_point_encoding(tmp_path: Path, theirs):
     assert torch.equal(loaded[FOURIER_KEY], state["shared_image_embedding.positional_embedding"])
     state["shared_image_embedding.positional_embedding"] += 1
     save_file(state, tmp_path / "differ.safetensors")
-    with pytest.raises(
-        CheckpointError, match=r"two keys stand for .*gaussian_matrix, and their values differ"
-    ):
+    with pytest.raises(CheckpointError, match=r"two keys name .*gaussian_matrix, and their values differ"):
         load_checkpoint(tmp_path / "differ.safetensors")
 
 

@@ -127,7 +127,7 @@ def test_into_an_existing_network(tmp_path: Path, micro: Sam, micro_config: SamC
     assert all(torch.equal(before[key], tensor) for key, tensor in nano.state_dict().items())
     torch.save(nano.state_dict(), tmp_path / "nano.pth")
     assert equal_weights(sam_model_registry["nano"](checkpoint=tmp_path / "nano.pth"), nano)
-    with pytest.raises(CheckpointError, match="holds nano weights, which this network cannot take"):
+    with pytest.raises(CheckpointError, match="holds nano weights, which do not fit this network"):
         sam_model_registry["tiny"](checkpoint=tmp_path / "nano.pth")
 
 
@@ -285,7 +285,7 @@ def test_files_that_are_no_weights_at_all(tmp_path: Path, micro: Sam):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "loop").symlink_to("loop")
     for name in ("pipe", "loop"):
-        assert error_of(tmp_path / name) == "is no file but a link to nothing, a pipe or a device"
+        assert error_of(tmp_path / name) == "is not a file but a broken link, a pipe or a device"
 
 
 @pytest.mark.parametrize("wrapper", ["model", "state_dict", "model_state_dict"])
@@ -298,7 +298,7 @@ def test_the_usual_names_of_a_state_among_other_tensors(tmp_path: Path, wrapper:
 def test_numbers_are_followed_to_the_end_of_a_name(tmp_path: Path):
     path = tmp_path / "long.pth"
     torch.save({"k" * 100: 3, "a": torch.ones(2)}, path)
-    assert error_of(path) == f"is no state dict: {'k' * 80} is a int"
+    assert error_of(path) == f"is not a state dict: {'k' * 80} is a int"
 
 
 def test_torchscript_is_named(tmp_path: Path):
@@ -310,7 +310,7 @@ def test_torchscript_is_named(tmp_path: Path):
 
 @pytest.mark.parametrize("given", [None, 3, {}, io.BytesIO(b"x")])
 def test_what_is_no_path_is_named(given):
-    with pytest.raises(CheckpointError, match="given as the path of its file, got a"):
+    with pytest.raises(CheckpointError, match="must be the path of a file, got a"):
         load_checkpoint(given)
 
 

@@ -77,13 +77,13 @@ def refusal(tmp_path: Path, tensors: dict[str, torch.Tensor], name: str = "sam.p
 @pytest.mark.parametrize("prefixed", [True, False])
 def test_a_part_alone_says_where_it_belongs(tmp_path: Path, micro: Sam, part: str, prefixed: bool):
     tensors = micro.get_submodule(part).state_dict(prefix=f"{part}." * prefixed)
-    assert f"a part alone: load a whole network `sam`, then give sam.{part}" in refusal(tmp_path, tensors)
+    assert f"only a part: load a whole network `sam`, then give sam.{part}" in refusal(tmp_path, tensors)
 
 
 def test_other_things_beside_a_network_are_named(tmp_path: Path, micro: Sam):
     tensors = {f"model.{key}": tensor for key, tensor in micro.state_dict().items()}
     words = refusal(tmp_path, {**tensors, "loss.weight": torch.ones(2)})
-    assert "under 'model.' and 1 other tensors ('loss.weight'" in words and "save the network alone" in words
+    assert "under 'model.' and 1 other tensors ('loss.weight'" in words and "save only the network" in words
     twice = {**micro.state_dict(), "module.mask_decoder.iou_token.weight": torch.ones(1, 16)}
     assert "twice" in refusal(tmp_path, twice)
 

@@ -130,7 +130,7 @@ REPLACED = [
     (QKV, Wrapper, f"{QKV} is Wrapper, expected Linear; merge"),
     (QKV, Lora, f"{QKV} is Lora, expected Linear"),
     (QKV, lambda layer: weight_norm(layer), "is ParametrizedLinear, expected Linear"),
-    (QKV, patched, "Linear with a forward of its own"),
+    (QKV, patched, "Linear with its own forward"),
     ("image_encoder.blocks.1.mlp", Wrapper, "mlp is Wrapper, expected MLPBlock"),
     ("mask_decoder.transformer.final_attn_token_to_image", Wrapper, "save its state_dict"),
     (UPSCALING, lambda layer: nn.ReLU(), "is ReLU, expected GELU"),
@@ -271,6 +271,6 @@ def test_half_precision_leaves_the_colours_as_they_were(tmp_path: Path, micro: S
 @pytest.mark.filterwarnings("ignore:torch.*deprecated")
 def test_a_quantised_network_is_refused(tmp_path: Path, micro: Sam):
     quantised = quantize_dynamic(micro, {nn.Linear})
-    with pytest.raises(CheckpointError, match="is no tensor, as in a quantised network; save it before"):
+    with pytest.raises(CheckpointError, match="is not a tensor, as in a quantised network; save before"):
         save_checkpoint(quantised, tmp_path / "sam.safetensors")
     assert not list(tmp_path.iterdir())

@@ -222,5 +222,5 @@ def test_two_entries_of_one_name(tmp_path: Path, micro: Sam):
     torch.save(micro.state_dict(), path)
     with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
         archive.writestr("sam/data/0", b"\0" * 8)
-    with pytest.raises(CheckpointError, match="two of its zip entries have one name"):
+    with pytest.raises(CheckpointError, match="two of its zip entries have the same name"):
         load_checkpoint(path)

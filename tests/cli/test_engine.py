@@ -25,7 +25,7 @@ def test_usage_errors(arguments):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--images", "0", "1", "1", "1"], "every stage needs a picture"),
+        (["--images", "0", "1", "1", "1"], "every stage needs an image"),
         (["--steps", "0", "5"], "--steps 0 5"),
         (["--seed", "-1"], "0 to 1999"),
         (["--manual-rounds", "0"], "at least one round"),

@@ -179,7 +179,7 @@ def test_a_readme_of_somebody_stays(tmp_path, capsys):
     assert main(["experiment", "list", "--page", "-o", str(tmp_path)]) == 0
     (tmp_path / "E3.json").write_text("[]")
     assert main(["experiment", "list", "--page", "-o", str(tmp_path)]) == 3
-    assert "no result of an experiment" in capsys.readouterr().err
+    assert "not a result of an experiment" in capsys.readouterr().err
 
 
 def test_names_that_lead_to_the_same_file(tmp_path):

@@ -151,7 +151,7 @@ def test_every_stage_has_its_pictures_and_its_kind_of_mask(whole):
     ("victim", "content", "message"),
     [
         ("models/*/held_out.json", "{", "held_out.json: damaged"),
-        ("data/1-manual-1/sa_*.json", None, "none of the engine's"),
+        ("data/1-manual-1/sa_*.json", None, "not written by the engine"),
     ],
 )
 def test_a_damaged_file_of_a_finished_engine_is_named(victim, content, message, whole, tmp_path):
@@ -316,8 +316,8 @@ def test_what_it_writes_trains_a_network(whole, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"labelled": 0}, "every stage needs a picture"),
-        ({"manual_rounds": 5}, "4 pictures cannot be annotated in 5 rounds"),
+        ({"labelled": 0}, "every stage needs an image"),
+        ({"manual_rounds": 5}, "4 images cannot be annotated in 5 rounds"),
         ({"seed": 2000}, "0 to 1999"),
         ({"held_out": 0}, "every stage"),
     ],

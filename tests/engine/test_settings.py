@@ -21,7 +21,7 @@ def test_every_picture_is_in_one_round_and_rounds_of_a_stage_are_nearly_equal():
 
 def test_a_round_may_have_one_picture_and_none_has_less():
     assert len(replace(NANO, manual=3, manual_rounds=3).rounds()) == 6
-    with pytest.raises(MinisamError, match="3 pictures cannot be annotated in 4 rounds"):
+    with pytest.raises(MinisamError, match="3 images cannot be annotated in 4 rounds"):
         replace(NANO, manual=3, manual_rounds=4)
 
 

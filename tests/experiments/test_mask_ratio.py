@@ -112,7 +112,9 @@ def test_ratios_that_cannot_be_told_apart_are_said_to_be_so(monkeypatch, tmp_pat
     monkeypatch.setattr(e07b_mask_ratio, "labelled", lambda settings, start, seed: start)
     monkeypatch.setattr(e07b_mask_ratio, "measure_world", lambda *_, **__: measured(0.4, 0.1))
     outcome = run(None, Settings(work=tmp_path, seeds=(0,)))
-    assert outcome.passed and outcome.finding.endswith("no ratio can be told from 75 % at this scale.")
+    assert outcome.passed and outcome.finding.endswith(
+        "no ratio can be distinguished from 75 % at this scale."
+    )
 
 
 def test_the_curves_are_over_the_ratios_and_random_weights_are_a_line(autoencoders):

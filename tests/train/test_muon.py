@@ -84,5 +84,5 @@ def test_closure_gives_the_loss() -> None:
 
 
 def test_vectors_are_refused() -> None:
-    with pytest.raises(ValueError, match="Muon is for matrices, got a parameter of 1 dimensions"):
+    with pytest.raises(ValueError, match="Muon is only for matrices, got a parameter of 1 dimensions"):
         Muon([torch.nn.Parameter(torch.ones(3))], lr=0.1)

@@ -70,7 +70,7 @@ def test_the_largest_mask_stands_in_where_all_are_too_small():
 
 def test_nothing_stands_in_where_that_is_not_wanted():
     picture, _ = oblong()
-    with pytest.raises(MinisamError, match="no mask"):
+    with pytest.raises(MinisamError, match="no usable mask"):
         prepare(picture, 50, 8, 0.9, np.random.default_rng(0), Skipped(), fallback=False)
 
 
@@ -85,7 +85,7 @@ def test_crowds_and_damaged_masks_are_no_targets():
     found = prepare(one, 50, 8, 0.01, np.random.default_rng(0), skipped)[1]
     assert len(found) == 1 and found.sum() == masks[1].sum() / 4
     assert set(skipped) == {"bad", "empty"}
-    with pytest.raises(MinisamError, match="no mask"):
+    with pytest.raises(MinisamError, match="no usable mask"):
         prepare(Picture("p", picture.image, [crowd, damaged]), 50, 8, 0, np.random.default_rng(0), Skipped())
 
 
@@ -124,7 +124,7 @@ def test_damaged_pictures_are_named_and_replaced(folder):
 def test_a_folder_without_a_usable_picture_stops_the_run(folder):
     for image in folder.glob("*.png"):
         image.unlink()
-    with pytest.raises(MinisamError, match="hardly any picture") as caught:
+    with pytest.raises(MinisamError, match="hardly any image") as caught:
         batch(folder)
     assert "\n" not in str(caught.value)
 
@@ -180,7 +180,7 @@ def test_repeats_of_nothing_are_refused(folder):
     with pytest.raises(DatasetError, match="typo"):
         open_split(folder.resolve(), 0.2, (("typo", 10),))
     names = {Path(name).parts[0] for name in open_split(folder.resolve(), 0.2)[0].names}
-    with pytest.raises(DatasetError, match="nothing is left"):
+    with pytest.raises(DatasetError, match="none is left"):
         open_split(folder.resolve(), 0.2, tuple((name, 0) for name in names))
 
 

@@ -61,7 +61,7 @@ def test_scenes_drawn_ahead_are_those_drawn_in_place_until_the_system_ends_their
         assert source.pool is not None
         for process in source.pool._processes.copy():
             os.kill(process, signal.SIGKILL)
-        with pytest.raises(MinisamError, match="start the same command again"):
+        with pytest.raises(MinisamError, match="run the same command again"):
             for step in range(6, 12):
                 assert source[step]
     finally:

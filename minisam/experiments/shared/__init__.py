@@ -1,1 +1,1 @@
-"""What several experiments need."""
+"""Code shared by several experiments."""

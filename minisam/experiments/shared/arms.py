@@ -1,7 +1,7 @@
-"""Arms of a trained experiment compared: the same seeds and the same targets, so that differences are paired.
+"""Comparing the arms of a trained experiment with paired differences: the same seeds and the same targets.
 
-A run gives a number for each of P targets; an arm has a run for each training seed.  Both the images and the seeds
-are drawn again with replacement, so an interval says how far another training run and other images could move it.
+A run gives a number for each of P targets; an arm has one run per training seed.  Both the images and the seeds are
+resampled with replacement: an interval includes the variation between training runs and between images.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Run = TypeVar("Run")
 
 @dataclass(frozen=True)
 class Arm:
-    """A network made of nano by `change` and trained by `recipe` and `loss`; arms of one `name` are one run."""
+    """A network made from nano by `change`, trained by `recipe` and `loss`; arms with the same `name` share a run."""
 
     name: str
     change: Callable[[Sam], None]
@@ -56,7 +56,7 @@ def measure_arms(
 
 
 def arm_weights(image: Tensor, seeds: int) -> Tensor:
-    """How often each target of each run counts in each resample, [R, seeds · P], from the targets' images [P]."""
+    """The weight of each target of each run in each resample, [R, seeds · P], from the targets' images [P]."""
     images, runs = image_weights(image), image_weights(torch.arange(seeds), seed=1)
     return (runs[:, :, None] * images[:, None]).flatten(1)
 
@@ -70,7 +70,7 @@ def mean_of_arm(runs: list[Tensor], image: Tensor) -> Estimate:
 def statistic_of_arm(
     statistic: Callable[[Run, Tensor], Tensor], runs: Sequence[Run], image: Tensor
 ) -> Estimate:
-    """The mean over runs of what is no mean over targets; `statistic` takes a run and weights [R, P] -> [R]."""
+    """The mean over runs of a statistic that is not a mean over targets: `statistic(run, weights [R, P])` -> [R]."""
     images, seeds = image_weights(image), image_weights(torch.arange(len(runs)), seed=1)
     of_each = torch.stack([statistic(run, images) for run in runs], dim=1)
     return estimate(lambda weights: (weights * of_each).sum(dim=1) / weights.sum(dim=1), seeds)

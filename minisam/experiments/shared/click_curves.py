@@ -1,4 +1,4 @@
-"""What arms reach after each number of clicks: their curves, and the paired differences beside them."""
+"""The mIoU of arms after each number of clicks: their curves, and paired differences."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from minisam.experiments.shared.arms import Label, difference, mean_of_arm
 
 CLICKS = 9
 Curve = dict[int, Estimate]
-"""An estimate for each number of clicks, or of whatever else is on the x axis."""
+"""An estimate for each number of clicks, or for another quantity on the x axis."""
 
 
 def shown_after(clicks: int, runs: list[Measurements]) -> list[Tensor]:
-    """IoU [P] of the mask shown after so many clicks, the first in the centre, for each run of an arm."""
+    """IoU [P] of the mask shown after that many clicks, the first in the centre, for each run of an arm."""
     return [run.centre_shown[:, clicks - 1] for run in runs]
 
 

@@ -1,11 +1,10 @@
-"""Decoders that an experiment trains on an image encoder that is trained already, one for each arm and seed.
+"""Decoders that an experiment trains on a trained image encoder, one for each arm and seed.
 
-    nano's weights  ->  `change` makes the arm's network of them  ->  train prompt encoder and mask decoder
+    nano's weights  ->  `change` makes the arm's network from them  ->  train prompt encoder and mask decoder
 
-The encoder is frozen and runs without gradient, so the rounds of the decoder are nearly all of a step.  Arms with
-the same seed see the same scenes, targets and random numbers; what `change` draws anew is drawn alike where the
-arms draw the same layers in the same order.  An arm is a network: it is trained and measured by the code of every
-other network.
+The encoder is frozen and runs without gradient; almost all of the time of a step is spent on the decoder's rounds.
+Arms with the same seed have the same scenes, targets and random numbers, and also the same new weights if `change`
+draws the same layers in the same order.  Arms are trained and measured with the same code as all other networks.
 """
 
 from __future__ import annotations
@@ -40,7 +39,8 @@ MIN_AREA = 1 / 64  # one token of nano's grid
 
 @dataclass(frozen=True)
 class DecoderRecipe:
-    """Equal for all arms of an experiment but for what it is about; the rate falls evenly to 0."""
+    """The recipe, equal for all arms of an experiment except for the compared property; the rate falls linearly to
+    0."""
 
     steps: int
     rounds: Rounds = FIVE_ROUNDS
@@ -52,7 +52,7 @@ class DecoderRecipe:
     object_scale: float = 1.25
 
     def shortened(self, settings: Settings) -> DecoderRecipe:
-        """Itself, or one step with two images where `settings` are quick."""
+        """Itself, or one step with two images if `settings` are quick."""
         short = DecoderRecipe(steps=1, rounds=self.rounds, images=2, prompts_per_image=2)
         return short if settings.quick else self
 
@@ -67,8 +67,8 @@ def trained_decoder(
 ) -> Sam:
     """The network of an arm, in evaluation mode; one that is finished in `settings.work / "decoders"` is only read.
 
-    `change` gets nano and draws from torch's random numbers.  `arm` names what `change` and `loss` do.  Raises
-    CheckpointError where the file is damaged or of another recipe.
+    `change` gets nano and draws from torch's random numbers.  `arm` is a name for `change` and `loss`.  Raises
+    CheckpointError if the file is damaged or of another recipe.
     """
     torch.manual_seed(hash_seed(seed, 0))
     sam = build_sam(NETWORK)
@@ -139,6 +139,6 @@ def batch(
 
 
 def renew_mask_prompt_(sam: Sam) -> None:
-    """Draw anew how a mask prompt is embedded, and what stands in its place where there is none."""
+    """Draw the weights of the mask prompt's embedding again, and the embedding for no mask."""
     sam.prompt_encoder.mask_downscaling = build_from_config(CONFIGS[NETWORK]).prompt_encoder.mask_downscaling
     nn.init.normal_(sam.prompt_encoder.no_mask_embed.weight, std=PROMPT_STD)

@@ -1,10 +1,11 @@
-"""The models of an engine's rounds, and those that they are held against.
+"""The models of an engine's rounds, and the models that they are compared with.
 
-    the control        as many steps, on the labelled pictures alone
-    last trainings     the last one again, without the masks of the last round, and on those alone
+    the control        as many steps, on the labelled images alone
+    last trainings     the last one repeated, without the masks of the last round, and on those alone
 
-Training goes on from stage to stage, so a later model has also seen more steps.  These go the same way with the same
-seeds, but for the masks; what the engine is above them comes from what it collected.
+Each stage continues the training of the one before, and a later model therefore also has more steps.  The models for
+comparison have the same steps and seeds, but other masks: the difference to the engine's models comes from the
+collected masks.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def engine_models(folder: Path, engine: EngineSettings) -> dict[str, Path]:
 
 
 def control_models(folder: Path, engine: EngineSettings) -> dict[str, Path]:
-    """The first round's model, and it trained on as often as the engine's, on the same pictures as before."""
+    """The first round's model, and the same trained as often as the engine's, still on the labelled images."""
     first, *later = engine.rounds()
     path = engine_models(folder, engine)[first.name]
     paths = {first.name: path}
@@ -53,7 +54,7 @@ def last_trainings(folder: Path, engine: EngineSettings) -> dict[str, Path]:
 
 
 def after_a_click(path: Path, engine: EngineSettings, settings: Settings) -> Measurements:
-    """The model in `path`, one click a target, in scenes of the engine's world that no engine sees."""
+    """The model in `path`, one click per target, in scenes of the engine's world that no engine uses."""
     return measure_world(
         load_checkpoint(path),
         engine.world,

@@ -1,9 +1,9 @@
-"""What a round of an engine collected, with intervals over its pictures and over engines; and the figure of E6.
+"""Statistics of a round of an engine, with intervals over its images and over engines; and the figure of E6.
 
-    clicks a mask    all clicks, on things that were left as well, over all masks kept
-    share over 0.9   of the masks kept, by their IoU with what is there
+    clicks per mask  all clicks, including those on skipped objects, over all masks kept
+    share over 0.9   of the masks kept, by their IoU with the ground truth
 
-Both are ratios of sums over pictures; pictures and engines are drawn again.
+Both are ratios of sums over images; images and engines are resampled.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from minisam.experiments.shared.arms import arm_weights
 
 @dataclass(frozen=True)
 class Collected:
-    """A round of all engines together; `seconds` and `masks` for each picture, the others for each mask."""
+    """A round of all engines together; `seconds` and `masks` for each image, the others for each mask."""
 
     masks: Estimate
     clicks: Estimate
@@ -35,7 +35,7 @@ class Collected:
 
 
 def collected(engines: Sequence[Sequence[Mapping[str, Any]]]) -> Collected:
-    """From the records of a round's pictures, for each engine equally many."""
+    """From the records of a round's images, equally many for each engine."""
     tallies = [Tally.of([record]) for records in engines for record in records]
     sums = torch.tensor([[t.pictures, t.masks, t.clicks, t.seconds, t.over_90] for t in tallies]).double()
     weights = arm_weights(torch.arange(len(engines[0])), len(engines))
@@ -52,7 +52,8 @@ def rounds_figure(
     counts: Mapping[str, Collected],
     folder: Path,
 ) -> Figure:
-    """mIoU by model on top left, what was collected beside it; below, a picture of each stage of one engine."""
+    """mIoU by model at the top left, statistics of the masks beside it; below, an image of each stage of one
+    engine."""
     figure = Figure(figsize=(11, 6.4), layout="constrained")
     top, bottom = figure.subfigures(2, 1, height_ratios=(1.15, 1), squeeze=False)[:, 0]
     curves, clicks, quality = top.subplots(1, 3)
@@ -63,7 +64,7 @@ def rounds_figure(
     curves.legend(fontsize=8)
     colours = [COLOURS[one.stage] for one in rounds]
     draw_bars(clicks, [counts[name].clicks for name in names], colours)
-    clicks.set(ylabel="clicks a mask")
+    clicks.set(ylabel="clicks per mask")
     draw_bars(quality, [counts[name].over_90 for name in names], colours)
     quality.set(ylabel="share of masks with IoU > 0.9", ylim=(0, 1.1))
     for axes in (curves, clicks, quality):

@@ -1,6 +1,6 @@
-"""What a generator finds in a scene, counted image by image, so that images can be resampled.
+"""Counts of the objects that a generator finds, image by image, which allows resampling of images.
 
-G things (wholes, parts and subparts) of a scene   R resamples
+G objects (wholes, parts and subparts) of a scene   R resamples
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Scene = tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.int64]]
 
 
 def scenes(sam: Sam, settings: Settings) -> Iterator[Scene]:
-    """Images [S, S, 3] with their things [G, S, S], no smaller than a token, and the level of each [G]."""
+    """Images [S, S, 3] with their objects [G, S, S], no smaller than a token, and the level of each [G]."""
     smallest = (sam.image_encoder.patch_size / sam.image_encoder.img_size) ** 2
     for seed in settings.seeds:
         for batch in evaluation_scenes(
@@ -45,7 +45,7 @@ def scenes(sam: Sam, settings: Settings) -> Iterator[Scene]:
 
 
 def records(sam: Sam, scene: Scene, given: dict, by_stability: bool = True) -> Overlaps:
-    """The generator's masks against the things, with what they are ranked by: predicted IoU, and stability or not."""
+    """The generator's masks and the objects, with the scores for ranking: predicted IoU, with or without stability."""
     image, things, _ = scene
     found = SamAutomaticMaskGenerator(sam, **given, progress=False).generate(image)
     masks = np.array([record["segmentation"] for record in found], bool).reshape(-1, *image.shape[:2])
@@ -55,7 +55,7 @@ def records(sam: Sam, scene: Scene, given: dict, by_stability: bool = True) -> O
 
 
 def recall_counts(image: Overlaps, levels: NDArray[np.int64]) -> dict[str, tuple[int, int]]:
-    """Things found over all thresholds of IoU, and things: among the k best masks, and for each level."""
+    """Objects found over all thresholds of IoU, and objects: among the k best masks, and for each level."""
     counts = {f"{ALL} {k}": targets_found(image, most=k) for k in AMONG}
     for number, level in enumerate(LEVELS):
         of_level = levels == number
@@ -70,10 +70,9 @@ def recall_counts(image: Overlaps, levels: NDArray[np.int64]) -> dict[str, tuple
 
 
 def sweep_counts(image: Overlaps) -> Tensor:
-    """For each threshold of predicted IoU: right masks, masks, things, [T, 3].
+    """For each threshold of predicted IoU: correct masks, masks, objects, [T, 3].
 
-    Suppression and matching go by falling predicted IoU, so what is left out below a threshold changes nothing
-    above it.
+    Suppression and matching go by falling predicted IoU; masks below a threshold do not affect those above it.
     """
     match = match_masks(image, most=len(image.scores), thresholds=RIGHT_FROM)
     above = match.scores > np.array(PREDICTED_IOUS)[:, None]
@@ -88,6 +87,6 @@ def average_recall_of(counts: list[tuple[int, int]], weights: Tensor) -> Tensor:
 
 
 def share(counts: Tensor, of: int, weights: Tensor) -> Tensor:
-    """Right masks over all masks (of = 1) or over all things (2), from [images, 3]; 1 of nothing is right."""
+    """Correct masks over all masks (of = 1) or over all objects (2), from [images, 3]; 1 if there are no masks."""
     right, all_of_them = (weights @ counts[:, column].to(weights.dtype) for column in (0, of))
     return torch.where(all_of_them > 0, right / all_of_them.clamp(min=1), 1.0 if of == 1 else 0.0)

@@ -1,4 +1,4 @@
-"""Targets of a world with the network ready to be prompted for them, batch by batch."""
+"""Targets of a world, and the network prepared for prompts on them, batch by batch."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class PromptedTargets(NamedTuple):
 def prompted_targets(
     sam: Sam, settings: Settings, world: str = "train", min_area: float = 1 / 256, **knobs: float
 ) -> Iterator[PromptedTargets]:
-    """The targets of `settings.images` scenes of each seed, eight scenes at a time; `min_area` is a share."""
+    """The targets of `settings.images` scenes of each seed, eight scenes at a time; `min_area` is a fraction."""
     size, done = sam.image_encoder.img_size, 0
     for seed in settings.seeds:
         for scenes in evaluation_scenes(world, settings.images, size, seed, sam.device, **knobs):

@@ -1,13 +1,13 @@
-"""How well the predicted IoUs of the three masks of a click tell them apart, and how far they are off.
+"""How well the predicted IoUs of the three masks of a click rank them, and how large their errors are.
 
-    ranked first, at random, ranked last    mean IoU of the mask so chosen, beside the best of three
+    ranked first, at random, ranked last    mean IoU of the mask chosen in this way; and the best of three
     regret                                  best of three minus ranked first
     over-estimate                           predicted − true IoU, of the best mask and of the other two, and of each
-                                            output where another one is better
+                                            output when another one is better
     spearman, calibration error             of all masks of all clicks, as in minisam/evaluate/world.py
 
-Some over-estimate of the other two is left to the best of heads: a click does not say which level is meant, so
-neither which masks will turn out to be the lesser ones.
+Even the best head over-estimates the other two masks to some degree: a click does not determine the level, and thus
+not which masks are the worse ones.
 
 P clicks, each in the centre of its target   R resamples
 """
@@ -61,7 +61,7 @@ def spearman(of: Measurements, weights: Tensor) -> Tensor:
 
 
 def calibration_error(of: Measurements, weights: Tensor) -> Tensor:
-    """How far the two lie apart on average, in ten bins of the predicted one: [R]."""
+    """The average difference of the two, in ten bins of the predicted one: [R]."""
     predicted, true = of.centre_predicted.flatten().double(), of.centre_iou.flatten().double()
     return expected_calibration_error(predicted, true, each_mask(weights))
 
@@ -121,7 +121,7 @@ def ranking_of_arm(runs: list[Measurements], image: Tensor) -> dict[str, Estimat
 def ranking_difference(
     first: list[Measurements], second: list[Measurements], image: Tensor
 ) -> dict[str, Estimate]:
-    """How much more of it `first` has than `second`, seed by seed."""
+    """The value of `first` minus that of `second`, seed by seed."""
     means = {
         name: difference([of(run) for run in first], [of(run) for run in second], image)
         for name, of in MEANS.items()

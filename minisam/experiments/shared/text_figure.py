@@ -55,5 +55,5 @@ def show_cosines(axes: Axes, cosines: Tensor, same: Tensor) -> None:
     bins = torch.linspace(-0.5, 1, 46).tolist()
     axes.hist(cosines[~same].numpy(), bins, density=True, alpha=0.6, color="tab:gray", label="any two")
     axes.hist(cosines.diagonal().numpy(), bins, density=True, alpha=0.6, label="crop and its caption")
-    axes.set(xlabel="cosine of CLIP's embeddings", yticks=[], title="how well crops and captions fit")
+    axes.set(xlabel="cosine of CLIP's embeddings", yticks=[], title="how well crops and captions match")
     axes.legend()

@@ -1,4 +1,4 @@
-"""Networks that an experiment trains itself: small, resumable, one folder a run."""
+"""Networks that an experiment trains itself: small, resumable, one folder per run."""
 
 from __future__ import annotations
 
