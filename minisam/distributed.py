@@ -1,11 +1,11 @@
-"""Several processes that share the work of one command, as torchrun starts them.
+"""Several processes, started by torchrun, that share the work of one command.
 
     torchrun --nproc-per-node N -m minisam.cli.main train …
 
-torchrun says in RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT who is who; SLURM and Kubernetes start
-torchrun, or set the same variables.  Every process runs the same code on its share of a batch or of a list, and
-the first one, rank 0, writes the files.  They talk by gloo on CPUs and by nccl on GPUs.  Without these variables
-there is one process, rank 0 of 1, and nothing here does anything.
+torchrun sets RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT; SLURM and Kubernetes start torchrun, or set
+the same variables.  Every process runs the same code on its share of a batch or of a list, and the first one, rank 0,
+writes the files.  They communicate by gloo on CPUs and by nccl on GPUs.  Without these variables there is one
+process, rank 0 of 1, and these functions have no effect.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from minisam.errors import MinisamError
 
 T = TypeVar("T")
 PATIENCE = timedelta(hours=2)
-"""How long a process waits for the others, for instance while the first one writes."""
+"""How long a process waits for the others, for example while the first one writes."""
 _store: dist.Store | None = None
 
 
@@ -39,12 +39,12 @@ def joined() -> Iterator[None]:
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     dist.init_process_group(backend, store=_store, rank=index, world_size=count, timeout=PATIENCE)
     yield
-    dist.destroy_process_group()  # after an error the others may be waiting, and would not answer
+    dist.destroy_process_group()  # after an error the others may be waiting and would not respond
     _store = None
 
 
 def was_first_to_fail() -> bool:
-    """Whether no other process has asked before: the one that says what went wrong."""
+    """Whether this process is the first to call this, which then reports the error."""
     try:
         return _store is None or _store.add("failed", 1) == 1
     except RuntimeError:  # the process that kept the count is gone, and has failed before
@@ -52,7 +52,7 @@ def was_first_to_fail() -> bool:
 
 
 def was_lost(error: BaseException) -> bool:
-    """Whether this came of another process that does not answer any more."""
+    """Whether this error was caused by another process that no longer responds."""
     return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
 
 
@@ -70,7 +70,7 @@ def is_first() -> bool:
 
 
 def own_device(name: str) -> str:
-    """`cuda` is one GPU for each process of a machine; every other name stays."""
+    """`cuda` becomes one GPU for each process of a machine; other names do not change."""
     if name != "cuda" or world_size() == 1:
         return name
     index = int(os.environ.get("LOCAL_RANK", "0"))
@@ -81,19 +81,19 @@ def own_device(name: str) -> str:
 
 
 def own_rows(count: int) -> slice:
-    """The rows of a batch of `count` that this process works on; raises MinisamError where one would have none."""
+    """The rows of a batch of `count` that this process works on; raises MinisamError if a process would have none."""
     if count < world_size():
         raise MinisamError(f"{world_size()} processes cannot share a batch of {count}; start fewer")
     return slice(count * rank() // world_size(), count * (rank() + 1) // world_size())
 
 
 def own_items(items: Sequence[T]) -> Sequence[T]:
-    """Every so many-th of a list, from this process's rank on."""
+    """Every n-th item of a list from this process's rank on, for n processes."""
     return items[rank() :: world_size()]
 
 
 def gathered(value: T) -> list[T]:
-    """The values of all processes, by rank, in each of them.  Each has to call it."""
+    """The values of all processes, by rank, in each of them.  All processes must call it."""
     if world_size() == 1:
         return [value]
     values: list[T | None] = [None] * world_size()
@@ -102,7 +102,7 @@ def gathered(value: T) -> list[T]:
 
 
 def as_the_first_sees(value: T) -> T:
-    """The first process's value, in all of them: for what changes while they look, such as which files there are."""
+    """The first process's value, in all of them; for values that may change meanwhile, for example existing files."""
     return gathered(value)[0]
 
 
@@ -155,6 +155,6 @@ def copy_from_first(tensors: Iterable[Tensor]) -> None:
 
 
 def wait_for_all() -> None:
-    """Return when every process has come here; what the first has written is then there for all."""
+    """Return when every process has called this; files written by the first then exist for all."""
     if world_size() > 1:
         dist.barrier()

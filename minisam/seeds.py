@@ -1,7 +1,7 @@
-"""Random numbers: everything random in step t of a run follows from (seed, t), so that a run resumes from t alone.
+"""Random numbers: everything random in step t of a run depends only on (seed, t), and a run resumes from t alone.
 
-Processes that share a batch draw the numbers of the whole batch, and each takes those of its own rows: a result does
-not depend on how many there are.
+Processes that share a batch draw the numbers of the whole batch, and each uses those of its rows: a result does not
+depend on the number of processes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def hash_seed(seed: int, step: int) -> int:
 
 
 class OwnRows(NamedTuple):
-    """A generator for those who work on the rows `rows` of a batch of `count`."""
+    """A generator for a process that works on the rows `rows` of a batch of `count`."""
 
     generator: torch.Generator
     rows: slice

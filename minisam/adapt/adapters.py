@@ -5,8 +5,9 @@
     a = attention(norm1(x));   x ← x + a + adapter₁(a)
     n = norm2(x);              x ← x + mlp(n) + ½ · adapter₂(n)
 
-W_up is zero at the start, so that nothing changes yet.  The published code draws it as any linear layer, and pads
-windows before norm1, which changes SAM's function on grids that windows do not divide; ours does neither.
+W_up is zero at the start, and the network is unchanged until it is trained.  The published code initialises W_up like
+any linear layer, and pads windows before norm1, which changes SAM's function on grids that windows do not divide;
+ours does neither.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from minisam.model import Sam
 from minisam.model.image_encoder import Block
 
 SHARE = 0.5
-"""Of the second adapter's output."""
+"""The scale of the second adapter's output."""
 
 
 class Adapter(nn.Module):
@@ -42,7 +43,7 @@ class Adapter(nn.Module):
 
 
 class AdaptedBlock(Block):
-    """A block of the image encoder with its two adapters; the names of its own parameters stay."""
+    """A block of the image encoder with its two adapters; the names of its other parameters do not change."""
 
     def __init__(self, block: Block, zero: bool = True) -> None:
         nn.Module.__init__(self)
@@ -65,10 +66,10 @@ def add_adapters(
 ) -> list[str]:
     """Freeze `sam` and put adapters into its image encoder's `blocks`, counted from 0 (None: all), in place.
 
-    The mask decoder is trained as well unless `decoder` is False.  `zero` False draws the last layers as the
-    published code does: the network then changes before any training.  Returns the names of what is trained.
+    The mask decoder is also trained unless `decoder` is False.  `zero` False initialises the last layers as in the
+    published code: the network then changes before any training.  Returns the names of the trained parameters.
 
-    Raises MinisamError for a block that there is not, or that is adapted already.
+    Raises MinisamError for a block that does not exist or is already adapted.
     """
     depth = len(sam.image_encoder.blocks)
     chosen = range(depth) if blocks is None else blocks
@@ -78,7 +79,9 @@ def add_adapters(
             raise MinisamError(f"the image encoder has blocks 0 to {depth - 1}, not {index}")
         block = sam.image_encoder.blocks[index]
         if type(block) is not Block:
-            raise MinisamError(f"block {index} is a {type(block).__name__} already, and takes no adapters")
+            raise MinisamError(
+                f"block {index} is already a {type(block).__name__}, which cannot have adapters"
+            )
         replace_module(sam, f"image_encoder.blocks.{index}", AdaptedBlock(block, zero))
     sam.mask_decoder.requires_grad_(decoder)
     return trained_names(sam)

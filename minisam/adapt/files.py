@@ -25,7 +25,7 @@ KEY = "minisam_adapter"
 
 
 def save_adapter(adapted: Adaptation, path: str | os.PathLike[str]) -> None:
-    """Write what was trained, and nothing of the base.
+    """Write only the trained tensors, without the base network.
 
     Raises:
         CheckpointError: a value is not finite; nothing is written then.
@@ -44,10 +44,10 @@ def save_adapter(adapted: Adaptation, path: str | os.PathLike[str]) -> None:
 
 
 def load_adapter(sam: Sam, path: str | os.PathLike[str]) -> Adaptation:
-    """Adapt `sam`, in place, as the file says, with the file's weights.
+    """Adapt `sam`, in place, with the file's method and weights.
 
-    Raises CheckpointError, and leaves `sam` as it is, where the file is damaged, holds no adaptation, or one of
-    another base.
+    Raises CheckpointError, and leaves `sam` unchanged, if the file is damaged, holds no adaptation, or one of another
+    base.
     """
     name = os.fsdecode(path)
     try:
@@ -71,7 +71,7 @@ def load_adapter(sam: Sam, path: str | os.PathLike[str]) -> Adaptation:
 
 
 def about_from_json(text: str | None) -> tuple[Method, str]:
-    """The method and the base's hash; raises CheckpointError where the header is not what `save_adapter` writes."""
+    """The method and the base's hash; raises CheckpointError if the header was not written by `save_adapter`."""
     if text is None:
         raise CheckpointError("holds no adaptation; a whole network is loaded by load_checkpoint")
     try:
@@ -87,7 +87,7 @@ def about_from_json(text: str | None) -> tuple[Method, str]:
 
 
 def check_tensors(sam: Sam, method: Method, tensors: dict[str, torch.Tensor]) -> None:
-    """Raises CheckpointError where these are not the tensors that `method` trains in a network like `sam`."""
+    """Raises CheckpointError if these are not the tensors that `method` trains in a network like `sam`."""
     from minisam.checkpoint.geometry import build_without_memory, config_of, shapes_of
     from minisam.checkpoint.identify import identify
 
@@ -96,7 +96,7 @@ def check_tensors(sam: Sam, method: Method, tensors: dict[str, torch.Tensor]) ->
         with torch.device("meta"):
             wanted = {name: like.get_parameter(name).shape for name in method.apply(like)}
     except (MinisamError, ValueError, TypeError) as error:
-        raise CheckpointError(f"asks for what this network has no place for ({error})") from None
+        raise CheckpointError(f"needs parts that this network does not have ({error})") from None
     if wrong := sorted(wanted.keys() ^ tensors.keys()):
         raise CheckpointError(f"is damaged: {wrong[0]} is {'missing' if wrong[0] in wanted else 'too much'}")
     for name, shape in wanted.items():

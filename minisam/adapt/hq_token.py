@@ -1,13 +1,13 @@
-"""The HQ token: one more mask token that reads finer features, beside a SAM that stays as it is (Ke et al. 2023).
+"""The HQ token: an additional mask token that uses finer features, with a frozen SAM (Ke et al. 2023).
 
     feature = compress_vit(early tokens) + embedding_encoder(image embedding) + maskfeature(upscaled embedding)
     mask_hq = MLP(hq token) · feature
     shown   = each of SAM's masks + mask_hq,  or mask_hq alone
 
-Early tokens are those after the first global block of the image encoder.  They travel with the image embedding, as
-more of its channels, so that whatever carries an embedding carries them.  The HQ token takes part in the
-self-attention of the other tokens and changes SAM's own masks a little; with `mode` "off" it is left out, and the
-result is SAM's to the bit.
+Early tokens are those after the first global block of the image encoder.  They are appended to the image embedding as
+additional channels: all code that passes embeddings passes them too.  The HQ token is included in the self-attention
+of the tokens and changes SAM's masks slightly. With `mode` "off" it is left out, and the result is identical to
+SAM's.
 
 P prompts   E transformer_dim   D channels of the early tokens   h, w grid of the image embedding
 """
@@ -50,7 +50,7 @@ class HQMaskDecoder(MaskDecoder):
 
     def __init__(self, decoder: MaskDecoder, early_dim: int, mode: Mode = "add") -> None:
         adopt(self, decoder)
-        self.of_sam = (decoder,)  # of the same parts; a tuple, for they are this module's own already
+        self.of_sam = (decoder,)  # of the same parts; a tuple, because this module already owns them
         dim = decoder.transformer_dim
         self.mode: Mode = mode
         self.hf_token = nn.Embedding(1, dim)
@@ -160,8 +160,8 @@ def add_hq_token(sam: Sam, mode: Mode = "add") -> list[str]:
 
 
 def adopt(new: nn.Module, module: nn.Module) -> None:
-    """Give `new`, of a subclass, all that `module` has: its parts under their names, and its settings."""
+    """Copy all attributes of `module` to `new`, of a subclass: its parts with their names, and its settings."""
     nn.Module.__init__(new)
     vars(new).update(vars(module))
-    for kind in ("_parameters", "_buffers", "_modules"):  # containers of its own, with the same contents
+    for kind in ("_parameters", "_buffers", "_modules"):  # separate containers with the same contents
         vars(new)[kind] = dict(vars(module)[kind])

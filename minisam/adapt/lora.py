@@ -1,11 +1,11 @@
-"""Low-rank adaptation: a frozen layer, and beside it a product of two thin matrices (LoRA; Hu et al. 2021).
+"""Low-rank adaptation: a frozen layer plus a product of two thin matrices (LoRA; Hu et al. 2021).
 
-    y = W x + b + s · B (A x)        A [r, in] random, B [out, r] zero at the start: nothing changes yet
+    y = W x + b + s · B (A x)        A [r, in] random, B [out, r] zero: no change at the start
 
-SAM's encoder computes q, k and v by one matrix whose rows are theirs in turn.  An update of q and v has an A and a B
-for each of the two, which are added to their rows.  Merged, the layer is W + s · B A and costs nothing extra.
+SAM's encoder computes q, k and v with one matrix, whose rows belong to q, k and v in turn.  An update of q and v has
+an A and a B for each of the two, added to their rows.  After merging, the layer is W + s · B A, without extra cost.
 
-n parts that are adapted   r rank   D output channels of a part
+n adapted parts   r rank   D output channels of a part
 """
 
 from __future__ import annotations
@@ -82,12 +82,12 @@ def add_lora(
     blocks: Sequence[int] | None = None,
     decoder: bool = False,
 ) -> list[str]:
-    """Freeze `sam` and put updates beside its layers, in place; returns the names of what is trained.
+    """Freeze `sam` and add updates to its layers, in place; returns the names of the trained parameters.
 
-    `on` says which of q, k, v, proj and mlp in the image encoder's `blocks`, counted from 0 (None: all); `decoder`
-    adapts q and v of all attentions of the mask decoder as well.  Build the optimiser afterwards.
+    `on` selects among q, k, v, proj and mlp in the image encoder's `blocks`, counted from 0 (None: all); `decoder`
+    also adapts q and v of all attentions of the mask decoder.  Build the optimiser afterwards.
 
-    Raises MinisamError for layers and blocks that there are not.
+    Raises MinisamError for layers and blocks that do not exist.
     """
     depth = len(sam.image_encoder.blocks)
     blocks = range(depth) if blocks is None else blocks
@@ -133,9 +133,10 @@ def adapt_layer(
 
 
 def merge_lora(sam: Sam) -> dict[str, LoraLinear]:
-    """Put every update into its layer, in place: a plain network again.  Returns what `unmerge_lora` takes.
+    """Merge every update into its layer, in place: the network is plain again.  Returns the argument of
+    `unmerge_lora`.
 
-    Raises MinisamError where a merged weight would not be finite; nothing is merged then.
+    Raises MinisamError if a merged weight would not be finite; nothing is merged then.
     """
     adapted = {path: m for path, m in sam.named_modules() if isinstance(m, LoraLinear)}
     merged = {path: layer.base.weight + layer.update() for path, layer in adapted.items()}
@@ -150,6 +151,6 @@ def merge_lora(sam: Sam) -> dict[str, LoraLinear]:
 
 
 def unmerge_lora(sam: Sam, adapted: dict[str, LoraLinear]) -> None:
-    """Take the updates out again, in place; weights are to the bit what they were before."""
+    """Separate the updates again, in place; the weights are bitwise the same as before merging."""
     for path, layer in adapted.items():
         replace_module(sam, path, layer)

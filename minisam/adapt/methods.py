@@ -1,4 +1,4 @@
-"""The ways to adapt a Sam by name, each a few settings that can be written down.
+"""The methods for adapting a Sam, by name, with their settings.
 
 decoder    train the mask decoder                     late     and the last blocks and the neck
 full       train everything                           lora     low-rank updates of frozen layers (lora.py)
@@ -22,28 +22,28 @@ METHODS = (*RECIPES, "lora", "adapter", "hq")
 
 @dataclass(frozen=True)
 class Method:
-    """A name of METHODS and its settings; each method reads those that are its own."""
+    """A name of METHODS and its settings; each method uses only its settings."""
 
     name: str
     decoder: bool = True
-    """Train the mask decoder beside LoRA or adapters."""
+    """Train the mask decoder in addition to LoRA or adapters."""
     blocks: tuple[int, ...] | None = None
-    """Of the image encoder, counted from 0, for LoRA and adapters; None for all."""
+    """Blocks of the image encoder, counted from 0, for LoRA and adapters; None for all."""
     rank: int = 4
     scale: float = 1.0
     on: tuple[str, ...] = ("q", "v")
     """The layers that LoRA updates: q, k, v, proj, mlp."""
     late: int = 2
-    """How many blocks are late ones."""
+    """The number of late blocks."""
     mode: Mode = "add"
-    """What is shown with an HQ token."""
+    """The masks that are shown with an HQ token."""
 
     def __post_init__(self) -> None:
         if self.name not in METHODS:
             raise MinisamError(f"no way to adapt is called {self.name!r}; use {', '.join(METHODS)}")
 
     def apply(self, sam: Sam) -> list[str]:
-        """Change `sam` in place, which computes the same as before; returns the names of what is trained."""
+        """Change `sam` in place, with the same output as before; returns the names of the trained parameters."""
         if self.name in RECIPES:
             return freeze(sam, self.name, self.late)
         if self.name == "adapter":
@@ -57,7 +57,7 @@ class Method:
 
 @dataclass(frozen=True)
 class Adaptation:
-    """A network that was adapted, how, and which weights it had before."""
+    """An adapted network, its method, and the hash of its base weights."""
 
     sam: Sam
     method: Method
@@ -68,7 +68,7 @@ class Adaptation:
 def adapt(sam: Sam, method: Method) -> Adaptation:
     """Prepare `sam`, in place, to be trained by a method.
 
-    Raises MinisamError where the network has no place for it.
+    Raises MinisamError if the method does not fit the network.
     """
     base = weights_digest(sam)
     method.apply(sam)

@@ -1,4 +1,4 @@
-"""Which parts of a network are trained, and how a module takes the place of another."""
+"""Selecting the trained parts of a network, and replacing a module by another."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def freeze_all(sam: Sam) -> None:
 
 
 def freeze(sam: Sam, recipe: str, late: int = 2) -> list[str]:
-    """Leave only a recipe's parts to be trained; returns the names of their parameters.
+    """Freeze everything but a recipe's parts; returns the names of their parameters.
 
     decoder    the mask decoder
     late       the last `late` blocks and the neck of the image encoder, and the mask decoder
@@ -46,7 +46,7 @@ def trained_names(sam: nn.Module) -> list[str]:
 
 
 def set_training(module: nn.Module, training: bool = True) -> None:
-    """`module.train(training)`, but what is frozen stays in evaluation mode: no dropout, no running statistics.
+    """`module.train(training)`, but frozen parts stay in evaluation mode: no dropout, no running statistics.
 
     A part is frozen if it has parameters and none of them is trained.
     """
@@ -58,7 +58,7 @@ def set_training(module: nn.Module, training: bool = True) -> None:
 
 
 def replace_module(root: nn.Module, path: str, module: nn.Module) -> None:
-    """Put `module` where `path` names another."""
+    """Replace the module at `path` by `module`."""
     parent, _, name = path.rpartition(".")
     module.train(root.get_submodule(path).training)
     setattr(root.get_submodule(parent), name, module)

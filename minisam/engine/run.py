@@ -130,7 +130,7 @@ class EngineRun:
         return tuple((earlier.name, self.settings.oversampling) for earlier in annotated)
 
     def collect(self, one: Round, sam: Sam) -> None:
-        """Work through the pictures of a round that have no record yet; several processes share them."""
+        """Process the images of a round that have no record yet; several processes share them."""
         folder = self.folder / one.collects_in
         missing = [number for number in one.pictures if not record_path(folder, number).exists()]
         missing = as_the_first_sees(missing)

@@ -1,4 +1,4 @@
-"""Pre-training by reconstruction: draw scenes, hide most patches, draw what is hidden."""
+"""Pre-training by reconstruction: draw scenes, hide most patches, reconstruct the hidden ones."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class MaeTask(Task):
         return loss, {"loss": loss}
 
     def scene_arguments(self, step: int) -> dict[str, Any]:
-        """What `render_scenes` is asked for at a step."""
+        """The arguments of `render_scenes` for a step."""
         return {
             "seed": hash_seed(self.seed, step),
             "batch_size": self.recipe.batch_size,
@@ -94,7 +94,7 @@ class MaeTask(Task):
         self.mae.train()
 
     def finish(self, folder: Path) -> None:
-        """Write the autoencoder.  Raises CheckpointError where it diverged."""
+        """Write the autoencoder.  Raises CheckpointError if training diverged."""
         tensors = {key: t.cpu().contiguous() for key, t in self.mae.state_dict().items()}
         if key := first_not_finite(tensors):
             raise CheckpointError(f"{key} holds values that are not finite: it diverged; nothing was written")
@@ -124,12 +124,12 @@ def mae_run(
     save_every: int = 200,
     draw_ahead: bool = False,
 ) -> TrainingRun[MaeTask]:
-    """`draw_ahead` draws scenes in a second process; worth it on a CPU with two cores or more."""
+    """`draw_ahead` draws scenes in a second process; useful on a CPU with two cores or more."""
     return TrainingRun(MaeTask(model, recipe, seed, device, precision, draw_ahead), folder, save_every)
 
 
 def normalise(images: Tensor) -> Tensor:
-    """uint8 [B, 3, S, S] -> float, each channel with the mean 0 and the variance 1 of photographs."""
+    """uint8 [B, 3, S, S] -> float, each channel normalised by the mean and variance of photographs."""
     mean, std = (
         images.new_tensor(values, dtype=torch.float32).view(3, 1, 1)
         for values in (IMAGENET_MEAN, IMAGENET_STD)

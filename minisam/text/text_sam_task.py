@@ -65,7 +65,7 @@ class TextRecipe:
 
 
 class TextSamTask(Task):
-    """Writes text.safetensors: SAM, CLIP and what is between them."""
+    """Writes text.safetensors: SAM, CLIP and the layer between them."""
 
     metrics = ("loss", "top1", "oracle", "alone")
 

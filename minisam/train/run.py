@@ -1,11 +1,12 @@
-"""The training loop, one for every network: take the loss of a task's next batch, step, write down how it goes.
+"""The training loop, one for every network: compute the loss of a task's next batch, step, record the metrics.
 
     lr of the step -> loss -> gradients -> sum over processes -> clip -> optimiser step -> average of the weights
 
-Everything random in step t comes from (seed, t) alone, so a run that resumes needs only the weights, the optimisers
-and t.  They are written together, atomically, every `save_every` steps: a run can be killed at any moment and goes on
-bit for bit.  Under torchrun each process takes the loss of its share of every batch (minisam/distributed.py), which
-gives the weights of one process up to rounding, so a run may also resume with another number of processes.
+Everything random in step t depends only on (seed, t). A run therefore resumes from the weights, the optimisers and t.
+They are written together, atomically, every `save_every` steps: a run can be killed at any moment, and resumes with
+identical results.  Under torchrun, each process computes the loss of its share of every batch
+(minisam/distributed.py). The weights are those of one process up to rounding, and a run may also resume with another
+number of processes.
 """
 
 from __future__ import annotations
@@ -34,11 +35,11 @@ T = TypeVar("T", bound=Task)
 
 @dataclass
 class TrainingRun(Generic[T]):
-    """One run of a task.  In its folder: metrics.csv, validation.csv, state.pt, and what the task writes."""
+    """One run of a task.  Its folder has metrics.csv, validation.csv, state.pt, and the task's files."""
 
     task: T
     folder: Path | None = None
-    """None keeps nothing: for trainings of a minute."""
+    """None saves nothing, for trainings of a minute."""
     save_every: int = 200
 
     def __post_init__(self) -> None:
@@ -51,10 +52,10 @@ class TrainingRun(Generic[T]):
         self.since_last_row: list[Tensor] = []
 
     def run(self, progress_bar: bool | None = None) -> T:
-        """Resume what is in the folder, train to the last step, and return the task, its modules in evaluation mode.
+        """Resume from the folder, train to the last step, and return the task, its modules in evaluation mode.
 
-        `progress_bar` None shows one on a terminal only.  Raises MinisamError where another run is at work in the
-        folder, CheckpointError where its state is damaged or belongs to a run with other settings.
+        `progress_bar` None shows one on a terminal only.  Raises MinisamError if another run is using the folder,
+        CheckpointError if its state is damaged or belongs to a run with other settings.
         """
         task, hidden = self.task, None if progress_bar is None else not progress_bar
         with closing(task), self.folder_for_itself():
@@ -108,7 +109,7 @@ class TrainingRun(Generic[T]):
         return self.since_last_row[-1]
 
     def write_down(self) -> str:
-        """Make a row of the steps since the last one; returns the words beside the progress bar."""
+        """Make a row of the steps since the last one; returns the text beside the progress bar."""
         values = distributed.summed(torch.stack(self.since_last_row))
         self.since_last_row = []
         progress = zip(PROGRESS, (self.step, self.seconds, self.images, self.lr), strict=True)
@@ -118,7 +119,7 @@ class TrainingRun(Generic[T]):
         return f"{shown} {self.images / self.seconds:.1f} img/s"
 
     def save(self) -> None:
-        """Write metrics, figures and state, each atomically; the state last, for it says which rows count."""
+        """Write metrics, figures and state, each atomically; the state last, because it determines the valid rows."""
         self.measure()
         task, folder = self.task, self.folder
         since_last_row = [distributed.summed(values) for values in self.since_last_row]
@@ -140,7 +141,7 @@ class TrainingRun(Generic[T]):
         write_state(folder / "state.pt", task.about(), state)
 
     def resume(self) -> None:
-        """Take over the state in the folder, if there is one."""
+        """Load the state in the folder, if there is one."""
         if self.folder is None:
             return
         state = read_state(self.folder / "state.pt", self.task.about(), self.task.device)
@@ -155,7 +156,7 @@ class TrainingRun(Generic[T]):
         self.validations = read_rows(self.folder / "validation.csv", self.step)
 
     def take_over(self, state: dict[str, Any]) -> None:
-        """Everything that `save` put into a state.  Runs of earlier versions have less in theirs."""
+        """Restore everything that `save` stored.  States of earlier versions have less."""
         task = self.task
         for name, module in task.modules.items():
             module.load_state_dict(state[name])
@@ -171,7 +172,7 @@ class TrainingRun(Generic[T]):
         self.since_last_row = [share * values for values in state.get("since_last_row", [])]
 
     def measure(self) -> None:
-        """Append what the task measures now, if anything, to the validations."""
+        """Append the task's current measurement, if any, to the validations."""
         self.set_training(False)
         with torch.no_grad():
             found = self.task.validate()

@@ -34,7 +34,7 @@ Validation = Callable[[Sam], Mapping[str, float]]
 
 
 class SamTask(Task):
-    """Writes progress.png and, with an average of the weights, latest.safetensors: these as they are by now."""
+    """Writes progress.png and, with an average of the weights, latest.safetensors with the current weights."""
 
     metrics = SAM_METRICS
 
@@ -50,10 +50,10 @@ class SamTask(Task):
         started_from: Mapping[str, str] | None = None,
         validation: Validation | None = None,
     ) -> None:
-        """`sam` is of the geometry CONFIGS[model]; the head beside it is drawn from torch's random numbers.
+        """`sam` has the geometry CONFIGS[model]; the affinity head is drawn from torch's random numbers.
 
-        `started_from` names the files that its weights are from, with their hashes.  `validation` measures the
-        network, at the image size of `model`, whenever the run is saved.
+        `started_from` gives the files of its initial weights, with their hashes.  `validation` measures the network,
+        at the image size of `model`, at every save.
         """
         self.model, self.recipe, self.source, self.seed = model, recipe, source, seed
         self.device, self.precision, self.validation = device, precision, validation
@@ -133,7 +133,7 @@ class SamTask(Task):
         )
 
     def result(self) -> Sam:
-        """The network as it is measured and written: the average where there is one, at the size of its model.
+        """The network for evaluation and saving: the average if there is one, at the size of its model.
 
         In evaluation mode.
         """

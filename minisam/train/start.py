@@ -1,8 +1,8 @@
-"""What a network starts as: random weights, or those of a file.
+"""The start of a network: random weights, or those of a file.
 
-A `Start` fills a network that has just been built, and says of which files: the hash of each, by the name that the
-state of a run has for it.  Read once: whoever replaces such a file while the run goes on does not make it another run.
-`minisam.pretrain.transfer.trunk_of` is one more.
+A `Start` initialises a new network, and returns the hash of each file that it used, by its name in the run's state.
+The files are read once: replacing one during a run does not change the run. `minisam.pretrain.transfer.trunk_of` is
+another `Start`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Start: TypeAlias = Callable[[Sam], dict[str, str]]
 
 
 def random_weights(sam: Sam) -> dict[str, str]:
-    """Those of minisam/train/initialise.py."""
+    """The random weights of minisam/train/initialise.py."""
     initialise_(sam)
     return {}
 
@@ -28,7 +28,7 @@ def random_weights(sam: Sam) -> dict[str, str]:
 def weights_of(path: Path | None) -> Start:
     """A checkpoint of the same network, or random weights for None.
 
-    The start raises CheckpointError where the file is damaged or of another network.
+    The start raises CheckpointError if the file is damaged or of another network.
     """
     if path is None:
         return random_weights
