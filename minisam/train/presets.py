@@ -175,5 +175,13 @@ RECIPES_ON_CUTOUTS: dict[str, Recipe] = {
         milestones=(),
         ema_decay=0.999,
     ),
+    "small": Recipe(
+        steps=20000,
+        phases=(replace(ON_PHOTOS, image_size=512, batch_size=4, prompts_per_image=6),),
+        lr=3e-4,
+        muon_lr=6e-4,
+        milestones=(),
+        ema_decay=0.999,
+    ),
 }
 """For cut-outs on photographs (`--cutouts`), from trained weights: a constant rate, and an average of the weights."""

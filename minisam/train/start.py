@@ -11,9 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
-from minisam.checkpoint import load_state_dict_into
+from minisam.checkpoint import load_checkpoint, load_state_dict_into
+from minisam.checkpoint.geometry import config_of, shapes_of
+from minisam.checkpoint.identify import identify
+from minisam.errors import CheckpointError
 from minisam.files import sha256_of
 from minisam.model import Sam
+from minisam.train.grow import grow
 from minisam.train.initialise import initialise_
 
 Start: TypeAlias = Callable[[Sam], dict[str, str]]
@@ -26,7 +30,7 @@ def random_weights(sam: Sam) -> dict[str, str]:
 
 
 def weights_of(path: Path | None) -> Start:
-    """A checkpoint of the same network, or random weights for None.
+    """A checkpoint of the same network, or of a smaller one that grows into it (grow.py); random weights for None.
 
     The start raises CheckpointError if the file is damaged or of another network.
     """
@@ -34,7 +38,15 @@ def weights_of(path: Path | None) -> Start:
         return random_weights
 
     def start(sam: Sam) -> dict[str, str]:
-        load_state_dict_into(sam, path)
+        smaller = load_checkpoint(path)
+        if shapes_of(smaller) == shapes_of(sam):
+            load_state_dict_into(sam, path)
+        else:
+            config = config_of(sam, identify(shapes_of(sam)))
+            try:
+                sam.load_state_dict(grow(smaller, config).state_dict())
+            except CheckpointError as error:
+                raise CheckpointError(f"{path}: holds the weights of another network; {error}") from None
         return {"start_from": sha256_of(path)}
 
     return start
