@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from unittest import mock
-
 import numpy as np
 import pytest
 import torch
@@ -83,24 +81,6 @@ def test_values_of_the_table(seed, trained, size):
         lambda table: reference_file.relative_position_table(table, size, size),
         {"table": normal(seed, 2 * trained - 1, 3)},
     )
-
-
-@pytest.fixture
-def few_rows_a_block():
-    """One thread on any machine, so that a grid of 700 tokens is worked on in several blocks."""
-    with mock.patch.object(torch, "get_num_threads", return_value=1):
-        yield
-
-
-@pytest.mark.usefixtures("few_rows_a_block")
-@pytest.mark.parametrize("layout", ["contiguous", "permuted"])
-def test_values_of_a_grid_of_several_blocks(layout):
-    assert_same_values(*functions(), draw_heads(0, 1, 3, 4, (31, 23)), layout)
-
-
-@pytest.mark.usefixtures("few_rows_a_block")
-def test_gradients_of_a_grid_of_several_blocks():
-    assert_same_gradients(*functions(), draw_heads(1, 1, 3, 2, (31, 23)), seed=1, directions=1)
 
 
 @pytest.mark.parametrize("grid", [(3, 5), (4, 1), (2, 2)])

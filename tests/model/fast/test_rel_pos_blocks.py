@@ -1,0 +1,81 @@
+"""Attention with relative positions is the same in blocks, whatever their size, and a block's bias is all there is."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from held_to_reference import assert_same_gradients, assert_same_values
+from strategies import normal
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from minisam.model.fast import rel_pos_blocks
+from minisam.model.fast.rel_pos_blocks import too_large_at_once
+from minisam.model.rel_pos_attention import rel_pos_attention
+from minisam_kernels.reference.rel_pos_attention import rel_pos_attention as reference
+
+BATCH, HEADS, DIM, GRID = 2, 3, 4, (5, 7)
+TOKENS, SCALE = 35, 0.4
+ONE_HEAD = BATCH * TOKENS**2
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(1, id="a row a block"),
+        pytest.param(BATCH * TOKENS * 4, id="four rows"),
+        pytest.param(ONE_HEAD, id="a head"),
+        pytest.param(2 * ONE_HEAD, id="two heads of three"),
+    ]
+)
+def largest_block(request, monkeypatch) -> int:
+    monkeypatch.setattr(rel_pos_blocks, "BIAS_ENTRIES_PER_BLOCK", request.param)
+    return request.param
+
+
+def draw() -> dict:
+    shapes = {name: (BATCH, HEADS, TOKENS, DIM) for name in "qkv"}
+    shapes |= {"rel_h": (BATCH, HEADS, TOKENS, GRID[0]), "rel_w": (BATCH, HEADS, TOKENS, GRID[1])}
+    return {name: normal(i, *shape) for i, (name, shape) in enumerate(shapes.items())}
+
+
+def functions():
+    return (
+        lambda **tensors: rel_pos_attention(**tensors, scale=SCALE),
+        lambda **arrays: reference(**arrays, scale=SCALE),
+    )
+
+
+@pytest.mark.usefixtures("largest_block")
+@pytest.mark.parametrize("layout", ["contiguous", "permuted"])
+def test_values(layout):
+    assert too_large_at_once(torch.tensor(draw()["q"]))
+    assert_same_values(*functions(), draw(), layout)
+
+
+@pytest.mark.usefixtures("largest_block")
+def test_gradients():
+    assert_same_gradients(*functions(), draw(), seed=1, directions=1)
+
+
+class LargestTensor(TorchDispatchMode):
+    numbers = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        if isinstance(out, torch.Tensor):
+            self.numbers = max(self.numbers, out.numel())
+        return out
+
+
+def test_no_bias_is_larger_than_a_block(largest_block):
+    tensors = {name: torch.tensor(array) for name, array in draw().items()}
+    with torch.no_grad(), LargestTensor() as seen:
+        rel_pos_attention(**tensors, scale=SCALE)
+    inputs = max(tensor.numel() for tensor in tensors.values())
+    assert seen.numbers <= max(inputs, largest_block, BATCH * TOKENS)
+
+
+def test_all_at_once_where_it_fits_or_is_not_on_a_cpu():
+    q = torch.zeros(1, 12, 64, 8)
+    assert not too_large_at_once(q)
+    assert too_large_at_once(torch.zeros(1, 12, 1, 1).expand(1, 12, 4096, 64))
+    assert not too_large_at_once(torch.empty(1, 12, 4096, 64, device="meta"))
