@@ -35,10 +35,10 @@ def test_an_experiment_runs_and_its_page_shows_it(id, tmp_path):
 
 
 def test_a_quick_run_leaves_the_results_of_a_long_one(tmp_path, capsys):
-    (tmp_path / "E18.json").write_text("the long run")
-    assert main(["experiment", "E18", "--quick", "-o", str(tmp_path), "--work", str(tmp_path / "work")]) == 0
-    assert (tmp_path / "E18.json").read_text() == "the long run"
-    assert json.loads((tmp_path / "quick" / "E18.json").read_text())["quick"]
+    (tmp_path / "E11.json").write_text("the long run")
+    assert main(["experiment", "E11", "--quick", "-o", str(tmp_path), "--work", str(tmp_path / "work")]) == 0
+    assert (tmp_path / "E11.json").read_text() == "the long run"
+    assert json.loads((tmp_path / "quick" / "E11.json").read_text())["quick"]
     assert str((tmp_path / "quick").resolve()) in capsys.readouterr().err
 
 
