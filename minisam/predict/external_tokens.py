@@ -1,8 +1,8 @@
-"""Tokens from outside the prompt encoder, such as a text's embedding, beside those of points and boxes.
+"""Tokens from outside the prompt encoder, for example a text's embedding, in addition to those of points and boxes.
 
     sparse = [points, boxes, external]
 
-The decoder's attention has no order of its own, so it does not matter where they stand.
+Attention does not depend on the order of tokens; their position does not matter.
 
 B prompts   N tokens of points and boxes   n external tokens   E embed_dim
 """
@@ -18,7 +18,7 @@ from minisam.errors import PromptError
 def append_tokens(sparse: Tensor, dense: Tensor, external: Tensor) -> tuple[Tensor, Tensor]:
     """sparse [B or 1, N, E], dense [B or 1, E, h, w] and external [B or 1, n, E] -> the first two for B prompts.
 
-    Raises PromptError where the tokens are another network's, or the numbers of prompts differ.
+    Raises PromptError if the tokens are from another network, or if the numbers of prompts differ.
     """
     if external.dim() != 3 or external.shape[2] != sparse.shape[2]:
         raise PromptError(
@@ -35,8 +35,8 @@ def append_tokens(sparse: Tensor, dense: Tensor, external: Tensor) -> tuple[Tens
 
 
 def check_one_prompt(external: Tensor) -> None:
-    """Raises PromptError where the tokens are those of several prompts, of which only the first would be predicted."""
+    """Raises PromptError if the tokens are for several prompts, because only the first would be predicted."""
     if len(external) != 1:
         raise PromptError(
-            f"external must be one prompt's tokens [1, n, E], got those of {len(external)}; give predict_torch several"
+            f"external must be one prompt's tokens [1, n, E], got {len(external)}; use predict_torch for several"
         )

@@ -1,4 +1,4 @@
-"""Numbers as callers have them, NumPy arrays of any type and layout, tensors or lists, as one array or tensor."""
+"""Numbers from a caller (NumPy arrays of any type and layout, tensors or lists) as one array or tensor."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from minisam.model.batched_prompts import is_finite
 
 
 def to_array(values: object, name: str) -> NDArray:
-    """An array of integers, floats or booleans; what NumPy lacks a type for becomes float32.
+    """An array of integers, floats or booleans; types that NumPy lacks become float32.
 
-    Raises PromptError, which calls them `name`, where these are no numbers.
+    Raises PromptError, with `name` in the message, if these are not numbers.
     """
     try:
         if isinstance(values, Tensor):
@@ -30,9 +30,9 @@ def to_array(values: object, name: str) -> NDArray:
 
 
 def to_tensor(values: Tensor | ArrayLike, name: str) -> Tensor:
-    """A tensor as it is; anything else as a tensor with memory of its own.
+    """A tensor unchanged; anything else as a tensor in new memory.
 
-    Raises PromptError, which calls them `name`, where these are no numbers.
+    Raises PromptError, with `name` in the message, if these are not numbers.
     """
     if isinstance(values, Tensor):
         return values

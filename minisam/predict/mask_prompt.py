@@ -1,7 +1,7 @@
-"""A picture of a mask as a prompt: from image pixels to the low-resolution logits that the network reads.
+"""A binary mask as a prompt: from image pixels to the low-resolution logits that the network needs.
 
-SAM was trained on its own logits, not on zeros and ones, so a binary mask becomes 20·m − 10, m being the share
-of a low-resolution pixel that it covers.
+SAM was trained with its logits as mask prompts, not with zeros and ones. A binary mask therefore becomes 20·m − 10,
+where m is the fraction of a low-resolution pixel that it covers.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From a prompt on an image to masks: the encoder runs once an image, the decoder once a prompt."""
+"""From a prompt on an image to masks: the encoder runs once per image, the decoder once per prompt."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from minisam.predict.resize_longest_side import ResizeLongestSide
 class SamPredictor:
     """`set_image`, then `predict` as often as you like; segment-anything's methods, shapes and results.
 
-    `original_size` and `input_size`, both (H, W), exist from the first image on.  orig_h, orig_w, input_h and
-    input_w are None: segment-anything has these names and never gives them a value.
+    `original_size` and `input_size`, both (H, W), exist after the first image.  orig_h, orig_w, input_h and input_w
+    are None, as in segment-anything, which never sets them.
     """
 
     original_size: tuple[int, int]
@@ -43,9 +43,9 @@ class SamPredictor:
 
     @property
     def transform(self) -> ResizeLongestSide:
-        """From pixels of an image to those of the network's input, of the size that the network has now.
+        """From pixels of an image to those of the network's input, at its current size.
 
-        One that is assigned stays.
+        An assigned transform is kept.
         """
         return self.own_transform or ResizeLongestSide(self.model.image_encoder.img_size)
 
@@ -61,7 +61,7 @@ class SamPredictor:
     def set_image(self, image: NDArray[np.uint8], image_format: str = "RGB") -> None:
         """Encode an image [H, W, 3] uint8.
 
-        Raises ImageError where it is anything else, ValueError for a format other than RGB and BGR.
+        Raises ImageError for any other input, ValueError for a format other than RGB and BGR.
         """
         if image_format not in ("RGB", "BGR"):
             raise ValueError(f"image_format must be RGB or BGR, got {image_format!r}")
@@ -72,7 +72,7 @@ class SamPredictor:
     def set_images_in_turn(self, images: Sequence[NDArray[np.uint8]]) -> Iterator[None]:
         """Encode images [H, W, 3] uint8 RGB in one call; each step of the iterator sets the next of them.
 
-        Raises ImageError where one is anything else.
+        Raises ImageError for any other input.
         """
         images = [check_image_array(image) for image in images]
         scaled = [self._scaled(image, "RGB") for image in images]
@@ -85,8 +85,8 @@ class SamPredictor:
     def set_torch_image(self, transformed_image: Tensor, original_image_size: tuple[int, int]) -> None:
         """Encode an image [1, 3, h, w] already scaled to the network's size, 0 … 255.
 
-        Raises ValueError where its longest side is not the network's, there are several images, it has values that
-        are not finite, or `original_image_size` is not (H, W).
+        Raises ValueError if its longest side is not the network's, there are several images, it has values that are
+        not finite, or `original_image_size` is not (H, W).
         """
         transformed_image = to_tensor(transformed_image, "transformed_image").to(self.device)
         size = self.model.image_encoder.img_size
@@ -122,17 +122,18 @@ class SamPredictor:
         """Masks for one prompt, in pixels of the original image.
 
         point_coords [N, 2] as (x, y) with point_labels [N] (1 foreground, 0 background); box [4]; mask_input
-        [1, h, w], the low-resolution logits of an earlier prediction; external [1, n, E], more tokens, such as a
-        text's (minisam/text).  Returns masks [C, H, W] (bool, or logits), predicted IoU [C], low-resolution logits
-        [C, h, w]; what is not bool is float32, or float64 of a float64 network.
+        [1, h, w], the low-resolution logits of an earlier prediction; external [1, n, E], additional tokens, for
+        example a text's (minisam/text).  Returns masks [C, H, W] (bool, or logits), predicted IoU [C], low-resolution
+        logits [C, h, w]; logits and IoUs are float32, or float64 for a float64 network.
 
         Several boxes [N, 4] are *one* prompt, for one object: the result has C masks, not N times C.  For a result
         per box, as SAM 2 gives, call `predict_torch(None, None, transform.apply_boxes_torch(boxes, size))`.
-        Points and corners less than a pixel or a hundredth of the image outside of it count as on its edge.
-        An empty array of boxes beside another prompt is ignored, and one of points beside a box.
+        Points and corners outside the image by less than a pixel or a hundredth of its longest side count as on its
+        edge. An empty array of boxes is ignored if there is another prompt, and an empty array of points if there is
+        a box.
 
-        Raises PromptError for a prompt that cannot be used, RuntimeError before `set_image` and where the
-        network's image size has changed since.
+        Raises PromptError for an unusable prompt, RuntimeError before `set_image` and if the network's image size has
+        changed since.
         """
         self._require_image()
         if external is not None:
@@ -175,10 +176,10 @@ class SamPredictor:
         prompt) or [4], mask_input [B, 1, h, w] or [1, h, w], external [B, n, E].  B may be 0.
         Returns masks [B, C, H, W], predicted IoU [B, C], low-resolution logits [B, C, h, w].
 
-        NumPy arrays and tensors elsewhere are brought to the network's device.
+        NumPy arrays and tensors on other devices are copied to the network's device.
 
-        Raises PromptError for points without labels, labels without points, shapes that do not go together, values
-        not finite, and labels other than −1 … 3.
+        Raises PromptError for points without labels, labels without points, shapes that do not fit together, values
+        that are not finite, and labels other than −1 … 3.
         """
         names = ("point_coords", "point_labels", "boxes", "mask_input", "external")
         given = (point_coords, point_labels, boxes, mask_input, external)
@@ -221,7 +222,7 @@ class SamPredictor:
         )
 
     def get_image_embedding(self) -> Tensor:
-        """The embedding of the image that is set, [1, E, h, w]."""
+        """The embedding of the current image, [1, E, h, w]."""
         return self._require_image()
 
     def _scaled(self, image: NDArray[np.uint8], image_format: str) -> Tensor:

@@ -1,4 +1,4 @@
-"""Many prompts on several images at once, in the scale of the network: what experiments and the engine prompt with."""
+"""Many prompts on several images at once, in the scale of the network, for experiments and the engine."""
 
 from __future__ import annotations
 

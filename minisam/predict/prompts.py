@@ -1,4 +1,4 @@
-"""Checks of what a caller gives as a prompt, before it reaches the network: one clear error each."""
+"""Checks of a caller's prompt before it reaches the network: one clear error each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from minisam.errors import PromptError
 from minisam.model.batched_prompts import BOOLEAN_LOGIT
 from minisam.predict.given_numbers import to_array
 
-OVERHANG = 0.01  # of the longest side; and less than one pixel is always on the edge
+OVERHANG = 0.01  # of the longest side; less than one pixel always counts as on the edge
 
 
 def check_points(
@@ -32,7 +32,7 @@ def check_points(
         raise PromptError(f"point_coords must have the shape (N, 2) with N >= 1, got {points.shape}")
     if label_values.shape != points.shape[:1]:
         raise PromptError(
-            f"point_labels must have the shape ({len(points)},), one label a point, got {label_values.shape}"
+            f"point_labels must have the shape ({len(points)},), one label per point, got {label_values.shape}"
         )
     if not np.isin(label_values, (-1, 0, 1)).all():
         raise PromptError("point_labels must be 1 (foreground), 0 (background) or -1 (padding)")
@@ -44,9 +44,9 @@ def check_points(
 def check_boxes(box: object, size: tuple[int, int]) -> NDArray:
     """A box [4] or boxes [N, 4] as float32, (x0, y0, x1, y1) on an image of `size` (H, W).
 
-    Corners a little outside are moved onto the edge: detectors give such boxes.  A box whose corners are swapped,
-    or that has no area, is refused and not guessed at: SAM has never met one, and nothing in its masks would
-    show that (x, y, width, height) was given.
+    Corners a little outside are moved onto the edge, because detectors return such boxes.  A box with swapped corners
+    or without an area is refused: SAM was not trained on such boxes, and its masks would not show that (x, y, width,
+    height) was passed.
 
     Raises PromptError for a wrong shape or type, values that are not finite, corners outside the image, and
     boxes without an area.
@@ -63,7 +63,7 @@ def check_boxes(box: object, size: tuple[int, int]) -> NDArray:
 
 
 def is_no_box(box: object) -> bool:
-    """Whether these are boxes, but not one."""
+    """Whether these are several boxes or none, but not one."""
     return as_float32(box, "box").size == 0
 
 
@@ -82,9 +82,9 @@ def check_mask(mask: object, size: tuple[int, int]) -> NDArray:
 
 
 def as_float32(values: object, name: str) -> NDArray:
-    """Any array or tensor of numbers as float32, in memory of its own.
+    """Any array or tensor of numbers as float32, in new memory.
 
-    Raises PromptError where that is impossible or a value is not finite.
+    Raises PromptError if that is impossible or a value is not finite.
     """
     with np.errstate(over="ignore"):
         array = to_array(values, name).astype(np.float32)
@@ -96,7 +96,7 @@ def as_float32(values: object, name: str) -> NDArray:
 def moved_inside(points: NDArray, chosen: NDArray, size: tuple[int, int], name: str) -> NDArray:
     """Points [N, 2] with those outside an image of `size` (H, W) on its edge; its far edges count as inside.
 
-    Raises PromptError where one of the `chosen` [N] lies a pixel and more than `OVERHANG` outside.
+    Raises PromptError if one of the `chosen` [N] lies at least a pixel and more than `OVERHANG` outside.
     """
     height, width = size
     inside = points.clip(0, np.array([width, height], np.float32))

@@ -1,4 +1,4 @@
-"""Scaling an image, and the prompts on it, so that its longest side fits the network (SAM section A).
+"""Scaling an image, and the prompts on it, to the network's longest side (SAM section A).
 
 new = int(old · size / longest + 0.5) for each side       coordinates × (new_w / old_w, new_h / old_h)
 """
@@ -26,7 +26,7 @@ class ResizeLongestSide:
     def apply_image(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """[H, W, 3] uint8 -> resized, by Pillow's antialiased bilinear filter.
 
-        Raises ImageError where Pillow has no image of such an array.
+        Raises ImageError if Pillow cannot make an image from the array.
         """
         height, width = self.get_preprocess_shape(image.shape[0], image.shape[1], self.target_length)
         try:
@@ -38,7 +38,7 @@ class ResizeLongestSide:
     def apply_coords(self, coords: ArrayLike, original_size: tuple[int, ...]) -> NDArray[np.float64]:
         """[..., 2] as (x, y) on the original image (H, W), numbers of any type -> on the resized one, float64.
 
-        Raises PromptError where these are no such numbers, as all methods for coordinates and boxes do.
+        Raises PromptError for invalid numbers, like all methods for coordinates and boxes.
         """
         points = to_array(coords, "coords").astype(np.float64)
         check_last_axis(points.shape, 2, "coords", "(x, y)")
@@ -78,7 +78,7 @@ class ResizeLongestSide:
 
     @staticmethod
     def get_preprocess_shape(oldh: int, oldw: int, long_side_length: int) -> tuple[int, int]:
-        """The size (H, W) after scaling; no side gets shorter than one pixel."""
+        """The size (H, W) after scaling; no side becomes shorter than one pixel."""
         scale = long_side_length / max(oldh, oldw)
         return max(1, int(oldh * scale + 0.5)), max(1, int(oldw * scale + 0.5))
 

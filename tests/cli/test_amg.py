@@ -192,7 +192,7 @@ def test_what_others_have_written_stays_and_the_rest_is_done(pictures, tmp_path,
     before = theirs.read_bytes()
     assert main(["amg", str(tmp_path), *QUICK]) == 3
     captured = capsys.readouterr()
-    assert "photo.json was not written by minisam amg and stays" in captured.err
+    assert "photo.json was not written by minisam amg and is not replaced" in captured.err
     assert "1 record written, 0 already there, 1 image without a new record; " in captured.out
     assert main(["amg", str(tmp_path / "photo.png"), *QUICK]) == 2
     assert theirs.read_bytes() == before and (tmp_path / "other.json").exists()
@@ -204,7 +204,7 @@ def test_an_image_of_the_same_name_does_not_take_the_record(pictures, tmp_path, 
     before = (tmp_path / "a.json").read_bytes()
     Image.open(pictures / "scene001.png").save(tmp_path / "a.bmp")
     assert main(["amg", str(tmp_path / "a.bmp"), *QUICK]) == 2
-    assert "a.json is the record of a.png and stays" in capsys.readouterr().err
+    assert "a.json is the record of a.png and is not replaced" in capsys.readouterr().err
     assert (tmp_path / "a.json").read_bytes() == before
 
 

@@ -19,7 +19,7 @@ BAD_POINTS = [
     (np.zeros((0, 2)), np.zeros(0), "shape"),
     ([[1.0, 2.0, 3.0]], [1], "shape"),
     ([1.0, 2.0], [1], "shape"),
-    ([[1.0, 2.0]], [1, 0], "one label a point"),
+    ([[1.0, 2.0]], [1, 0], "one label per point"),
     ([[1.0, 2.0]], [2], "must be 1"),
     ([[1.0, 2.0]], [0.5], "must be 1"),
     ([["a", "b"]], [1], "array of numbers"),
@@ -65,7 +65,7 @@ def test_no_points_are_allowed_where_something_else_is_given():
     for nothing in ([], np.zeros((0, 2)), torch.zeros(0, 2)):
         points, labels = check_points(nothing, [], SIZE, fewest=0)
         assert points.shape == (0, 2) and labels.shape == (0,)
-    with pytest.raises(PromptError, match="one label a point"):
+    with pytest.raises(PromptError, match="one label per point"):
         check_points(np.zeros((1, 2)), [], SIZE, fewest=0)
     with pytest.raises(PromptError, match="shape"):
         check_points([], [1], SIZE, fewest=0)

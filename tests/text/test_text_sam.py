@@ -216,6 +216,6 @@ def test_the_second_of_two_texts_is_not_dropped(model):
     predictor = SamPredictor(model.sam)
     predictor.set_image(np.zeros((40, 64, 3), np.uint8))
     tokens = model.embed_text(["red wheel", "green wheel"])
-    with pytest.raises(PromptError, match="got those of 2; give predict_torch several"):
+    with pytest.raises(PromptError, match="got 2; use predict_torch for several"):
         predictor.predict(external=tokens)
     assert predictor.predict_torch(None, None, external=tokens)[1].shape == (2, 3)

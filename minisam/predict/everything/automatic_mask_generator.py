@@ -1,12 +1,12 @@
-"""Segment everything: a grid of clicks, and what is left of their masks after filtering (SAM section B).
+"""Segment everything: a grid of clicks, and filters for their masks (SAM section B).
 
     for the image and each of its crops
         encode; three masks for every click -> filters -> run lengths
         non-maximum suppression of the boxes, by predicted IoU
-    suppression between crops, smaller crops first -> small holes and islands -> suppression once more
+    suppression between crops, smaller crops first -> small holes and islands -> suppression again
 
-Arguments, the order of the steps and the keys of the records are segment-anything's.  The keyword arguments
-after `output_mode` are what its code lacks.
+Arguments, the order of the steps and the keys of the records are segment-anything's.  The keyword arguments after
+`output_mode` are additions.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ OUTPUT_MODES = ("binary_mask", "uncompressed_rle", "coco_rle")
 
 
 class View(NamedTuple):
-    """An image or a crop of it, its place in the image, and the clicks on it [N, 2] in its own pixels."""
+    """An image or a crop of it, its position in the image, and the clicks on it [N, 2] in pixels of the crop."""
 
     pixels: NDArray[np.uint8]
     crop: CropBox
@@ -49,7 +49,7 @@ class View(NamedTuple):
 
 
 class SamAutomaticMaskGenerator(GeneratorSteps):
-    """`generate(image)` gives one record for every mask that is found."""
+    """`generate(image)` returns one record for every mask that is found."""
 
     def __init__(
         self,
@@ -73,12 +73,13 @@ class SamAutomaticMaskGenerator(GeneratorSteps):
         keep_largest_region: bool = True,
         progress: bool | None = None,
     ) -> None:
-        """Either `points_per_side` or `point_grids`, points in 0 … 1 for each layer of crops, which take the
-        place of the default 32 a side.
+        """Either `points_per_side` or `point_grids`, points in 0 … 1 for each layer of crops, which replace the
+        default of 32 per side.
 
-        `multimask_output=False` takes the single mask of a clear prompt for each click.  `max_area_fraction`
-        drops masks that cover that share of the image or more.  `keep_largest_region=False` drops a mask all
-        of whose regions are smaller than `min_mask_region_area`.  `progress` shows a bar (None: in a terminal).
+        `multimask_output=False` uses mask 0, the single mask for unambiguous prompts, for each click.
+        `max_area_fraction` drops masks that cover that share of the image or more.  `keep_largest_region=False` drops
+        a mask all of whose regions are smaller than `min_mask_region_area`.  `progress` shows a bar (None: in a
+        terminal).
 
         Raises GeneratorError for arguments that contradict each other or are out of their range.
         """
@@ -109,27 +110,27 @@ class SamAutomaticMaskGenerator(GeneratorSteps):
     def generate(
         self, image: NDArray[np.uint8], region: NDArray[np.bool_] | None = None
     ) -> list[dict[str, Any]]:
-        """The masks of an image [H, W, 3] uint8 RGB; with `region` [H, W] of clicks on its set pixels alone.
+        """The masks of an image [H, W, 3] uint8 RGB; with `region` [H, W], only from clicks on its set pixels.
 
         Each record has `segmentation` (a mask [H, W], or a run-length encoding), `area` in pixels, `bbox`
         (x, y, width, height), `predicted_iou`, `point_coords` [[x, y]], `stability_score`, and `crop_box`, like
         `bbox`.  A box ends in the last pixel of its mask: its width is one less than COCO's.
 
-        Raises ImageError for what is no image, GeneratorError for a region of another size.
+        Raises ImageError for an invalid image, GeneratorError for a region of another size.
         """
         if self.steps_are_replaced():
             if region is not None:
-                raise GeneratorError("a generator with a step of its own knows no region: leave it out")
+                raise GeneratorError("a generator with a replaced step does not support region: omit it")
             return self._generate_by_steps(check_image_array(image))
         return next(self._generate([image], region))
 
     def generate_batch(
         self, images: Iterable[NDArray[np.uint8]], encoded_together: int = 1
     ) -> Iterator[list[dict[str, Any]]]:
-        """`generate` for several images; the masks of no more than one are held at a time.
+        """`generate` for several images; only the masks of one image are in memory at a time.
 
-        So many images, and crops of them, go through the encoder in one call: on a GPU that takes less time, and
-        everywhere more memory.  Sums in another order may then move a pixel that lies at a threshold.
+        `encoded_together` images or crops go through the encoder in one call: on a GPU this takes less time, and on
+        every device more memory.  The sums have another order, and a pixel close to a threshold may change.
         """
         if not isinstance(encoded_together, int) or encoded_together < 1:
             raise GeneratorError(f"encoded_together must be at least 1, got {encoded_together!r}")
@@ -141,13 +142,13 @@ class SamAutomaticMaskGenerator(GeneratorSteps):
             yield from self._generate(group, None, encoded_together)
 
     def estimate_memory(self, size: tuple[int, int]) -> MemoryEstimate:
-        """What `generate` will take for an image of `size` (H, W), in bytes."""
+        """The memory that `generate` needs for an image of `size` (H, W), in bytes."""
         return estimate_memory(self.predictor.model, size, self.points_per_batch, self.output_mode)
 
     def _generate(
         self, images: list[NDArray[np.uint8]], region: NDArray[np.bool_] | None, encoded_together: int = 1
     ) -> Iterator[list[dict[str, Any]]]:
-        """The records of one image after the other."""
+        """The records of each image in turn."""
         plans = [self._plan(check_image_array(image), region) for image in images]
         encoded = self._encode([view for plan in plans for view in plan], encoded_together)
         for image, views in zip(images, plans, strict=True):
@@ -164,7 +165,7 @@ class SamAutomaticMaskGenerator(GeneratorSteps):
             yield records(candidates, size, self.output_mode)
 
     def _generate_by_steps(self, image: NDArray[np.uint8]) -> list[dict[str, Any]]:
-        """`generate` by the methods that GeneratorSteps names, or what stands in their places."""
+        """`generate` with the methods of GeneratorSteps, or their replacements."""
         data = self._generate_masks(image)
         if self.min_mask_region_area > 0:
             option = {} if self.keep_largest_region else {"keep_largest": False}
@@ -174,7 +175,7 @@ class SamAutomaticMaskGenerator(GeneratorSteps):
         return records(from_mask_data(data), (image.shape[0], image.shape[1]), self.output_mode)
 
     def _plan(self, image: NDArray[np.uint8], region: NDArray[np.bool_] | None) -> list[View]:
-        """The image and its crops, those without a click left out."""
+        """The image and its crops, without crops that have no click."""
         size = (image.shape[0], image.shape[1])
         region = None if region is None else np.asarray(region, bool)
         if region is not None and region.shape != size:
@@ -190,7 +191,7 @@ class SamAutomaticMaskGenerator(GeneratorSteps):
         return views
 
     def _encode(self, views: list[View], together: int) -> Iterator[None]:
-        """Each step sets the next view as the predictor's image; so many at a time are encoded in one call."""
+        """Each step sets the next view as the predictor's image; several at a time are encoded in one call."""
         for start in range(0, len(views), together):
             yield from self.predictor.set_images_in_turn(
                 [view.pixels for view in views[start : start + together]]
@@ -213,7 +214,7 @@ class SamAutomaticMaskGenerator(GeneratorSteps):
         return candidates.take(box_nms(candidates.boxes, smaller_first, self.crop_nms_thresh))
 
     def _find_in_view(self, view: View, size: tuple[int, int], bar: tqdm) -> Candidates:
-        """The masks of the view that is set, without duplicates."""
+        """The masks of the current view, without duplicates."""
         parts = []
         for decoded in decode_in_rounds(
             self.predictor, view.points, self.points_per_batch, self.multimask_output
@@ -226,7 +227,7 @@ class SamAutomaticMaskGenerator(GeneratorSteps):
         return candidates.take(kept)
 
     def _filter(self, decoded: Round, crop: CropBox, size: tuple[int, int]) -> Iterator[Candidates]:
-        """The masks that pass, some clicks at a time; the first to ask the device for anything."""
+        """The masks that pass, for some clicks at a time; the first step that waits for the device."""
         filters = MaskFilters(self.pred_iou_thresh, self.stability_score_thresh, self.max_area_fraction)
         predictor, offset = self.predictor, self.stability_score_offset
         t = predictor.model.mask_threshold

@@ -1,11 +1,11 @@
-"""The two bilinear steps from low-resolution logits to pixels as one banded matrix an axis.
+"""The two bilinear steps from low-resolution logits to pixels as one banded matrix per axis.
 
     low-resolution logits [h, w] -> the network's square input -> padding cut off -> the image [H, W]
-    image = Y · logits · Xᵀ        Y [H, h] and X [W, w] with at most a few neighbouring values a row
+    image = Y · logits · Xᵀ        Y [H, h] and X [W, w] with at most a few neighbouring values per row
 
-Interpolation is separable and linear, so both steps together are two matrix products.  Sixteen outputs in a
-row read few inputs: the matrices are kept as blocks of [16, K], and a part of an image costs a few small dense
-products.  The weights are read off `F.interpolate` itself, by giving it unit vectors, so that they are its own.
+Interpolation is separable and linear; both steps together are two matrix products.  Sixteen consecutive outputs need
+few inputs: the matrices are stored as blocks of [16, K], and a part of an image costs a few small dense products.
+The weights are obtained by applying `F.interpolate` to unit vectors, and are therefore exactly the same.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class AxisBands(NamedTuple):
     """One axis with `length` outputs.
 
     blocks [n, 16, K] float32 and the first input of each, [n]; inputs [length, T] and their weights [length, T]
-    (float64), the same by output; starts, stops [inputs]: the outputs that an input has a part in.
+    (float64), the same by output; starts, stops [inputs]: the range of outputs that depend on an input.
     """
 
     length: int
@@ -37,13 +37,13 @@ class AxisBands(NamedTuple):
     stops: NDArray[np.int64]
 
     def blocks_reached(self, lowest: int, highest: int) -> slice:
-        """The blocks with outputs that the inputs lowest … highest have a part in."""
+        """The blocks with outputs that depend on the inputs lowest … highest."""
         start = int(self.starts[lowest : highest + 1].min()) // BLOCK
         last = (int(self.stops[lowest : highest + 1].max()) - 1) // BLOCK
         return slice(start, max(start, last + 1))
 
     def apply(self, values: NDArray[np.float32], blocks: slice) -> NDArray[np.float32]:
-        """Inputs [h, w] -> outputs of these blocks [16·n, w], those beyond the last output left away."""
+        """Inputs [h, w] -> outputs of these blocks [16·n, w], without those beyond the last output."""
         rows = self.first[blocks, None] + np.arange(self.blocks.shape[2])
         out = np.matmul(self.blocks[blocks], values[rows])
         outputs = min(blocks.stop * BLOCK, self.length) - blocks.start * BLOCK
@@ -82,9 +82,9 @@ def axis_bands(low: int, padded: int, kept: int, length: int) -> AxisBands:
 
 
 def step_weights(inputs: int, outputs: int) -> NDArray[np.float64]:
-    """One bilinear step as a matrix [outputs, inputs]: what it makes of every unit vector.
+    """One bilinear step as a matrix [outputs, inputs]: its results for all unit vectors.
 
-    Three channels at a time, as the masks of a prompt come: F.interpolate has several ways to compute.
+    Three channels at a time, like the masks of a prompt, because F.interpolate has several implementations.
     """
     units = torch.eye(3 * -(-inputs // 3))[:, :inputs].reshape(-1, 3, 1, inputs)
     scaled = F.interpolate(units, (1, outputs), mode="bilinear", align_corners=False)

@@ -1,4 +1,4 @@
-"""The masks that are still in the running, as parallel arrays: what the steps of the generator filter and join."""
+"""The remaining masks as parallel arrays, which the steps of the generator filter and join."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Holes and islands of all masks that are still in the running, and the duplicates that arise when they go."""
+"""Removes holes and islands of all remaining masks, and the duplicates that this creates."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from minisam.predict.everything.candidates import Candidates
 def clean_masks(
     candidates: Candidates, size: tuple[int, int], min_area: float, iou_threshold: float, keep_largest: bool
 ) -> Candidates:
-    """Fill holes, then remove islands, in all masks; of duplicates that arise one stays, rather an untouched one.
+    """Fill holes, then remove islands, in all masks; of new duplicates one is kept, preferably an unchanged one.
 
     With `keep_largest` False a mask without any large island is dropped.
     """

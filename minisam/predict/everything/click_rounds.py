@@ -1,13 +1,13 @@
 """Many clicks on one image: batch after batch through the decoder, without waiting for the device.
 
-A GPU works through what it has been told while the CPU goes on telling it.  Whoever asks it for a number, such as
-which masks are any good, makes the CPU wait and cannot be recorded in a CUDA graph.  So all clicks of an image go
-to the device at once, and nothing is asked before the batches of a round have been decoded.  What a round leaves,
-logits and predicted IoUs, fills memory of a fixed size; what becomes of it is decided between rounds.
+A GPU executes queued work while the CPU queues more.  Reading a value back, for example to filter masks, makes the
+CPU wait and cannot be recorded in a CUDA graph.  Therefore all clicks of an image are copied to the device at once,
+and no value is read back before all batches of a round have been decoded.  The results of a round, logits and
+predicted IoUs, use memory of a fixed size; masks are filtered between rounds.
 
-On a CPU nothing runs ahead, and a round is one batch.
+On a CPU there is no queue, and a round is one batch.
 
-C masks a click   h, w size of the low-resolution logits
+C masks per click   h, w size of the low-resolution logits
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Round(NamedTuple):
 def decode_in_rounds(
     predictor: SamPredictor, points: NDArray[np.float64], points_per_batch: int, multimask_output: bool
 ) -> Iterator[Round]:
-    """The masks of clicks [N, 2], in pixels of the image that is set."""
+    """The masks of clicks [N, 2], in pixels of the current image."""
     device = predictor.device
     coords = torch.from_numpy(predictor.transform.apply_coords(points, predictor.original_size)).to(device)
     labels = torch.ones((len(points), 1), dtype=torch.int, device=device)
@@ -52,7 +52,7 @@ def decode(
 ) -> tuple[Tensor, Tensor]:
     """Logits [R, C, h, w] and predicted IoUs [R, C] of clicks [R, 2] with labels [R, 1], all on the device.
 
-    Nothing in here may ask the device for a number: tests/predict/everything/test_click_rounds.py.
+    This must not read values back from the device: tests/predict/everything/test_click_rounds.py.
     """
     masks, ious = decode_batch(predictor, coords, labels, slice(points_per_batch), multimask_output)
     if len(coords) <= points_per_batch:
@@ -73,7 +73,7 @@ def decode_batch(
 
 
 def clicks_a_round(predictor: SamPredictor, points_per_batch: int, multimask_output: bool) -> int:
-    """How many clicks are decoded before anything is asked: whole batches, at least one."""
+    """How many clicks are decoded before values are read back: whole batches, at least one."""
     if predictor.device.type == "cpu":
         return points_per_batch
     height, width = predictor.model.prompt_encoder.mask_input_size

@@ -1,8 +1,8 @@
 """Crops: the image once whole, then in layers of 2 x 2, 4 x 4 … overlapping boxes (SAM section B).
 
 In a layer of n x n crops neighbours share v = ratio · short side · 2 / n pixels, and a crop is
-ceil((length + (n − 1) · v) / n) long.  Small objects so come to the network enlarged.  A mask that ends where
-its crop ends, though the image goes on, is cut off, and dropped.
+ceil((length + (n − 1) · v) / n) long.  The crops are enlarged to the network's input, which helps with small objects.
+A mask that touches an edge of its crop inside the image is probably cut off, and is dropped.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def generate_crop_boxes(
 ) -> tuple[list[CropBox], list[int]]:
     """Boxes (x0, y0, x1, y1) on an image of (H, W), and the layer of each; layer 0 is the whole image.
 
-    Crops without a pixel, of an image smaller than their number, are left out.
+    Empty crops, which occur if an image has fewer pixels than crops, are left out.
     """
     height, width = im_size
     boxes: list[CropBox] = [(0, 0, width, height)]
@@ -39,7 +39,8 @@ def generate_crop_boxes(
 
 
 def near_crop_edge(boxes: NDArray[np.int64], crop: CropBox, size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Which boxes [N, 4], in pixels of the image of `size` (H, W), end where the crop does but not the image."""
+    """Which boxes [N, 4], in pixels of the image of `size` (H, W), touch an edge of the crop that is not an edge of
+    the image."""
     image = (0, 0, size[1], size[0])
     near_crop, near_image = (np.abs(boxes - edges) <= EDGE_DISTANCE for edges in (crop, image))
     return np.any(near_crop & ~near_image, axis=1)

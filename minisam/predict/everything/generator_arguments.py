@@ -35,9 +35,9 @@ ARGUMENTS = {*RANGES, *FRACTIONS, "stability_score_offset", "max_area_fraction"}
 
 
 def check_numbers(given: dict[str, Any]) -> None:
-    """`given` are arguments by name, None where there is none.
+    """`given` are arguments by name, None if missing.
 
-    Raises GeneratorError for what is no number or NaN, out of its range, or a count that is not whole.
+    Raises GeneratorError for a value that is not a number, NaN or out of its range, and for counts that are not whole.
     """
     for name, value in given.items():
         if value is None and name in OPTIONAL:
@@ -71,8 +71,8 @@ def grids_of(
 ) -> list[NDArray]:
     """The points of each layer of crops, [N, 2] in 0 … 1.
 
-    `point_grids` take the place of the default `points_per_side`.  Raises GeneratorError for both or neither, a layer
-    without clicks, and grids that are not such points.
+    `point_grids` replace the default `points_per_side`.  Raises GeneratorError for both or neither, a layer without
+    clicks, and invalid grids.
     """
     if (points_per_side is None) == (point_grids is None) and points_per_side != DEFAULT_POINTS_PER_SIDE:
         raise GeneratorError("give either points_per_side or point_grids, and only one of them")

@@ -1,12 +1,12 @@
-"""The automatic mask generator in segment-anything's steps, for code that calls one of them or puts its own there.
+"""The automatic mask generator in segment-anything's steps, for code that calls or replaces one of them.
 
     _generate_masks:  for the image and each crop  _process_crop,  suppression between crops
     _process_crop:    encode;  for some clicks at a time  _process_batch,  suppression within the crop
     _process_batch:   three masks for every click -> filters -> run lengths
     postprocess_small_regions:  small holes and islands
 
-Between them goes a `MaskData` of iou_preds [N], points [N, 2], stability_score [N], boxes [N, 4], rles and
-crop_boxes [N, 4].  `generate` takes this way where a step has been replaced, and a shorter one to the same masks else.
+They pass a `MaskData` of iou_preds [N], points [N, 2], stability_score [N], boxes [N, 4], rles and crop_boxes [N, 4].
+`generate` uses these steps if one has been replaced, and otherwise computes the same masks in fewer steps.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ STEPS = ("_generate_masks", "_process_crop", "_process_batch", "postprocess_smal
 
 
 class GeneratorSteps:
-    """What SamAutomaticMaskGenerator inherits; its fields are listed there."""
+    """The base class of SamAutomaticMaskGenerator, which defines the fields."""
 
     predictor: SamPredictor
     point_grids: list[NDArray]
@@ -47,7 +47,7 @@ class GeneratorSteps:
         raise NotImplementedError
 
     def steps_are_replaced(self) -> bool:
-        """Whether a subclass, or an assignment, has put its own code in the place of a step."""
+        """Whether a subclass or an assignment has replaced a step."""
         own = (getattr(self, name) for name in STEPS)
         return any(
             getattr(step, "__func__", step) is not getattr(GeneratorSteps, name)
@@ -97,9 +97,9 @@ class GeneratorSteps:
         crop_box: Sequence[int],
         orig_size: tuple[int, ...],
     ) -> MaskData:
-        """The masks of clicks [N, 2] that pass the filters; boxes and points in pixels of the crop that is set.
+        """The masks of clicks [N, 2] that pass the filters; boxes and points in pixels of the current crop.
 
-        `im_size` is the crop's (H, W) and `orig_size` the image's, in which the run lengths are.
+        `im_size` is the crop's (H, W) and `orig_size` the image's, for the run lengths.
         """
         x0, y0, x1, y1 = crop_box
         size = (orig_size[0], orig_size[1])
@@ -117,7 +117,7 @@ class GeneratorSteps:
     def postprocess_small_regions(
         mask_data: MaskData, min_area: int, nms_thresh: float, keep_largest: bool = True
     ) -> MaskData:
-        """Fill holes and remove islands of fewer pixels, then drop duplicates that arise; changes `mask_data`."""
+        """Fill holes and remove islands of fewer pixels, then drop new duplicates; changes `mask_data`."""
         if not mask_data["rles"]:
             return mask_data
         height, width = mask_data["rles"][0]["size"]
@@ -140,7 +140,7 @@ def suppressed(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
 
 
 def from_mask_data(data: MaskData) -> Candidates:
-    """The masks of a `MaskData`, however few of its columns are still tensors."""
+    """The masks of a `MaskData`, whether its columns are tensors or arrays."""
     return Candidates(
         borders=[rle_borders(rle) for rle in data["rles"]],
         boxes=np.asarray(data["boxes"], np.int64).reshape(-1, 4),

@@ -1,11 +1,11 @@
-"""Stable masks by kernels, all those of many clicks at once: counts first, then the bits of those that pass.
+"""Stable masks by kernels, for many clicks at once: counts first, then the bits of the masks that pass.
 
     logits that passed the predicted IoU -> mask_statistics -> areas, pixels in doubt -> stability
     the stable ones                      -> mask_bits       -> where a bit differs from the one above -> borders
 
-No upscaled logit is written to memory, and what leaves the GPU is 32 bytes a mask and the words in which a run
-starts or ends.  A mask with a pixel so close to a threshold that rounding decides about it is measured as
-upscaled_parts.py does it, so that the result is the same to the last bit.
+No upscaled logits are written to memory. Only 32 bytes per mask, and the words in which a run starts or ends, are
+copied from the GPU.  If rounding could decide about a pixel of a mask, the mask is measured by upscaled_parts.py
+instead; the results are therefore the same to the last bit.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class MaskKernels(NamedTuple):
 
 
 def mask_kernels(masks: LowResolutionMasks) -> MaskKernels | None:
-    """The two kernels for masks like these, or None if torch is to do their work."""
+    """The two kernels for masks like these, or None if torch is used."""
     logits = masks.logits
     statistics, bits = (
         kernel_for(name, logits, logits.shape[-1]) for name in ("mask_statistics", "mask_bits")
@@ -48,8 +48,9 @@ def mask_kernels(masks: LowResolutionMasks) -> MaskKernels | None:
 def clicks_filtered_together(low_res: Tensor, size: tuple[int, int], points_per_batch: int) -> int:
     """How many clicks' masks [R, C, h, w] are filtered at a time: whole batches, at least one.
 
-    Whoever filters by kernels waits for the device a few times, however many masks there are. So they are many, as far
-    as their bits on an image of `size` (H, W) fit a fixed memory. Without kernels one mask is measured after the other.
+    Filtering by kernels waits for the device a few times, for any number of masks. Therefore many masks are filtered
+    together, limited by a fixed memory for their bits on an image of `size` (H, W). Without kernels, masks are
+    measured one by one.
     """
     if kernel_for("mask_bits", low_res, low_res.shape[-1]) is None:
         return points_per_batch
@@ -60,7 +61,7 @@ def clicks_filtered_together(low_res: Tensor, size: tuple[int, int], points_per_
 def stable_masks_by_kernels(
     masks: LowResolutionMasks, confident: Tensor, lowest: float, offset: tuple[int, int], height: int
 ) -> list[StableMask]:
-    """The same as `stable_masks`."""
+    """The same result as `stable_masks`."""
     kernels, device = mask_kernels(masks), masks.logits.device
     prompts, channels = confident.cpu().nonzero(as_tuple=True)
     if kernels is None or not len(prompts):
@@ -77,7 +78,7 @@ def stable_masks_by_kernels(
     bits = kernels.bits(logits[torch.from_numpy(written).to(device)], *axes, masks.thresholds[1])
     borders = dict(zip(written.tolist(), bits_to_borders(bits, offset, height), strict=True))
 
-    # What is too low even with every pixel in doubt in its favour needs no second look.
+    # A stability too low even with all pixels in doubt in its favour need not be computed again.
     doubtful = np.flatnonzero(~certain & ~((best < np.float32(lowest)) & (lowest > 0)))
     measured = masks.of(prompts[torch.from_numpy(doubtful)])
     found = []
@@ -99,7 +100,7 @@ def ratio(inner: NDArray[np.int32], outer: NDArray[np.int32]) -> NDArray[np.floa
 
 
 def taps(axis: AxisBands, device: torch.device) -> tuple[Tensor, Tensor]:
-    """An axis as the kernels take it: the first logit of every pixel, and the weights from there on."""
+    """An axis in the kernels' format: the first logit of every pixel, and the weights from there on."""
     first = torch.from_numpy(axis.inputs[:, 0].astype(np.int32))
     return first.to(device), torch.from_numpy(axis.weights.astype(np.float32)).to(device)
 

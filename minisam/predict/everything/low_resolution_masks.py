@@ -1,4 +1,4 @@
-"""The masks of some clicks on one image as the decoder gives them, before anything is upscaled."""
+"""The low-resolution masks of some clicks on one image, as output by the decoder."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from minisam.predict.everything.bilinear_bands import AxisBands, axis_bands
 
 @dataclass(frozen=True)
 class LowResolutionMasks:
-    """The masks of P prompts, as the decoder gives them, on an image that went through the network.
+    """The decoder's masks of P prompts on an image.
 
-    logits [P, C, h, w]; `input_size` (h, w) is the part of the network's square input that is image,
-    `original_size` (H, W) the image's own; `thresholds` are t − o, t and t + o.
+    logits [P, C, h, w]; `input_size` (h, w) is the image's part of the network's square input, `original_size` (H, W)
+    the size of the image; `thresholds` are t − o, t and t + o.
     """
 
     logits: Tensor
@@ -27,7 +27,7 @@ class LowResolutionMasks:
 
     @cached_property
     def low_res(self) -> Tensor:
-        """The logits where they are measured one by one: on the CPU."""
+        """The logits on the CPU, where they are measured one by one."""
         return self.logits.cpu()
 
     @property

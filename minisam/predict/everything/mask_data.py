@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 class MaskData:
-    """Columns of N entries: what is known of N masks.  Each is a list, an array or a tensor.
+    """Columns of N entries with the data of N masks.  Each is a list, an array or a tensor.
 
     minisam's own generator keeps its masks in `minisam.predict.everything.candidates.Candidates`.
 
@@ -43,7 +43,7 @@ class MaskData:
             self._stats[key] = kept(value, keep)
 
     def cat(self, new_stats: MaskData) -> None:
-        """Append the entries of another; a column that is not there yet is copied."""
+        """Append the entries of another; a missing column is copied."""
         for key, value in new_stats.items():
             if self._stats.get(key) is None:
                 self._stats[key] = deepcopy(value)

@@ -1,8 +1,9 @@
-"""Which masks of a batch of clicks go on: sure, stable, not cut off by their crop, not the whole image.
+"""Which masks of a batch of clicks are kept: high predicted IoU, stable, not cut off by their crop, not the whole
+image.
 
     predicted IoU > 0.88  ->  stability >= 0.95  ->  box not at an inner edge of the crop  ->  area < 95 % (paper)
 
-Cheap tests come first: what the predicted IoU rejects is never upscaled.
+Cheap tests come first: masks rejected by predicted IoU are never upscaled.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from minisam.predict.everything.upscaled_parts import stable_masks_by_parts
 
 @dataclass(frozen=True)
 class MaskFilters:
-    """The thresholds; one of 0 for IoU or stability lets everything pass, `max_area_fraction` None too."""
+    """The thresholds; 0 for IoU or stability, and None for `max_area_fraction`, let all masks pass."""
 
     pred_iou_thresh: float
     stability_score_thresh: float

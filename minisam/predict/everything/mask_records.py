@@ -1,4 +1,4 @@
-"""One record for every mask that the generator found, in segment-anything's form."""
+"""One record for every mask that the generator found, in segment-anything's format."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""How much memory the automatic mask generator will take, before it takes it.
+"""An estimate of the memory that the automatic mask generator will need.
 
     weights  +  the larger of encoding the image and decoding one batch of clicks  +  pixels  +  records
 
-An estimate: the largest tensors that are alive together, counted in float32, without the libraries' own share.
+It counts the largest tensors that exist at the same time, in float32, without the memory of the libraries.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def estimate_memory(
         encoder=ENCODER_TENSORS * FLOAT * tokens * channels,
         decoder=FLOAT
         * (DECODER_TENSORS * tokens * sam.prompt_encoder.embed_dim + 2 * points_per_batch * masks * low_res),
-        # The image and its crop; one mask's logits, twice, and what is above the thresholds.
+        # The image and its crop; one mask's logits, twice, and the pixels above the thresholds.
         pixels=pixels * (2 * 3 + 2 * FLOAT + 3),
         records=MASKS_AN_IMAGE * (pixels if output_mode == "binary_mask" else 8 * RUNS_A_MASK),
     )

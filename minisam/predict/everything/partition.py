@@ -1,7 +1,7 @@
 """Overlapping masks -> one label map, in which every pixel belongs to one mask or to none.
 
-Masks are painted one over the other, the one that shall be seen last: small ones over large ones, or good
-ones over doubtful ones.
+Masks are painted one over the other, the visible ones last: small ones over large ones, or ones with a high score
+over ones with a low score.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ def to_partition(
 ) -> NDArray[np.int32]:
     """Labels [H, W] for an image of `size`: 0 for no mask, k + 1 for record k.
 
-    `on_top`: "small" shows parts on their wholes, by area; "good" the higher predicted IoU · stability.  Records
-    that are equal in that stay in their order, the first on top.  Masks may be in any of the output modes.
+    `on_top`: "small" shows parts on their wholes, by area; "good" the higher predicted IoU · stability.  Equal
+    records keep their order, with the first on top.  Masks may be in any of the output modes.
 
     Raises GeneratorError for a mask of another size or an unknown `on_top`, RleError for a damaged one.
     """
@@ -42,7 +42,7 @@ def to_partition(
 
 
 def rank(record: Mapping[str, Any], on_top: str) -> float:
-    """The higher, the later it is painted."""
+    """The painting order of a record: a higher value is painted later."""
     return -record["area"] if on_top == "small" else record["predicted_iou"] * record["stability_score"]
 
 

@@ -24,6 +24,6 @@ def build_all_layer_point_grids(
 
 
 def inside_region(points: NDArray[np.float64], region: NDArray) -> NDArray[np.bool_]:
-    """Which of the points [N, 2] in pixels lie on a pixel of the region [H, W] that is set: not 0."""
+    """Which of the points [N, 2] in pixels lie on a set (non-zero) pixel of the region [H, W]."""
     x, y = points.astype(np.int64).T
     return region[y.clip(0, region.shape[0] - 1), x.clip(0, region.shape[1] - 1)] != 0

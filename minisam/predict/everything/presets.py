@@ -1,17 +1,16 @@
-"""Ways to run the automatic mask generator: as the released code does, as the paper did for SA-1B, and for our weights.
+"""Settings of the automatic mask generator: those of the released code, those of the paper for SA-1B, and ours.
 
                                default          paper (SAM section B)        young
     clicks a side              32               32, on crops 16 and 8        32
     crops                      none             2 x 2 and 4 x 4              none
-    holes and islands          stay             go below 100 pixels          stay
-    masks with nothing larger  stay             go                           stay
-    masks of 95 % of the image stay             go                           go
+    holes and islands          kept             dropped below 100 pixels     kept
+    masks with only such       kept             dropped                      kept
+    masks of 95 % of the image kept             dropped                      dropped
     predicted IoU above        0.88             0.88                         0.5
     stability of at least      0.95             0.95                         0.6
 
-The network that made SA-1B was another one than any that was released.  `young` is for the weights that ship:
-after hours of training instead of days they promise little of their masks, and the other presets would leave next to
-none.
+The network that made SA-1B is none of the released ones.  `young` is for the included weights: after hours of
+training instead of days they predict low IoUs, and the other presets would discard almost all of their masks.
 """
 
 from __future__ import annotations

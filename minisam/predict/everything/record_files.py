@@ -1,10 +1,10 @@
-"""One file of masks for each image, in the schema of SA-1B, made so that work can be split, killed and resumed.
+"""One file of masks for each image, in the schema of SA-1B; work can be split, killed and resumed.
 
     {"image": {image_id, width, height, file_name},  "annotations": [{id, segmentation, bbox, area, …}, …],
      "generator": {weights, image, settings}}
 
-Everything in a file follows from the image, the weights and the settings, and nothing from who made it or when;
-the last entry says which they were.  A file is valid if that is what is wanted now and its masks are whole.
+The content of a file depends only on the image, the weights and the settings, which are recorded in the last entry.
+A file is valid if that entry has the requested values and its masks are complete.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ from minisam.errors import GeneratorError, MinisamError
 from minisam.json_files import read_json
 from minisam.masks.rle import string_to_counts
 
-# How a record begins, before its settings are known.
+# The beginning of a record, before its settings.
 BEGINNING = b'{"image":{"image_id":%d,'
-# An annotation's number is its image's times this, plus its place: unique among all images.
+# An annotation's number is its image's number times this, plus its index: unique among all images.
 ANNOTATIONS_AN_IMAGE = 100_000
 
 
 def list_images(path: Path) -> list[Path]:
-    """The image files in a folder and its folders, in a fixed order, or the one file; see `image_listing`."""
+    """The image files in a folder and its subfolders, in a fixed order, or the one file; see `image_listing`."""
     return image_listing(path).images
 
 
 def shard_of(count: int, index: int, shards: int) -> range:
-    """The places that shard `index` (1 … `shards`) of a list of `count` takes: every shards-th one."""
+    """The indices of shard `index` (1 … `shards`) of a list of `count`: every shards-th one."""
     return range(index - 1, count, shards)
 
 
 def record_paths(images: Sequence[Path], top: Path, out: Path) -> list[Path]:
-    """A record's place for each image: the same folders below `out`, the same name but .json.
+    """The path of each image's record: the same folders below `out`, the same name with .json.
 
-    Images that differ in their suffix alone keep it: a.jpg, a.png -> a.jpg.json, a.png.json.  So does one whose
-    record would have the name of theirs: a.jpg.png -> a.jpg.png.json.  Capitals do not tell names apart, as they
-    do not on every disk.
+    Images that differ only in their suffix keep it: a.jpg, a.png -> a.jpg.json, a.png.json.  So does an image whose
+    record would have the name of theirs: a.jpg.png -> a.jpg.png.json.  Names that differ only in capitals count as
+    equal, as on some file systems.
     """
     names = [image.relative_to(top) for image in images]
     records = [f"{name.with_suffix('')}.json" for name in names]
@@ -59,14 +59,14 @@ def record_paths(images: Sequence[Path], top: Path, out: Path) -> list[Path]:
 
 
 def provenance(weights: str, image: bytes, settings: dict[str, Any]) -> dict[str, Any]:
-    """What a record is made of; `image` is the content of the file."""
+    """The origin of a record: hashes and settings; `image` is the content of the file."""
     return {"weights": weights, "image": hashlib.sha256(image).hexdigest(), "settings": settings}
 
 
 def make_record(
     file_name: str, size: tuple[int, int], masks: Sequence[dict[str, Any]], made_of: dict[str, Any]
 ) -> dict[str, Any]:
-    """The file's content for an image of `size` (H, W); `masks` as the generator gives them as coco_rle."""
+    """The file's content for an image of `size` (H, W); `masks` are the generator's records in coco_rle format."""
     image_id = number_of(file_name)
     first = image_id * ANNOTATIONS_AN_IMAGE
     return {
@@ -82,7 +82,7 @@ def number_of(file_name: str) -> int:
 
 
 def is_valid(path: Path, file_name: str, made_of: dict[str, Any]) -> bool:
-    """Whether the file is there, says that it is of this image and made of this, and its masks are whole."""
+    """Whether the file exists, is for this image with this origin, and its masks are complete."""
     try:
         record = read_record(path)
         of_this = record["image"]["file_name"] == file_name and record.get("generator") == made_of
@@ -92,11 +92,11 @@ def is_valid(path: Path, file_name: str, made_of: dict[str, Any]) -> bool:
 
 
 def check_replaceable(path: Path, file_name: str, top: Path) -> None:
-    """Raise GeneratorError where a file is there that `minisam amg` has not written for this image.
+    """Raise GeneratorError if the file exists and `minisam amg` did not write it for this image.
 
-    Annotations by hand have such names too, and not everything that is no JSON is worthless.  A record of other
-    settings may be replaced, and a damaged one that begins as this image's does.  One of another image, which is
-    there in the folder `top`, stays as well.
+    Manual annotations may have the same names, and also files that are not JSON.  A record with other settings may be
+    replaced, and a damaged one that begins like this image's record.  A record of another image that exists in the
+    folder `top` is kept too.
     """
     if not os.path.lexists(path):
         return
@@ -109,14 +109,16 @@ def check_replaceable(path: Path, file_name: str, top: Path) -> None:
         ours = path.is_file() and path.read_bytes().startswith(BEGINNING % number_of(file_name))
     if not ours:
         raise GeneratorError(
-            f"{path} was not written by minisam amg and stays; write elsewhere with -o FOLDER"
+            f"{path} was not written by minisam amg and is not replaced; choose another folder with -o"
         )
     if other not in (None, file_name) and (top / other).is_file():
-        raise GeneratorError(f"{path} is the record of {other} and stays; write elsewhere with -o FOLDER")
+        raise GeneratorError(
+            f"{path} is the record of {other} and is not replaced; choose another folder with -o"
+        )
 
 
 def is_made_of(generator: object) -> bool:
-    """Whether this is what `provenance` gives."""
+    """Whether this is an output of `provenance`."""
     return isinstance(generator, dict) and generator.keys() >= {"weights", "image", "settings"}
 
 

@@ -1,9 +1,9 @@
-"""The masks of a batch of clicks whose outline hardly moves with the threshold (SAM section B): the definition.
+"""The masks of a batch of clicks whose outline hardly depends on the threshold (SAM section B): the definition.
 
-    for each mask that the predicted IoU lets pass
+    for each mask that passes the threshold of predicted IoU
         upscale its logits -> |pixels above t + o| / |pixels above t − o| >= lowest -> the runs above t
 
-This upscales every mask.  upscaled_parts.py on a CPU and kernel_masks.py on a GPU find the same masks sooner.
+This upscales every mask.  upscaled_parts.py on a CPU and kernel_masks.py on a GPU find the same masks faster.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from minisam.predict.everything.low_resolution_masks import LowResolutionMasks
 
 
 class StableMask(NamedTuple):
-    """Which mask, the runs of its pixels in the image, and its stability score."""
+    """The index of a mask, the runs of its pixels in the image, and its stability score."""
 
     prompt: int
     channel: int
@@ -30,9 +30,9 @@ class StableMask(NamedTuple):
 def stable_masks(
     masks: LowResolutionMasks, confident: Tensor, lowest: float, offset: tuple[int, int], height: int
 ) -> list[StableMask]:
-    """Those of `confident` [P, C] whose stability is at least `lowest`, in their order; 0 lets everything pass.
+    """Those of `confident` [P, C] whose stability is at least `lowest`, in their order; 0 lets all pass.
 
-    `offset` (x, y): where in an image of `height` rows the crop starts that the masks are of.
+    `offset` (x, y): where the masks' crop starts in an image of `height` rows.
     """
     upscaled = masks.sam.postprocess_masks(masks.low_res, masks.input_size, masks.original_size)
     lower, middle, upper = masks.thresholds

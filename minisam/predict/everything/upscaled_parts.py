@@ -1,20 +1,20 @@
-"""Stable masks straight from low-resolution logits, one after the other: the same as stable_masks.py, sooner.
+"""Stable masks directly from low-resolution logits, one by one: the same as stable_masks.py, but faster.
 
-    predicted IoU first; then for each mask that is left
+    predicted IoU first; then for each remaining mask
     upscaled part that can be above the lowest threshold -> pixels above t + o, t - o -> stability
     -> pixels above t -> borders of the runs
 
-No upscaled logits outlive their mask, and pixels far below the thresholds are never computed.
+Upscaled logits are kept only for one mask, and pixels far below the thresholds are never computed.
 
-Which side of a threshold a pixel lies on is defined by `Sam.postprocess_masks`, which is F.interpolate twice.
-Its float32 rounding and ours may differ.  With u = 2^-24 and s = sum |weight · logit| over what a pixel is made of,
+`Sam.postprocess_masks`, which applies F.interpolate twice, defines the side of a threshold on which a pixel lies. Its
+float32 rounding and ours may differ.  With u = 2^-24 and s = sum |weight · logit| over the logits of a pixel,
 
     |theirs − exact| <= 10 u s        |ours − exact| <= 10 u s
 
 (theirs: two steps of four terms, each rounded twice, and three sums; ours: two axes of at most four terms, each
-rounded twice with its weight, and three sums.)  A pixel closer to a threshold than both together is computed
-again in float64; where theirs alone could still tip it, F.interpolate decides, for the whole mask.  The masks
-are the same to the last bit, whatever the order in which a processor adds products.
+rounded twice with its weight, and three sums.)  A pixel that is closer to a threshold than the sum of both errors is
+computed again in float64. If it is still closer than their error, the whole mask is computed with F.interpolate.  The
+masks are therefore the same to the last bit, for any order in which a processor adds products.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ class Part(NamedTuple):
 
 
 class Above(NamedTuple):
-    """Which pixels [columns, rows] from `corner` (x, y) on are above a threshold; all others are below."""
+    """The pixels [columns, rows] from `corner` (x, y) on that are above a threshold; all others are below."""
 
     pixels: NDArray[np.bool_]
     corner: tuple[int, int]
 
 
 class UpscaledMask:
-    """One mask: the part of it that can be above the lowest threshold, and the whole where rounding decides."""
+    """One mask: the part of it that can be above the lowest threshold, or the whole if rounding decides."""
 
     def __init__(self, masks: LowResolutionMasks, prompt: int, channel: int) -> None:
         self.masks, self.prompt, self.channel = masks, prompt, channel
@@ -63,7 +63,7 @@ class UpscaledMask:
 
     @cached_property
     def part(self) -> Part:
-        """What can be above the lowest threshold; the whole where no rounding can be told from the logits."""
+        """The part that can be above the lowest threshold, or the whole if no rounding bound exists for the logits."""
         thresholds = sorted(set(self.masks.thresholds))
         largest = max(float(np.abs(self.low_res).max()), -thresholds[0], thresholds[-1])
         doubt = 2 * ROUNDINGS * UNIT * largest
@@ -74,14 +74,14 @@ class UpscaledMask:
 
     @cached_property
     def whole(self) -> Part:
-        """All of the mask as the predictor makes it, with the other masks of its prompt; nothing is in doubt."""
+        """The whole mask, computed as in the predictor with the other masks of its prompt; no pixel is in doubt."""
         masks = self.masks
         of_prompt = masks.low_res[self.prompt][None]
         upscaled = masks.sam.postprocess_masks(of_prompt, masks.input_size, masks.original_size)
         return Part(np.ascontiguousarray(upscaled[0, self.channel].float().numpy().T), (0, 0), 0.0)
 
     def upscaled_above(self, lowest: float, doubt: float) -> Part:
-        """The blocks of pixels that any logit above `lowest` has a share in."""
+        """The blocks of pixels that depend on any logit above `lowest`."""
         live = self.low_res > lowest
         live_rows, live_columns = np.flatnonzero(live.any(axis=1)), np.flatnonzero(live.any(axis=0))
         if not len(live_rows):
@@ -94,21 +94,21 @@ class UpscaledMask:
         return Part(logits, (blocks_x.start * BLOCK, blocks_y.start * BLOCK), doubt)
 
     def is_unstable(self, lowest: float) -> bool:
-        """Whether the stability score is below `lowest` whatever becomes of the pixels in doubt."""
+        """Whether the stability score is below `lowest` for every result of the pixels in doubt."""
         lower, _, upper = self.masks.thresholds
         inner = np.count_nonzero(self.part.logits > upper - self.part.doubt)
         outer = np.count_nonzero(self.part.logits > lower + self.part.doubt)
         return bool(stability_of_counts(inner, outer) < np.float32(lowest))
 
     def above(self, threshold: float) -> Above:
-        """The pixels above a threshold: those of the part, or of the whole where the part cannot tell."""
+        """The pixels above a threshold: of the part, or of the whole if the part cannot decide."""
         pixels = self.part_above(threshold) if self.part.doubt else None
         if pixels is None:
             return Above(self.whole.logits > np.float32(threshold), self.whole.corner)
         return Above(pixels, self.part.corner)
 
     def part_above(self, threshold: float) -> NDArray[np.bool_] | None:
-        """Which pixels of the part are above a threshold; None where it cannot tell."""
+        """Which pixels of the part are above a threshold; None if it cannot decide."""
         logits, _, doubt = self.part
         sure, possible = logits > threshold + doubt, logits > threshold - doubt
         if np.count_nonzero(sure) == np.count_nonzero(possible):
@@ -121,7 +121,7 @@ class UpscaledMask:
         return sure
 
     def decide(self, pixels: NDArray[np.int64], threshold: float) -> NDArray[np.bool_] | None:
-        """Whether these pixels of the part are above, by float64; None where that cannot tell."""
+        """Whether these pixels of the part are above, by float64; None if that cannot decide."""
         column, row = np.divmod(pixels, self.part.logits.shape[1])
         rows, columns = self.masks.rows, self.masks.columns
         y, x = row + self.part.corner[1], column + self.part.corner[0]
@@ -135,13 +135,13 @@ class UpscaledMask:
         return None if (np.abs(distance) <= theirs).any() else distance > 0
 
     def stability_score(self) -> np.float32:
-        """Of the whole mask, as `calculate_stability_score` defines it."""
+        """The stability score of the whole mask, as `calculate_stability_score` defines it."""
         lower, _, upper = self.masks.thresholds
         inner, outer = (np.count_nonzero(self.above(threshold).pixels) for threshold in (upper, lower))
         return stability_of_counts(inner, outer)
 
     def stability_at_least(self, lowest: float) -> np.float32 | None:
-        """The stability score, or None where it is below `lowest`; one of 0 lets everything pass."""
+        """The stability score, or None if it is below `lowest`; 0 lets all masks pass."""
         if lowest > 0 and self.is_unstable(lowest):
             return None
         score = self.stability_score()
@@ -150,7 +150,7 @@ class UpscaledMask:
     def borders(self, offset: tuple[int, int], height: int) -> Borders:
         """The runs of the pixels above the middle threshold, in an image of `height` rows.
 
-        `offset` (x, y): where in that image the network's own image, a crop of it, starts.
+        `offset` (x, y): where the network's image, a crop, starts in that image.
         """
         pixels, (x, y) = self.above(self.masks.thresholds[1])
         return mask_to_borders(pixels, (x + offset[0], y + offset[1]), height)
@@ -159,7 +159,7 @@ class UpscaledMask:
 def stable_masks_by_parts(
     masks: LowResolutionMasks, confident: Tensor, lowest: float, offset: tuple[int, int], height: int
 ) -> list[StableMask]:
-    """The same as `stable_masks`."""
+    """The same result as `stable_masks`."""
     found = []
     for prompt, channel in confident.nonzero().tolist():
         mask = UpscaledMask(masks, prompt, channel)

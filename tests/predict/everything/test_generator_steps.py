@@ -81,7 +81,7 @@ def test_a_step_assigned_to_the_object_counts(nano):
 def test_a_region_and_a_step_of_ones_own_do_not_go_together(nano):
     generator = SamAutomaticMaskGenerator(nano, **LENIENT)
     generator._process_crop = lambda *arguments: MaskData()
-    with pytest.raises(GeneratorError, match="leave it out"):
+    with pytest.raises(GeneratorError, match="omit it"):
         generator.generate(IMAGE, np.ones(IMAGE.shape[:2], bool))
 
 
