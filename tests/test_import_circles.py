@@ -6,7 +6,7 @@ import pytest
 from import_circles import circles, files, folders
 
 
-@pytest.mark.parametrize("graph", [files])
+@pytest.mark.parametrize("graph", [files, folders])
 def test_nothing_imports_itself_by_a_detour(graph):
     assert circles(graph()) == []
 

@@ -79,6 +79,12 @@ def test_the_readme_says_which_components_have_one_name_in_every_folder():
     assert sorted(listed) == sorted(set(COMPONENTS) - set(PART_OF))
 
 
+def test_no_file_is_longer_than_one_sitting():
+    lengths = {path: path.read_text(encoding="utf-8").count("\n") for path in python_files("minisam")}
+    assert not {path: lines for path, lines in lengths.items() if lines > 250}
+    assert 60 <= sorted(lengths.values())[len(lengths) // 2] <= 120
+
+
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_reference_is_numpy_alone_defines_its_name_and_is_in_the_index(component):
     path = REFERENCE / f"{component}.py"

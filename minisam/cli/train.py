@@ -32,7 +32,7 @@ FILES = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--preset", choices=("nano", "tiny"), default="nano")
+    parser.add_argument("--preset", choices=("nano", "tiny", "small"), default="nano")
     parser.add_argument(
         "--model",
         metavar="NAME",
@@ -50,7 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="start_from",
         type=Path,
         metavar="FILE",
-        help="start from trained weights of the same network, at a lower learning rate and without the curriculum",
+        help="start from trained weights of the same network, or of a smaller one that grows into it, at a lower "
+        "learning rate and without the curriculum",
     )
     start.add_argument(
         "--from-mae",

@@ -12,18 +12,13 @@ long: one with the same recipe, the other with captions for four of five tokens.
 from __future__ import annotations
 
 from collections import defaultdict
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
-from multiprocessing import get_context
-from pathlib import Path
+from dataclasses import dataclass
 
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from minisam.build import build_sam
-from minisam.errors import MinisamError
 from minisam.evaluate.bootstrap import Estimate
 from minisam.evaluate.targets import evaluation_scenes
 from minisam.experiments.experiment import Experiment, Outcome, Settings
@@ -35,26 +30,17 @@ from minisam.experiments.shared.text_figure import (
     show_cosines,
     show_example,
 )
+from minisam.experiments.shared.text_sams import ARMS, IN_WORDS, LONGER, TEXT, trained_text_sams
 from minisam.model import Sam
 from minisam.text.clip_task import agreement
 from minisam.text.contrastive_loss import same_caption
-from minisam.text.files import write_clip
 from minisam.text.measure import Measured, crop_embeddings, prompts
 from minisam.text.targets import draw_targets, scene_size
-from minisam.text.text_sam import TextSam, load_text_sam
-from minisam.text.text_sam_task import TextRecipe, TextSamTask
-from minisam.train.run import TrainingRun
-from minisam.train.scenes import HELPER_ENDED, become_helper_process
 
-TEXT = TextRecipe()
 MARGIN = 0.20
 PER_IMAGE = 8
 SHOWN = 6
 GAP_LEFT = "caption uncentred"
-LONGER = replace(TEXT, steps=7000)
-IN_WORDS = 0.8
-ARMS = {"in words": IN_WORDS, "longer": 0.0}
-"""The training after the paper's recipe: most of the tokens from captions, or more of the same."""
 LABELS = {
     "image": "crop of the target",
     "caption": "its caption",
@@ -163,7 +149,7 @@ def measure(settings: Settings) -> Prompts:
 
 
 def finding(found: Prompts, means: dict[str, Estimate]) -> str:
-    longer, words = "longer", "in words"
+    longer, words = reversed(ARMS)
     return (
         f"The caption of the target reaches an mIoU of {means['caption'].value:.2f}, {found.in_words().signed()} "
         f"above another's caption; the crop it was trained on reaches {means['image'].value:.2f}. The point alone "
@@ -205,36 +191,6 @@ def draw(found: Prompts, means: dict[str, Estimate]) -> Figure:
     for place, example in zip(places, found.examples, strict=False):
         show_example(axes_of[place], *example)
     return figure
-
-
-def trained_text_sams(settings: Settings) -> dict[str, TextSam]:
-    """The paper's recipe under "", and both ARMS that continue from it; finished runs are only read."""
-    recipe, longer = TEXT, LONGER
-    if settings.quick:
-        recipe = longer = replace(TEXT, steps=2, scenes=2)
-    folder = settings.work / "E8"
-    folder.mkdir(parents=True, exist_ok=True)
-    clip_file = folder / "clip.safetensors"
-    write_clip(clip_file, load_text_sam().clip)
-    first = train(folder / "sam", clip_file, recipe)
-    with ProcessPoolExecutor(len(ARMS), get_context("spawn"), become_helper_process) as pool:
-        runs = {
-            arm: pool.submit(train, folder / arm.replace(" ", "_"), clip_file, longer, first, share)
-            for arm, share in ARMS.items()
-        }
-        try:
-            files = {"": first, **{arm: run.result() for arm, run in runs.items()}}
-        except BrokenProcessPool:
-            raise MinisamError(HELPER_ENDED) from None
-    return {arm: load_text_sam(file) for arm, file in files.items()}
-
-
-def train(
-    folder: Path, clip_file: Path, recipe: TextRecipe, start_from: Path | None = None, captions: float = 0.0
-) -> Path:
-    """The file of a run that is done, now or earlier."""
-    TrainingRun(TextSamTask(clip_file, recipe, start_from=start_from, captions=captions), folder).run()
-    return folder / "text.safetensors"
 
 
 EXPERIMENT = Experiment(
