@@ -14,7 +14,7 @@ from minisam.errors import CheckpointError
 from minisam.model import Sam
 from minisam.model.drop_path import DropPath
 
-OF_TRAINING_ALONE = (nn.Dropout, DropPath, nn.Identity)
+OF_TRAINING_ALONE = (nn.Dropout, DropPath)
 SETTING = (bool, int, float, str, tuple)
 OF_USE = {"training", "img_size", "input_image_size", "image_embedding_size", "dropout"}
 """Attributes that no weight depends on: inputs.py stores the image size, and dropout is only for training."""

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from minisam.cli.numbers import number_from
 from minisam.cli.outputs import check_output
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from minisam.bench.amg_on_device_report import DeviceAmgReport
 
 AGREE, DIFFER = 0, 4
+LARGEST_IMAGE = 8192
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,15 +27,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     encoder.add_argument("--size", type=image_size, help="pixels per side (default: the model's)")
     decoder = subjects.add_parser("decoder", help="the mask decoder and segment-anything's")
     decoder.add_argument(
-        "--prompts", type=positive, default=64, help="prompts of one point each (default: 64)"
+        "--prompts", type=number_from(1), default=64, help="prompts of one point each (default: 64)"
     )
     decoder.add_argument("--single-mask", action="store_true", help="one mask per prompt instead of three")
     amg = subjects.add_parser("amg", help="the automatic mask generator and segment-anything's")
     amg.add_argument(
-        "--size", type=positive, default=1024, help="pixels per side of the photo (default: 1024)"
+        "--size",
+        type=number_from(1, LARGEST_IMAGE),
+        default=1024,
+        help="pixels per side of the photo (default: 1024)",
     )
     amg.add_argument(
-        "--points-per-side", type=positive, default=32, help="clicks per side (default: 32; fewer are faster)"
+        "--points-per-side",
+        type=number_from(1),
+        default=32,
+        help="clicks per side (default: 32; fewer are faster)",
     )
     amg.add_argument("--device", default="cpu", help="cpu or cuda; on cuda the phases are timed by the GPU")
     amg.add_argument(
@@ -43,9 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     for subject in (encoder, decoder, amg):
         subject.add_argument("--model", choices=tuple(CONFIGS), default="vit_b")
-        subject.add_argument("--threads", type=positive, default=2, help="CPU threads (default: 2)")
+        subject.add_argument("--threads", type=number_from(1), default=2, help="CPU threads (default: 2)")
         subject.add_argument(
-            "--repeats", type=positive, default=3, help="rounds; each runs all contestants once"
+            "--repeats", type=number_from(1), default=3, help="rounds; each runs all contestants once"
         )
         subject.add_argument("--json", action="store_true", help="print JSON instead of a table")
         subject.add_argument(
@@ -53,16 +61,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
 
 
-def positive(text: str) -> int:
-    """A whole number of at least 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
-    return int(text)
-
-
 def image_size(text: str) -> int:
     """A side in pixels, a multiple of 16 and thus of both patch sizes, 8 and 16."""
-    size = positive(text)
+    size = number_from(1, LARGEST_IMAGE)(text)
     if size % 16:
         raise argparse.ArgumentTypeError(f"must be a multiple of 16, got {size}")
     return size

@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 
 from minisam.cli.limits import add_limits, show_prints
+from minisam.cli.numbers import number_from
 from minisam.cli.outputs import check_output
 from minisam.cli.replaceable import check_replaceable_pair
 from minisam.errors import CommandError, KernelFileError, MinisamError
@@ -63,14 +64,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     inspect.add_argument("kernel", choices=KERNELS)
     inspect.add_argument("--arch", choices=ARCHS, default="sm_90")
     inspect.add_argument("--dtype", choices=DTYPES, default="bf16")
-    inspect.add_argument("--head-dim", type=int, default=64, metavar="D")
+    inspect.add_argument("--head-dim", type=number_from(1), default=64, metavar="D")
     inspect.add_argument("--launch", action="append", help="default: every launch of the kernel")
 
     roofline = tools.add_parser("roofline", help="the least time a kernel can take, with the calculation")
     roofline.add_argument("kernel", choices=KERNELS, nargs="?", help="default: a table of all of them")
     roofline.add_argument("--gpu", choices=GPUS, default="H100")
     roofline.add_argument("--model", choices=MODELS, default="vit_b")
-    roofline.add_argument("--batch", type=int, default=8)
+    roofline.add_argument("--batch", type=number_from(1), default=8)
     roofline.add_argument("--dtype", choices=DTYPES, default="bf16")
     roofline.add_argument("-o", "--out", type=Path, metavar="FILE", help="draw the roofline there, as a PNG")
 

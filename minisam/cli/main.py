@@ -11,6 +11,7 @@ import argparse
 import importlib
 import io
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -35,6 +36,8 @@ COMMANDS = {
     "lesson": "the course: read, do the exercises, and check them",
     "doctor": "report what this machine has and what is missing",
 }
+EXPECTED = (MinisamError, OSError, MemoryError)
+OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "Storage size calculation overflowed")
 
 
 def build_parser(command: str | None = None) -> argparse.ArgumentParser:
@@ -68,15 +71,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 141
     except KeyboardInterrupt:
         return interrupts.leave()
-    except (MinisamError, OSError, MemoryError) as error:
-        if "--debug" in argv:
+    except Exception as error:
+        if interrupts.came:  # an interrupted import may raise any error
+            return interrupts.leave()
+        if "--debug" in argv or not (isinstance(error, EXPECTED) or is_out_of_memory(error)):
             raise
         print(f"minisam: {in_one_line(error)}", file=sys.stderr)
         return error.exit_code if isinstance(error, MinisamError) else 1
-    except Exception:  # an interrupted import may raise any error
-        if not interrupts.came:
-            raise
-        return interrupts.leave()
 
 
 class Interrupts:
@@ -112,7 +113,17 @@ def in_one_line(error: Exception) -> str:
         return printable(f"{os.fsdecode(error.filename)}: {error.strerror[0].lower()}{error.strerror[1:]}")
     if isinstance(error, MemoryError):
         return printable(f"not enough memory{': ' if str(error) else ''}{error}")
+    if is_out_of_memory(error):
+        amount = re.search(r"[Tt]ried to allocate (\d+(?:\.\d+)? \w+)", str(error))
+        return (
+            f"not enough memory{f' for {amount[1]}' if amount else ''}; use fewer or smaller images at once"
+        )
     return printable(error)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether PyTorch could not allocate a tensor, for which it raises RuntimeError."""
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)
 
 
 def show_every_name(stream: TextIO) -> None:

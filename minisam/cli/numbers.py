@@ -16,12 +16,14 @@ def seed(text: str) -> int:
     return number
 
 
-def number_from(lowest: int) -> Callable[[str], int]:
-    """For `type=` of an argument: whole numbers of at least `lowest`."""
+def number_from(lowest: int, highest: int | None = None) -> Callable[[str], int]:
+    """For `type=` of an argument: whole numbers of at least `lowest` and at most `highest`."""
 
     def number(text: str) -> int:
         if not text.isdecimal() or int(text) < lowest:
             raise argparse.ArgumentTypeError(f"must be a whole number of at least {lowest}, not {text!r}")
+        if highest is not None and int(text) > highest:
+            raise argparse.ArgumentTypeError(f"must be at most {highest}, not {text!r}")
         return int(text)
 
     return number

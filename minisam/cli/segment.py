@@ -137,6 +137,8 @@ def figure_path(args: argparse.Namespace) -> Path:
     if out is None:
         if not args.image.name:
             raise ImageError(f"{args.image}: a folder, not an image")
+        if not args.image.parent.is_dir():
+            raise ImageError(f"{args.image}: no such image file")
         out = args.image.with_name(args.image.stem + SEGMENT_ENDING)
         check_replaceable_figure(out)
     check_output(out, (args.image, args.mask, args.like, args.checkpoint), FIGURE_FORMATS)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from minisam.model import Sam
     from minisam.train.presets import Recipe
 
+LARGEST_IMAGE = 8192
 VALIDATION_PICTURES = 32
 """The most images that are measured at a save."""
 FILES = (
@@ -77,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=number_from(1), help="optimiser steps (default: the preset's)")
     parser.add_argument(
         "--image-size",
-        type=number_from(32),
+        type=number_from(32, LARGEST_IMAGE),
         metavar="PIXELS",
         help="side of the images, a multiple of 16 (default: the recipe's)",
     )

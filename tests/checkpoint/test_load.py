@@ -75,6 +75,8 @@ def test_the_window_is_that_of_most_blocks_and_global_blocks_have_the_grids(micr
     config = replace(micro_config, encoder_depth=6, global_attn_indexes=(1, 3, 5))
     shapes = dict(expected_shapes(config))
     assert identify(shapes) == config
+    mostly_global = replace(config, global_attn_indexes=(0, 1, 3, 5))
+    assert identify(expected_shapes(mostly_global)) == mostly_global
     for index in (0, 1):
         shapes[f"image_encoder.blocks.{index}.attn.rel_pos_h"] = (2 * 7 - 1, 8)
     for index in (2, 3, 4):

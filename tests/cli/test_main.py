@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from minisam.cli.main import COMMANDS, main
 from minisam.errors import CheckpointError, ImageError, PromptError
@@ -40,6 +41,21 @@ def test_errors_become_exit_codes_and_one_line(monkeypatch, capsys, error, code)
         (OSError(1, "Not permitted", b"a\xff"), r"a\udcff: not permitted"),
         (ImageError("\x1b]0;owned\x07.png: no image"), r"\x1b]0;owned\x07.png: no image"),
         (MemoryError(), "not enough memory"),
+        (
+            RuntimeError(
+                "[enforce fail] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate "
+                "52000 bytes. Error code 12"
+            ),
+            "not enough memory for 52000 bytes; use fewer or smaller images at once",
+        ),
+        (
+            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.50 GiB. GPU 0 has\nothers"),
+            "not enough memory for 20.50 GiB; use fewer or smaller images at once",
+        ),
+        (
+            RuntimeError("Storage size calculation overflowed with sizes=[1]"),
+            "not enough memory; use fewer or smaller images at once",
+        ),
         (MemoryError("Unable to allocate 9 TiB"), "not enough memory: Unable to allocate 9 TiB"),
     ],
 )
@@ -66,6 +82,34 @@ def test_numbers_that_make_no_sense_are_usage_errors(command, option, number, ca
         main([*command, option, number])
     assert stopped.value.code == 2
     assert f"must be a whole number of at least 1, not '{number}'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("kernel roofline --batch 0", "at least 1"),
+        ("kernel inspect softmax --head-dim 0", "at least 1"),
+        ("bench encoder --size 10000000000000", "at most 8192"),
+        ("bench encoder --size 100", "multiple of 16"),
+        ("bench amg --size 10000000000", "at most 8192"),
+        ("bench decoder --prompts 0", "at least 1"),
+        ("train --image-size 16000000000", "at most 8192"),
+        ("train --image-size 31", "at least 32"),
+    ],
+)
+def test_sizes_that_no_command_can_work_with_are_usage_errors(command, says, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(command.split())
+    assert stopped.value.code == 2 and says in capsys.readouterr().err
+
+
+def test_any_other_error_keeps_its_trace(monkeypatch):
+    def fail(args):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("minisam.cli.doctor.run", fail)
+    with pytest.raises(RuntimeError, match="a bug"):
+        main(["doctor"])
 
 
 def test_an_interrupt_is_130(monkeypatch):

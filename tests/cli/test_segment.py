@@ -186,3 +186,8 @@ def test_malformed_numbers_are_a_usage_error(capsys):
         main(["segment", "photo.png", "--point", "ten,10"])
     assert stopped.value.code == 2
     assert "2 numbers" in capsys.readouterr().err
+
+
+def test_an_image_in_no_folder_is_no_image(capsys):
+    assert main(["segment", "http://example.org/a.png", "--point", "1,1"]) == 3
+    assert capsys.readouterr().err.endswith("a.png: no such image file\n")
