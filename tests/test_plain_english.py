@@ -23,7 +23,7 @@ FOLDERS = [
     *sorted(f"minisam/{path.name}" for path in (ROOT / "minisam").iterdir() if path.is_dir()),
     "minisam",
 ]
-LATER = {"minisam/lesson", "minisam/__pycache__", "minisam/model"}
+LATER = {"minisam/lesson", "minisam/__pycache__"}
 
 NUMBER = (
     r"(?:\d+(?:[.,]\d+)*|one|two|three|four|eight|bits?|bytes|clicks|images|masks|numbers|pixels|weights)"

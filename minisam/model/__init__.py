@@ -1,7 +1,7 @@
 """The network: one file per box of the paper's figure."""
 
 from minisam.model.attention import Attention
-from minisam.model.fast import dispatcher as dispatcher  # opens the faster roads
+from minisam.model.fast import dispatcher as dispatcher  # enables the fast paths
 from minisam.model.fourier_encoding import FourierEncoding
 from minisam.model.fourier_encoding import FourierEncoding as PositionEmbeddingRandom
 from minisam.model.hypernetwork_head import HypernetworkHead

@@ -1,4 +1,4 @@
-"""What is wrong with batched prompts, tensors in the scale of the network's input: one line, or None.
+"""The fault of batched prompts, tensors in the scale of the network's input: one line, or None.
 
 B prompts   N points   n boxes of one prompt   h, w a mask prompt's size
 """
@@ -30,7 +30,7 @@ def fault_of_shapes(
 ) -> str | None:
     """Points [B, N, 2] with labels [B, N], boxes [4], [B, 4] or [B, n, 4], masks [B, 1, h, w], `mask_size` (h, w).
 
-    Another shape is a fault, and so are differing numbers of prompts; one mask may serve all.
+    Other shapes and differing numbers of prompts are faults; one mask may be used for all prompts.
     """
     if (points is None) != (labels is None):
         return "points need labels and labels need points: give both point_coords and point_labels"
@@ -40,7 +40,7 @@ def fault_of_shapes(
             return f"point_coords must have the shape (B, N, 2), got {tuple(points.shape)}"
         if labels.dim() != 2 or labels.shape[1] != points.shape[1] or len(labels) not in (1, len(points)):
             return (
-                f"point_labels must have the shape {tuple(points.shape[:2])}, one label a point, "
+                f"point_labels must have the shape {tuple(points.shape[:2])}, one label per point, "
                 f"got {tuple(labels.shape)}"
             )
         batches["point_coords"] = len(points)
@@ -63,9 +63,9 @@ def fault_of_shapes(
 def fault_of_values(
     points: Tensor | None, labels: Tensor | None, boxes: Tensor | None, masks: Tensor | None
 ) -> str | None:
-    """Values that are not finite, of which come masks without a pixel, and labels of no kind of point.
+    """Values that are not finite, which give empty masks, and unknown labels.
 
-    On a GPU it waits for the device.
+    On a GPU this waits for the device.
     """
     for name, given in (("point_coords", points), ("boxes", boxes), ("mask_input", masks)):
         if given is not None and not is_finite(given):

@@ -1,6 +1,6 @@
-"""Drop path (stochastic depth): in training, a residual branch is left out for some samples of the batch.
+"""Drop path (stochastic depth): in training, a residual branch is skipped for some samples of the batch.
 
-    y = x + keep / (1 − rate) · branch(x)        keep ~ Bernoulli(1 − rate), one draw a sample
+    y = x + keep / (1 − rate) · branch(x)        keep ~ Bernoulli(1 − rate), drawn for each sample
 
 The SAM paper trains its encoder with it (section A: rate 0.4 for ViT-H); the released code has none.
 """

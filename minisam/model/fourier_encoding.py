@@ -2,8 +2,8 @@
 
     encode(x, y) = [sin(2π c·G), cos(2π c·G)]        c = 2·(x, y) − 1,  x and y in [0, 1],  G ~ N(0, scale²)
 
-One random matrix G [2, F], drawn once and kept with the weights, serves both the points of a prompt and the
-grid of image tokens, so that a point and the token under it are encoded alike.
+One random matrix G [2, F], drawn once and saved with the weights, encodes both the points of a prompt and the grid of
+image tokens: a point and the token under it have similar encodings.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class FourierEncoding(nn.Module):
         return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
     def _pe_encoding(self, coords: Tensor) -> Tensor:
-        """`encode` under segment-anything's name, by which its users call it and subclasses replace it."""
+        """`encode` under segment-anything's name, which its users call and its subclasses override."""
         return self.encode(coords)
 
     def forward(self, size: tuple[int, int]) -> Tensor:
@@ -47,6 +47,6 @@ class FourierEncoding(nn.Module):
         """Pixel positions [..., 2] as (x, y) on an image of (H, W) pixels -> [..., 2·F]."""
         H, W = image_size
         like = self.positional_encoding_gaussian_matrix
-        # Made on the device: a copy to it would have the CPU wait.
+        # Created on the device: a copy to it would make the CPU wait.
         size = torch.cat([like.new_full((1,), length) for length in (W, H)])
         return self._pe_encoding(coords_input.to(like.dtype) / size)

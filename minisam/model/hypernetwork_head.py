@@ -1,4 +1,4 @@
-"""Hypernetwork mask heads: each mask token predicts the weights of its own per-pixel linear classifier.
+"""Hypernetwork mask heads: each mask token predicts the weights of a per-pixel linear classifier.
 
 mask[m, y, x] = f_m(token_m) · upscaled[:, y, x]            f_m a small MLP   (SAM section A; MaskFormer)
 """
@@ -15,8 +15,8 @@ from torch import Tensor, nn
 class HypernetworkHead(nn.Module):
     """An MLP of `num_layers` linear layers with ReLU between them, [..., input_dim] -> [..., output_dim].
 
-    It makes the pixel weights of one mask, and in the same shape the IoU predictions; segment-anything calls
-    it `MLP`.
+    It computes the pixel weights of one mask; the head of the predicted IoU has the same class. segment-anything
+    calls it `MLP`.
     """
 
     def __init__(

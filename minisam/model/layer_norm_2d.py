@@ -1,4 +1,4 @@
-"""Layer norm over the channels of an image, at every pixel on its own.
+"""Layer norm over the channels of an image, at each pixel separately.
 
 y[c] = weight[c] · (x[c] − mean) / sqrt(variance + eps) + bias[c]     mean, variance over the channels
 """

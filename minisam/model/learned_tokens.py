@@ -1,6 +1,6 @@
-"""Learned tokens: the rows of an embedding, which segment-anything's code reads as its `weight`.
+"""Learned tokens: the rows of an embedding; segment-anything's code reads them from its `weight`.
 
-A wrapper around the embedding (LoRA), a hook or a forward of its own has its effect when it is called, and is.
+Here the embedding is called: a wrapper around it (LoRA), a hook or a replaced forward then has its effect.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
     tokens, image = two_way_transformer(image embedding + dense prompt, tokens)
     mask_m = hypernetwork_m(mask_token_m) · upscale(image)            iou = mlp(iou_token)
 
-Mask 0 is for prompts that leave no doubt; masks 1 to 3 are whole, part and subpart in no fixed order, for a
-prompt that could mean any of them.  The mask prompt is *added* to the image embedding.
+Mask 0 is for unambiguous prompts. Masks 1 to 3 are for ambiguous ones: whole, part and subpart, in no fixed order.
+The mask prompt is *added* to the image embedding.
 
 P prompts   I images   E transformer_dim   M masks (4)   h, w grid of the image embedding
 """
@@ -23,7 +23,7 @@ from minisam.model.learned_tokens import learned_tokens
 
 
 class MaskDecoder(nn.Module):
-    """Predicts `num_multimask_outputs` masks for an ambiguous prompt and one more for a clear one.
+    """Predicts `num_multimask_outputs` masks for an ambiguous prompt and one more for an unambiguous one.
 
     The arguments and parameter names are segment-anything's.
     """
@@ -71,17 +71,17 @@ class MaskDecoder(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Masks [P, 3 or 1, 4·h, 4·w] as logits and predicted IoU [P, 3 or 1] for P prompts.
 
-        image_embeddings [I, E, h, w], image_pe [1, E, h, w], sparse [P, n, E], dense [P, E, h, w].  One image
-        serves all prompts; P images take one prompt each; anything else needs `image_index` [P], the image of
-        each prompt.  `multimask_output` chooses masks 1 to 3 over mask 0.  Raises ValueError where it is
-        unclear which prompt belongs to which image.
+        image_embeddings [I, E, h, w], image_pe [1, E, h, w], sparse [P, n, E], dense [P, E, h, w].  One image is used
+        for all prompts; P images have one prompt each; other cases need `image_index` [P], the image of each prompt.
+        `multimask_output` selects masks 1 to 3 instead of mask 0.  Raises ValueError if it is unclear which prompt
+        belongs to which image.
         """
         prompts = image_embeddings, image_pe, sparse_prompt_embeddings, dense_prompt_embeddings
         chosen = slice(1, None) if multimask_output else slice(0, 1)
         if getattr(self.predict_masks, "__func__", None) is PREDICT_MASKS:
             return self.predict_masks(*prompts, image_index, chosen)
 
-        # Another predict_masks has segment-anything's arguments and predicts all masks
+        # An overridden predict_masks has segment-anything's arguments and predicts all masks
         if image_index is None:
             masks, ious = self.predict_masks(*prompts)
         else:
@@ -111,7 +111,7 @@ class MaskDecoder(nn.Module):
         output_tokens = torch.cat([iou_token, mask_tokens]).expand(prompts, -1, -1)
         tokens = torch.cat([output_tokens, sparse_prompt_embeddings], dim=1)
 
-        # A faster road to the same result, where there is one (fast/dispatcher.py)
+        # Use a fast path to the same result, if there is one (fast/dispatcher.py)
         inputs = image_embeddings, image_pe, tokens, dense_prompt_embeddings, image_index, chosen
         if (predicted := by_faster_road(self, *inputs)) is not None:
             return predicted
@@ -125,12 +125,12 @@ class MaskDecoder(nn.Module):
         tokens, src_tokens = self.transformer(src, image_pe, tokens)
         iou_token, mask_tokens = tokens[:, 0], tokens[:, 1 : 1 + self.num_mask_tokens]
 
-        # Upscale the image, and classify its pixels by the weights that each mask token stands for
+        # Upscale the image, and classify its pixels with the weights predicted from each mask token
         upscaled = self.output_upscaling(src_tokens.transpose(1, 2).unflatten(2, src.shape[-2:]))
         weights = hypernetwork_weights(self.output_hypernetworks_mlps, mask_tokens, chosen)
         masks = hypernetwork_masks(weights, upscaled)
 
-        # Predict how good each mask is
+        # Predict the IoU of each mask
         ious = self.iou_prediction_head(iou_token)[:, chosen]
         return masks, ious
 

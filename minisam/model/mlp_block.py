@@ -1,4 +1,4 @@
-"""The two-layer perceptron inside every transformer block: linear, activation, linear."""
+"""The MLP of two layers inside every transformer block: linear, activation, linear."""
 
 from __future__ import annotations
 

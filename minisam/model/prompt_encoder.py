@@ -4,8 +4,8 @@
     box    ->  encode(top left) + first corner embedding, encode(bottom right) + second corner embedding
     mask   ->  a small convolutional network, added to the image embedding pixel by pixel by the decoder
 
-A padding point (label −1) keeps no position, only an embedding of its own.  It is not neutral: it takes part
-in the attention, and SAM was trained with one wherever a prompt has no box.
+A padding point (label −1) has no position, only a learned embedding.  It is not neutral: tokens attend to it, and SAM
+was trained with one in every prompt without a box.
 
 B prompts   N tokens of one prompt   E embed_dim   h, w grid of the image embedding
 """
@@ -108,7 +108,7 @@ class PromptEncoder(nn.Module):
         Labels 2 and 3 are the corners of a box, as in segment-anything's ONNX model and SAM 2.
         """
         points = points + 0.5  # the centre of the pixel
-        labels = labels if labels.is_floating_point() else labels.long()  # −1 needs a type that has it
+        labels = labels if labels.is_floating_point() else labels.long()  # −1 needs a signed type
         if pad:
             points = torch.cat([points, points.new_zeros((points.shape[0], 1, 2))], dim=1)
             labels = torch.cat([labels, labels.new_full((labels.shape[0], 1), PADDING)], dim=1)
@@ -120,7 +120,7 @@ class PromptEncoder(nn.Module):
         return embedding
 
     def embed_boxes(self, boxes: Tensor) -> Tensor:
-        """[B, 4] or [B, n, 4] -> [B, 2·n, E], two corner tokens a box."""
+        """[B, 4] or [B, n, 4] -> [B, 2·n, E], two corner tokens per box."""
         numbers = boxes.flatten(1) + 0.5
         corners = numbers.reshape(len(numbers), numbers.shape[1] // 4, 2, 2)
         position = self.pe_layer.forward_with_coords(corners, self.input_image_size)
@@ -128,10 +128,10 @@ class PromptEncoder(nn.Module):
         return (position + kinds).flatten(1, 2)
 
     def kind_embeddings(self) -> Tensor:
-        """What is learned of each kind of token, [4, E]: background, foreground, top left, bottom right."""
+        """The learned embedding of each kind of token, [4, E]: background, foreground, top left, bottom right."""
         return torch.cat([learned_tokens(embedding, 1) for embedding in self.point_embeddings])
 
-    # segment-anything's names, which code written for it calls, and which its subclasses replace.
+    # segment-anything's names, which code written for it calls, and which its subclasses override.
 
     def _embed_points(self, points: Tensor, labels: Tensor, pad: bool) -> Tensor:
         return self.embed_points(points, labels, pad)
@@ -145,7 +145,7 @@ class PromptEncoder(nn.Module):
     def _get_batch_size(
         self, points: tuple[Tensor, Tensor] | None, boxes: Tensor | None, masks: Tensor | None
     ) -> int:
-        """How many prompts there are: the first length of what is given, 1 without any."""
+        """The number of prompts: the first length of the given tensors, 1 if there are none."""
         if points is not None:
             return points[0].shape[0]
         given = boxes if boxes is not None else masks

@@ -2,8 +2,8 @@
 
     scores[n, m] = scale · q_n · k_m  +  q_n · R_h[i_n − i_m]  +  q_n · R_w[j_n − j_m]
 
-Token n sits at grid row i_n and column j_n.  Both position terms use the *unscaled* query: segment-anything
-does, and its weights depend on it.  rel_h[n, i] and rel_w[n, j] hold the two terms compactly; their outer sum
+Token n lies at grid row i_n and column j_n.  Both position terms use the *unscaled* query, as in segment-anything,
+and its weights depend on that.  rel_h[n, i] and rel_w[n, j] hold the two terms compactly; their outer sum
 is an L × L bias that for a 1024-pixel image has 4096² entries per head.
 
 B batch   N heads   D head dim   H, W grid   L = H·W tokens   C = N·D channels   R table rows
@@ -23,9 +23,9 @@ class EncoderAttention(nn.Module):
     """[B, H, W, C] -> [B, H, W, C], every token attending to all H·W.
 
     `input_size` is the grid for which the tables are made, 2·H − 1 and 2·W − 1 rows; on another grid they are
-    interpolated linearly.  segment-anything calls this class `Attention`; arguments and parameters are its own.
+    interpolated linearly.  segment-anything calls this class `Attention`; arguments and parameters are the same.
 
-    Raises ValueError where there should be tables and `input_size` is missing.
+    Raises ValueError if tables are requested and `input_size` is missing.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class RelPosAttention(EncoderAttention):
 
 
 def rel_pos_attention(q: Tensor, k: Tensor, v: Tensor, rel_h: Tensor, rel_w: Tensor, scale: float) -> Tensor:
-    """softmax(scale · q kᵀ + rel_h ⊕ rel_w) v, on a CPU without the L × L bias of all heads.
+    """softmax(scale · q kᵀ + rel_h ⊕ rel_w) v; on a CPU, without storing the L × L bias of all heads.
 
     q, k, v [B, N, L, D]; rel_h [B, N, L, H] and rel_w [B, N, L, W], the unscaled q·R; returns [B, N, L, D].
     """
@@ -94,7 +94,7 @@ def rel_pos_attention(q: Tensor, k: Tensor, v: Tensor, rel_h: Tensor, rel_w: Ten
 
 
 def attend_with_bias(q: Tensor, k: Tensor, v: Tensor, rel_h: Tensor, rel_w: Tensor, scale: float) -> Tensor:
-    """The same of any queries [B, N, l, D] and their rel_h, rel_w, by the bias that their sums are."""
+    """The same for any queries [B, N, l, D] and their rel_h, rel_w, with the bias computed from their sums."""
     bias = (rel_h[..., :, None] + rel_w[..., None, :]).flatten(-2)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scale)
 
@@ -102,7 +102,7 @@ def attend_with_bias(q: Tensor, k: Tensor, v: Tensor, rel_h: Tensor, rel_w: Tens
 def decomposed_rel_pos(
     q: Tensor, rel_pos_h: Tensor, rel_pos_w: Tensor, grid: tuple[int, int]
 ) -> tuple[Tensor, Tensor]:
-    """What query n gives to key row i and to key column j: rel_h [..., L, H] and rel_w [..., L, W].
+    """The position terms of query n for key row i and key column j: rel_h [..., L, H] and rel_w [..., L, W].
 
     q [..., L, D], unscaled, with L = H·W tokens in row order; rel_pos_h, rel_pos_w [R, D].
     """
@@ -124,7 +124,7 @@ def relative_position_table(table: Tensor, size: int) -> Tensor:
 
 
 def resize_table(table: Tensor, rows: int) -> Tensor:
-    """[R, D] -> [rows, D], by linear interpolation (align_corners=False) where the length differs."""
+    """[R, D] -> [rows, D], by linear interpolation (align_corners=False) if the length differs."""
     if table.shape[0] == rows:
         return table
     return F.interpolate(table.T[None], size=rows, mode="linear").squeeze(0).T

@@ -1,9 +1,9 @@
-"""Decomposed relative positions added to scores that are held whole, by segment-anything's functions (MViTv2).
+"""Decomposed relative positions added to stored scores, with segment-anything's functions (MViTv2).
 
     scores[n, m] += q_n · R_h[a·i_n − b·i_m] + q_n · R_w[a·j_n − b·j_m]      a, b: 1, or the ratio of the two grids
 
 Queries and keys may lie on grids of different sizes here; the smaller grid's positions are spread over the larger
-one's.  No SAM uses that, and its own attention never holds the scores of all heads (rel_pos_attention.py).
+one's.  SAM does not use this, and minisam's attention never stores the scores of all heads (rel_pos_attention.py).
 """
 
 from __future__ import annotations

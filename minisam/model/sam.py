@@ -3,7 +3,7 @@
     image -> (image − mean) / std -> zero-padded to a square -> image embedding
     masks at a quarter of the input -> bilinear to the input -> padding cut off -> bilinear to the image -> > 0
 
-The padding comes after normalisation, so it has the mean colour (SAM's code; Kirillov et al. 2023, section A).
+The padding comes after normalisation and thus has the mean colour (SAM's code; Kirillov et al. 2023, section A).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MAX_TOKENS_A_SIDE = 1024
 
 
 class Sam(nn.Module):
-    """The three parts and what joins them; arguments, methods and state-dict keys are segment-anything's."""
+    """The three parts combined; arguments, methods and state-dict keys are segment-anything's."""
 
     mask_threshold: float = 0.0
     image_format: str = "RGB"
@@ -52,9 +52,9 @@ class Sam(nn.Module):
         return self.pixel_mean.device
 
     def set_image_size(self, size: int) -> None:
-        """Work on inputs of `size` pixels per side from now on: the weights stay, positions are interpolated.
+        """Use inputs of `size` pixels per side from now on: the weights do not change, positions are interpolated.
 
-        Raises ValueError where `size` is no multiple of the patch size, or more than 1024 of them.
+        Raises ValueError if `size` is not a multiple of the patch size, or more than 1024 of them.
         """
         patch_size = self.image_encoder.patch_size
         is_number = isinstance(size, int | float) or hasattr(size, "__index__")
@@ -70,14 +70,14 @@ class Sam(nn.Module):
 
     @torch.no_grad()
     def forward(self, batched_input: list[dict[str, Any]], multimask_output: bool) -> list[dict[str, Tensor]]:
-        """Masks for several images, each with prompts of its own in any number.
+        """Masks for several images, each with any number of prompts.
 
         Each record has `image` [3, H, W] already at the network's scale, `original_size` (H, W), and any of
         `point_coords` [B, N, 2] with `point_labels` [B, N], `boxes` [B, 4] or [B, n, 4], `mask_inputs`
         [B, 1, h, w], in pixels of `image`.  Each result has `masks` [B, C, *original_size] (bool),
         `iou_predictions` [B, C] and `low_res_logits` [B, C, h, w].
 
-        Raises ValueError for a record that lacks something, or whose prompts cannot be used.
+        Raises ValueError for a record with missing entries or unusable prompts.
         """
         for record in batched_input:
             if fault := fault_of_record(record, self.prompt_encoder.mask_input_size):

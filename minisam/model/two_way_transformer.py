@@ -4,13 +4,13 @@ Each of the `depth` blocks has four steps, each followed by layer norm (post-nor
 
     1. the prompt tokens attend to themselves
     2. the prompt tokens attend to the image
-    3. a perceptron on every prompt token
+    3. an MLP on every prompt token
     4. the image attends to the prompt tokens
 
-and after the last block the prompt tokens attend to the image once more.  Wherever tokens are queries or keys,
-their *original* position encoding (for prompt tokens: the whole original embedding) is added again.  In the
-first block step 1 is the exception: no encoding is added and, unlike the paper's text, there is no residual
-connection; released weights depend on it.  The paper's dropout of 0.1 is `dropout`; the released code has none.
+and after the last block the prompt tokens attend to the image again.  Whenever tokens are queries or keys, their
+*original* position encoding (for prompt tokens: the whole original embedding) is added again.  Step 1 of the first
+block is an exception: no encoding is added and, unlike in the paper's text, there is no residual connection; the
+released weights depend on that.  The paper's dropout of 0.1 is `dropout`; the released code has none.
 
 B prompts   T prompt tokens   S image tokens   E embedding_dim
 """

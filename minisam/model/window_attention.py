@@ -1,10 +1,10 @@
 """Self-attention inside windows of the token grid (ViTDet section 3; SAM section A).
 
-The grid is cut into S × S windows and tokens attend within their own.  A grid that S does not divide is
-padded right and below, and nothing masks the padding: the released SAM pads with zeros *before* the qkv
-projection, so a padded token is a real key and value, equal to the projection's bias, that takes its share of
-the softmax.  Here the projection runs on the real tokens alone and the padding is that bias.  A module in place
-of a projection (LoRA) may do anything to its tokens; it gets padded windows, as in segment-anything.
+The grid is partitioned into S × S windows, and tokens attend within their window.  If S does not divide the grid, it
+is padded right and below, and the padding is not masked: the released SAM pads with zeros *before* the qkv
+projection. A padded token is thus a real key and value, equal to the projection's bias, with a share of the softmax.
+Here, only the real tokens are projected, and the padding is that bias.  A module in place of a projection (LoRA) may
+treat zeros in another way; it gets padded windows, as in segment-anything.
 
 B batch   N heads   D head dim   C = N·D   H, W grid   S window_size   Y, X windows down and across
 """

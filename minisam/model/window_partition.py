@@ -1,9 +1,9 @@
-"""A grid of tokens cut into windows, and put together again (ViTDet section 3), by segment-anything's functions.
+"""Partitioning a grid of tokens into windows, and joining them again (ViTDet section 3): segment-anything's functions.
 
     [B, H, W, C] -> zeros right and below, to multiples of S -> [B · windows, S, S, C] -> … -> [B, H, W, C]
 
-minisam's own attention within windows needs no such copy (window_attention.py); another module in its place gets
-these windows, as it does in segment-anything.
+minisam's window attention does not need these copies (window_attention.py); another module in its place gets these
+windows, as in segment-anything.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def window_partition(x: Tensor, window_size: int) -> tuple[Tensor, tuple[int, in
 def window_unpartition(
     windows: Tensor, window_size: int, pad_hw: tuple[int, int], hw: tuple[int, int]
 ) -> Tensor:
-    """Windows [B · n, S, S, C] of a grid of `pad_hw` -> [B, H, W, C], the padding cut off: `hw` is (H, W)."""
+    """Windows [B · n, S, S, C] of a grid of `pad_hw` -> [B, H, W, C], without the padding: `hw` is (H, W)."""
     down, across = pad_hw[0] // window_size, pad_hw[1] // window_size
     windows_byxijc = windows.unflatten(0, (-1, down, across))
     return windows_byxijc.transpose(2, 3).flatten(3, 4).flatten(1, 2)[:, : hw[0], : hw[1]].contiguous()

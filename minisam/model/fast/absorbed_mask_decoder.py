@@ -1,4 +1,4 @@
-"""The mask decoder prompt by prompt: no more than a few prompts' images are in memory, and none is upscaled.
+"""The mask decoder for a few prompts at a time: only their images are in memory, and none is upscaled.
 
     tokens, image = absorbed_two_way_transformer(image embedding + dense prompt, tokens)     a few prompts at a time
     mask_m        = hypernetwork_m(mask_token_m) · pixels of the image's tokens              token_upscaling.py
@@ -30,7 +30,8 @@ def absorbed_masks(
     image_index: Tensor | None,
     chosen: slice,
 ) -> tuple[Tensor, Tensor]:
-    """Masks [P, chosen, 4·h, 4·w] and predicted IoUs [P, chosen] from tokens [P, T, E], where `absorbing_wins`."""
+    """Masks [P, chosen, 4·h, 4·w] and predicted IoUs [P, chosen] from tokens [P, T, E], for cases in which
+    `absorbing_wins`."""
     transformer, grid = cast(TwoWayTransformer, decoder.transformer), (image_pe.shape[2], image_pe.shape[3])
     upscaling = TokenUpscaling(decoder.output_upscaling)
     masks: dict[int, Tensor] = {}
@@ -57,15 +58,15 @@ def weights_and_ious(decoder: MaskDecoder, tokens: Tensor, chosen: slice) -> tup
 
 
 def image_of_each_prompt(images: int, prompts: int) -> Tensor:
-    """[P], where one image serves all prompts or each has its own."""
+    """The image index [P], for one image for all prompts or one image per prompt."""
     return torch.arange(prompts) if images == prompts else torch.zeros(prompts, dtype=torch.long)
 
 
 def prompts_by_image(
     image_embeddings: Tensor, dense: Tensor, image_index: Tensor
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Sets of prompts, by number, with what they see: [1, E, h, w] where it is the same for all, else one each."""
-    differentiated = torch.is_grad_enabled() and dense.requires_grad  # every row has a gradient of its own
+    """Groups of prompts, by index, with their images: [1, E, h, w] if it is the same for all, else one per prompt."""
+    differentiated = torch.is_grad_enabled() and dense.requires_grad  # every row has a separate gradient
     if is_one_for_all(dense) and not differentiated:
         for image in image_index.unique():
             yield (image_index == image).nonzero()[:, 0], image_embeddings[image][None] + dense[:1]
@@ -76,5 +77,6 @@ def prompts_by_image(
 
 
 def is_one_for_all(dense: Tensor) -> bool:
-    """Whether dense embeddings [P, E, h, w] are one, expanded: what the prompt encoder gives without mask prompts."""
+    """Whether dense embeddings [P, E, h, w] are one, expanded, as returned by the prompt encoder without mask
+    prompts."""
     return dense.stride(0) == 0 or len(dense) == 1

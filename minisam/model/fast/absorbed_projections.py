@@ -1,14 +1,15 @@
-"""The projections between a few prompt tokens x and many image tokens y, carried over to the few.
+"""The projections between a few prompt tokens x and many image tokens y, absorbed into the few.
 
-T·N = 56 heads' tokens face S = 4096 image tokens, so it is cheaper to project the prompt tokens once more than the
-image tokens once (e is the position of y; the softmax weights p have the sum 1):
+There are T·N = 56 tokens of all heads, but S = 4096 image tokens. It is cheaper to project the prompt tokens again
+than the image tokens once (e is the position of y; the softmax weights p sum to 1):
 
-    tokens attend to the image    q · (W_k (y + e) + b_k) = (W_kᵀ q) · (y + e) + what is the same for every y
+    tokens attend to the image    q · (W_k (y + e) + b_k) = (W_kᵀ q) · (y + e) + a constant for every y
                                   Σ p (W_v y + b_v)       = W_v (Σ p y) + b_v
     the image attends to tokens   (W_q (y + e) + b_q) · k = (W_qᵀ k) · (y + e) + b_q · k
                                   Σ_n W_o (Σ p v) + b_o   = Σ_n Σ p (W_o v + b_o / N)
 
-Each line is about one head; W_o of a head is its columns of the whole.  Scores are divided by √D on the tokens' side.
+Each line is for one head; W_o of a head is its columns of the whole matrix.  Scores are divided by √D on the tokens'
+side.
 
 B prompts   T prompt tokens   N heads   D inner head dim   E embedding_dim
 """
@@ -25,7 +26,7 @@ from minisam.model.two_way_transformer import TwoWayAttentionBlock, TwoWayTransf
 
 
 def may_absorb(transformer: nn.Module) -> bool:
-    """Whether its weights say all about what it computes: it is in evaluation, and nothing is replaced or watched."""
+    """Whether its weights alone determine its output: evaluation mode, without replaced parts or hooks."""
     kinds = TwoWayTransformer, TwoWayAttentionBlock, Attention, MLPBlock
     return (
         type(transformer) is TwoWayTransformer
@@ -36,7 +37,7 @@ def may_absorb(transformer: nn.Module) -> bool:
 
 
 def absorbed_queries(attention: Attention, queries: Tensor) -> Tensor:
-    """W_kᵀ q / √D of tokens [B, T, E] that attend to an image: [B, N, T, E], to be multiplied with y + e."""
+    """W_kᵀ q / √D of tokens [B, T, E] that attend to an image: [B, N, T, E], to multiply with y + e."""
     q_bntd = attention.separate_heads(attention.q_proj(queries)) * scale(attention)
     return absorb(q_bntd, of_heads(attention.k_proj, attention.num_heads))
 
@@ -56,7 +57,8 @@ def absorbed_keys(attention: Attention, keys: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def absorbed_values(attention: Attention, values: Tensor) -> Tensor:
-    """W_o v + b_o / N of tokens [B, T, E] that an image attends to: [B, N, T, E], what each head adds to y."""
+    """W_o v + b_o / N of tokens [B, T, E] that an image attends to: [B, N, T, E], the values that each head adds to
+    y."""
     v_bntd = attention.separate_heads(attention.v_proj(values))
     heads_nde = attention.out_proj.weight.T.unflatten(0, (attention.num_heads, -1))
     return absorb(v_bntd, heads_nde) + attention.out_proj.bias / attention.num_heads

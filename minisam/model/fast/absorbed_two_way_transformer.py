@@ -1,9 +1,8 @@
 """The two-way transformer for few tokens and many prompts: same function, same parameters, half the operations.
 
-The few prompt tokens take over the projections of the many image tokens (absorbed_projections.py).  Up to the last
-step of the first block the image is the same for every prompt, and its projections are made once.  From there on each
-prompt has an image of its own; a few prompts at a time are carried to the end, so that no more images exist than a
-cache can hold.
+The projections of the many image tokens are absorbed into the few prompt tokens (absorbed_projections.py).  Up to the
+last step of the first block, all prompts have the same image, and its projections are computed once.  From there on,
+each prompt has its own image. Prompts are processed a few at a time, and the images in memory fit into a cache.
 
 B prompts of a block   T prompt tokens   N heads   S image tokens   E embedding_dim
 """
@@ -38,7 +37,7 @@ FEWEST_SHARING = 3  # to project an image takes as many products as to absorb it
 def absorbed_two_way_transformer(
     transformer: TwoWayTransformer, image_embedding: Tensor, image_pe: Tensor, point_embedding: Tensor
 ) -> Iterator[tuple[Tensor, list[Tensor]]]:
-    """What `transformer` makes of P prompts, block by block: queries [B, T, E] and the images, B times [S, E].
+    """The output of `transformer` for P prompts, block by block: queries [B, T, E] and the images, B times [S, E].
 
     image_embedding [P, E, h, w], or [1, E, h, w] for all prompts; image_pe [1, E, h, w]; point_embedding [P, T, E].
     """
@@ -89,7 +88,7 @@ def update_tokens(
 
 
 class FirstBlock:
-    """The first block for all prompts on one image [S, E], which every one of them still sees as it is."""
+    """The first block for all prompts on one image [S, E], which is still the same for all of them."""
 
     def __init__(self, layer: TwoWayAttentionBlock, image: Tensor, key_pe: Tensor) -> None:
         self.layer, self.image, self.with_position = layer, image, image + key_pe
@@ -97,7 +96,7 @@ class FirstBlock:
         self.q_nsd = to_token.separate_heads(to_token.q_proj(self.with_position[None]))[0]
 
     def update_tokens(self, x: Tensor) -> Tensor:
-        """[P, T, E] -> [P, T, E]: tokens do not see each other here, so those of all prompts attend as one set."""
+        """[P, T, E] -> [P, T, E]: tokens do not attend to each other here; those of all prompts form one set."""
         attention = self.layer.cross_attn_token_to_image
 
         def attend_to_image(q: Tensor) -> Tensor:
@@ -129,7 +128,7 @@ def attend_to_images(
 
 
 def image_weights(attention: Attention, keys: Tensor, with_position: list[Tensor]) -> list[Tensor]:
-    """How much the tokens of B images [S, E] attend to prompt tokens [B, T, E]: B weights [N·T, S]."""
+    """The attention weights of the tokens of B images [S, E] for prompt tokens [B, T, E]: B times [N·T, S]."""
     rows_bnte, offsets_bnt = absorbed_keys(attention, keys)
     weights = []
     for rows, offset_nt, image in zip(rows_bnte.flatten(1, 2), offsets_bnt, with_position, strict=True):
@@ -141,7 +140,7 @@ def image_weights(attention: Attention, keys: Tensor, with_position: list[Tensor
 def update_images(
     layer: TwoWayAttentionBlock, images: list[Tensor], weights: list[Tensor], values: Tensor
 ) -> list[Tensor]:
-    """The last step of a block: each of B images [S, E] adds the values it attends to among tokens [B, T, E]."""
+    """The last step of a block: each of B images [S, E] attends to tokens [B, T, E] and adds their values."""
     value_rows = absorbed_values(layer.cross_attn_image_to_token, values).flatten(1, 2)
     return [
         layer.norm4(product(weight.T, rows).add_(image))
@@ -150,14 +149,15 @@ def update_images(
 
 
 def prompts_per_block(image_embedding: Tensor) -> int:
-    """How many prompts on images [..., E, h, w] are carried to the end together."""
+    """How many prompts on images [..., E, h, w] are processed together."""
     return max(1, NUMBERS_PER_BLOCK // image_embedding[0].numel())
 
 
 def absorbing_wins(transformer: nn.Module, tokens: Tensor, image_pe: Tensor) -> bool:
-    """Whether this way is open to tokens [P, T, E] on an image [1, E, h, w], and faster.
+    """Whether this code is applicable to tokens [P, T, E] on an image [1, E, h, w], and faster.
 
-    With N·T rows the products cost N·T / (N·D) of the projections they save.  Measured, they win up to twice that.
+    With N·T rows the products cost N·T / (N·D) of the projections that they save.  Measured, they are faster up to
+    twice that ratio.
     """
     if not may_absorb(transformer):
         return False

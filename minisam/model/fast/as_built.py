@@ -1,9 +1,9 @@
-"""Whether a module still is what it was built as, so that faster code may stand in for calling it.
+"""Whether a module is unchanged since it was built, and fast code may replace calling it.
 
-Fast code reads a layer's weight where the plain code calls the layer.  Both give the same only as long as nothing but
-that weight decides: a wrapper around the layer (LoRA), a subclass, a hook, a parametrization, a forward given to one
-instance or to a class, a quantised weight would be passed over without a word.  Therefore exact types with nothing
-attached take the fast road, and everything else the plain one.
+Fast code reads a layer's weight where the plain code calls the layer.  Both give the same result only if the weight
+alone determines it. A wrapper around the layer (LoRA), a subclass, a hook, a parametrization, a forward assigned to
+an instance or a class, or a quantised weight would be ignored silently.  Therefore only exact types without such
+changes use the fast path; all others use the plain one.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ TORCH_LAYERS = (nn.Linear, nn.LayerNorm, nn.Dropout, nn.ModuleList, *ELEMENTWISE
 
 
 def is_untouched(module: nn.Module) -> bool:
-    """Whether calling it does what its class says, with its own tensors, and no hook sees it."""
+    """Whether calling it runs its class's code with its own tensors, without hooks."""
     return has_nothing_attached(module) and not nn.modules.module._has_any_global_hook()
 
 
 def has_nothing_attached(module: nn.Module) -> bool:
-    """The same of this module alone: hooks on all modules (FlopCounterMode, profilers) do not count.
+    """The same for this module only: global hooks (FlopCounterMode, profilers) do not count.
 
-    They see the calls of the road that is taken without them.
+    They record the calls of the path that is used without them.
     """
     watched = (
         module._forward_hooks
@@ -41,9 +41,9 @@ def has_nothing_attached(module: nn.Module) -> bool:
 
 
 def is_patched(kind: type[nn.Module]) -> bool:
-    """Whether another function was put in place of its forward, for all its modules at once.
+    """Whether the forward of the class was replaced, for all its modules.
 
-    What is compiled or exported was looked at before.
+    Compiled or exported code was checked before.
     """
     if torch.compiler.is_compiling():
         return False
@@ -56,17 +56,17 @@ def is_patched(kind: type[nn.Module]) -> bool:
 
 
 def is_affine(module: nn.Module) -> TypeGuard[nn.Linear]:
-    """Whether it computes x Wᵀ + b and nothing more; hooks on all modules do not count."""
+    """Whether it computes exactly x Wᵀ + b; global hooks do not count."""
     return type(module) is nn.Linear and has_nothing_attached(module) and not is_patched(nn.Linear)
 
 
 def is_as_built(module: nn.Module, *kinds: type[nn.Module]) -> bool:
-    """Whether it and all modules in it are exactly of these `kinds` or torch's layers, and untouched."""
+    """Whether it and all modules in it have exactly these `kinds` or are torch's layers, unchanged."""
     found = {type(part) for part in module.modules()}
     as_written = found.issubset((*kinds, *TORCH_LAYERS)) and not any(is_patched(kind) for kind in found)
     return as_written and all(is_untouched(part) for part in module.modules())
 
 
 def is_in_evaluation(module: nn.Module) -> bool:
-    """Whether no module in it is in training mode: dropout may have been left on."""
+    """Whether no module in it is in training mode, in which dropout may be active."""
     return not any(part.training for part in module.modules())

@@ -1,14 +1,16 @@
-"""Which road computes a part of the network: the plain one in the part's own file, or one of this folder's.
+"""Selects the code that computes a part of the network: the plain code in the part's file, or a fast path of this
+folder.
 
-    part            road                       taken
-    mask decoder    absorbed_mask_decoder.py   on a CPU, for few tokens on many places, as `absorbing_wins` measures
-                    fused_mask_decoder.py      where there are kernels for it and no gradient is needed
-    encoder block   grid_block.py              where attention in windows needs no padded copies; on a CPU in bands
+    part            fast path                  used
+    mask decoder    absorbed_mask_decoder.py   on a CPU, for few tokens and a large image, if `absorbing_wins`
+                    fused_mask_decoder.py      if there are kernels for it and no gradient is needed
+    encoder block   grid_block.py              if attention in windows needs no padded copies; on a CPU in bands
 
-A part of exactly these classes asks (roads.py), and None sends it down the plain road.  So does a layer inside that is
-wrapped or replaced, a hook, or a forward given to one instance or class (as_built.py): a fast road reads weights where
-the plain one calls layers, and would pass over them.  An attention asks for a kernel itself (kernel_choice.py), and
-what F.linear does below all of them is up to onednn_linear.py.
+Parts of exactly these classes use the dispatcher (roads.py); None selects the plain code.  The plain code is also
+used if a layer inside is wrapped or replaced, or has a hook, or if the forward of an instance or class was replaced
+(as_built.py): a fast path reads weights where the plain code calls layers, and would ignore these changes.
+Attentions select a kernel separately (kernel_choice.py), and onednn_linear.py determines how F.linear is computed in
+all of them.
 """
 
 from __future__ import annotations

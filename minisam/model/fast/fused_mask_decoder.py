@@ -1,4 +1,4 @@
-"""The mask decoder by kernels: an image that prompts share is one image until they have changed it.
+"""The mask decoder by kernels: prompts share one image until the first update of the image.
 
 P prompts   I images   T tokens   E transformer_dim   h, w grid of the image embedding
 """
@@ -25,7 +25,8 @@ def fused_masks(
     image_index: Tensor | None,
     chosen: slice,
 ) -> tuple[Tensor, Tensor]:
-    """Masks [P, chosen, 4·h, 4·w] and predicted IoUs [P, chosen] from tokens [P, T, E], where `fusing_is_open`."""
+    """Masks [P, chosen, 4·h, 4·w] and predicted IoUs [P, chosen] from tokens [P, T, E], for cases in which
+    `fusing_is_open`."""
     if len(image_embeddings) == 1:
         image_index = None
     if is_one_for_all(dense):

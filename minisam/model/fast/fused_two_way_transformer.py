@@ -1,11 +1,11 @@
 """The two-way transformer by kernels that attend to and update the image: absorbed projections for all prompts at once.
 
-    tokens attend to the image    token_to_image(rows, y, e)                   rows  W_kᵀ q, one a head and token
+    tokens attend to the image    token_to_image(rows, y, e)                   rows  W_kᵀ q, one per head and token
     the image attends to tokens   image_to_token(y, e, rows, offsets, values)  with the residual and layer norm inside
 
-The algebra is that of absorbed_projections.py. Nothing as large as an image is made besides the next image; where all
-prompts see the same one, there is only that one until the end of the first block. Where they see some of several, each
-prompt's is copied once, in the layout that the kernels read.
+The algebra is that of absorbed_projections.py. The only tensors as large as an image are the image and its update. If
+all prompts have the same image, there is only one until the end of the first block. If they are on several images,
+the image of each prompt is copied once, in the layout that the kernels need.
 
 B prompts   T prompt tokens   N heads   S image tokens   E embedding_dim
 """
@@ -40,7 +40,7 @@ def fused_two_way_transformer(
     point_embedding: Tensor,
     image_index: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """What `transformer` gives for P prompts, where `fusing_is_open`: tokens [P, T, E] and images [P, h·w, E].
+    """The output of `transformer` for P prompts, if `fusing_is_open`: tokens [P, T, E] and images [P, h·w, E].
 
     image_embedding [P, E, h, w], or [1, E, h, w] for all prompts, or [I, E, h, w] with the image_index [P] of each
     prompt; image_pe [1, E, h, w]; point_embedding [P, T, E].
@@ -62,7 +62,7 @@ def fused_two_way_transformer(
 def attend_to_image(attention: Attention, queries: Tensor, image: Tensor, key_pe: Tensor) -> Tensor:
     """Attention of tokens [B, T, E] to images [B or 1, S, E] at positions [S, E]: [B, T, E].
 
-    The tokens of prompts that share an image do not see each other here, and attend to it as one set.
+    Tokens do not attend to each other here; those of all prompts that share an image form one set.
     """
     rows_bnte = absorbed_queries(attention, queries)
     rows = rows_bnte.reshape(len(image), -1, rows_bnte.shape[-1])
@@ -73,7 +73,7 @@ def attend_to_image(attention: Attention, queries: Tensor, image: Tensor, key_pe
 def updated_image(
     layer: TwoWayAttentionBlock, image: Tensor, key_pe: Tensor, values: Tensor, keys: Tensor
 ) -> Tensor:
-    """The last step of a block: what B prompts with tokens [B, T, E] make of images [B or 1, S, E], [B, S, E]."""
+    """The last step of a block: images [B or 1, S, E] attend to the tokens [B, T, E] of B prompts: [B, S, E]."""
     attention, norm = layer.cross_attn_image_to_token, layer.norm4
     rows, offsets = absorbed_keys(attention, keys)
     value_rows = absorbed_values(attention, values)
@@ -84,7 +84,7 @@ def updated_image(
 
 def kernel_of(operation: str, image: Tensor) -> Kernel:
     kernel = kernel_for(operation, image, image.shape[-1])
-    assert kernel is not None, "fusing_is_open has not been asked"
+    assert kernel is not None, "call fusing_is_open first"
     return kernel
 
 
@@ -109,5 +109,5 @@ def fusing_is_open(transformer: nn.Module, tokens: Tensor, image_pe: Tensor) -> 
 
 
 def is_autocast_on(device: str) -> bool:
-    """False for a kind of device that has no autocast."""
+    """Whether autocast is on; False for devices without autocast."""
     return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)

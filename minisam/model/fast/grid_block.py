@@ -1,7 +1,7 @@
-"""A block of the image encoder on the grid of tokens as it is: no windows are copied out of it, and none are padded.
+"""A block of the image encoder directly on the grid of tokens, without copying or padding windows.
 
-    window block   WindowAttention takes the grid, projects the real tokens alone and cuts their q, k and v
-    in bands       rows of windows never see each other, and after attention no token sees another: a CPU takes about
+    window block   WindowAttention takes the grid, projects only the real tokens and partitions their q, k and v
+    in bands       rows of windows are independent, and after attention so are all tokens: a CPU processes about
                    a thousand tokens at a time, whose hidden layers fit into its cache
 
 B batch   H, W grid   C channels
@@ -23,20 +23,21 @@ TOKENS_PER_BAND = 1024
 
 
 def takes_grid(block: Block) -> bool:
-    """Whether its attention in windows is the network's own, which cuts the grid itself.
+    """Whether its window attention is the network's unchanged class, which partitions the grid itself.
 
-    Whatever stands in its place or is attached to it gets windows, as in segment-anything.
+    A replaced or modified attention gets windows, as in segment-anything.
     """
     return type(block.attn) is WindowAttention and has_nothing_attached(block.attn)
 
 
 def block_on_grid(block: Block, x: Tensor) -> Tensor:
-    """[B, H, W, C] -> [B, H, W, C], whatever the other parts of the block are."""
+    """[B, H, W, C] -> [B, H, W, C], for any other parts of the block."""
     return transform(block, attend(block, x))
 
 
 def works_by_the_band(block: Block) -> bool:
-    """Whether its parts do the same to some rows of windows at a time: in evaluation, none replaced or watched."""
+    """Whether the block may be applied to some rows of windows at a time: in evaluation, without replaced parts or
+    hooks."""
     kinds = WindowAttention, RelPosAttention, MLPBlock, DropPath
     return is_in_evaluation(block) and is_as_built(block, Block, *kinds)
 
@@ -52,10 +53,10 @@ def block_by_bands(block: Block, x: Tensor) -> Tensor:
 
 
 def attend(block: Block, x: Tensor) -> Tensor:
-    """The tokens look at each other."""
+    """The attention step, in which tokens attend to each other."""
     return x + block.drop_path(block.attn(block.norm1(x)))
 
 
 def transform(block: Block, x: Tensor) -> Tensor:
-    """Every token on its own."""
+    """The MLP step, for each token separately."""
     return x + block.drop_path(block.mlp(block.norm2(x)))

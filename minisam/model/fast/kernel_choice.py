@@ -1,7 +1,7 @@
-"""Where an attention of the network asks whether a kernel should do its work.
+"""The hook through which an attention of the network gets a kernel.
 
-The network knows PyTorch and nothing else, so it does not know what a kernel is. `minisam/backend.py` does, and
-leaves its choice here; without one, everything is computed by the torch code beside the question.
+The network depends only on PyTorch and does not know the kernels. `minisam/backend.py` does, and registers its choice
+here. Without one, everything is computed by the torch code.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ _choose: Choice = torch_alone
 
 
 def choose_kernels_by(choice: Choice) -> Choice:
-    """Let `choice` answer from now on, in this process; returns what answered before."""
+    """Use `choice` from now on, in this process; returns the previous choice."""
     global _choose
     before, _choose = _choose, choice
     return before
 
 
 def kernel_for(operation: str, tensor: Tensor, head_dim: int) -> Kernel | None:
-    """What computes an operation on tensors like this one with heads of this width; None is the torch code."""
+    """The function that computes an operation on tensors like this one with heads of this width; None is the torch
+    code."""
     return _choose(operation, tensor, head_dim)

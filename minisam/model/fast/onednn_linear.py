@@ -1,15 +1,15 @@
-"""Linear layers and products of large float32 matrices on a CPU, by oneDNN where it makes them sooner than MKL.
+"""Linear layers and products of large float32 matrices on a CPU, by oneDNN if it is faster than MKL.
 
     F.linear(x, W, b) = x Wᵀ + b
 
-torch hands F.linear to MKL, which does without the widest instructions on processors that are not Intel's: there
-oneDNN takes half its time.  On an Intel Xeon MKL is ahead, by a few percent in the layers and by a third in the
-decoder's products.  Within a function that is marked `@faster_linear_layers`, whatever calls F.linear (every nn.Linear
-does) takes the faster of the two; layers, hooks and wrappers are called as ever.
+torch computes F.linear with MKL, which does not use the widest instructions on processors from other makers than
+Intel: there, oneDNN takes half the time.  On an Intel Xeon MKL is faster, by a few percent in the layers and by a
+third in the decoder's products.  Within a function marked `@faster_linear_layers`, all calls of F.linear (from every
+nn.Linear) use the faster of the two; layers, hooks and wrappers are called as usual.
 
-oneDNN's road is the operation that torch's compiler puts in for a linear layer.  A 1 × 1 convolution leads there too,
-but with two threads or more only, and took longer in every case measured: up to a quarter in layers, several times as
-long in products of two activations.  The operation lacks a gradient, which is written here.
+oneDNN is reached through the operation that torch's compiler uses for a linear layer.  A 1 × 1 convolution also uses
+oneDNN, but only with two threads or more, and was slower in every measured case: up to a quarter in layers, several
+times in products of two activations.  The operation has no gradient, which is therefore defined here.
 
 M rows   K channels in   N channels out
 """
@@ -36,14 +36,15 @@ Result = TypeVar("Result")
 
 @cache
 def onednn_is_faster() -> bool:
-    """Whether oneDNN makes large float32 products sooner than F.linear does here: the place to measure it."""
+    """Whether oneDNN computes large float32 products faster than F.linear on this processor."""
     cpuinfo = Path("/proc/cpuinfo")
     processor = cpuinfo.read_text(encoding="utf-8") if cpuinfo.exists() else platform.processor()
     return AVAILABLE and torch.backends.mkl.is_available() and "AuthenticAMD" in processor
 
 
 def faster_linear_layers(function: Callable[Given, Result]) -> Callable[Given, Result]:
-    """A function of the network in which F.linear takes the faster road, unless its operations are recorded."""
+    """A decorator for functions of the network in which F.linear uses the faster code, unless operations are
+    recorded."""
 
     @wraps(function)
     def run(*args: Given.args, **kwargs: Given.kwargs) -> Result:
@@ -56,7 +57,7 @@ def faster_linear_layers(function: Callable[Given, Result]) -> Callable[Given, R
 
 
 def is_recorded() -> bool:
-    """Whether something follows each operation: a compiler, a tracer, a transform of torch.func, a global hook."""
+    """Whether operations are recorded: by a compiler, a tracer, a transform of torch.func, a global hook."""
     return bool(
         torch.compiler.is_compiling()
         or is_tracing()
@@ -66,7 +67,7 @@ def is_recorded() -> bool:
 
 
 class LinearByOneDNN(TorchFunctionMode):
-    """Inside it F.linear is `linear`."""
+    """Within this block, F.linear is `linear`."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return (linear if func is F.linear else func)(*args, **(kwargs or {}))
@@ -93,7 +94,7 @@ def product(a: Tensor, b: Tensor) -> Tensor:
 
 
 class OneDNNLinear(torch.autograd.Function):
-    """x [M, K], weight [N, K], bias [N] -> [M, N], whatever the size."""
+    """x [M, K], weight [N, K], bias [N] -> [M, N], for any size."""
 
     @staticmethod
     def forward(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

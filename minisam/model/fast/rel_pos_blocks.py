@@ -1,7 +1,7 @@
-"""Attention with relative positions a block of queries at a time: the L × L bias of all heads is never in memory.
+"""Attention with relative positions for a block of queries at a time: the L × L bias of all heads is never in memory.
 
-A block's bias is small enough for a CPU's last-level cache, and large enough to keep every thread busy.  Where
-gradients are needed it is built again on the way back.
+A block's bias is small enough for a CPU's last-level cache, and large enough to keep all threads busy.  If gradients
+are needed, it is computed again in the backward pass.
 
 B batch   N heads   D head dim   H, W grid   L = H·W tokens
 """

@@ -1,7 +1,7 @@
-"""Where a part of the network asks whether a faster road leads to its result.
+"""The hook through which a part of the network gets a faster path to the same result.
 
-The files of the network know nothing of the faster code.  `dispatcher.py` knows both, and leaves here the function that
-decides for a part's class; without one, or where it gives None, the plain road below the question is taken.
+The files of the network do not depend on the fast code.  `dispatcher.py` imports both, and registers here a function
+that decides for a part's class. Without one, or if it returns None, the plain code is used.
 """
 
 from __future__ import annotations
@@ -15,6 +15,6 @@ ROADS: dict[type[nn.Module], Callable[..., Any]] = {}
 
 
 def by_faster_road(part: nn.Module, *inputs: Any) -> Any:
-    """What a part computes of `inputs`, by a faster road, or None.  A subclass of a class that has one has none."""
+    """The output of a part for `inputs`, by a fast path, or None.  Subclasses do not inherit a fast path."""
     road = ROADS.get(type(part))
     return None if road is None else road(part, *inputs)

@@ -1,12 +1,13 @@
 """Mask logits from image tokens, without an upscaled image embedding.
 
-Upscaling doubles the grid twice.  A transposed convolution of kernel 2 and stride 2 makes a square of 2 × 2 pixels of
-every token and looks at nothing else, so it is four linear layers, one for each place (dy, dx) in the square:
+Upscaling doubles the grid twice.  A transposed convolution with kernel 2 and stride 2 makes a square of 2 × 2 pixels
+from each token, independent of other tokens. It is therefore four linear layers, one for each position (dy, dx) in
+the square:
 
     pixel[2·i + dy, 2·j + dx] = W[dy, dx] token[i, j] + b
 
-The two of one dy give whole rows of pixels, in order.  Row by row a mask token's weights turn the C channels of the
-upscaled embedding into one logit a pixel; only logits are ever laid out as an image.
+The two layers with the same dy give complete rows of pixels, in order.  Row by row, a mask token's weights turn the C
+channels of the upscaled embedding into one logit per pixel; only logits are arranged as an image.
 
 S = h·w image tokens   E channels of a token   C channels of the upscaled embedding   M masks
 """
@@ -25,7 +26,7 @@ from minisam.model.layer_norm_2d import LayerNorm2d
 
 
 def doubles_tokens(upscaling: nn.Module) -> bool:
-    """Whether it is the decoder's upscaling as built: twice a square of pixels of every token, nothing watched."""
+    """Whether it is the decoder's unchanged upscaling, two transposed convolutions of this kind, without hooks."""
     kinds = (nn.ConvTranspose2d, LayerNorm2d, ELEMENTWISE, nn.ConvTranspose2d, ELEMENTWISE)
     return (
         type(upscaling) is nn.Sequential
@@ -37,13 +38,13 @@ def doubles_tokens(upscaling: nn.Module) -> bool:
 
 
 def has_squares(layer: nn.ConvTranspose2d) -> bool:
-    """Kernel 2, stride 2 and nothing else: the pixels of a token are its alone."""
+    """Whether it has kernel 2, stride 2 and no other settings: each pixel then depends on one token."""
     rest = layer.padding, layer.output_padding, layer.dilation, layer.groups
     return layer.kernel_size == layer.stride == (2, 2) and rest == ((0, 0), (0, 0), (1, 1), 1)
 
 
 class TokenUpscaling:
-    """The decoder's upscaling, with the same parameters, for as long as these do not change."""
+    """The decoder's upscaling, with the same parameters; valid until these change."""
 
     def __init__(self, upscaling: nn.Sequential) -> None:
         double, self.norm, self.activation, double_again, self.last_activation = cast(Any, upscaling)
@@ -64,7 +65,8 @@ class TokenUpscaling:
 
 
 class Doubling:
-    """A transposed convolution of kernel 2 and stride 2, as a linear layer for the even rows and one for the odd."""
+    """A transposed convolution of kernel 2 and stride 2, as one linear layer for the even rows and one for the odd
+    rows."""
 
     def __init__(self, convolution: nn.ConvTranspose2d) -> None:
         weight, bias = convolution.weight, convolution.bias

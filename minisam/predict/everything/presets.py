@@ -1,10 +1,10 @@
 """Settings of the automatic mask generator: those of the released code, those of the paper for SA-1B, and ours.
 
                                default          paper (SAM section B)        young
-    clicks a side              32               32, on crops 16 and 8        32
+    clicks per side            32               32, on crops 16 and 8        32
     crops                      none             2 x 2 and 4 x 4              none
     holes and islands          kept             dropped below 100 pixels     kept
-    masks with only such       kept             dropped                      kept
+    masks with only those      kept             dropped                      kept
     masks of 95 % of the image kept             dropped                      dropped
     predicted IoU above        0.88             0.88                         0.5
     stability of at least      0.95             0.95                         0.6
