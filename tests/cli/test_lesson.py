@@ -27,7 +27,7 @@ def test_open_makes_a_file_and_never_overwrites_it(tmp_path, capsys):
     assert "then: minisam lesson check 1" in capsys.readouterr().out
     file.write_text("mine")
     assert main(["lesson", "open", "1"]) == 0
-    assert file.read_text() == "mine" and "left as it is" in capsys.readouterr().out
+    assert file.read_text() == "mine" and "the file is unchanged" in capsys.readouterr().out
 
 
 def test_the_untouched_frames_exit_4_and_the_solutions_0(tmp_path, capsys):

@@ -132,7 +132,7 @@ def test_names_that_no_file_can_have_are_left_out(coco, sa1b, name):
     record = json.loads((sa1b / "sa_1.json").read_text())
     record["image"]["file_name"] = name
     (sa1b / "sa_1.json").write_text(json.dumps(record))
-    with pytest.raises(DatasetError, match="no name of a file"):
+    with pytest.raises(DatasetError, match="not a valid file name"):
         open_folder(sa1b).read(0)
 
 

@@ -64,7 +64,7 @@ def test_damaged_pictures_are_named_and_the_rest_measured(folder):
     for path in folder.glob("*.png"):
         path.unlink()
     sam = ToySam(whole_first)
-    with pytest.raises(MinisamError, match="no picture"):
+    with pytest.raises(MinisamError, match="no image with a mask"):
         evaluate_pictures(sam, open_folder(folder), range(3))  # pyright: ignore
     assert sam.training
     nothing = validation_metrics(sam, open_folder(folder), range(3))  # pyright: ignore

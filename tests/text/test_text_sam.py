@@ -208,7 +208,7 @@ def test_what_could_not_be_loaded_is_not_written(model, tmp_path, change):
 
 @pytest.mark.parametrize("texts", [None, 3, b"red", ["red", 3], {"red": 1}])
 def test_what_is_no_text_is_refused(model, texts):
-    with pytest.raises(PromptError, match="a text is a string"):
+    with pytest.raises(PromptError, match="a text must be a string"):
         model.embed_text(texts)
 
 

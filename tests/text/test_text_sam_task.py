@@ -94,7 +94,7 @@ def test_a_run_goes_on_only_with_the_networks_that_it_began_with(tmp_path, clip_
     file = tmp_path / "first" / "text.safetensors"
     TextSamTask(clip_file, SAM, start_from=file)
     TrainingRun(ClipTask(replace(CLIP, steps=1), seed=1), tmp_path / "clip").run()
-    with pytest.raises(CheckpointError, match="another CLIP; give --clip"):
+    with pytest.raises(CheckpointError, match="another CLIP; pass --clip"):
         TextSamTask(tmp_path / "clip" / "clip.safetensors", SAM, start_from=file)
     with pytest.raises(CheckpointError, match="holds a nano network; give --preset nano"):
         TextSamTask(clip_file, SAM, preset="tiny", start_from=file)
