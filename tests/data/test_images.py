@@ -95,13 +95,16 @@ def test_a_camera_of_fewer_bits_is_shown_in_its_own_range(tmp_path: Path, top: i
 
 
 @pytest.mark.parametrize(("top", "shown"), [(16383, 255), (16384, 64), (16639, 65)])
-def test_colour_of_which_two_bits_are_empty_is_shown_in_its_own_range(tmp_path: Path, top: int, shown: int):
-    """16384 is the first value with one of the two; from there on 65535 is white."""
+def test_colour_of_which_two_bits_are_empty_is_shown_in_its_own_range(
+    tmp_path: Path, top: int, shown: int, capsys
+):
+    """16384 is the first value with one of the two; from there on 65535 is white, and nothing is said."""
     cv2 = pytest.importorskip("cv2", reason="pip install opencv-python-headless")
     colour = np.zeros((2, 2, 3), np.uint16)
     colour[0, 0] = top
     cv2.imwrite(str(tmp_path / "a.png"), colour)
     assert load_image(tmp_path / "a.png")[0, 0].tolist() == pytest.approx([shown] * 3, abs=1)
+    assert bool(capsys.readouterr().err) == (top == 16383)
 
 
 @pytest.mark.parametrize("name", ["a.png", "raw.tif", "packed.tif"])
@@ -222,6 +225,15 @@ def test_decompression_bombs_are_refused_by_size_alone(tmp_path: Path, size: tup
     (tmp_path / "a.png").write_bytes(data)
     with pytest.raises(ImageError, match="more than 80,000,000 pixels; scale it down"):
         load_image(tmp_path / "a.png")
+
+
+def test_an_image_of_just_the_largest_size_is_read(tmp_path: Path, monkeypatch):
+    path = saved(tmp_path, Image.fromarray(PHOTO), "a.png")
+    monkeypatch.setattr(images, "MAX_PIXELS", 13 * 17)
+    assert load_image(path).shape == PHOTO.shape
+    monkeypatch.setattr(images, "MAX_PIXELS", 13 * 17 - 1)
+    with pytest.raises(ImageError, match="more than 220 pixels"):
+        load_image(path)
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp", "a.bmp", "a.gif"])
