@@ -58,11 +58,24 @@ def weights_of(path: Path) -> dict[str, torch.Tensor]:
     return torch.load(path, weights_only=True)
 
 
+def assert_same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
+    """Up to a root mean square of 5e-6, where a step of training is 1e-3.
+
+    A key's bias adds the same to every logit of a query, which changes no attention: its gradient is rounding alone,
+    which AdamW makes as long as any other.
+    """
+    for name, value in expected.items():
+        difference = (found[name].float() - value.float()).flatten()
+        if name.endswith(("qkv.bias", "in_proj_bias")):
+            queries, _, values = difference.chunk(3)
+            difference = torch.cat([queries, values])
+        if not name.endswith("k_proj.bias"):
+            assert difference.square().mean().sqrt() <= 5e-6, name
+
+
 @pytest.mark.parametrize("name", TRAININGS)
 def test_two_processes_train_the_weights_of_one(work: Path, name: str):
-    one, two = weights_of(work / "one" / f"{name}.pt"), weights_of(work / "two" / f"{name}.pt")
-    for key, value in one.items():
-        torch.testing.assert_close(two[key], value, rtol=1e-5, atol=1e-5, msg=key)
+    assert_same(weights_of(work / "two" / f"{name}.pt"), weights_of(work / "one" / f"{name}.pt"))
 
 
 def test_metrics_are_those_of_the_whole_batch(work: Path):
@@ -77,11 +90,8 @@ def test_metrics_are_those_of_the_whole_batch(work: Path):
 
 def test_a_run_resumes_with_more_processes_and_with_fewer(work: Path):
     expected = weights_of(work / "one" / "sam.pt")
-    fewer = sam_training(work / "begun by two").run(False).sam.state_dict()
-    more = weights_of(work / "resumed by two.pt")
-    for key, value in expected.items():
-        for found in (fewer, more):
-            torch.testing.assert_close(found[key], value, rtol=1e-5, atol=1e-5, msg=key)
+    assert_same(sam_training(work / "begun by two").run(False).sam.state_dict(), expected)
+    assert_same(weights_of(work / "resumed by two.pt"), expected)
 
 
 @pytest.mark.parametrize("name", ["eval", "amg"])

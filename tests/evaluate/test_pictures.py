@@ -31,7 +31,7 @@ def whole_first(levels, click, first):
 
 
 def test_the_metrics_are_those_of_the_same_scenes_in_partworld(folder, monkeypatch):
-    monkeypatch.setattr(world_module, "evaluation_scenes", lambda *_: iter([nested_scenes(3)]))
+    monkeypatch.setattr(world_module, "evaluation_batches", lambda *_: [lambda: nested_scenes(3)])
     expected = evaluate_world(ToySam(whole_first), "toy", images=3, clicks=2)  # pyright: ignore
     done = []
     found, skipped = evaluate_pictures(
