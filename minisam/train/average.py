@@ -12,7 +12,7 @@ import copy
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from minisam.model import Sam
 
@@ -25,7 +25,7 @@ class WeightAverage:
         self.values = {name: value.detach().clone() for name, value in sam.state_dict().items()}
 
     @torch.no_grad()
-    def update(self, sam: Sam, step: int) -> None:
+    def update(self, sam: nn.Module, step: int) -> None:
         """Update the average with the weights after `step` steps."""
         weight = 1 - min(self.decay, (1 + step) / (10 + step))
         for name, value in sam.state_dict().items():

@@ -1,0 +1,110 @@
+"""The loop by itself, on a task of two weights: rows, saves, clipping, and the state of an earlier version."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from minisam.train.metrics import read_rows
+from minisam.train.run import TrainingRun
+from minisam.train.task import Task
+
+
+class Toy(Task):
+    """Moves two weights; measures the number of the step, and its square from step 10 on."""
+
+    metrics = ("number", "square")
+    clip_norm = 0.5
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+        self.model, self.head = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
+        nn.init.ones_(self.model.weight)
+        nn.init.ones_(self.head.weight)
+        self.modules = {"model": self.model, "head": self.head}
+        self.optimizers = [torch.optim.SGD([part.weight], lr=0.1) for part in (self.model, self.head)]
+        self.saved_at: list[int] = []
+
+    def batch_size(self, step: int) -> int:
+        return 2
+
+    def set_learning_rate(self, step: int) -> float:
+        return 0.1
+
+    def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor | float]]:
+        noise = torch.rand((), generator=generator) + torch.rand(())
+        loss = 3 * self.model.weight.sum() + 4 * self.head.weight.sum() * (1 + 0 * noise)
+        return loss, {"number": torch.tensor(float(step)), "square": step**2 if step >= 10 else math.nan}
+
+    def about(self) -> dict[str, object]:
+        return {"steps": self.steps}
+
+    def save(self, folder: Path, step: int, rows: list[dict[str, float]]) -> None:
+        self.saved_at.append(step)
+
+
+def rows_of(folder: Path) -> list[tuple[float, ...]]:
+    return [
+        tuple(row[name] for name in ("step", "images", "number", "square")) for row in read_rows(folder, 99)
+    ]
+
+
+def test_a_row_is_the_mean_of_twenty_steps_and_the_last_one_of_the_rest(tmp_path: Path):
+    task = TrainingRun(Toy(45), tmp_path, save_every=30).run(False)
+    squares = [
+        sum(n * n for n in steps) / len(steps) for steps in (range(10, 20), range(20, 40), range(40, 45))
+    ]
+    assert rows_of(tmp_path / "metrics.csv") == [
+        (20, 40, 9.5, pytest.approx(squares[0])),
+        (40, 80, 29.5, pytest.approx(squares[1])),
+        (45, 90, 42, pytest.approx(squares[2])),
+    ]
+    assert task.saved_at == [30, 45] and not task.model.training
+
+
+@pytest.mark.parametrize("stopped", [7, 20, 33])
+def test_a_run_that_stops_between_two_rows_ends_with_the_same_rows(tmp_path: Path, stopped: int):
+    TrainingRun(Toy(45), tmp_path / "whole").run(False)
+    first = TrainingRun(Toy(45), tmp_path / "parts", save_every=stopped)
+    (tmp_path / "parts").mkdir()
+    for step in range(1, stopped + 1):
+        first.train_step()
+        if step % 20 == 0:
+            first.write_down()
+    first.save()
+    resumed = TrainingRun(Toy(45), tmp_path / "parts").run(False)
+    assert rows_of(tmp_path / "parts" / "metrics.csv") == rows_of(tmp_path / "whole" / "metrics.csv")
+    assert resumed.model.weight.item() == pytest.approx(1 - 45 * 0.1 * 0.5 * 3 / 5, rel=1e-4)
+
+
+def test_all_that_the_optimisers_hold_is_clipped_together():
+    run = TrainingRun(Toy(1))
+    run.train_step()
+    gradients = [weight.grad.item() for weight in run.parameters]  # pyright: ignore[reportOptionalMemberAccess]
+    assert gradients == pytest.approx([0.5 * 3 / 5, 0.5 * 4 / 5], rel=1e-5)
+
+
+def test_a_state_of_an_earlier_version_is_resumed(tmp_path: Path):
+    """One optimiser by itself, and neither a scaler nor the steps since the last row."""
+    run = TrainingRun(Toy(25), tmp_path)
+    run.train_step()
+    del run.task.optimizers[1]
+    state = {
+        "step": 21,
+        "seconds": 3.0,
+        "model": run.task.model.state_dict(),
+        "head": run.task.head.state_dict(),
+        "optimizer": run.task.optimizers[0].state_dict(),
+    }
+    run.take_over(state)
+    assert (run.step, run.images, run.seconds, run.since_last_row) == (21, 42, 3.0, [])
+
+
+def test_without_a_folder_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    task = TrainingRun(Toy(3)).run(False)
+    assert list(tmp_path.iterdir()) == [] and task.saved_at == []
