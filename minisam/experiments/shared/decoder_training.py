@@ -18,10 +18,11 @@ from torch import Tensor, nn
 from minisam.build import WEIGHTS, build_sam
 from minisam.config import CONFIGS, build_from_config
 from minisam.data.partworld import render_scenes
+from minisam.distributed import own_rows
 from minisam.experiments.experiment import Settings
 from minisam.files import sha256_of
 from minisam.model import Sam
-from minisam.seeds import hash_seed
+from minisam.seeds import OwnRows, hash_seed
 from minisam.train.initialise import PROMPT_STD
 from minisam.train.interactive import Loss, Rounds, interactive_rounds
 from minisam.train.losses import segmentation_loss
@@ -110,11 +111,22 @@ class DecoderTask(Task):
     def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, Metrics]:
         embeddings, image_index, masks = batch(self.sam, self.recipe, self.seed, step, generator)
         schedule = self.recipe.rounds.schedule(torch.Generator().manual_seed(hash_seed(self.seed, step)))
+        own = own_rows(len(masks))
+        share = len(masks[own]) / len(masks)
         rounds = interactive_rounds(
-            self.sam, embeddings, image_index, masks, schedule, generator, loss=self.loss_of_round
+            self.sam,
+            embeddings,
+            image_index[own],
+            masks[own],
+            schedule,
+            OwnRows(generator, own, len(masks)),
+            loss=self.loss_of_round,
         )
-        loss = torch.stack([round.total for round in rounds]).mean()
-        return loss, {"loss": loss, **describe_rounds(rounds)}
+        loss = share * torch.stack([round.total for round in rounds]).mean()
+        return loss, {
+            "loss": loss,
+            **{name: share * value for name, value in describe_rounds(rounds).items()},
+        }
 
 
 def train_decoder_(sam: Sam, recipe: DecoderRecipe, seed: int, loss: Loss = segmentation_loss) -> None:
