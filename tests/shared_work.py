@@ -1,6 +1,7 @@
 """What two processes are to do as one does: a training of every kind, and commands that share their images.
 
-`python shared_work.py FOLDER` is one of the two; FOLDER/one holds what one process made before.
+`python shared_work.py FOLDER` is one of the two; FOLDER/one holds the results of one process.  With `engine` it runs a
+data engine alone.
 """
 
 from __future__ import annotations
@@ -118,15 +119,25 @@ def do_all(folder: Path, images: Path) -> None:
         [*AMG, str(images), "-o", str(folder / "amg")],
     ):
         assert main(command) == 0
+
+
+def run_engine(folder: Path) -> None:
+    torch.set_num_threads(1)
     EngineRun(folder / "engine", ENGINE, progress_bar=False).run()
 
 
+def do_all_and_resume(work: Path) -> None:
+    (work / "two").mkdir(exist_ok=True)
+    do_all(work / "two", work / "images")
+    begin(work / "begun by two")
+    resumed = sam_training(work / "begun by one").run(False).sam.state_dict()
+    if is_first():
+        torch.save(resumed, work / "resumed by two.pt")
+
+
 if __name__ == "__main__":
-    work = Path(sys.argv[1])
     with joined():
-        (work / "two").mkdir(exist_ok=True)
-        do_all(work / "two", work / "images")
-        begin(work / "begun by two")
-        resumed = sam_training(work / "begun by one").run(False).sam.state_dict()
-        if is_first():
-            torch.save(resumed, work / "resumed by two.pt")
+        if sys.argv[2:] == ["engine"]:
+            run_engine(Path(sys.argv[1]) / "two")
+        else:
+            do_all_and_resume(Path(sys.argv[1]))
