@@ -1,7 +1,7 @@
 """From one run of lesson.py: lesson.ipynb, with outputs, and README.md, with figures as files.
 
-No Jupyter is needed: a notebook is JSON.  It carries the SHA-256 of the lesson.py that it was made of, and the same
-run gives the same bytes.
+Jupyter is not needed: a notebook is JSON.  It contains the SHA-256 of the lesson.py that it was made from, and the
+same run gives the same bytes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LARGEST_NOTEBOOK = 300_000
 
 
 def build(lesson: Lesson) -> list[Path]:
-    """Write what is generated of a lesson; the files that were written."""
+    """Write the generated files of a lesson; returns their paths."""
     ran = run_lesson(lesson.folder / "lesson.py")
     written = {lesson.folder / name: data for name, data in generated(lesson, ran).items()}
     (lesson.folder / "figures").mkdir(exist_ok=True)
@@ -50,7 +50,7 @@ def fingerprint(lesson: Lesson) -> str:
 
 
 def readme(lesson: Lesson, ran: list[Ran]) -> str:
-    """The lesson as a page: text, code, what it printed, figures; the solutions folded away at the end."""
+    """The lesson as a page: text, code, printed output, figures; the solutions are folded at the end."""
     parts = [f"<!-- Made of lesson.py by `minisam lesson build {lesson.number}`; edit that file. -->"]
     number = 0
     for item in ran:

@@ -1,4 +1,4 @@
-"""The percent format: a Python file whose comments cut it into cells.
+"""The percent format: a Python file divided into cells by comments.
 
 # %% [markdown]     the comment lines that follow are text
 # %%                the lines that follow are code
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell; `line` is where its first line stands in the file, from 0."""
+    """One cell; `line` is the number of its first line in the file, from 0."""
 
     kind: str  # "markdown" or "code"
     source: str
@@ -19,7 +19,7 @@ class Cell:
 
 
 def cells(text: str) -> list[Cell]:
-    """The cells of a lesson. What stands before the first mark is no cell."""
+    """The cells of a lesson. Text before the first mark is not a cell."""
     found: list[Cell] = []
     lines = text.splitlines()
     starts = [number for number, line in enumerate(lines) if line.startswith("# %%")]

@@ -1,7 +1,8 @@
-"""Is an answer right?  It is held to the project's reference on the project's cases; the first failure is explained.
+"""Is an answer correct?  It is compared with the project's reference on the project's cases; the first failure is
+explained.
 
-What counts as right is the kernels' error rule: at most twice the error that the reference itself makes in float32,
-measured against float64 (minisam_kernels/lab/error_rule.py).
+Correct means, as for kernels: at most twice the error of the reference in float32, compared with float64
+(minisam_kernels/lab/error_rule.py).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from minisam_kernels.lab.error_rule import compare
 
 @dataclass(frozen=True)
 class Failure:
-    """The first case that went wrong, what is wrong there, and what may be behind it."""
+    """The first failed case, what is wrong there, and the possible misunderstanding."""
 
     case: str
     inputs: str
@@ -38,7 +39,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Report:
-    """How far an answer came; `reason` says why one that is not written is none."""
+    """The results of an answer; `reason` says why an answer counts as not written."""
 
     exercise: str
     written: bool
@@ -58,7 +59,7 @@ def check_answer(
     mistakes: Sequence[Mistake] = (),
     solution: str = "",
 ) -> Report:
-    """Run a function on the exercise's cases, up to the first that it gets wrong."""
+    """Run a function on the exercise's cases, up to the first failure."""
     cases = [case.rounded(torch.float32) for case in exercise.cases()]
     passed: list[str] = []
     for case in cases:
@@ -79,7 +80,7 @@ def check_answer(
 
 
 def sizes(inputs: Mapping[str, np.ndarray]) -> str:
-    """The arguments' names and shapes; of several arrays in one argument their number."""
+    """The arguments' names and shapes; for several arrays in one argument, their number."""
     parts = []
     for name, value in arguments(inputs).items():
         parts.append(
@@ -89,7 +90,7 @@ def sizes(inputs: Mapping[str, np.ndarray]) -> str:
 
 
 def numbers(constants: Mapping[str, Any]) -> str:
-    """The same for a case without arrays; of a longer text the number of its lines."""
+    """The same for a case without arrays; for a longer text, the number of its lines."""
     parts = []
     for name, value in constants.items():
         long = isinstance(value, str) and "\n" in value
@@ -99,7 +100,7 @@ def numbers(constants: Mapping[str, Any]) -> str:
 
 
 def fault(exercise: Exercise, answer: Attempt, wanted: np.ndarray, case: Case) -> tuple[str, dict[str, Any]]:
-    """What is wrong with an answer, in words, and where; empty if nothing is."""
+    """The error of an answer in words, and its position; empty if there is none."""
     if answer.value is None:
         return answer.error, {}
     got = answer.value
@@ -127,7 +128,7 @@ def fault(exercise: Exercise, answer: Attempt, wanted: np.ndarray, case: Case) -
 
 
 def explain(report: Report) -> Iterator[str]:
-    """The report for people."""
+    """The report as lines of text."""
     name = report.exercise
     if not report.written:
         yield f"{name}: not written yet ({report.reason})"

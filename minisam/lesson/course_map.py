@@ -1,7 +1,7 @@
-"""The map of the course: what builds on what, as a graph and as a table.
+"""The map of the course: which lessons build on which, as a graph and as a table.
 
-lessons/planned.json has the whole course.  A lesson is drawn as written when its folder is there; what it builds on
-then comes from the lesson itself.
+lessons/planned.json has the whole course.  A lesson is drawn as written if its folder exists; the lessons that it
+builds on are then read from the lesson itself.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from minisam.files import write_atomically
 from minisam.lesson.find import FOLDER, lessons
 
 PARTS = {1: "I  The network", 2: "II  Training", 4: "IV  Around the network", 3: "III  Kernels"}
-"""In the order of their rows: what builds on what stays near it."""
+"""In the order of their rows, which keeps dependent lessons close together."""
 COLORS = {1: "#1e90ff", 2: "#2e8b57", 3: "#d2691e", 4: "#8e44ad"}
 STEP, WIDTH, HEIGHT = 3.4, 2.85, 0.62
 LANES = 6
@@ -83,7 +83,7 @@ def table(found: list[Stop]) -> str:
 
 
 def columns(found: list[Stop]) -> dict[int, int]:
-    """How many lessons lie between a lesson and the start, on the longest way."""
+    """The number of lessons between a lesson and the start, on the longest path."""
     depth: dict[int, int] = {}
     for stop in found:
         depth[stop.number] = max((depth.get(number, 0) + 1 for number in stop.builds_on), default=0)
@@ -91,7 +91,7 @@ def columns(found: list[Stop]) -> dict[int, int]:
 
 
 def save_map(file: BinaryIO, found: list[Stop]) -> None:
-    """A box for each lesson, filled if it is written, and an arrow from what it builds on."""
+    """A box for each lesson, filled if it is written, and an arrow from each lesson that it builds on."""
     depth, places, lowest, rows = columns(found), {}, 0.0, {}
     part_of = {stop.number: stop.part for stop in found}
     for part in PARTS:
@@ -118,7 +118,7 @@ def save_map(file: BinaryIO, found: list[Stop]) -> None:
 
 
 def draw_way(axes: Axes, start: tuple[float, float], end: tuple[float, float], lane: int, color: str) -> None:
-    """An arrow from box to box that keeps to the gaps between boxes; `lane` is its place in a gap."""
+    """An arrow from box to box through the gaps between boxes; `lane` is its position in a gap."""
     (left, high), (right, low) = (start[0] + WIDTH / 2, start[1]), (end[0] - WIDTH / 2, end[1])
     gap, room = STEP - WIDTH, 1 - HEIGHT
     aside = (lane + 1) / (LANES + 2)

@@ -1,9 +1,9 @@
-"""From a wrong result to words that help.
+"""From a wrong result to a helpful explanation.
 
-First the catalogue: a function that does on every case what a catalogued wrong answer does stands for the same
-misunderstanding; failing that, one that does the same up to the first failure, unless the numbers are right and only
-their type is not.  Then the marks that every such result bears: one number everywhere, an input handed back, axes
-exchanged, a factor, the right numbers in wrong places, infinity.  At last the exercise's own first hint.
+First the catalogue: a function with the same results as a catalogued wrong answer on every case has the same
+misunderstanding; otherwise one with the same results up to the first failure, unless the numbers are correct and only
+their type is wrong.  Then general signs of an error: one number everywhere, an unchanged input, exchanged axes, a
+factor, the correct numbers in wrong places, infinity.  Finally the first hint of the exercise.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def catalogued(
     mistakes: Sequence[Mistake],
     solution: str,
 ) -> str:
-    """What the catalogue says of a wrong answer that agrees on the failed case and on all `cases`."""
+    """The catalogue's explanation of a wrong answer that agrees on the failed case and on all `cases`."""
     learners: dict[str, Attempt] = {case.name: answer}
     order = [case, *(other for other in cases if other is not case)]
     for mistake in mistakes:
@@ -68,7 +68,7 @@ def catalogued(
 
 
 def wrong_type(answer: Attempt, wanted: np.ndarray) -> str:
-    """What to say of right numbers that are not float32; empty for any other result."""
+    """The explanation for correct numbers that are not float32; empty for any other result."""
     got = answer.value
     if got is None or got.shape != wanted.shape or got.dtype == np.float32 or not _close(got, wanted):
         return ""
@@ -79,7 +79,7 @@ def wrong_type(answer: Attempt, wanted: np.ndarray) -> str:
 
 
 def symptom(answer: Attempt, wanted: np.ndarray, case: Case) -> str:
-    """What can be told from one result without knowing the exercise; empty if nothing can."""
+    """An explanation from one result alone, without knowing the exercise; empty if there is none."""
     got = answer.value
     if got is None:
         return _why_it_stops(answer.error)

@@ -1,9 +1,9 @@
-"""An exercise, and what somebody's function gives for one of its cases.
+"""An exercise, and the result of a user's function for one of its cases.
 
-A case is the project's own (minisam_kernels.cases.Case): arrays in the order of the signature, then numbers.  The
-function gets copies in float32, as NumPy arrays or torch tensors (minisam_kernels/lab/answers/call.py).  A case
-without arrays has numbers, or text, and is answered by a number.  Triton kernels run between guard bands, and in the
-interpreter with the address of every active lane checked.
+A case is one of the project's (minisam_kernels.cases.Case): arrays in the order of the signature, then numbers.  The
+function gets copies in float32, as NumPy arrays or torch tensors (minisam_kernels/lab/answers/call.py).  For a case
+without arrays, the arguments are numbers or text, and the result is a number.  Triton kernels run between guard
+bands, and in the interpreter the address of every active lane is checked.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from minisam_kernels.lab.answers.process import Function, outcome_of
 
 @dataclass(frozen=True)
 class Exercise:
-    """A function to write, or to mend, and how its results are told right from wrong."""
+    """A function to write or to fix, and the check of its results."""
 
     name: str
     task: str
@@ -33,19 +33,19 @@ class Exercise:
     find_the_bug: bool = False
 
     def expected(self, inputs: Mapping[str, np.ndarray], constants: Mapping[str, Any]) -> np.ndarray:
-        """What the reference gives for a case's arrays and numbers."""
+        """The reference's result for a case's arrays and numbers."""
         return np.asarray(self.reference(**arguments(inputs), **constants))
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """An array, or the line that says why there is none."""
+    """An array, or a line that says why there is none."""
 
     value: np.ndarray | None
     error: str = ""
 
     def same_as(self, other: Attempt) -> bool:
-        """Whether two answers do the same thing, right or wrong."""
+        """Whether two answers have the same result, correct or wrong."""
         if self.value is None or other.value is None:
             return _without_counts(self.error) == _without_counts(other.error)
         if self.value.shape != other.value.shape:
@@ -54,7 +54,7 @@ class Attempt:
 
 
 def _without_counts(error: str) -> str:
-    """How many stray lanes hit another tensor by chance depends on where memory happened to be free."""
+    """The error without the number of stray lanes, which depends on the memory layout."""
     return re.sub(r"\d+ of (\d+) lanes", r"\1 lanes", error)
 
 
@@ -63,7 +63,7 @@ class NotWrittenError(Exception):
 
 
 def attempt(exercise: Exercise, function: Function, case: Case) -> Attempt:
-    """Call the function, here or in its own process, on a case. Raises NotWrittenError for a stub."""
+    """Call the function, here or in a separate process, on a case. Raises NotWrittenError for a stub."""
     arrays = {name: array.astype(np.float32) for name, array in case.inputs.items()}
     outcome = outcome_of(function, Call(arrays, case.constants, exercise.framework))
     if outcome.not_written:

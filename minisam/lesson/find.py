@@ -1,6 +1,6 @@
 """A lesson is a folder lessons/NN_<name> with lesson.py, exercise.py, solution.py, wrong.py and checks.py.
 
-Whatever has these files is a lesson: there is no list to add it to.  Its first cell holds what the map needs,
+Every folder with these files is a lesson: there is no list.  Its first cell has the facts for the map,
 "# Lesson 1 · title", "Minutes: 45." and "Builds on: 01, 02." or "Builds on: nothing."
 """
 
@@ -58,7 +58,7 @@ class Lesson:
 
     @cached_property
     def exercises(self) -> dict[str, Exercise]:
-        """By name, in the order in which the lesson comes to them."""
+        """The exercises by name, in the order of the lesson."""
         return {exercise.name: exercise for exercise in run_file(self.folder / "checks.py").EXERCISES}
 
     @cached_property
@@ -72,7 +72,7 @@ class Lesson:
 
 
 def lessons(folder: Path = FOLDER) -> list[Lesson]:
-    """Every lesson there is, by number."""
+    """All lessons, by number."""
     found = sorted(folder.glob("[0-9][0-9]_*"))
     return [Lesson(path) for path in found if all((path / file).is_file() for file in FILES)]
 

@@ -1,6 +1,6 @@
-"""A learner's file is marked: it runs in a process of its own, function by function (minisam_kernels/lab/answers).
+"""Marking a learner's file: it runs in a separate process, function by function (minisam_kernels/lab/answers).
 
-What it may take from minisam is what the lesson's exercise.py and solution.py take.
+It may import the same parts of minisam as the lesson's exercise.py and solution.py.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def not_there(name: str, what: str, total: int) -> Report:
 
 
 def may_import(lesson: Lesson) -> list[str]:
-    """The modules that the lesson's own frame and solutions import."""
+    """The modules that the lesson's frame and solutions import."""
     return [
         *imports_of((lesson.folder / "exercise.py").read_text(encoding="utf-8")),
         *imports_of(lesson.solution),
@@ -66,7 +66,7 @@ def may_import(lesson: Lesson) -> list[str]:
 
 
 def imports_of(text: str) -> Iterator[str]:
-    """The modules that a file imports; of "from a import b" both a and a.b."""
+    """The modules that a file imports; for "from a import b", both a and a.b."""
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -1,8 +1,8 @@
-"""Wrong answers, each with the misunderstanding that it stands for.
+"""Wrong answers, each with an explanation of its misunderstanding.
 
-A wrong answer is the solution with a few edits, since that is what it is in life: nearly right.  The catalogue
-serves twice.  Tests hold that every check rejects every one of them; and where a learner's function does on every
-case what a catalogued one does, the learner is told what is behind it.
+A wrong answer is the solution with a few edits, because real wrong answers are usually almost correct.  The catalogue
+has two uses.  Tests check that every wrong answer is rejected. And if a learner's function has the same results as a
+catalogued one on every case, the learner gets its explanation.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from minisam.lesson.source import function_in, run_text
 
 @dataclass(frozen=True)
 class Mistake:
-    """In the solution's text every key of `edits`, there exactly once, becomes its value."""
+    """In the solution's text, every key of `edits`, which occurs exactly once, becomes its value."""
 
     says: str
     edits: Mapping[str, str]
 
     def source(self, solution: str) -> str:
-        """The solution with the edits. Raises ValueError unless each place is there exactly once."""
+        """The solution with the edits. Raises ValueError unless each key occurs exactly once."""
         for old, new in self.edits.items():
             if solution.count(old) != 1:
                 raise ValueError(

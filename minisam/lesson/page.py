@@ -1,9 +1,9 @@
-"""What a lesson's page imports, in one line: NumPy, torch, pyplot and `check`.
+"""The names for a lesson's page, imported in one line: NumPy, torch, pyplot and `check`.
 
     from minisam.lesson.page import check, np, plt, torch
 
-Without a GPU, kernels on the page run in Triton's interpreter; that has to be settled before the first is defined,
-so it is settled when this file is imported.
+Without a GPU, kernels on the page run in Triton's interpreter. This has to be selected before the first kernel is
+defined, and importing this file selects it.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ __all__ = ["check", "np", "plt", "torch"]
 
 
 def check(number: int, function: Callable[..., Any], name: str | None = None) -> None:
-    """Check an answer to an exercise of a lesson, and print what is right and what is wrong.
+    """Check an answer to an exercise of a lesson, and print what is correct and what is wrong.
 
-    The exercise is the one of the function's name, or `name`.
+    The exercise has the function's name, or `name`.
     """
     here = lesson(number)
     chosen = name or function.__name__

@@ -1,7 +1,7 @@
-"""Running a lesson cell by cell, and keeping what each one prints and draws.
+"""Running a lesson cell by cell, and collecting the output and figures of each.
 
-The cells share one namespace, as in a notebook.  Their code is compiled with lesson.py's name and line numbers, so
-that errors point there and Triton finds the source of a kernel.
+The cells share one namespace, as in a notebook.  Their code is compiled with lesson.py's name and line numbers, which
+errors show and Triton uses to find a kernel's source.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from minisam.lesson.cells import Cell, cells
 
 @dataclass(frozen=True)
 class Ran:
-    """A cell, what it printed, and the figures that it drew, as PNG."""
+    """A cell, its printed output, and its figures, as PNG."""
 
     cell: Cell
     printed: str = ""
@@ -25,7 +25,7 @@ class Ran:
 
 
 def run_lesson(path: Path) -> list[Ran]:
-    """Run lesson.py. What a cell raises is raised here."""
+    """Run lesson.py. Exceptions of a cell are raised here."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -44,7 +44,7 @@ def _run(cell: Cell, module: ModuleType, path: Path) -> Ran:
 
 
 def _small(png: bytes) -> bytes:
-    """The picture in 128 colours: photos would fill a notebook that has to stay small enough to be shown.
+    """The image in 128 colours, because photos would make a notebook too large to be shown.
 
     The colours cover all that occur: a red mark of a few pixels on a photo stays red.
     """
@@ -58,7 +58,7 @@ def _small(png: bytes) -> bytes:
 
 
 def _figures() -> list[bytes]:
-    """The open figures, which are closed."""
+    """The open figures; closes them."""
     import matplotlib.pyplot as plt
 
     drawn = []

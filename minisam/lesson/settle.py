@@ -9,8 +9,8 @@ import torch
 
 
 def settle_where_kernels_run(environment: MutableMapping[str, str]) -> None:
-    """To be called before the first file with a kernel is imported."""
-    # Triton 3.9 warns where this is left open.
+    """Select the interpreter if there is no GPU; call it before the first import of a file with a kernel."""
+    # Triton 3.9 warns if this is not set.
     environment.setdefault("TRITON_DEFAULT_FP_FUSION", "1")
     if not torch.cuda.is_available():
         environment["TRITON_INTERPRET"] = "1"
@@ -18,9 +18,10 @@ def settle_where_kernels_run(environment: MutableMapping[str, str]) -> None:
 
 
 def interpret_the_standard_library() -> None:
-    """Where Triton was imported earlier, its own functions in Triton, tl.zeros and others, were made to be compiled.
+    """If Triton was imported earlier, its functions written in Triton (tl.zeros and others) are set up for
+    compilation.
 
-    A page may well have `import triton` above the line that imports the lessons' page.
+    A page may have `import triton` above the line that imports the lessons' page.
     """
     if "triton.language" not in sys.modules:
         return

@@ -1,4 +1,4 @@
-"""Python text becomes a module, without a file and without a trace in sys.modules.
+"""Makes a module from Python text, without a file and without an entry in sys.modules.
 
 The text is registered with linecache, because Triton reads a kernel's source to compile it.
 """
@@ -32,7 +32,7 @@ def run_file(path: Path) -> ModuleType:
 
 
 def run_text(text: str, name: str) -> ModuleType:
-    """A new module of that name, made by running the text."""
+    """A new module with that name, made by running the text."""
     filename = f"<{name} {next(_numbers)}>"
     linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
     module = ModuleType(name)
