@@ -85,13 +85,9 @@ def config_to_json(
 ) -> str:
     """The header text; `inputs` comes from inputs.py.  Raises CheckpointError if `metadata` is not plain JSON, or too
     long."""
-    record = {
-        "config": asdict(config),
-        "metadata": dict(metadata),
-        **({"inputs": dict(inputs)} if inputs else {}),
-    }
+    own = {"inputs": dict(inputs)} if inputs else {}
     try:
-        text = json.dumps(record, allow_nan=False)
+        text = json.dumps({"config": asdict(config), "metadata": dict(metadata), **own}, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"metadata must be plain JSON ({error})") from None
     if len(text) > MAX_METADATA_CHARACTERS:

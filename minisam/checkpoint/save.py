@@ -53,7 +53,7 @@ def save_checkpoint(
     config = config_of(sam, identified)
     check_rebuildable(sam, config, shapes)
     header = config_to_json(config, metadata or {}, savable_inputs_of(sam, config))
-    stored = {"float32": torch.float32, "float16": torch.float16}[dtype]
+    stored = stored_type(dtype)
     parameters = {without_wrappers(name) for name, _ in sam.named_parameters()}
     tensors = {
         key: tensor.detach().to("cpu", stored if key in parameters else torch.float32).contiguous()
@@ -63,3 +63,10 @@ def save_checkpoint(
         raise CheckpointError(f"{key} holds values that are not finite in {dtype}; nothing was written")
     content = to_safetensors(tensors, {METADATA_KEY: header})
     write_atomically(path, lambda file: file.write(content))
+
+
+def stored_type(dtype: str) -> torch.dtype:
+    """The type of the parameters in a file.  Raises CheckpointError for anything but "float32" and "float16"."""
+    if dtype not in ("float32", "float16"):
+        raise CheckpointError(f"a network is saved with dtype 'float32' or 'float16', not {dtype!r}")
+    return torch.float32 if dtype == "float32" else torch.float16

@@ -81,7 +81,7 @@ def check_entries(entries: list[zipfile.ZipInfo], size: int) -> None:
         raise CheckpointError("is damaged: the entries of its zip archive claim more bytes than it has")
     if pickles[0].file_size > MAX_PICKLE_BYTES:
         raise CheckpointError(
-            f"has a pickle of {pickles[0].file_size} bytes, far more than any network needs"
+            f"has a pickle of {pickles[0].file_size} bytes, far more than any network needs; {ALONE}"
         )
 
 

@@ -25,6 +25,7 @@ from minisam.checkpoint.formats import first_not_finite
 from minisam.checkpoint.geometry import shapes_of
 from minisam.checkpoint.inputs import check_inputs, savable_inputs_of, set_inputs_
 from minisam.checkpoint.rebuildable import check_rebuildable
+from minisam.checkpoint.save import stored_type
 from minisam.config import CONFIGS, build_from_config
 from minisam.data.images import check_image_array
 from minisam.errors import CheckpointError, PromptError
@@ -76,7 +77,7 @@ def save_text_sam(
     """
     check_rebuildable(model.sam, CONFIGS[model.preset], shapes_of(model.sam))
     check_clip(model.clip)
-    stored = {"float32": torch.float32, "float16": torch.float16}[dtype]
+    stored = stored_type(dtype)
     parameters = dict(model.named_parameters())
     tensors = {
         key: tensor.to(stored if key in parameters else torch.float32)

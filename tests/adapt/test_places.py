@@ -32,6 +32,13 @@ def test_other_recipes_are_refused(given, message):
         freeze(small_sam(), *given)
 
 
+def test_late_blocks_are_two_unless_given_and_may_be_all():
+    for arguments, blocks in ((("late",), {1, 2}), (("late", 3), {0, 1, 2}), (("late", 0), set())):
+        names = freeze(small_sam(), *arguments)
+        found = {int(name.split(".")[2]) for name in names if name.startswith("image_encoder.blocks.")}
+        assert found == blocks
+
+
 def test_frozen_parts_stay_in_evaluation_mode():
     sam = small_sam()
     freeze(sam, "late", late=1)

@@ -163,6 +163,13 @@ def test_what_is_of_training_alone_is_not_missed(tmp_path: Path, micro_config: S
     assert load_checkpoint(tmp_path / "sam.safetensors").mask_decoder.transformer.dropout.p == 0
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", torch.float16, None])
+def test_another_type_is_refused(tmp_path: Path, micro: Sam, dtype):
+    with pytest.raises(CheckpointError, match=f"'float32' or 'float16', not .*{dtype}"):
+        save_checkpoint(micro, tmp_path / "sam.safetensors", dtype=dtype)
+    assert not list(tmp_path.iterdir())
+
+
 def test_float16_halves_the_file_but_for_the_fourier_matrix(tmp_path: Path, micro: Sam):
     save_checkpoint(micro, tmp_path / "full.safetensors")
     save_checkpoint(micro, tmp_path / "half.safetensors", dtype="float16")
@@ -190,7 +197,7 @@ def test_what_could_not_be_loaded_is_not_written(tmp_path: Path, micro: Sam, val
 
 
 def test_metadata_must_be_plain_and_short(tmp_path: Path, micro: Sam):
-    for metadata in ({"a": object()}, {"a": float("nan")}, {"a": "x" * 70_000}, {"a": {1, 2}}):
+    for metadata in ([1], {"a": object()}, {"a": float("nan")}, {"a": "x" * 70_000}, {"a": {1, 2}}):
         with pytest.raises(CheckpointError, match="metadata"):
             save_checkpoint(micro, tmp_path / "sam.safetensors", metadata)
     assert list(tmp_path.iterdir()) == []
