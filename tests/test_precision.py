@@ -1,14 +1,43 @@
+"""Half precision on a CPU: the products stay in it, and whatever comes after finds torch as it was."""
+
+from __future__ import annotations
+
 import pytest
 import torch
+import torch.nn.functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from minisam.precision import AUTOCAST, computing_in
+from minisam.precision import computing_in
 
 
-@pytest.mark.parametrize(("precision", "dtype"), [("fp32", torch.float32), *list(AUTOCAST.items())[1:]])
-def test_matrix_products_are_computed_in_the_precision_and_only_inside(precision, dtype):
-    layer, x = torch.nn.Linear(4, 4), torch.ones(2, 4)
-    with computing_in(precision, "cpu"):
-        assert layer(x).dtype == dtype
-        attention_is_a_product = not torch.backends.cuda.flash_sdp_enabled()
-    assert attention_is_a_product == (precision != "fp32")
-    assert layer(x).dtype == layer.weight.dtype == torch.float32 and torch.backends.cuda.flash_sdp_enabled()
+class Products(TorchDispatchMode):
+    """Notes the types of the factors of all batched products."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.types: set[torch.dtype] = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func is torch.ops.aten.bmm.default:
+            self.types |= {args[0].dtype, args[1].dtype}
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(
+    ("precision", "expected"), [("bf16", torch.bfloat16), ("fp16", torch.float16), ("fp32", torch.float32)]
+)
+def test_attention_and_its_gradient_are_computed_in_the_precision(precision, expected):
+    q, k, v = torch.randn(3, 1, 2, 8, 4, requires_grad=True).to(expected)
+    with Products() as products:
+        with computing_in(precision, "cpu"):
+            out = F.scaled_dot_product_attention(q, k, v, attn_mask=torch.zeros(8, 8, dtype=expected))
+        out.float().sum().backward()
+    assert products.types <= {expected} and (products.types or precision == "fp32")
+
+
+def test_afterwards_torch_is_as_before():
+    before = torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed()
+    with pytest.raises(RuntimeError), computing_in("bf16", "cpu"):
+        assert torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed()
+        raise RuntimeError
+    assert torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed() == before
