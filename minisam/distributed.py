@@ -19,13 +19,15 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.distributed_c10d import Store
+from torch.distributed.rendezvous import rendezvous
 
 from minisam.errors import MinisamError
 
 T = TypeVar("T")
 PATIENCE = timedelta(hours=2)
 """How long a process waits for the others, for example while the first one writes."""
-_store: dist.Store | None = None
+_store: Store | None = None
 
 
 @contextmanager
@@ -35,7 +37,7 @@ def joined() -> Iterator[None]:
         yield
         return
     global _store
-    _store, index, count = next(dist.rendezvous("env://", timeout=PATIENCE))
+    _store, index, count = next(rendezvous("env://", timeout=PATIENCE))
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     dist.init_process_group(backend, store=_store, rank=index, world_size=count, timeout=PATIENCE)
     yield

@@ -19,11 +19,11 @@ def hash_seed(seed: int, step: int) -> int:
 
 
 class OwnRows(NamedTuple):
-    """A generator for a process that works on the rows `rows` of a batch of `count`."""
+    """A generator for a process that works on the rows `rows` of a batch of `total`."""
 
     generator: torch.Generator
     rows: slice
-    count: int
+    total: int
 
 
 Randomness: TypeAlias = torch.Generator | OwnRows | None
@@ -38,5 +38,5 @@ def draw(
     """`distribution`, as torch.rand, for a row of `shape` each; with `OwnRows` its rows of the whole batch's."""
     if not isinstance(randomness, OwnRows):
         return distribution(shape, device=device, generator=randomness)
-    whole = (randomness.count, *shape[1:])
+    whole = (randomness.total, *shape[1:])
     return distribution(whole, device=device, generator=randomness.generator)[randomness.rows]

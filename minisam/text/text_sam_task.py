@@ -137,7 +137,7 @@ class TextSamTask(Task):
             embeddings = sam.image_encoder(sam.preprocess(targets.images[images]))
             if not len(masks):
                 loss = 0 * embeddings.sum()
-                return loss, dict.fromkeys(self.metrics, loss)
+                return loss, dict.fromkeys(self.metrics, 0.0)
             rounds = interactive_rounds(
                 sam, embeddings, image_index, masks, schedule, OwnRows(generator, own, count),
                 first=no_points(len(masks), masks.device) if alone else None, external=token,

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from minisam.files import write_atomically
@@ -25,7 +24,7 @@ EVERY = 20
 """Steps of a row."""
 
 Row = dict[str, float]
-Metrics = dict[str, Tensor | float]
+Metrics = Mapping[str, Tensor | float]
 """What a step measures: numbers, or tensors without an axis that stay on the device."""
 
 
@@ -47,9 +46,9 @@ def describe_rounds(rounds: list[SegmentationLoss]) -> Metrics:
     }
 
 
-def mean_row(steps: Sequence[Tensor], names: Sequence[str]) -> Row:
-    """The means of the metrics of some steps, each [len(names)]; the only moment that waits for a GPU."""
-    means = torch.stack(tuple(steps)).cpu().double().nanmean(dim=0)
+def mean_row(steps: Tensor, names: Sequence[str]) -> Row:
+    """The means of the metrics of some steps, [steps, len(names)]; the only moment that waits for a GPU."""
+    means = steps.cpu().double().nanmean(dim=0)
     return dict(zip(names, means.tolist(), strict=True))
 
 

@@ -33,7 +33,7 @@ def test_a_row_holds_the_first_rounds_losses_and_the_last_rounds_iou():
 
 
 def test_a_step_without_prompts_has_no_rounds_and_no_losses():
-    row = describe_rounds([])
+    row = dict(describe_rounds([]))
     assert row.pop("rounds") == 0 and all(math.isnan(value) for value in row.values())
     assert {"loss", *row, "rounds"} == set(SAM_METRICS)
 
@@ -54,5 +54,5 @@ def test_a_file_with_other_columns_is_written_again_with_nan_where_a_row_has_non
 
 def test_a_row_is_the_mean_of_its_steps_and_leaves_out_those_without_a_value():
     steps = [torch.tensor([1.0, math.nan, math.nan]), torch.tensor([4.0, 0.5, math.nan])]
-    row = mean_row(steps, ("loss", "oracle", "last"))
+    row = mean_row(torch.stack(steps), ("loss", "oracle", "last"))
     assert (row["loss"], row["oracle"]) == (2.5, 0.5) and math.isnan(row["last"])
