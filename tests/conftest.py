@@ -16,7 +16,7 @@ if not torch.cuda.is_available():
 # Triton 3.9 warns where this is left open, and a warning is an error here.
 os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")
 
-MOST_PROCESSES = 8  # each takes up to 2 GB
+MOST_PROCESSES = 8  # each needs 2 GB or less
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -15,7 +15,7 @@ from minisam.predict.resize_longest_side import ResizeLongestSide
 
 
 class Case(SimpleNamespace):
-    """Logits of two prompts, on an image of a size, and the thresholds they are held to."""
+    """Logits of two prompts, on an image of a size, and their thresholds."""
 
     low_res: Tensor
     original_size: tuple[int, int]

@@ -64,7 +64,7 @@ def content(name: str, write: Callable[[int], bytes]) -> Maker:
 
 
 def beside(kind: str, text: Callable[[str], bytes]) -> Maker:
-    """A sound image with somebody's JSON file beside it."""
+    """A valid image with a user's JSON file beside it."""
 
     def make(folder: Path, number: int) -> Path:
         path = image(f"{kind}{{}}.png")(folder, number)

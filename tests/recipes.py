@@ -1,4 +1,4 @@
-"""How every run is set up unless told otherwise, as `recipes.json` has it.
+"""The default settings of every run, as in `recipes.json`.
 
     python tests/recipes.py     writes the file again, where a recipe is meant to change
 

@@ -50,7 +50,7 @@ ONE_STEP = Recipe(
 
 @pytest.fixture
 def used(monkeypatch):
-    """The kernels that have been asked for and found."""
+    """The kernels that were requested and found."""
     found = []
 
     def recorded(operation, tensor, head_dim):

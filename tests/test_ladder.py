@@ -19,7 +19,7 @@ REFERENCE = KERNELS / "reference"
 COMPONENTS = sorted(path.stem for path in REFERENCE.glob("[!_]*.py"))
 # The Triton kernels: a component's file beside reference/ has a function of its name.
 OPERATIONS = sorted(name for name in COMPONENTS if (KERNELS / f"{name}.py").is_file())
-# Components that PyTorch brings along or that are a step of a larger box: their file in minisam/model/, or in the
+# Components that PyTorch includes or that are a step of a larger box: their file in minisam/model/, or in the
 # folder of minisam/ that is named.
 PART_OF = {
     "absorbed_cross_attention": "model/fast/absorbed_two_way_transformer",

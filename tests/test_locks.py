@@ -1,4 +1,4 @@
-"""A folder is one run's alone while that run lives, and nobody's after kill -9."""
+"""A folder belongs to one run while that run lives, and is free after kill -9."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class ToySam:
     """`answer(levels, click, first)` gives masks [C, S, S] and predicted IoU [C] for one prompt.
 
     levels [3, S, S] are the masks of whole, part and subpart under the click, a point (x, y); for a box the click
-    is the middle of the box.  `calls` keeps what the network was asked.
+    is the middle of the box.  `calls` records the arguments of its calls.
     """
 
     def __init__(self, answer: Callable[[Tensor, Tensor, bool], tuple[Tensor, Tensor]]) -> None:

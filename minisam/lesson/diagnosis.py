@@ -89,13 +89,13 @@ def symptom(answer: Attempt, wanted: np.ndarray, case: Case) -> str:
     if got.shape != wanted.shape:
         return _wrong_shape(got.shape, wanted.shape)
     if got.size > 1 and np.ptp(got) == 0:
-        return f"Every value is {got.flat[0]:.6g}, whatever the input."
+        return f"Every value is {got.flat[0]:.6g}, for any input."
     if not np.isfinite(got).all():
         return "Some results are not finite: an exponential that overflows, 0 / 0, or memory that was never written."
     for axes in itertools.permutations(range(got.ndim)):
         turned = got.transpose(axes)
         if list(axes) != sorted(axes) and turned.shape == wanted.shape and _close(turned, wanted):
-            return f"The values are right, but axes are exchanged: transpose{axes} would mend it."
+            return f"The values are right, but axes are exchanged: transpose{axes} would fix it."
     with np.errstate(all="ignore"):
         ratio = got[np.abs(wanted) > 1e-6] / wanted[np.abs(wanted) > 1e-6]
         shift = got - wanted
@@ -122,7 +122,7 @@ def _why_it_stops(error: str) -> str:
     if "ends the program" in error:
         return "An answer hands its result back with return: leave out quit(), exit() and the like."
     if "does not end" in error:
-        return "Which loop goes on for ever? Print in it, with a small input, what its condition reads."
+        return "Which loop does not end? Print the values in its condition, with a small input."
     if "taking it from there" in error or "instead of computing" in error:
         return "Write down the computation itself; what it is compared with is no answer."
     if "saw no access" in error:

@@ -281,7 +281,7 @@ def test_targets_stand_beside_the_setting_they_are_for():
 
 @pytest.fixture
 def some_cuda(monkeypatch):
-    """A GPU that is not there, as far as a meter asks for it."""
+    """A stand-in for a GPU, with the methods that a meter uses."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"the GPU {device}")

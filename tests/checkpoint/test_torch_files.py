@@ -1,4 +1,4 @@
-"""A file of torch.save whose bytes have changed is refused, and so is one that asks for more than it holds."""
+"""A file of torch.save whose bytes have changed is refused, and so is one that claims more than it holds."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def pictures(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def serial(pictures, tmp_path_factory):
-    """Where one run over all pictures has put its records."""
+    """The records of one run over all images."""
     torch.set_num_threads(1)
     out = tmp_path_factory.mktemp("serial")
     assert main(["amg", str(pictures), "-o", str(out), *QUICK]) == 0
@@ -116,7 +116,7 @@ def test_shards_make_what_one_run_makes(pictures, serial, tmp_path):
 
 
 def start(pictures: Path, out: Path, *arguments: str) -> subprocess.Popen:
-    """The command in a process of its own."""
+    """The command in a separate process."""
     command = [
         sys.executable,
         "-m",

@@ -1,4 +1,4 @@
-"""Code that puts modules of its own in the places of segment-anything's layers, the same on both sides.
+"""Code that replaces segment-anything's layers by its own modules, the same on both sides.
 
 Every wrapper is drawn from a seed and does something, and the twins must still agree: in evaluation, where minisam has
 faster ways that read weights, and in training, with gradients for what was added.

@@ -40,7 +40,7 @@ def test_medsam_training():
     (our, our_gradients), (their, their_gradients) = results
     assert_same(our, their)
     unasked = their_gradients.keys() - our_gradients.keys()
-    # Masks that are not asked for, and what every key has in common, which a softmax cannot see.
+    # Masks that are not requested, and the common part of all keys, which does not affect a softmax.
     assert all("output_hypernetworks_mlps." in name or name.endswith("k_proj.bias") for name in unasked)
     assert all(their_gradients[name].abs().max() < 1e-6 for name in unasked)
     for name in ("image_encoder.blocks.0.attn.qkv.weight", "mask_decoder.mask_tokens.weight"):

@@ -1,4 +1,4 @@
-"""Masks and their image lie the same way up, or it is said that nobody knows."""
+"""Masks and their image have the same orientation, or a note says that it is unknown."""
 
 from __future__ import annotations
 

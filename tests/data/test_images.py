@@ -158,7 +158,7 @@ def test_an_image_comes_from_a_path_a_file_or_bytes(tmp_path: Path):
 
 
 def test_a_large_deep_image_takes_little_more_than_its_pixels(tmp_path: Path):
-    """Three bytes a pixel are returned, and two are Pillow's own."""
+    """Three bytes per pixel are returned, and two are Pillow's own."""
     saved(tmp_path, Image.fromarray(np.zeros((3000, 3000), np.uint16)), "a.png")
     tracemalloc.start()
     load_image(tmp_path / "a.png")

@@ -1,4 +1,4 @@
-"""Folders in both formats give the same pictures; what is damaged raises where it is asked for, and only there."""
+"""Folders in both formats give the same images; a damaged file raises an error when it is read, and only then."""
 
 from __future__ import annotations
 
@@ -239,7 +239,7 @@ def replaced(content, path, value):
 
 @pytest.mark.parametrize("form", ["sa1b", "coco"])
 def test_any_value_anywhere_is_read_or_refused(form, tmp_path):
-    """Whatever stands in the JSON file, reading ends in a picture or in one of our own errors, of one line."""
+    """For any content of the JSON file, reading returns an image or raises one of our errors, of one line."""
     scenes = annotated_pictures("train", 1, image_size=48)
     (write_sa1b if form == "sa1b" else write_as_coco)(tmp_path, scenes)
     path = tmp_path / ("sa_1.json" if form == "sa1b" else "annotations/instances.json")

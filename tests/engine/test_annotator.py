@@ -153,7 +153,7 @@ def test_clicking_stops_with_the_first_mask_that_will_do():
 
 
 def test_things_that_are_clicked_on_together_do_not_disturb_each_other():
-    """One perfect answer among useless ones: the others go on to eight."""
+    """One perfect answer among useless ones: the others continue to eight."""
     things = things_of(SCENES, 0)
     prompted = ready(
         lambda levels, first: levels[[WHOLE, PART, SUBPART]] if first else levels[[WHOLE]], things

@@ -1,4 +1,4 @@
-"""The table of an engine by hand, and which picture its figure shows."""
+"""The table of an engine by hand, and the image in its figure."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""An engine that is killed anywhere goes on and ends with the same bytes; what it writes trains a network."""
+"""A killed engine resumes and ends with the same bytes; what it writes trains a network."""
 
 import shutil
 from dataclasses import replace
@@ -225,7 +225,7 @@ def test_only_the_last_training_draws_annotated_pictures_more_often(whole, tmp_p
 
 
 def test_in_stage_two_the_annotator_goes_for_what_was_not_given(tmp_path, monkeypatch):
-    """Three things; the second is given. The judge's threshold is that of what is right."""
+    """Three objects; the second is given. The judge's threshold is that of what is right."""
     things = torch.eye(3, dtype=torch.bool)[:, None].expand(-1, 3, 3)
     picture = UnlabelledPicture(0, np.zeros((64, 64, 3), np.uint8), things)
     run, judged, asked = engine(tmp_path, min_area=0.0), [], []

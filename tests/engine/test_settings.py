@@ -1,4 +1,4 @@
-"""Which pictures a round has, and how its model is trained."""
+"""The images of a round, and the training of its model."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The world `photo`: held-out files alone, the same images whatever their number."""
+"""The world `photo`: held-out files alone, the same images for any number of them."""
 
 import pytest
 import torch

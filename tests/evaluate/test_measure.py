@@ -1,4 +1,4 @@
-"""What a target is asked, and which of the answers is judged, with a network whose answers are known."""
+"""The prompts for a target, and the masks that are judged, with a network of known masks."""
 
 from __future__ import annotations
 

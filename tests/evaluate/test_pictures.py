@@ -1,4 +1,4 @@
-"""Networks with known answers on pictures from files, and the same numbers as PartWorld's where they must be."""
+"""Networks with known masks on images from files, and the same numbers as PartWorld's where they must be."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def test_each_cell_sees_its_own_4_by_4_logits(seed, batch, grid):
 
 
 def test_what_norm_and_gelu_leave_by_hand():
-    """One hidden channel a norm: its output is its bias, 2 then 3, whatever the mask."""
+    """One hidden channel per norm: its output is its bias, 2 then 3, for any mask."""
     weights = draw_weights(0, 1, 1)
     weights |= {"1.bias": np.array([2.0]), "4.bias": np.array([3.0] * 4), "4.weight": np.zeros(4)}
     weights |= {"6.weight": np.ones((1, 4, 1, 1)), "6.bias": np.array([0.5])}

@@ -1,4 +1,4 @@
-"""What a learner is told: about the first failure, in words that fit the mistake."""
+"""The explanation for a learner: about the first failure, in words that fit the mistake."""
 
 from __future__ import annotations
 

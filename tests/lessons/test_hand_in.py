@@ -1,4 +1,4 @@
-"""A learner's file is marked, function by function, whatever it does."""
+"""A learner's file is marked, function by function, for any behaviour of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Polygons against pycocotools, pixel for pixel, and whatever is no polygon refused."""
+"""Polygons compared with pycocotools, pixel for pixel; invalid polygons are refused."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ coco_mask = pytest.importorskip("pycocotools.mask", reason="pip install -e '.[te
 
 
 def random_mask(rng: np.random.Generator) -> np.ndarray:
-    """Empty, full, one row, one column, noise of any density and blobs, up to 300 a side."""
+    """Empty, full, one row, one column, noise of any density and blobs, up to 300 per side."""
     height, width = rng.integers(1, 300, 2)
     shape = [(height, width), (1, width), (height, 1), (1, 1)][rng.choice(4, p=[0.7, 0.12, 0.12, 0.06])]
     kind = rng.integers(4)

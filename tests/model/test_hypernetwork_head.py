@@ -16,7 +16,7 @@ WIDTH, HIDDEN, CHANNELS = 6, 7, 3
 
 
 class Heads(nn.ModuleList):
-    """One head a mask token, put to use as the mask decoder does."""
+    """One head per mask token, used as in the mask decoder."""
 
     def forward(self, tokens, upscaled):
         weights = [head(tokens[:, m]) for m, head in enumerate(self)]

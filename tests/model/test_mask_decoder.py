@@ -30,7 +30,7 @@ def draw(images: int = 1) -> dict[str, torch.Tensor]:
 
 @pytest.fixture
 def asked(monkeypatch) -> list[MaskDecoder]:
-    """Which decoders asked for a faster road."""
+    """The decoders that requested a fast path."""
     found, faster = [], ROADS[MaskDecoder]
     monkeypatch.setitem(ROADS, MaskDecoder, lambda self, *a: found.append(self) or faster(self, *a))
     return found

@@ -111,7 +111,7 @@ def test_the_last_attention_goes_through_the_dropout():
 
 
 def test_the_share_that_is_dropped_is_the_one_asked_for():
-    """Of the sums by nn.Dropout, of the weights by every attention; and there is none unless asked for."""
+    """Of the sums by nn.Dropout, of the weights by every attention; and there is none by default."""
     for share, options in ((0.25, {"dropout": 0.25}), (0.0, {})):
         transformer = TwoWayTransformer(2, 8, 2, 10, **options)
         assert {m.p for m in transformer.modules() if isinstance(m, nn.Dropout)} == {share}

@@ -37,7 +37,7 @@ def test_all_four_masks(decoders):
 
 
 def test_one_image_for_each_prompt(decoders):
-    """The original repeats images; ours can also take one a prompt, which the original does one by one."""
+    """The original repeats images; ours can also use one per prompt, which the original does one by one."""
     images = random(5, 2, E, GRID, GRID)
     _, positions, sparse, dense = inputs(2, 3)
 

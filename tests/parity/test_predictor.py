@@ -19,7 +19,7 @@ RESIZE = original.utils.transforms.ResizeLongestSide
 
 
 def photo() -> np.ndarray:
-    """The portrait of Grace Hopper that matplotlib brings along, taller than wide."""
+    """The portrait of Grace Hopper included in matplotlib, taller than wide."""
     path = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
     return np.asarray(Image.open(path).convert("RGB"))
 

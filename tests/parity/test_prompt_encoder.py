@@ -61,7 +61,7 @@ def test_one_box_as_a_list_of_one(encoders):
 
 
 def test_several_boxes_in_one_prompt(encoders):
-    """The original has no such thing: what is meant is its embeddings of the boxes, one after the other."""
+    """The original does not support this: expected are its embeddings of the boxes, one after the other."""
     boxes = pixels(5, 2, 3, 4)
     with torch.no_grad():
         sparse, dense = encoders[0](None, boxes, None)

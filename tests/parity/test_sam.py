@@ -1,4 +1,4 @@
-"""Sam as a whole against segment-anything's: several images with prompts of their own, before and after."""
+"""Sam as a whole against segment-anything's: several images, each with its prompts, before and after."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parts of a masked autoencoder, each held to what defines it."""
+"""The parts of a masked autoencoder, each compared with its definition."""
 
 import numpy as np
 import pytest
@@ -130,7 +130,7 @@ def test_published_sizes():
 
 @pytest.mark.parametrize("preset", ["tiny", "nano"])
 def test_presets_learn_to_reconstruct(preset):
-    """A decoder that knows nothing of a picture draws grey: a loss of 1."""
+    """A decoder without information on an image draws grey: a loss of 1."""
     torch.manual_seed(0)
     mae = build_mae(CONFIGS[preset], 64)
     images = torch.nn.functional.interpolate(torch.randn(4, 3, 6, 6), size=64, mode="bilinear")

@@ -1,4 +1,4 @@
-"""The weights that ship know words: a caption finds its thing, another's does not, and it helps a click."""
+"""The included weights work with words: a caption finds its object, another's does not, and it helps a click."""
 
 from minisam.cli.main import main
 from minisam.data.images import save_image

@@ -1,4 +1,4 @@
-"""Both trainings go on bit for bit after a kill, and their commands fit together."""
+"""Both trainings resume with identical results after a kill, and their commands fit together."""
 
 from dataclasses import replace
 

@@ -92,7 +92,7 @@ def test_every_round_has_the_loss_that_is_given(nano):
 
 
 class Script:
-    """A network whose answers are known; it keeps what it is asked."""
+    """A network with known masks; it records its prompts."""
 
     mask_input_size = (4, 4)
 
@@ -119,7 +119,7 @@ class Script:
 
 
 def test_every_prompt_is_corrected_by_its_own_mask_and_the_one_ranked_first_goes_back():
-    """The first prompt's mask misses a pixel, the second's spills over by one; the other masks are all wrong."""
+    """The first prompt's mask misses a pixel, the second's has a false positive; the other masks are all wrong."""
     masks = torch.zeros(2, 8, 8, dtype=torch.bool)
     masks[:, :4, :4] = True
     right = torch.where(masks[:, ::2, ::2], 3.0, -3.0)

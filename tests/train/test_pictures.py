@@ -202,7 +202,7 @@ def test_repeats_decide_what_a_step_sees(tmp_path):
 
 @pytest.mark.parametrize(("columns", "usable"), [(1, False), (2, True), (90, True), (91, False)])
 def test_a_mask_of_exactly_the_smallest_or_largest_share_is_a_target(columns, usable):
-    """At least 2 % of the square input, at most 90 % of the picture itself, which is half as high."""
+    """At least 2 % of the square input, at most 90 % of the image itself, which is half as high."""
     mask = np.zeros((50, 100), bool)
     mask[:, :columns] = True
     segment = Segment("m", annotate(mask, 1).get("segmentation"), mask.shape)

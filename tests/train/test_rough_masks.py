@@ -51,7 +51,7 @@ def test_a_line_becomes_as_wide_as_a_pixel_of_the_coarse_mask(monkeypatch):
     shown = rough_mask_logits(line, torch.Generator().manual_seed(0))[:, 0] > 0
     first, last = shown[:, 0].float().argmax(dim=1), 63 - shown[:, 0].flip(1).float().argmax(dim=1)
     widths = set(zip(first.tolist(), last.tolist(), strict=True))
-    assert widths == {(0, 15), (8, 15), (12, 15), (12, 13)}  # 4, 8, 16 and 32 pixels a side
+    assert widths == {(0, 15), (8, 15), (12, 15), (12, 13)}  # 4, 8, 16 and 32 pixels per side
     assert (shown == shown[:, :1]).all()
 
 

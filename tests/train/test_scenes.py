@@ -41,12 +41,12 @@ def test_the_drawing_process_is_gone_after_its_run_was_killed(tmp_path):
         run.send_signal(signal.SIGKILL)
     patience = time.monotonic() + 60
     while is_running(drawing):
-        assert time.monotonic() < patience, "the drawing process goes on without its run"
+        assert time.monotonic() < patience, "the drawing process continues without its run"
         time.sleep(0.1)
 
 
 def is_running(process: int) -> bool:
-    """A dead process that nobody has waited for yet (state Z) does not run."""
+    """A dead process that has not been waited for (state Z) does not run."""
     state = subprocess.run(["ps", "-o", "state=", "-p", str(process)], capture_output=True, text=True).stdout
     return bool(state.strip()) and not state.startswith("Z")
 

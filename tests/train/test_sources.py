@@ -1,4 +1,4 @@
-"""A run on files resumes bit for bit, draws ahead the same, and does not go on with other files."""
+"""A run on files resumes with identical results, also when drawing ahead, and does not resume with other files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a network starts as: a file of its own kind, a smaller one that grows, or nothing else."""
+"""The start of a network: a file of the same kind, or a smaller network that grows; other files are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The camera by hand: what each draw does to a picture of known colours."""
+"""The camera by hand: the effect of each draw on an image of known colours."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What E6 says of a round: ratios of sums, with intervals over pictures and engines; its control and its criterion."""
+"""What E6 says of a round: ratios of sums, with intervals over images and engines; its control and its criterion."""
 
 from dataclasses import replace
 from types import SimpleNamespace

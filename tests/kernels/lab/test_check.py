@@ -1,4 +1,4 @@
-"""The check passes what is right and names the first thing that is wrong in everything else."""
+"""The check passes what is right and names the first error in all others."""
 
 from __future__ import annotations
 

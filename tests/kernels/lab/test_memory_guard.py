@@ -1,4 +1,4 @@
-"""The guard against strays, held to kernels that stray on purpose."""
+"""The memory guard, with kernels that access stray memory on purpose."""
 
 from __future__ import annotations
 

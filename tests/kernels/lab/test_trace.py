@@ -1,4 +1,4 @@
-"""The trace sees who touches what, in any layout, and its picture shows it."""
+"""The trace records which program accesses which element, in any layout, and its figure shows it."""
 
 from __future__ import annotations
 

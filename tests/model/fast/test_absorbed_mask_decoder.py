@@ -1,4 +1,4 @@
-"""The mask decoder's two ways give the same masks; those that are not asked for are not made."""
+"""The mask decoder's two ways give the same masks; masks that are not requested are not computed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def build(dtype=torch.float64):
 
 @contextmanager
 def way(absorbed: bool):
-    """Whatever the rule would choose."""
+    """Independent of the rule's choice."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dispatcher, "absorbing_wins", lambda *arguments: absorbed)
         yield

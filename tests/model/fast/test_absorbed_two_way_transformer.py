@@ -201,7 +201,7 @@ def test_not_chosen_where_a_step_is_watched_or_replaced():
     assert not absorbing_wins(transformer, tokens, pe)
 
     class Other(TwoWayTransformer):
-        """A transformer with a forward of its own."""
+        """A transformer with another forward."""
 
     assert not absorbing_wins(Other(2, 256, 8, 64).eval(), tokens, pe)
 

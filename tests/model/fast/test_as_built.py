@@ -1,4 +1,4 @@
-"""Whatever is put in place of a layer, or attached to one, has its effect on every road.
+"""Every replacement of a layer, and every hook, has its effect on all paths.
 
 Each touch doubles what a linear layer gives, or its weight; the same layer with doubled parameters says what is right.
 """
@@ -82,7 +82,7 @@ TOUCHES = {
     "forward hook": forward_hook,
     "pre-hook": pre_hook,
     "parametrization": parametrization,
-    "forward of its own": own_forward,
+    "another forward": own_forward,
 }
 OF_THE_WEIGHT_ALONE = ("pre-hook", "parametrization")
 
@@ -299,7 +299,7 @@ def test_a_forward_given_to_a_class_is_called(decoder, kind, monkeypatch):
     assert set(calls) >= {
         part
         for name, part in decoder.named_modules()
-        if type(part) is kind and "mlps.0" not in name  # mask 0 is not asked
+        if type(part) is kind and "mlps.0" not in name  # mask 0 is not requested
     }
 
 
@@ -326,7 +326,7 @@ def test_what_listens_to_window_attention_sees_windows_as_in_segment_anything(en
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("touch", ["wrapper", "forward hook", "forward of its own"])
+@pytest.mark.parametrize("touch", ["wrapper", "forward hook", "another forward"])
 @pytest.mark.parametrize(
     "name",
     [
@@ -344,7 +344,7 @@ def test_learned_tokens(touch, name):
     touches = {
         "wrapper": Wrapper,
         "forward hook": forward_hook,
-        "forward of its own": lambda table: (
+        "another forward": lambda table: (
             vars(table).update(forward=lambda rows: 2 * F.embedding(rows, table.weight)) or table
         ),
     }

@@ -30,7 +30,7 @@ def tokens(dtype: torch.dtype = torch.float64) -> torch.Tensor:
 
 @pytest.fixture
 def plain_road(monkeypatch):
-    """Blocks take it whatever the dispatcher says."""
+    """Blocks use it independent of the dispatcher."""
     monkeypatch.delitem(ROADS, Block)
 
 

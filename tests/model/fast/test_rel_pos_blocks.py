@@ -1,4 +1,4 @@
-"""Attention with relative positions is the same in blocks, whatever their size, and a block's bias is all there is."""
+"""Attention with relative positions is the same in blocks of any size, and only one block's bias is in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arguments of the generator that cannot be: one line, before a network is asked anything."""
+"""Invalid arguments of the generator: one line, before the network is used."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ def test_a_function_that_gives_nothing_says_why(gentle, name, says):
     found = outcome(gentle, name)
     assert says in found.error and found.value is None
     assert len(found.error.splitlines()) == 1
-    assert np.array_equal(outcome(gentle, "right").value, 2 * X), "the process goes on"
+    assert np.array_equal(outcome(gentle, "right").value, 2 * X), "the process continues"
 
 
 def test_what_is_printed_is_kept_apart(gentle):
@@ -190,7 +190,7 @@ POSIX = pytest.mark.skipif(
 
 
 def ends(file: AnswerFile, name: str) -> None:
-    """Within two seconds of its own, and once for all."""
+    """Within two seconds, and once for all."""
     function = file.function(name)
     file.rules = Rules(seconds=2.0)
     found = function.call(CALL)

@@ -38,7 +38,7 @@ MUTANTS = [
     forward("one column too many", "column_ok = columns < W", "column_ok = columns <= W"),
     forward("first block of columns alone", "range(0, W, BLOCK_K)", "range(0, BLOCK_K, BLOCK_K)"),
     forward("last grid row skipped", "for i in range(H):", "for i in range(H - H // 2):"),
-    forward("same grid row for ever", "            keys += stride_grid_row\n", ""),
+    forward("always the same grid row", "            keys += stride_grid_row\n", ""),
     forward("grid rows as long as the grid is high", "W * q.stride(2)", "H * q.stride(2)"),
     forward("rows and columns swapped", "scale, H, W, *q.stride()[:3]", "scale, W, H, *q.stride()[:3]"),
     forward(
