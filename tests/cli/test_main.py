@@ -1,3 +1,4 @@
+import argparse
 import importlib
 import os
 import subprocess
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 from minisam.cli.main import COMMANDS, main
+from minisam.cli.numbers import number_from
 from minisam.errors import CheckpointError, ImageError, PromptError
 
 
@@ -101,6 +103,14 @@ def test_sizes_that_no_command_can_work_with_are_usage_errors(command, says, cap
     with pytest.raises(SystemExit) as stopped:
         main(command.split())
     assert stopped.value.code == 2 and says in capsys.readouterr().err
+
+
+def test_the_ends_of_a_range_are_in_it():
+    number = number_from(2, 5)
+    assert [number("2"), number("5")] == [2, 5]
+    for text in ("1", "6"):
+        with pytest.raises(argparse.ArgumentTypeError):
+            number(text)
 
 
 def test_any_other_error_keeps_its_trace(monkeypatch):
