@@ -10,7 +10,7 @@ import ast
 import io
 import re
 import tokenize
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -58,40 +58,46 @@ WORDS = {
 }
 ALLOWED = {f"tests/kernels/triton/mutants/{name}.py": {"asked"} for name in ("attention", "cross_attention")}
 """File: words that are allowed there, in lower case; these quote kernels in which `asked` is a name."""
-PATTERN = re.compile(rf"(?<![\w/-])(?:{'|'.join(f'({word})' for word in WORDS)})(?![\w-])", re.IGNORECASE)
+PATTERN = re.compile(
+    r"(?<![\w/-])(?:" + "|".join(f"({word})" for word in WORDS).replace(" ", r"(?: +|\n *)") + r")(?![\w-])",
+    re.IGNORECASE,
+)
 
 
 def prose_of_page(text: str) -> Iterator[tuple[int, str]]:
-    """The lines of a Markdown page with their numbers, without blocks of code and comments."""
-    fenced = False
-    for number, line in enumerate(text.splitlines(), start=1):
-        if line.startswith("```"):
-            fenced = not fenced
-        elif not fenced and not line.startswith("<!--"):
-            yield number, re.sub(r"\]\([^)]*\)", "]", line)
+    """The number of the first line, and a Markdown page without its blocks of code, comments and link targets."""
+    text = re.sub(r"^```.*?^```$|^<!--.*?-->$", blank, text, flags=re.MULTILINE | re.DOTALL)
+    yield 1, re.sub(r"\]\([^)]*\)", blank, text)
 
 
 def prose_of_module(source: str) -> Iterator[tuple[int, str]]:
-    """Docstrings, comments, and strings of three words or more, line by line with their numbers."""
+    """Docstrings, comments, and strings of three words or more, each with the number of its first line."""
     tree = ast.parse(source)
     docstrings = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         text = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
         if node in docstrings or len(text.split()) >= 3:
-            yield from enumerate(text.splitlines(), start=node.lineno)
+            yield node.lineno, text
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:
             yield token.start[0], token.string
 
 
-def found(lines: Iterator[tuple[int, str]], allowed: Collection[str] = ()) -> list[str]:
+def blank(match: re.Match[str]) -> str:
+    """As many lines as before, empty but for a dot, which no phrase of the list reaches across."""
+    return "." + "\n" * match.group().count("\n")
+
+
+def found(prose: Iterable[tuple[int, str]], allowed: Collection[str] = ()) -> list[str]:
     """One line for each word: where it is, and what to write."""
     report = []
-    for number, line in lines:
-        for match in PATTERN.finditer(re.sub(r"`[^`]*`", "", line)):
+    for first, text in prose:
+        text = re.sub(r"`[^`]*`", blank, text)
+        for match in PATTERN.finditer(text):
             if match.group().lower() not in allowed:
-                replacement = list(WORDS.values())[match.lastindex - 1]
-                report.append(f"line {number}: {match.group()!r}; write: {replacement}")
+                line = first + text[: match.start()].count("\n")
+                replacement = list(WORDS.values())[(match.lastindex or 1) - 1]
+                report.append(f"line {line}: {match.group()!r}; write: {replacement}")
     return report
 
 
@@ -115,15 +121,15 @@ def test_modules(folder):
 
 @pytest.mark.parametrize("planted", ["anew", "a picture", "Nobody", "one mask a click", "a room of its own"])
 def test_a_planted_word_is_found(planted):
-    message = f'def f():\n    raise ValueError(f"it says {{1}} {planted} here and there")\n'
     for source in (
         f'"""Says {planted}."""\n',
+        f'"""Says it, and\n{planted.replace(" ", chr(10))} comes later."""\n',
         f"x = 1  # {planted}\n",
-        message,
-        f"help('now {planted} again')\n",
+        f'def f():\n    raise ValueError(f"it says {{1}} {planted} here and there")\n',
+        f"parser.add_argument('-x', help='now {planted} again')\n",
     ):
         assert len(found(prose_of_module(source))) == 1, source
-    assert len(found(prose_of_page(f"Some text\nsays {planted}.\n"))) == 1
+    assert found(prose_of_page(f"Some text\nsays {planted}.\n"))[0].startswith("line 2: ")
 
 
 def test_code_is_not_prose():

@@ -1,4 +1,4 @@
-"""Half precision on a CPU: the products stay in it, and whatever comes after finds torch as it was."""
+"""Half precision on a CPU: the products stay in it, and torch's settings are restored afterwards."""
 
 from __future__ import annotations
 

@@ -8,8 +8,7 @@ from minisam.errors import DatasetError
 from minisam.experiments.experiment import experiments
 from minisam.json_files import read_json
 
-INTRODUCTION = """<!-- Made from the files in this folder by `minisam experiment --page`; edit
-minisam/experiments/page.py. -->
+INTRODUCTION = """<!-- Made of the files beside it by `minisam experiment --page`; edit minisam/experiments/page.py. -->
 
 # Experiments
 
