@@ -38,8 +38,9 @@ def small():
 
 
 def test_the_output_is_that_of_the_small_network_on_larger_images(small):
-    grown = grow(small, LARGE)
-    small.set_image_size(64)
+    grown = grow(small.train(), LARGE)
+    assert not grown.training
+    small.eval().set_image_size(64)
     image = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
         torch.testing.assert_close(grown.image_encoder(image), small.image_encoder(image))
@@ -69,6 +70,11 @@ def test_new_blocks_learn_and_old_ones_keep_their_weights(small):
         else:
             assert not of_block["attn.proj.weight"].any() and not of_block["mlp.lin2.bias"].any()
             assert of_block["attn.qkv.weight"].abs().max() > 0
+
+
+def test_a_new_block_needs_one_of_its_kind_before_it():
+    with pytest.raises(CheckpointError, match="fewer blocks"):
+        blocks_taken([False], replace(SMALL, encoder_depth=2, global_attn_indexes=(1,)))
 
 
 def test_where_the_new_blocks_go():
