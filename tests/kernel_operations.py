@@ -79,10 +79,12 @@ class Operation:
 
     def telling_cases(self) -> list[Case]:
         """Few cases that see most faults: sizes that no block divides, and a head dim of two tiles."""
-        ordinary = [case for case in cases(self.name) if "score" not in case.name]
-        return [
-            case for case in ordinary if any(word in case.name for word in ("prime", "many", "padded", "80"))
-        ]
+        return [case for case in cases(self.name) if self.is_telling(case)]
+
+    def is_telling(self, case: Case) -> bool:
+        return "score" not in case.name and any(
+            word in case.name for word in ("prime", "many", "padded", "80")
+        )
 
 
 OPERATIONS = {

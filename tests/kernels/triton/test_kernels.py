@@ -29,25 +29,49 @@ PHASES = [Phase.explicit, Phase.reuse, Phase.generate]
 every_operation = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=list(OPERATIONS))
 every_differentiable = pytest.mark.parametrize("operation", DIFFERENTIABLE.values(), ids=list(DIFFERENTIABLE))
 every_dtype = pytest.mark.parametrize("dtype", DTYPES.values(), ids=list(DTYPES))
-every_case = pytest.mark.parametrize(
-    ("operation", "case"),
-    [(operation, case) for operation in OPERATIONS.values() for case in cases(operation.name)],
-    ids=[f"{name}-{case.name}" for name in OPERATIONS for case in cases(name)],
+# In the interpreter a commit takes float16 to the few telling cases, and CI to the others.
+every_case_and_dtype = pytest.mark.parametrize(
+    ("operation", "case", "dtype"),
+    [
+        pytest.param(
+            operation,
+            case,
+            dtype,
+            id=f"{operation.name}-{case.name}-{name}",
+            marks=[pytest.mark.ci]
+            if INTERPRETED and name == "fp16" and not operation.is_telling(case)
+            else [],
+        )
+        for operation in OPERATIONS.values()
+        for case in cases(operation.name)
+        for name, dtype in DTYPES.items()
+    ],
 )
+LAUNCHES = [(operation, launch) for operation in OPERATIONS.values() for launch in operation.launches]
 every_launch = pytest.mark.parametrize(
+    ("operation", "launch"), LAUNCHES, ids=[f"{operation.name}-{launch}" for operation, launch in LAUNCHES]
+)
+# In the interpreter test_values_and_gradients uses the launches for float32 too.
+other_launches_at_a_commit = pytest.mark.parametrize(
     ("operation", "launch"),
-    [(operation, launch) for operation in OPERATIONS.values() for launch in operation.launches],
-    ids=[f"{name}-{launch}" for name, operation in OPERATIONS.items() for launch in operation.launches],
+    [
+        pytest.param(
+            operation,
+            launch,
+            id=f"{operation.name}-{launch}",
+            marks=[pytest.mark.ci] if INTERPRETED and launch.endswith("single") else [],
+        )
+        for operation, launch in LAUNCHES
+    ],
 )
 
 
-@every_dtype
-@every_case
+@every_case_and_dtype
 def test_values_and_gradients(operation, case, dtype):
     assert check_case(operation.function, case, dtype) == operation.differentiable
 
 
-@every_launch
+@other_launches_at_a_commit
 def test_every_launch_on_telling_cases(operation, launch):
     dtypes = [torch.float32] if INTERPRETED else DTYPES.values()
     for case in operation.telling_cases():

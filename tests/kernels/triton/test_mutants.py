@@ -23,14 +23,14 @@ from minisam_kernels.launch import INTERPRETED
 
 pytestmark = pytest.mark.skipif(not INTERPRETED, reason="mutants are run in the interpreter: no CUDA device")
 
-EVERY = 3  # of how many mutants one is tried by CI, every second one of them at a commit; the others are slow tests
+EVERY = 3  # of how many mutants one is tried by CI, every third one of them at a commit; the others are slow tests
 
 
 def marks(number: int) -> list[pytest.MarkDecorator]:
     """Of the mutant of this number in its list."""
     if number % EVERY:
         return [pytest.mark.slow]
-    return [pytest.mark.ci] if number % (2 * EVERY) else []
+    return [pytest.mark.ci] if number % (3 * EVERY) else []
 
 
 LISTS = {
