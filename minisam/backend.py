@@ -121,8 +121,7 @@ def rel_pos(
 def windowed(
     qkv: Tensor, qkv_bias: Tensor, rel_pos_h: Tensor, rel_pos_w: Tensor, num_heads: int, window_size: int
 ) -> Tensor:
-    """Converts parameters to the type of the projection, which is half precision under autocast: the kernel needs one
-    type."""
+    """Converts parameters to the projection's type, which autocast makes half precision: a kernel needs one type."""
     from minisam_kernels.window_attention import window_attention
 
     qkv_bias, rel_pos_h, rel_pos_w = (x.to(qkv.dtype) for x in (qkv_bias, rel_pos_h, rel_pos_w))

@@ -102,8 +102,7 @@ def upscaled_tile(
     w, ACC: tl.constexpr, ROW_TAPS: tl.constexpr, COLUMN_TAPS: tl.constexpr,
     BLOCK_M: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
-    """Pixels [M, K], and the largest |logit| that contributes to each; undefined in rows and columns that are not
-    ok."""
+    """Pixels [M, K], and the largest |logit| of each; undefined in rows and columns that are not ok."""
     pixels = tl.zeros([BLOCK_M, BLOCK_K], ACC)
     size = tl.zeros([BLOCK_M, BLOCK_K], ACC)
     for s in tl.static_range(ROW_TAPS):

@@ -133,8 +133,7 @@ def adapt_layer(
 
 
 def merge_lora(sam: Sam) -> dict[str, LoraLinear]:
-    """Merge every update into its layer, in place: the network is plain again.  Returns the argument of
-    `unmerge_lora`.
+    """Merge every update into its layer, in place: the network is plain again.  Returns `unmerge_lora`'s argument.
 
     Raises MinisamError if a merged weight would not be finite; nothing is merged then.
     """

@@ -35,8 +35,7 @@ Listener = Callable[[str], None]
 
 @contextmanager
 def listening(network: Any, enter: Listener) -> Iterator[None]:
-    """Within this block, `enter` is called with each phase of a run of `network`, our Sam or the original's; last
-    with END."""
+    """Within this block, `enter` is called with each phase of a run of `network`; last with END."""
     handles = [
         network.image_encoder.register_forward_pre_hook(lambda *_: enter(ENCODER)),
         network.image_encoder.register_forward_hook(lambda *_: enter(DECODER)),

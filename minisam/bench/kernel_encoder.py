@@ -29,8 +29,7 @@ Contestant = Callable[[Tensor], Tensor]
 
 
 class Encoders:
-    """The encoders of one geometry with one set of weights: ours, and transformers' for each attention
-    implementation."""
+    """The encoders of one geometry with the same weights: ours, and transformers' for each kind of attention."""
 
     def __init__(self, config: SamConfig, device: str, dtype: torch.dtype) -> None:
         self.config, self.device, self.dtype = config, device, dtype

@@ -29,8 +29,7 @@ PROJECT = Path(__file__).parents[2]
 
 
 def take_turns(contestants: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
-    """Seconds of each contestant in each of `repeats` rounds.  The caller should run each once before, as a
-    warm-up."""
+    """Seconds of each contestant in each of `repeats` rounds.  Run each once before, as a warm-up."""
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     with tqdm(total=repeats * len(contestants), desc="timing", disable=None, leave=False) as bar:
         for _ in range(repeats):

@@ -83,8 +83,7 @@ def config_of(sam: Sam, identified: SamConfig) -> SamConfig:
 def config_to_json(
     config: SamConfig, metadata: Mapping[str, Any], inputs: Mapping[str, Any] | None = None
 ) -> str:
-    """The header text; `inputs` comes from inputs.py.  Raises CheckpointError if `metadata` is not plain JSON, or too
-    long."""
+    """The header text; `inputs` comes from inputs.py.  Raises CheckpointError unless `metadata` is short plain JSON."""
     own = {"inputs": dict(inputs)} if inputs else {}
     try:
         text = json.dumps({"config": asdict(config), "metadata": dict(metadata), **own}, allow_nan=False)

@@ -33,8 +33,7 @@ def unwrapped(network: Any) -> Sam:
 
 
 def modules_by_name(sam: Sam) -> dict[str, nn.Module]:
-    """Every module under the network's own names; a compiled or otherwise wrapped part stands for the module
-    inside."""
+    """Every module under the network's own names; for compiled or wrapped parts, the module inside."""
     found: dict[str, nn.Module] = {}
     for name, module in sam.named_modules():
         own = without_wrappers(name)
@@ -44,8 +43,7 @@ def modules_by_name(sam: Sam) -> dict[str, nn.Module]:
 
 
 def differing_setting(module: nn.Module, expected: nn.Module) -> str | None:
-    """The first plain attribute, for example a norm's eps, that differs from the one that `load_checkpoint` would
-    set."""
+    """The first plain attribute, for example a norm's eps, that `load_checkpoint` would set differently."""
     own = vars(module)
     for name, value in vars(expected).items():
         is_setting = isinstance(value, SETTING) and name not in OF_USE and not name.startswith("_")

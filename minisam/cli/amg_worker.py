@@ -95,8 +95,7 @@ class Worker:
         return outcome
 
     def content(self, path: Path, name: str) -> bytes:
-        """The bytes of an image file.  Raises ImageError if it cannot be read, or if its name cannot be in a
-        record."""
+        """The bytes of an image file.  Raises ImageError if it, or its name in a record, is unusable."""
         if not path.is_file():
             raise ImageError(f"{path}: no such image file")
         try:
@@ -123,8 +122,7 @@ class Worker:
         return {} if self.args.roi is None else {"region": self.args.roi}
 
     def region(self, size: tuple[int, ...]) -> np.ndarray | None:
-        """The region to click in, [H, W], or None for the whole image.  Raises GeneratorError for a box outside the
-        image."""
+        """The region to click in, [H, W], or None for all.  Raises GeneratorError for a box outside the image."""
         if self.args.roi_mask is not None:
             return load_mask(self.args.roi_mask, size)
         if self.args.roi is None:

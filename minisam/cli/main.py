@@ -98,8 +98,7 @@ class Interrupts:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def leave(self) -> int:
-        """Print that the command was interrupted, and end the process here, because Python may otherwise end it by a
-        signal."""
+        """Print that the command was interrupted, and exit here, because Python may otherwise die by a signal."""
         print("minisam: interrupted", file=sys.stderr)
         if self.is_program:
             sys.stdout.flush()
@@ -127,8 +126,7 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def show_every_name(stream: TextIO) -> None:
-    """Text with characters that the terminal cannot encode written as escapes, as on stderr; file names may have
-    them."""
+    """Text with escapes for characters that the terminal cannot encode, as on stderr; file names may have them."""
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")
 

@@ -41,8 +41,7 @@ def box_xyxy_to_xywh(box_xyxy: Any) -> Any:
 def is_box_near_crop_edge(
     boxes: Tensor, crop_box: Sequence[int], orig_box: Sequence[int], atol: float = EDGE_DISTANCE
 ) -> Tensor:
-    """Which boxes [N, 4], in pixels of the crop, touch an edge of the crop (within `atol` pixels) that is not one of
-    the image."""
+    """Which boxes [N, 4], in pixels of the crop, touch an edge of the crop, to `atol` pixels, but not of the image."""
     boxes = uncrop_boxes_xyxy(boxes, crop_box).float()
     near_crop, near_image = (
         (boxes - boxes.new_tensor(edges)).abs() <= atol for edges in (crop_box, orig_box)

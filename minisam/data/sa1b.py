@@ -69,8 +69,7 @@ def annotate(
     stability_score: float = 1.0,
     point: tuple[float, float] | None = None,
 ) -> Annotation:
-    """The annotation of a mask [H, W] bool, not empty; without `point` the click is a pixel well inside a column of
-    the mask."""
+    """The annotation of a mask [H, W] bool, not empty; without `point`, a pixel well inside the mask."""
     height, width = mask.shape
     columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
     if not len(columns):

@@ -65,8 +65,7 @@ class SegmentationFolder(Protocol):
         ...
 
     def fingerprint(self) -> str:
-        """A value that changes with the records: the names and sizes of SA-1B's, or COCO's file; without the
-        images."""
+        """Changes with the records: the names and sizes of SA-1B's, or COCO's file; without the images."""
         ...
 
 

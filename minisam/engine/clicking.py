@@ -25,8 +25,7 @@ from minisam.predict.prompted import Prompted
 
 @dataclass(frozen=True)
 class Clicked:
-    """The result of clicking on P objects: masks [P, S, S]; clicks, true IoU and predicted IoU [P]; first click [P,
-    2]."""
+    """Results for P objects: masks [P, S, S]; clicks, true IoU and predicted IoU [P]; first click [P, 2]."""
 
     masks: Tensor
     clicks: Tensor

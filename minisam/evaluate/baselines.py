@@ -44,8 +44,7 @@ class ImageTargets(NamedTuple):
 
 @dataclass(frozen=True)
 class Baseline:
-    """`masks(image, targets)` returns its masks, bool [P, C, S, S], C per prompt; `package` is the one that it
-    needs."""
+    """`masks(image, targets)` returns its masks, bool [P, C, S, S], C per prompt; it needs `package`."""
 
     name: str
     package: str | None

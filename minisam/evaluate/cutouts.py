@@ -81,8 +81,7 @@ def evaluate_cutouts(
     leave_out: tuple[str, ...] = (),
     on_batch: Callable[[int], object] | None = None,
 ) -> tuple[WorldResult, Skipped]:
-    """Measure `sam`, at its present input size and on its device, on held-out cut-outs. Also returns the skipped
-    files.
+    """Measure `sam`, at its present input size and on its device, on held-out cut-outs; also the skipped files.
 
     Raises DatasetError if a folder has no usable files, MinisamError if there are no targets.
     """

@@ -87,8 +87,7 @@ def measure_masks(
     generator: torch.Generator,
     any_thing: Callable[..., Tensor],
 ) -> Measurements:
-    """The same for targets [P, S, S] bool; `any_thing(masks, clicks=…)` is the IoU [P] with the best of the objects
-    that a click can mean."""
+    """The same for targets [P, S, S] bool; `any_thing(masks, clicks=…)` gives the IoU [P] for what a click means."""
     size, prompts = targets.shape[-1], torch.arange(len(targets), device=targets.device)
     centre = simulate_clicks(prompted, targets, interior_points(targets)[0], clicks)
     scattered = simulate_clicks(prompted, targets, sample_pixels(targets, generator), clicks)

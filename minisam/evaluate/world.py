@@ -91,8 +91,7 @@ def measure_world(
     on_batch: Callable[[int], object] | None = None,
     knobs: Mapping[str, float] | None = None,
 ) -> Measurements:
-    """The results that `evaluate_world` summarises, target by target, for `images` scenes of each seed; `knobs`
-    change the world."""
+    """The results for `evaluate_world`, target by target, for `images` scenes per seed; `knobs` change the world."""
     parts: list[Measurements] = []
     for number, seed in enumerate(seeds):
         batches = evaluation_batches(

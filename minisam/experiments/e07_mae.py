@@ -1,5 +1,4 @@
-"""E7: how much does pre-training without labels gain, by the number of labelled images?  (SAM section 3; MAE, section
-5)
+"""E7: how much does pre-training gain, by the number of labelled images?  (SAM section 3; MAE, section 5)
 
 One autoencoder is trained on 256,000 scenes without labels.  Then nano is trained from random weights, and with the
 trunk of its image encoder taken from the autoencoder, with the same labelled scenes, recipe and number of steps.

@@ -1,5 +1,4 @@
-"""The parts of an experiment: a question, a design, a criterion set beforehand, and an outcome with numbers and a
-figure.
+"""An experiment: a question, a design, a criterion set beforehand, and an outcome with numbers and a figure.
 
 Each experiment is a file in this folder with one `EXPERIMENT`.  There is no other list of them.
 """

@@ -1,5 +1,4 @@
-"""Is an answer correct?  It is compared with the project's reference on the project's cases; the first failure is
-explained.
+"""Is an answer correct?  It is compared with the reference on the project's cases; the first failure is explained.
 
 Correct means, as for kernels: at most twice the error of the reference in float32, compared with float64
 (minisam_kernels/lab/error_rule.py).

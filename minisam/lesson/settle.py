@@ -18,8 +18,7 @@ def settle_where_kernels_run(environment: MutableMapping[str, str]) -> None:
 
 
 def interpret_the_standard_library() -> None:
-    """If Triton was imported earlier, its functions written in Triton (tl.zeros and others) are set up for
-    compilation.
+    """If Triton was imported earlier, its own functions (tl.zeros and others) are set up for compilation.
 
     A page may have `import triton` above the line that imports the lessons' page.
     """

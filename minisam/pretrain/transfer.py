@@ -72,8 +72,7 @@ def move_trunk_(encoder: ImageEncoderViT, mae: Mapping[str, Tensor]) -> None:
 
 
 def resize_patches(weight: Tensor, side: int) -> Tensor:
-    """[D, 3, p, p] -> [D, 3, side, side], bicubic; the output for a constant patch stays the same (SAM's ViT-H: 14 ->
-    16)."""
+    """[D, 3, p, p] -> [D, 3, side, side], bicubic; constant patches keep their output (SAM's ViT-H: 14 -> 16)."""
     before = weight.shape[-1]
     if before == side:
         return weight

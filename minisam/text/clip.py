@@ -55,8 +55,7 @@ class Clip(nn.Module):
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
 
     def encode_crops(self, crops: Tensor, masks: Tensor | None = None) -> Tensor:
-        """Crops [B, 3, S, S] of values 0 … 255, and masks [B, S, S] (bool) to which the output is limited -> [B,
-        E]."""
+        """Crops [B, 3, S, S] of values 0 … 255, and masks [B, S, S] (bool) for the output -> [B, E]."""
         inside = None if masks is None else self.visual.patches_inside(masks)
         return F.normalize(self.visual(crops, inside).float(), dim=1)
 

@@ -133,8 +133,7 @@ def build_optimizers(clip: Clip, recipe: ClipRecipe) -> list[optim.Optimizer]:
 
 
 def agreement(images: Tensor, texts: Tensor, same: Tensor) -> dict[str, float]:
-    """How well crops and captions [B, E] find each other, and the distance between the two kinds (the modality
-    gap)."""
+    """How well crops and captions [B, E] find each other, and the distance of the two kinds (modality gap)."""
     one = torch.zeros(())
     return {
         "found": contrastive_loss(images, texts, one, same)[1].item(),

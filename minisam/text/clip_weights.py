@@ -52,8 +52,7 @@ def text_encoder_from(state_dict: Mapping[str, Tensor]) -> TextEncoder:
 
 
 def load_clip_text_weights(path: str | os.PathLike[str]) -> TextEncoder:
-    """`text_encoder_from` a file: safetensors, or a .pth with only tensors (a TorchScript archive can be saved as
-    one).
+    """`text_encoder_from` a file: safetensors, or a .pth with only tensors, also made from a TorchScript archive.
 
     Raises CheckpointError for a file that is damaged or has other content.
     """

@@ -1,5 +1,4 @@
-"""CLIP's embedding as a token of the prompt: one linear layer and a learned type embedding, no position (SAM section
-D.5).
+"""CLIP's embedding as a token of the prompt: a linear layer and a learned type, no position (SAM section D.5).
 
     token = W (e − centre of its kind) + type embedding
 

@@ -75,8 +75,7 @@ class Transformer(nn.Module):
 
 @torch.no_grad()
 def initialise_(transformer: Transformer, width: int, layers: int) -> None:
-    """Matrices N(0, σ²) with σ by width and depth, as in CLIP, which keeps the sum over the blocks at constant
-    size."""
+    """Matrices N(0, σ²) with σ by width and depth, as in CLIP, to keep the sum over blocks constant in size."""
     inner, residual = width**-0.5, width**-0.5 * (2 * layers) ** -0.5
     for name, parameter in transformer.named_parameters():
         if name.endswith("in_proj_weight"):

@@ -33,8 +33,7 @@ Loss = Callable[[Tensor, Tensor, Tensor], SegmentationLoss]
 
 @dataclass(frozen=True)
 class Rounds:
-    """The number of rounds after the first: `corrective` with a new point, `mask_only` without (the paper: 8 and
-    2)."""
+    """The rounds after the first: `corrective` with a new point, `mask_only` without (the paper: 8 and 2)."""
 
     corrective: int = 8
     mask_only: int = 2

@@ -125,8 +125,7 @@ def make_call(
 def make_counting_call(
     operation: str, shapes: Mapping[str, Tensor], constants: dict, device: str, dtype: torch.dtype
 ) -> Call:
-    """Masks with an outline (noise would be outline everywhere); the reference is the dense formula in the same
-    type."""
+    """Masks with an outline (noise is outline everywhere); the reference is the dense formula in the same type."""
     size = (*shapes["low_res"].shape, len(shapes["row_first"]), len(shapes["column_first"]))
     arrays = mask_inputs(size, np.random.default_rng(0))
     inputs = {

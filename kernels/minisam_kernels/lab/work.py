@@ -226,8 +226,7 @@ def softmax_work(rows: int, columns: int, dtype: str = "bf16", backward: bool = 
 
 
 def work_of(kernel: str, model: str, batch: int, dtype: str = "bf16", backward: bool = False) -> Work:
-    """The work of a kernel in SAM's image encoder; of cross_attention and the kernels after window_attention, in the
-    mask decoder and mask generator.
+    """The work of a kernel in SAM's image encoder, mask decoder or mask generator.
 
     The decoder has 64 prompts per image and the mask generator three masks per prompt, for every model. Raises
     ValueError for the backward of a kernel that has none.

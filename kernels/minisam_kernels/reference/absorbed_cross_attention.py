@@ -30,8 +30,7 @@ Weights = Mapping[str, np.ndarray]
 def absorbed_cross_attention(
     q: np.ndarray, k: np.ndarray, v: np.ndarray, weights: Weights, num_heads: int, prefix: str = ""
 ) -> np.ndarray:
-    """q [B, L, C], k, v [B, S, C] -> [B, L, C], as multi_head_attention; the projections are absorbed into the
-    shorter of q and k."""
+    """q [B, L, C], k, v [B, S, C] -> [B, L, C], as multi_head_attention; the shorter of q and k absorbs."""
     own = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
     return (few_ask_many if q.shape[1] <= k.shape[1] else many_ask_few)(q, k, v, own, num_heads)
 

@@ -50,8 +50,7 @@ def prepare_folders(
 
 
 def copy_smaller(source: Path, path: Path, load: Callable[[Path], Pyramid], side: int, mode: str) -> str:
-    """Write the image in `source` to `path`, at most `side` pixels per side; returns one line that describes the
-    result."""
+    """Write the image in `source` to `path`, at most `side` pixels per side; returns a line on the result."""
     if path.exists():
         return f"kept {path}"
     try:

@@ -98,8 +98,7 @@ def ramps(
 
 
 def place_textures(chosen: torch.Tensor) -> torch.Tensor:
-    """Texture coordinates, complex [3, B, K]; nodes that share a texture also share its position, for a continuous
-    pattern."""
+    """Texture coordinates, complex [3, B, K]; nodes with the same texture share its position."""
     angle = 2 * math.pi * (chosen * 977).frac()
     zoom = 0.5 + 1.5 * (chosen * 331).frac()
     squash = 0.6 + 0.4 * (chosen * 571).frac()

@@ -40,8 +40,7 @@ MIN_AREA = 1 / 64  # one token of nano's grid
 
 @dataclass(frozen=True)
 class DecoderRecipe:
-    """The recipe, equal for all arms of an experiment except for the compared property; the rate falls linearly to
-    0."""
+    """The recipe, equal for all arms except for the compared property; the rate falls linearly to 0."""
 
     steps: int
     rounds: Rounds = FIVE_ROUNDS

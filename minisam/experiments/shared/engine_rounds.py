@@ -52,8 +52,7 @@ def rounds_figure(
     counts: Mapping[str, Collected],
     folder: Path,
 ) -> Figure:
-    """mIoU by model at the top left, statistics of the masks beside it; below, an image of each stage of one
-    engine."""
+    """mIoU by model at the top left, statistics of the masks beside it; below, one image of each stage."""
     figure = Figure(figsize=(11, 6.4), layout="constrained")
     top, bottom = figure.subfigures(2, 1, height_ratios=(1.15, 1), squeeze=False)[:, 0]
     curves, clicks, quality = top.subplots(1, 3)

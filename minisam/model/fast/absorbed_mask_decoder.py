@@ -30,8 +30,7 @@ def absorbed_masks(
     image_index: Tensor | None,
     chosen: slice,
 ) -> tuple[Tensor, Tensor]:
-    """Masks [P, chosen, 4·h, 4·w] and predicted IoUs [P, chosen] from tokens [P, T, E], for cases in which
-    `absorbing_wins`."""
+    """Masks [P, chosen, 4·h, 4·w] and predicted IoUs [P, chosen] from tokens [P, T, E], if `absorbing_wins`."""
     transformer, grid = cast(TwoWayTransformer, decoder.transformer), (image_pe.shape[2], image_pe.shape[3])
     upscaling = TokenUpscaling(decoder.output_upscaling)
     masks: dict[int, Tensor] = {}
@@ -77,6 +76,5 @@ def prompts_by_image(
 
 
 def is_one_for_all(dense: Tensor) -> bool:
-    """Whether dense embeddings [P, E, h, w] are one, expanded, as returned by the prompt encoder without mask
-    prompts."""
+    """Whether dense embeddings [P, E, h, w] are one, expanded, as for prompts without masks."""
     return dense.stride(0) == 0 or len(dense) == 1

@@ -57,8 +57,7 @@ def absorbed_keys(attention: Attention, keys: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def absorbed_values(attention: Attention, values: Tensor) -> Tensor:
-    """W_o v + b_o / N of tokens [B, T, E] that an image attends to: [B, N, T, E], the values that each head adds to
-    y."""
+    """W_o v + b_o / N of tokens [B, T, E] that an image attends to: [B, N, T, E], added to y by each head."""
     v_bntd = attention.separate_heads(attention.v_proj(values))
     heads_nde = attention.out_proj.weight.T.unflatten(0, (attention.num_heads, -1))
     return absorb(v_bntd, heads_nde) + attention.out_proj.bias / attention.num_heads

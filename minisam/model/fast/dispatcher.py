@@ -1,5 +1,4 @@
-"""Selects the code that computes a part of the network: the plain code in the part's file, or a fast path of this
-folder.
+"""Selects the code for a part of the network: the plain code in the part's file, or a fast path in this folder.
 
     part            fast path                  used
     mask decoder    absorbed_mask_decoder.py   on a CPU, for few tokens and a large image, if `absorbing_wins`

@@ -25,8 +25,7 @@ def fused_masks(
     image_index: Tensor | None,
     chosen: slice,
 ) -> tuple[Tensor, Tensor]:
-    """Masks [P, chosen, 4·h, 4·w] and predicted IoUs [P, chosen] from tokens [P, T, E], for cases in which
-    `fusing_is_open`."""
+    """Masks [P, chosen, 4·h, 4·w] and predicted IoUs [P, chosen] from tokens [P, T, E], if `fusing_is_open`."""
     if len(image_embeddings) == 1:
         image_index = None
     if is_one_for_all(dense):

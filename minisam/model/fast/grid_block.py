@@ -36,8 +36,7 @@ def block_on_grid(block: Block, x: Tensor) -> Tensor:
 
 
 def works_by_the_band(block: Block) -> bool:
-    """Whether the block may be applied to some rows of windows at a time: in evaluation, without replaced parts or
-    hooks."""
+    """Whether the block may run on some rows of windows at a time: in evaluation, without replaced parts or hooks."""
     kinds = WindowAttention, RelPosAttention, MLPBlock, DropPath
     return is_in_evaluation(block) and is_as_built(block, Block, *kinds)
 

@@ -30,6 +30,5 @@ def choose_kernels_by(choice: Choice) -> Choice:
 
 
 def kernel_for(operation: str, tensor: Tensor, head_dim: int) -> Kernel | None:
-    """The function that computes an operation on tensors like this one with heads of this width; None is the torch
-    code."""
+    """The function for an operation on tensors like this one with heads of this width; None is the torch code."""
     return _choose(operation, tensor, head_dim)

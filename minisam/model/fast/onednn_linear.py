@@ -43,8 +43,7 @@ def onednn_is_faster() -> bool:
 
 
 def faster_linear_layers(function: Callable[Given, Result]) -> Callable[Given, Result]:
-    """A decorator for functions of the network in which F.linear uses the faster code, unless operations are
-    recorded."""
+    """A decorator: F.linear in the function uses the faster code, unless operations are recorded."""
 
     @wraps(function)
     def run(*args: Given.args, **kwargs: Given.kwargs) -> Result:

@@ -65,8 +65,7 @@ class TokenUpscaling:
 
 
 class Doubling:
-    """A transposed convolution of kernel 2 and stride 2, as one linear layer for the even rows and one for the odd
-    rows."""
+    """A transposed convolution of kernel 2 and stride 2, as linear layers for even and odd rows."""
 
     def __init__(self, convolution: nn.ConvTranspose2d) -> None:
         weight, bias = convolution.weight, convolution.bias

@@ -73,8 +73,7 @@ class SamAutomaticMaskGenerator(GeneratorSteps):
         keep_largest_region: bool = True,
         progress: bool | None = None,
     ) -> None:
-        """Either `points_per_side` or `point_grids`, points in 0 … 1 for each layer of crops, which replace the
-        default of 32 per side.
+        """Either `points_per_side` or `point_grids`, points in 0 … 1 for each layer of crops; default: 32 per side.
 
         `multimask_output=False` uses mask 0, the single mask for unambiguous prompts, for each click.
         `max_area_fraction` drops masks that cover that share of the image or more.  `keep_largest_region=False` drops

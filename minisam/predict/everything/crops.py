@@ -39,8 +39,7 @@ def generate_crop_boxes(
 
 
 def near_crop_edge(boxes: NDArray[np.int64], crop: CropBox, size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Which boxes [N, 4], in pixels of the image of `size` (H, W), touch an edge of the crop that is not an edge of
-    the image."""
+    """Which boxes [N, 4], in pixels of the image of `size` (H, W), touch an edge of the crop but not of the image."""
     image = (0, 0, size[1], size[0])
     near_crop, near_image = (np.abs(boxes - edges) <= EDGE_DISTANCE for edges in (crop, image))
     return np.any(near_crop & ~near_image, axis=1)

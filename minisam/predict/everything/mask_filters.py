@@ -1,5 +1,4 @@
-"""Which masks of a batch of clicks are kept: high predicted IoU, stable, not cut off by their crop, not the whole
-image.
+"""Which masks of some clicks are kept: high predicted IoU, stable, not cut off by their crop, not the whole image.
 
     predicted IoU > 0.88  ->  stability >= 0.95  ->  box not at an inner edge of the crop  ->  area < 95 % (paper)
 
