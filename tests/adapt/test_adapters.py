@@ -73,7 +73,7 @@ def test_old_parameters_keep_their_names():
 def test_a_block_takes_adapters_once():
     sam = small_sam()
     add_adapters(sam, blocks=[1])
-    with pytest.raises(MinisamError, match="block 1 is a AdaptedBlock already"):
+    with pytest.raises(MinisamError, match="block 1 is already a AdaptedBlock"):
         add_adapters(sam)
     with pytest.raises(MinisamError, match="blocks 0 to 2, not 3"):
         add_adapters(small_sam(), blocks=[3])
