@@ -3,8 +3,8 @@
     image -> patches + absolute positions -> blocks -> neck -> image embedding
 
 A block is pre-norm:  x ← x + attention(norm1(x));  x ← x + mlp(norm2(x)).  Most blocks attend inside windows;
-those listed in `global_attn_indexes` attend over the whole grid and carry information between windows.  There
-is no class token and no final norm.  The neck brings the channels down to the decoder's.
+those listed in `global_attn_indexes` attend over the whole grid and carry information between windows.  There is no
+class token and no final norm.  The neck reduces the channels to the decoder's.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from minisam.model.window_partition import window_partition, window_unpartition
 class ImageEncoderViT(nn.Module):
     """[B, 3, H, W], normalised -> image embedding [B, out_chans, H / patch_size, W / patch_size].
 
-    The arguments are segment-anything's, and `drop_path_rate` is the paper's.  H and W need not be
-    `img_size`: any multiple of the patch size works, absolute positions being interpolated bicubically and
-    the relative ones of the global blocks linearly.
+    The arguments are segment-anything's; `drop_path_rate` is from the paper.  H and W need not be `img_size`: any
+    multiple of the patch size works. Absolute positions are then interpolated bicubically, and the relative ones of
+    the global blocks linearly.
 
-    Raises ValueError where an image is no multiple of the patch size.
+    Raises ValueError if an image is not a multiple of the patch size.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class ImageEncoderViT(nn.Module):
     def forward_features(self, x: Tensor, after: Sequence[int] = ()) -> tuple[Tensor, list[Tensor]]:
         """The image embedding, and the tokens [B, h, w, embed_dim] after each of some blocks, in the order of `after`.
 
-        Blocks count from 0, as in `global_attn_indexes`.  Raises ValueError for one that is not there.
+        Blocks are counted from 0, as in `global_attn_indexes`.  Raises ValueError for one that does not exist.
         """
         if not set(after) <= set(range(len(self.blocks))):
             raise ValueError(f"the blocks are 0 to {len(self.blocks) - 1}, got {list(after)}")
@@ -150,7 +150,7 @@ class Block(nn.Module):
         self.drop_path = DropPath(drop_path_rate)
 
     def forward(self, x: Tensor) -> Tensor:
-        # A faster road to the same result, where there is one (fast/dispatcher.py)
+        # Use a fast path to the same result, if there is one (fast/dispatcher.py)
         if (out := by_faster_road(self, x)) is not None:
             return out
 
@@ -158,7 +158,7 @@ class Block(nn.Module):
         return x + self.drop_path(self.mlp(self.norm2(x)))
 
     def attend(self, tokens: Tensor) -> Tensor:
-        """Attention over the whole grid, or in windows [B·n, S, S, dim] that are cut from it."""
+        """Attention over the whole grid, or in its windows [B·n, S, S, dim]."""
         if self.window_size == 0:
             return self.attn(tokens)
         windows, padded = window_partition(tokens, self.window_size)
@@ -167,7 +167,7 @@ class Block(nn.Module):
 
 
 def resize_absolute_positions(pos_embed: Tensor, grid: tuple[int, int]) -> Tensor:
-    """[1, H, W, C] -> [1, *grid, C], bicubic (align_corners=False) where the size differs."""
+    """[1, H, W, C] -> [1, *grid, C], bicubic (align_corners=False) if the size differs."""
     if pos_embed.shape[1:3] == grid:
         return pos_embed
     channels_first = pos_embed.permute(0, 3, 1, 2)
