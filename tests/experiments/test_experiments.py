@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from quick_experiments import FILE as QUICK
 
 from minisam.build import build_sam
 from minisam.cli.main import main
@@ -32,6 +33,17 @@ def test_an_experiment_runs_and_its_page_shows_it(id, tmp_path):
     text = page(tmp_path)
     assert outcome.finding in text and experiment.criterion in text
     assert ("not as expected" in text) == (not outcome.passed)
+    measured = json.loads(QUICK.read_text(encoding="utf-8"))
+    if id in measured:
+        assert numbers(result["values"]) == pytest.approx(numbers(measured[id]), abs=0.005, nan_ok=True)
+
+
+def numbers(values, name=""):
+    """Every number of nested results by its path."""
+    if isinstance(values, dict | list):
+        inside = values.items() if isinstance(values, dict) else enumerate(values)
+        return {path: one for key, value in inside for path, one in numbers(value, f"{name}/{key}").items()}
+    return {name: float(values)} if isinstance(values, int | float) else {}
 
 
 def test_a_quick_run_leaves_the_results_of_a_long_one(tmp_path, capsys):
