@@ -8,7 +8,7 @@ import torch
 from minisam.build import WEIGHTS
 from minisam.config import CONFIGS, build_from_config
 from minisam.data.partworld.export import annotated_pictures, write_sa1b
-from minisam.detect import detector
+from minisam.detect import detector_task
 from minisam.detect.box_head import BoxPredictions, ObjectBoxHead, cell_centres, decode_boxes
 from minisam.detect.box_loss import assign_boxes, detection_loss
 from minisam.detect.boxes import boxes_of, generalised_iou
@@ -209,18 +209,18 @@ def seen(monkeypatch):
     """The rates of AdamW's steps and the examples that the loss saw."""
     rates: list[float] = []
     examples: list[list[torch.Tensor]] = []
-    step, loss = torch.optim.AdamW.step, detector.detection_loss
+    step, loss = torch.optim.AdamW.step, detector_task.detection_loss
 
     def watched_step(self, *arguments):
         rates.append(self.param_groups[0]["lr"])
         return step(self, *arguments)
 
-    def watched_loss(predicted, boxes, assigned):
+    def watched_loss(predicted, boxes, *others):
         examples.append(boxes)
-        return loss(predicted, boxes, assigned)
+        return loss(predicted, boxes, *others)
 
     monkeypatch.setattr(torch.optim.AdamW, "step", watched_step)
-    monkeypatch.setattr(detector, "detection_loss", watched_loss)
+    monkeypatch.setattr(detector_task, "detection_loss", watched_loss)
     return rates, examples
 
 
