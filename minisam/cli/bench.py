@@ -6,8 +6,9 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from minisam.cli.cutout_options import add_cutout_options, check_cutout_options
 from minisam.cli.numbers import number_from
 from minisam.cli.outputs import check_output
 
@@ -16,6 +17,14 @@ if TYPE_CHECKING:
     from minisam.bench.amg_on_device_report import DeviceAmgReport
 
 AGREE, DIFFER = 0, 4
+
+
+class Report(Protocol):
+    def to_dict(self) -> dict[str, object]: ...
+
+    def table(self) -> str: ...
+
+
 LARGEST_IMAGE = 8192
 
 
@@ -49,11 +58,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("triton", "torch"),
         help="the backend of minisam on a CUDA device (default: triton)",
     )
-    for subject in (encoder, decoder, amg):
-        subject.add_argument("--model", choices=tuple(CONFIGS), default="vit_b")
+    training = subjects.add_parser("train", help="where the time of a training step goes")
+    training.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32")
+    add_cutout_options(training)
+    for subject in (encoder, decoder, amg, training):
+        subject.add_argument(
+            "--model", choices=tuple(CONFIGS), default="tiny" if subject is training else "vit_b"
+        )
         subject.add_argument("--threads", type=number_from(1), default=2, help="CPU threads (default: 2)")
         subject.add_argument(
-            "--repeats", type=number_from(1), default=3, help="rounds; each runs all contestants once"
+            "--repeats",
+            type=number_from(1),
+            default=3,
+            help="rounds; each runs all contestants, or phases, once",
         )
         subject.add_argument("--json", action="store_true", help="print JSON instead of a table")
         subject.add_argument(
@@ -74,10 +91,11 @@ def run(args: argparse.Namespace) -> int:
     from minisam.bench.encoder import TOLERANCE, measure_encoder
     from minisam.bench.original import INSTALL_COMMAND, is_installed
     from minisam.config import CONFIGS
-    from minisam.files import write_atomically
 
     if args.out is not None:
         check_output(args.out, suffixes=(".json",))
+    if args.subject == "train":
+        return run_training(args)
     if args.subject == "amg":
         check_device_and_backend(args.device, args.backend)
     compare = is_installed()
@@ -97,13 +115,39 @@ def run(args: argparse.Namespace) -> int:
         report = measure_decoder(
             args.model, args.prompts, multimask_output, args.threads, args.repeats, compare
         )
+    show(report, args)
+    if not report.agrees:
+        print(f"minisam: {difference}", file=sys.stderr)
+        return DIFFER
+    return AGREE
+
+
+def show(report: Report, args: argparse.Namespace) -> None:
+    from minisam.files import write_atomically
+
     text = json.dumps(report.to_dict(), indent=1)
     print(text if args.json else report.table())
     if args.out is not None:
         write_atomically(args.out, lambda file: file.write(f"{text}\n".encode()))
-    if not report.agrees:
-        print(f"minisam: {difference}", file=sys.stderr)
-        return DIFFER
+
+
+def run_training(args: argparse.Namespace) -> int:
+    from minisam.bench.training import measure_training
+    from minisam.errors import PromptError
+    from minisam.train.mixed import CutoutsOn
+    from minisam.train.presets import RECIPES, RECIPES_ON_CUTOUTS
+
+    check_cutout_options(args)
+    recipes = RECIPES_ON_CUTOUTS if args.cutouts else RECIPES
+    if args.model not in recipes:
+        raise PromptError(f"there is no recipe for {args.model} here; use --model {' or '.join(recipes)}")
+    cutouts = CutoutsOn(args.cutouts, args.backgrounds, tuple(args.leave_out)) if args.cutouts else None
+    show(
+        measure_training(
+            args.model, recipes[args.model], args.repeats, args.threads, args.precision, cutouts=cutouts
+        ),
+        args,
+    )
     return AGREE
 
 

@@ -1,0 +1,83 @@
+"""`minisam bench train`: every part of every phase, and the same step as the training loop."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from minisam.bench.training import PARTS, PhaseTime, TrainingReport, measure_training, timed_step
+from minisam.cli.main import main
+from minisam.train.presets import RECIPES, Recipe
+from minisam.train.sam_run import sam_run
+
+NANO = RECIPES["nano"]
+QUICK = replace(
+    NANO,
+    phases=tuple(
+        replace(phase, batch_size=2, prompts_per_image=min(1, phase.prompts_per_image))
+        for phase in NANO.phases
+    ),
+)
+
+
+def test_the_step_is_that_of_the_training_loop():
+    recipe: Recipe = replace(QUICK, phases=(replace(QUICK.phases[1], start=0.0),))
+    timed, looped = sam_run("nano", None, recipe).task, sam_run("nano", None, recipe)
+    timed.set_learning_rate(0)
+    seconds = timed_step(timed, 0)
+    looped.train_step()
+    assert seconds.keys() == set(PARTS) and min(seconds.values()) > 0
+    for (name, one), other in zip(timed.sam.named_parameters(), looped.task.sam.parameters(), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5, msg=name)
+    timed.close()
+    looped.task.close()
+
+
+def test_the_report_has_a_row_for_each_phase():
+    before = torch.get_num_threads()
+    report = measure_training("nano", QUICK, 1, before)
+    assert [(phase.images, phase.prompts) for phase in report.phases] == [(2, 0), (2, 16), (2, 16)]
+    assert all(phase.seconds.keys() == set(PARTS) for phase in report.phases)
+    assert len(report.table().splitlines()) == 2 + 3
+    assert all(phase["images_per_second"] > 0 for phase in report.to_dict()["phases"])
+
+
+def test_images_per_second():
+    phase = PhaseTime(64, 6, 12, dict.fromkeys(PARTS, 0.5))
+    assert phase.images_per_second == 6 / (0.5 * len(PARTS))
+    report = TrainingReport("nano", "fp32", 1, 1, "cpu", {}, [phase])
+    assert report.table().splitlines()[-1].split()[-1] == "2.00"
+
+
+def test_the_command_prints_what_it_writes(monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(RECIPES, "nano", QUICK)
+    threads, out = str(torch.get_num_threads()), tmp_path / "t.json"
+    assert (
+        main(
+            [
+                "bench",
+                "train",
+                "--model",
+                "nano",
+                "--repeats",
+                "1",
+                "--threads",
+                threads,
+                "--json",
+                "-o",
+                str(out),
+            ]
+        )
+        == 0
+    )
+    report = json.loads(capsys.readouterr().out)
+    assert report == json.loads(out.read_text()) and report["benchmark"] == "training"
+
+
+@pytest.mark.parametrize("options", [["--model", "vit_b"], ["--cutouts", "x"]])
+def test_what_cannot_be_trained_is_said_in_one_line(options, capsys):
+    assert main(["bench", "train", *options]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
