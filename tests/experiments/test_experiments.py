@@ -35,7 +35,8 @@ def test_an_experiment_runs_and_its_page_shows_it(id, tmp_path):
     assert ("not as expected" in text) == (not outcome.passed)
     measured = json.loads(QUICK.read_text(encoding="utf-8"))
     if id in measured:
-        assert numbers(result["values"]) == pytest.approx(numbers(measured[id]), abs=0.005, nan_ok=True)
+        tolerance = 0.02 if experiment.trains else 0.005
+        assert numbers(result["values"]) == pytest.approx(numbers(measured[id]), abs=tolerance, nan_ok=True)
 
 
 def numbers(values, name=""):
