@@ -99,7 +99,7 @@ def measure_training(
     start: Start = random_weights,
     **source: Any,
 ) -> TrainingReport:
-    """`steps` steps of each phase, after one that does not count; `source` is what `sam_run` is told of it."""
+    """`steps` steps of each phase, after one that does not count; `source` are `sam_run`'s arguments for it."""
     torch.set_num_threads(threads)
     alone = [replace(recipe, phases=(replace(phase, start=0.0),)) for phase in recipe.phases]
     tasks = [sam_run(model, None, one, precision=precision, start=start, **source).task for one in alone]
