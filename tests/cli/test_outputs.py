@@ -24,7 +24,7 @@ from minisam.errors import OutputError
 from minisam.evaluate.tables import FIRST_TITLE
 from minisam.experiments.page import RESULT
 from minisam.show import save_figure
-from minisam.train.metrics import write_rows
+from minisam.train.metrics import PROGRESS, write_rows
 
 FIGURES = {"demo": ["demo"], "preview": ["data", "preview", "--images", "1", "--size", "32"]}
 PICTURES = {"roofline": ["kernel", "roofline", "softmax"], "trace": ["kernel", "trace", "softmax"]}
@@ -127,7 +127,7 @@ def test_results_of_ours_are_replaced(tmp_path):
     check_replaceable_text(tmp_path / "table.md", FIRST_TITLE)
     weights = WEIGHTS / "nano.safetensors"
     (tmp_path / "model.safetensors").write_bytes(weights.read_bytes())
-    write_rows(tmp_path / "metrics.csv", [])
+    write_rows(tmp_path / "metrics.csv", [], PROGRESS)
     check_replaceable_run(tmp_path, ["model.safetensors", "not there"])
     (tmp_path / "model.safetensors").write_text("half of one")
     with pytest.raises(OutputError):
