@@ -9,6 +9,7 @@ from minisam.engine import training
 from minisam.engine.settings import ENGINES
 from minisam.engine.training import held_out_metrics, trained_on, training_seed
 from minisam.train.pictures import open_split
+from minisam.train.start import random_weights
 
 NANO = ENGINES["nano"]
 
@@ -26,12 +27,12 @@ def test_a_training_sees_a_folder_as_it_is_now_and_saves_every_hundred_steps(tmp
         started.update(options, arguments=arguments, known=open_split.cache_info().currsize)
         raise Stopped
 
-    monkeypatch.setattr(training, "TrainingRun", start)
+    monkeypatch.setattr(training, "sam_run", start)
     with pytest.raises(Stopped):
         trained_on(tmp_path, tmp_path / "model", "nano", NANO.first, 5, None, True, False, (("a", 3),))
     assert started == {
         "arguments": ("nano", tmp_path / "model", NANO.first, 5),
-        "known": 0, "save_every": 100, "draw_ahead": True, "start_from": None,
+        "known": 0, "save_every": 100, "draw_ahead": True, "start": random_weights,
         "data": tmp_path, "repeats": (("a", 3),),
     }  # fmt: skip
 
