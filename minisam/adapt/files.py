@@ -76,9 +76,11 @@ def about_from_json(text: str | None) -> tuple[Method, str]:
         raise CheckpointError("holds no adaptation; a whole network is loaded by load_checkpoint")
     try:
         about: dict[str, Any] = json.loads(text)
-        given, base = dict(about["method"]), about["base"]
-        lists = {key: tuple(value) for key, value in given.items() if isinstance(value, list)}
-        method = Method(**{field.name: (given | lists)[field.name] for field in fields(Method)})
+        base = about["base"]
+        given: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in about["method"].items()
+        }
+        method = Method(**{field.name: given[field.name] for field in fields(Method)})
         if not isinstance(base, str) or len(given) != len(fields(Method)):
             raise ValueError
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, MinisamError):

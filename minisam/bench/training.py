@@ -30,7 +30,7 @@ from minisam.train.sam_run import sam_run
 from minisam.train.sam_task import SamTask
 from minisam.train.start import Start, random_weights
 
-PARTS = ("draw", "encode", "prompt", "prompt gradient", "encode gradient", "step")
+PARTS: tuple[str, ...] = ("draw", "encode", "prompt", "prompt gradient", "encode gradient", "step")
 T = TypeVar("T")
 
 

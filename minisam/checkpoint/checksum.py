@@ -49,5 +49,5 @@ def checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
     found = zlib.crc32(repr(sorted(described.items())).encode())
     for name, tensor in sorted(tensors.items()):
         found = zlib.crc32(f"{name} {tensor.dtype} {list(tensor.shape)}".encode(), found)
-        found = zlib.crc32(tensor.detach().reshape(-1).view(torch.uint8).numpy(), found)
+        found = zlib.crc32(tensor.detach().reshape(-1).view(torch.uint8).numpy().data, found)
     return f"{found:08x}"
