@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from triton.language import core
+import triton.language as tl
 from triton.runtime import interpreter
 
 TRITONS = getattr(interpreter, "_patch_builtin", None)
@@ -18,9 +18,16 @@ FOUND: dict[Any, list[tuple[str, Any]]] = {}
 
 
 def quicken_interpreter() -> None:
-    """Has no effect where this version of Triton has no such functions."""
-    if TRITONS is not None and hasattr(interpreter, "_patch_attr"):
-        interpreter._patch_builtin = replace_builtins
+    """Look for the builtins, while none is replaced. Has no effect where this version of Triton does it otherwise."""
+    if (
+        TRITONS is None
+        or TRITONS.__module__ != interpreter.__name__
+        or not hasattr(interpreter, "_patch_attr")
+    ):
+        return
+    for package in (tl, tl.core, tl.tensor, tl.math):
+        FOUND[package] = builtins_of(package)
+    interpreter._patch_builtin = replace_builtins
 
 
 def replace_builtins(package: Any, *rest: Any) -> None:
@@ -34,4 +41,4 @@ def replace_builtins(package: Any, *rest: Any) -> None:
 
 def builtins_of(package: Any) -> list[tuple[str, Any]]:
     """A module's or a class's functions that are marked as builtins of the language."""
-    return [(name, member) for name, member in inspect.getmembers(package) if core.is_builtin(member)]
+    return [(name, member) for name, member in inspect.getmembers(package) if tl.core.is_builtin(member)]
