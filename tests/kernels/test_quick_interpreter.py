@@ -1,6 +1,7 @@
 """The quicker search replaces the builtins that Triton's own replaces, and leaves a language as it was."""
 
 import importlib.util
+import sys
 from types import ModuleType
 
 import pytest
@@ -28,10 +29,12 @@ def scope():
     return interpreter._LangPatchScope()
 
 
-def tritons_own():
+@pytest.fixture
+def own(monkeypatch):
     """Triton's interpreter, imported once more."""
     spec = importlib.util.spec_from_file_location("triton.runtime.once_more", interpreter.__file__)
     module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)
     spec.loader.exec_module(module)
     return module
 
@@ -40,14 +43,13 @@ def test_it_is_used():
     assert interpreter._patch_builtin.__module__ == "minisam_kernels.quick_interpreter"
 
 
-def test_the_same_builtins_are_replaced(language, scope, monkeypatch):
+def test_the_same_builtins_are_replaced(language, scope, own, monkeypatch):
     def builtins_replaced(module, search):
         found = []
         monkeypatch.setattr(module, "_patch_attr", lambda *arguments: found.append(arguments[:3]))
         search(language, interpreter.interpreter_builder, scope)
         return found
 
-    own = tritons_own()
     wanted = [(language, "double", language.double), (language, "halve", language.halve)]
     assert builtins_replaced(interpreter, replace_builtins) == wanted
     assert builtins_replaced(own, own._patch_builtin) == wanted
