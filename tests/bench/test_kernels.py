@@ -53,6 +53,7 @@ def test_our_encoder_is_not_timed_when_it_is_wrong(encoders, monkeypatch):
     assert result.failed[OURS].startswith("wrong: error ")
 
 
+@pytest.mark.ci
 def test_layers_are_timed_in_both_directions(encoders):
     results = Results("cpu", {}, "", "")
     measure_layers(encoders, results, "nano", 1, run_once)
