@@ -17,6 +17,8 @@ from minisam.adapt.methods import Adaptation, Method, adapt
 from minisam.checkpoint.checksum import to_safetensors
 from minisam.checkpoint.digest import weights_digest
 from minisam.checkpoint.formats import first_not_finite, read_tensors
+from minisam.checkpoint.geometry import build_without_memory, config_of, shapes_of
+from minisam.checkpoint.identify import identify
 from minisam.errors import CheckpointError, MinisamError
 from minisam.files import write_atomically
 from minisam.model import Sam
@@ -90,9 +92,6 @@ def about_from_json(text: str | None) -> tuple[Method, str]:
 
 def check_tensors(sam: Sam, method: Method, tensors: dict[str, torch.Tensor]) -> None:
     """Raises CheckpointError if these are not the tensors that `method` trains in a network like `sam`."""
-    from minisam.checkpoint.geometry import build_without_memory, config_of, shapes_of
-    from minisam.checkpoint.identify import identify
-
     like = build_without_memory(config_of(sam, identify(shapes_of(sam))))
     try:
         with torch.device("meta"):

@@ -25,6 +25,7 @@ from minisam.distributed import own_rows
 from minisam.precision import computing_in
 from minisam.seeds import hash_seed
 from minisam.train.affinity import affinity_loss
+from minisam.train.optimizer import parameters_of
 from minisam.train.presets import Recipe
 from minisam.train.sam_run import sam_run
 from minisam.train.sam_task import SamTask
@@ -152,10 +153,7 @@ def timed_step(task: SamTask, step: int) -> dict[str, float]:
     watch.time("encode gradient", lambda: embeddings.backward(seen.grad))
 
     def update() -> None:
-        parameters = [
-            p for optimizer in task.optimizers for group in optimizer.param_groups for p in group["params"]
-        ]
-        nn.utils.clip_grad_norm_(parameters, task.clip_norm)
+        nn.utils.clip_grad_norm_(parameters_of(task.optimizers), task.clip_norm)
         for optimizer in task.optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
