@@ -1,4 +1,7 @@
-"""`minisam eval`: clicks, boxes and ambiguity on PartWorld or on images, with 95 % intervals, as table and figure."""
+"""`minisam eval`: clicks, boxes and ambiguity on PartWorld or on images, with 95 % intervals, as table and figure.
+
+With --ap it measures a file of detections instead (minisam/cli/eval_ap.py).
+"""
 
 from __future__ import annotations
 
@@ -31,6 +34,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=["all"],
         metavar="WORLD",
         help="which worlds (default: all)",
+    )
+    parser.add_argument(
+        "--ap",
+        type=Path,
+        metavar="RESULTS",
+        help="measure a file in COCO's results format, as of `minisam detect`, against the objects of --data: AP of "
+        "boxes, masks and boundaries for each category and size",
     )
     add_cutout_options(parser)
     parser.add_argument(
@@ -73,6 +83,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.ap:
+        from minisam.cli import eval_ap
+
+        return eval_ap.run(args)
     import torch
     from tqdm import tqdm
 

@@ -49,6 +49,11 @@ def markdown_table(results: Sequence[WorldResult], columns: dict[str, str]) -> s
     if len(results) > 1:
         means = (sum(r.metrics[metric].value for r in results) / len(results) for metric in columns)
         rows.append(["mean", str(sum(r.masks for r in results)), *(f"{mean:.3f}" for mean in means)])
+    return aligned(rows)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells, the first of them headings, as a Markdown table."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in rows]
     rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
