@@ -7,10 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_networks import SMALL as SMALL_NETWORK
 
 from minisam.bench import amg, original
 from minisam.bench.compare_records import compare_records
 from minisam.cli.main import main
+from minisam.config import CONFIGS
+from minisam.predict import SamAutomaticMaskGenerator
 
 installed = pytest.mark.skipif(not original.is_installed(), reason=original.INSTALL_COMMAND)
 SMALL = ["bench", "amg", "--model", "nano", "--size", "96", "--points-per-side", "4", "--threads", "1"]
@@ -57,6 +60,28 @@ def test_without_the_original(monkeypatch, capsys):
     captured = capsys.readouterr()
     assert "minisam" in captured.out and "ratio" not in captured.out
     assert original.INSTALL_COMMAND in captured.err
+
+
+@pytest.mark.parametrize("points_per_side", [8, 40])
+def test_thresholds_leave_half_of_random_masks_by_iou_and_then_a_share_by_stability(
+    points_per_side, monkeypatch
+):
+    monkeypatch.setitem(CONFIGS, "random", SMALL_NETWORK)
+    setting = amg.choose_thresholds(amg.Setting("random", 64, points_per_side, 1))
+    clicks, photo = amg.TRIAL_POINTS_PER_SIDE, amg.square_photo(64)
+
+    def masks(iou: float, stability: float) -> int:
+        generator = SamAutomaticMaskGenerator(
+            amg.build_network("random"), clicks, 64, iou, stability, box_nms_thresh=setting.box_nms_thresh
+        )
+        return len(generator.generate(photo))
+
+    assert setting.box_nms_thresh == 1
+    confident = masks(setting.pred_iou_thresh, 0)
+    assert confident == pytest.approx(3 * clicks**2 / 2, abs=1)
+    share = min(0.5, amg.MASKS_OF_A_PHOTO / (3 * points_per_side**2 / 2))
+    kept = masks(setting.pred_iou_thresh, setting.stability_score_thresh)
+    assert kept == pytest.approx(share * confident, abs=2)
 
 
 def record(x: float, pixels: int, score: float = 0.9) -> dict:

@@ -24,7 +24,8 @@ QUICK = replace(
 
 
 def test_the_step_is_that_of_the_training_loop():
-    recipe: Recipe = replace(QUICK, phases=(replace(QUICK.phases[1], start=0.0),))
+    phase = replace(QUICK.phases[1], start=0.0, affinity=0.3)
+    recipe: Recipe = replace(QUICK, phases=(phase,), ema_decay=0.5)
     timed, looped = sam_run("nano", None, recipe).task, sam_run("nano", None, recipe)
     timed.set_learning_rate(0)
     seconds = timed_step(timed, 0)
@@ -32,6 +33,8 @@ def test_the_step_is_that_of_the_training_loop():
     assert seconds.keys() == set(PARTS) and min(seconds.values()) > 0
     for (name, one), other in zip(timed.sam.named_parameters(), looped.task.sam.parameters(), strict=True):
         torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5, msg=name)
+    for name, value in looped.task.average.values.items():
+        torch.testing.assert_close(timed.average.values[name], value, atol=1e-6, rtol=1e-5, msg=name)
     timed.close()
     looped.task.close()
 

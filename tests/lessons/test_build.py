@@ -1,0 +1,129 @@
+"""Notebook, page and figures of a small lesson, the command that makes them, and `check` on a page."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from base64 import b64decode
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from PIL import Image
+
+from minisam.cli.main import main
+from minisam.lesson import build as building
+from minisam.lesson import course_map
+from minisam.lesson.build import build, fingerprint
+from minisam.lesson.find import FOLDER, Lesson, lesson, lessons
+from minisam.lesson.page import check
+
+TEXT = """# %% [markdown]
+# # Lesson 1 · A line
+
+# %%
+import matplotlib.pyplot as plt
+x = 2
+print("two")
+print(x)
+
+# %%
+for y in (1, 2):
+    plt.figure(figsize=(1, 1))
+    plt.plot([0, x], [0, y], color="red")
+
+# %%
+y
+"""
+
+
+@pytest.fixture
+def small(tmp_path) -> Lesson:
+    folder = tmp_path / "01_line"
+    (folder / "figures").mkdir(parents=True)
+    (folder / "lesson.py").write_text(TEXT, encoding="utf-8")
+    (folder / "solution.py").write_text("def f():\n    return 1\n\n")
+    return Lesson(folder)
+
+
+def test_a_lesson_becomes_a_notebook_a_page_and_its_figures(small):
+    for name in ("2.png", "3.png", "drawing.svg"):
+        (small.folder / "figures" / name).write_bytes(b"old")
+    written = build(small)
+    names = {path.relative_to(small.folder).as_posix() for path in written}
+    assert names == {"README.md", "lesson.ipynb", "figures/1.png", "figures/2.png"}
+    assert sorted(path.name for path in (small.folder / "figures").iterdir()) == [
+        "1.png", "2.png", "drawing.svg",
+    ]  # fmt: skip
+    assert not plt.get_fignums()
+
+    page = (small.folder / "README.md").read_text(encoding="utf-8")
+    order = [
+        "minisam lesson build 1",
+        "# Lesson 1 · A line",
+        "```python",
+        'print("two")',
+        "```text\ntwo\n2\n```",
+    ]
+    order += ["![Figure 1](figures/1.png)", "![Figure 2](figures/2.png)", "```python\ny\n```"]
+    order += ["<summary>Solutions</summary>\n\n```python\ndef f():\n    return 1\n```"]
+    places = [page.index(part) for part in order]
+    assert places == sorted(places)
+
+    notebook = json.loads((small.folder / "lesson.ipynb").read_bytes())
+    text, numbers, drawn, last = notebook["cells"]
+    assert [cell["cell_type"] for cell in notebook["cells"]] == ["markdown", "code", "code", "code"]
+    assert len({cell["id"] for cell in notebook["cells"]}) == 4 and "outputs" not in text
+    assert numbers["outputs"] == [{"output_type": "stream", "name": "stdout", "text": ["two\n", "2\n"]}]
+    assert [output["output_type"] for output in drawn["outputs"]] == ["display_data"] * 2
+    assert last["outputs"] == [] and notebook["metadata"]["minisam"]["sha256"] == fingerprint(small)
+    for number, output in enumerate(drawn["outputs"], 1):
+        figure = b64decode(output["data"]["image/png"])
+        assert figure == (small.folder / "figures" / f"{number}.png").read_bytes()
+        with Image.open(io.BytesIO(figure)) as image:
+            assert image.size == (96, 96) and image.mode == "P"
+            red, green, blue = np.asarray(image.convert("RGB"), int).T
+            assert ((red > 200) & (green < 50) & (blue < 50)).any()
+
+
+def test_a_figure_is_of_the_cell_that_drew_it_and_a_second_run_is_the_same(small):
+    build(small)
+    first = {path: path.read_bytes() for path in small.folder.rglob("*") if path.is_file()}
+    build(small)
+    assert {path: path.read_bytes() for path in small.folder.rglob("*") if path.is_file()} == first
+
+
+@pytest.mark.parametrize("number", [None, 3])
+def test_the_command_builds_one_lesson_or_all_and_the_map(number, monkeypatch, capsys):
+    built = []
+    monkeypatch.setattr(building, "build", lambda chosen: built.append(chosen.number) or [chosen.folder])
+    monkeypatch.setattr(course_map, "build_map", lambda: [FOLDER / "map.png"])
+    assert main(["lesson", "build", *([] if number is None else [str(number)])]) == 0
+    assert built == ([each.number for each in lessons()] if number is None else [number])
+    assert ("map.png" in capsys.readouterr().out) == (number is None)
+
+
+def test_the_map_is_written_beside_a_page_with_the_table_in_it(tmp_path):
+    shutil.copy(FOLDER / "planned.json", tmp_path)
+    page = f"before\n{course_map.START}old\n{course_map.END}\nafter\n"
+    (tmp_path / "README.md").write_text(page)
+    readme, picture = course_map.build_map(tmp_path)
+    assert readme.read_text().startswith("before\n") and readme.read_text().endswith("after\n")
+    assert "old" not in readme.read_text() and "| lesson |" in readme.read_text()
+    with Image.open(picture) as image:
+        assert image.format == "PNG"
+
+
+def test_a_page_checks_an_answer_by_its_name_or_another(capsys):
+    def softmax(x):
+        shifted = np.exp(x - x.max(axis=-1, keepdims=True))
+        return shifted / shifted.sum(axis=-1, keepdims=True)
+
+    check(2, softmax)
+    assert capsys.readouterr().out.startswith("softmax: right, ")
+    check(2, lambda x: softmax(x) * 2, "softmax")
+    assert capsys.readouterr().out.startswith("softmax: wrong\n")
+    check(2, lambda x: x)
+    names = ", ".join(lesson(2).exercises)
+    assert capsys.readouterr().out == f"lesson 2 has no exercise '<lambda>'; it has {names}\n"
