@@ -8,7 +8,7 @@ import torch
 
 from minisam.lesson.check import check_answer, explain
 from minisam.lesson.diagnosis import symptom
-from minisam.lesson.exercise import Attempt, Exercise
+from minisam.lesson.exercise import Attempt, Exercise, attempt
 from minisam.lesson.find import lesson
 from minisam.lesson.mistakes import Mistake
 from minisam.lesson.source import run_file
@@ -116,6 +116,32 @@ def test_nothing_is_made_up_about_a_result_without_marks():
     case = outer_cases()[2]
     noise = np.random.default_rng(1).standard_normal((4, 3))
     assert symptom(Attempt(noise), outer(*case.inputs.values()), case) == ""
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+def test_nothing_is_made_up_about_a_single_number(shape):
+    case = outer_cases()[2]
+    got, wanted = np.full(shape, 3, np.float32), np.full(shape, 2, np.float32)
+    assert symptom(Attempt(got), wanted, case) == ""
+
+
+def test_a_mistake_is_not_told_where_an_earlier_answer_was_right():
+    solution = "def outer(a, b):\n    return a[:, None] * b[None, :]\n"
+    doubled = Mistake("twice too much, everywhere", {"return a": "return 2 * a"})
+    for right_before, told in ((True, False), (False, True)):
+
+        def function(a, b, right_before=right_before):
+            return outer(a, b) * (1 if right_before and len(b) == 2 else 2)
+
+        report = check_answer(OUTER, function, [doubled], solution)
+        assert report.failure is not None and report.passed == (("small",) if right_before else ())
+        assert ("everywhere" in report.failure.hint) == told
+
+
+def test_an_input_with_nan_has_not_changed():
+    inputs = {"a": np.array([np.nan, 1.0]), "b": np.ones(2)}
+    result = attempt(OUTER, lambda a, b: np.zeros((2, 2), np.float32), Case("outer", "nan", inputs))
+    assert result.value is not None and not result.error
 
 
 def test_a_kernel_has_to_be_launched():
