@@ -23,6 +23,7 @@ from minisam.errors import MinisamError, printable
 COMMANDS = {
     "demo": "segment a photo and a drawn scene with every kind of prompt, and save one figure",
     "segment": "segment an image by points, a box, a mask, words or an image of the object",
+    "click": "click on photos in the browser",
     "amg": "find every mask of an image, or of a folder of images",
     "pretrain": "pre-train an image encoder as a masked autoencoder, without labels",
     "train": "train a network on PartWorld, or on your own images with masks",

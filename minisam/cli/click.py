@@ -1,0 +1,59 @@
+"""`minisam click`: click on photos in the browser; the page is served on this machine only."""
+
+from __future__ import annotations
+
+import argparse
+import threading
+import webbrowser
+from pathlib import Path
+
+from minisam.cli.device_options import add_device_options, chosen_device
+from minisam.cli.numbers import number_from
+from minisam.errors import CommandError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "images",
+        type=Path,
+        nargs="*",
+        metavar="IMAGE",
+        help="photos to open; more can be dropped on the page",
+    )
+    parser.add_argument(
+        "--checkpoint", type=Path, metavar="FILE", help="weights (default: the included tiny ones)"
+    )
+    parser.add_argument(
+        "--port", type=number_from(0, 65535), default=0, help="port on 127.0.0.1 (default: a free one)"
+    )
+    parser.add_argument("--no-browser", action="store_true", help="only print the address")
+    add_device_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from minisam.build import build_sam
+    from minisam.checkpoint import load_checkpoint
+    from minisam.web.server import ClickServer
+    from minisam.web.session import Session
+
+    with chosen_device(args) as device:
+        sam = load_checkpoint(args.checkpoint) if args.checkpoint else build_sam("tiny")
+        session = Session(sam.to(device))
+        for path in args.images:
+            session.photos.open(path)
+        try:
+            server = ClickServer(session, Path.cwd(), args.port)
+        except OSError as error:
+            session.close()
+            raise CommandError(
+                f"port {args.port}: {str(error.strerror).lower()}; choose another with --port"
+            ) from None
+        print(f"minisam click: {server.address}\nClose the page or press Ctrl-C to end.", flush=True)
+        if not args.no_browser:
+            # A browser in the terminal returns only when it is closed.
+            threading.Thread(target=webbrowser.open, args=(server.address,), daemon=True).start()
+        try:
+            server.serve_forever(poll_interval=0.2)
+        finally:
+            server.server_close()
+    return 0
