@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -38,3 +38,12 @@ def plain_products() -> Iterator[None]:
             yield
     finally:
         torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(before)
+
+
+def as_now_when_recomputed() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+    """For `torch.utils.checkpoint`: the backward pass recomputes after `plain_products` has ended, so enter it again.
+
+    Autocast is restored by torch itself.
+    """
+    plain = torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed()
+    return nullcontext(), plain_products() if plain else nullcontext()

@@ -141,7 +141,7 @@ def run_training(args: argparse.Namespace) -> int:
     recipes = RECIPES_ON_CUTOUTS if args.cutouts else RECIPES
     if args.model not in recipes:
         raise PromptError(f"there is no recipe for {args.model} here; use --model {' or '.join(recipes)}")
-    cutouts = CutoutsOn(args.cutouts, args.backgrounds, tuple(args.leave_out)) if args.cutouts else None
+    cutouts = [CutoutsOn(args.cutouts, args.backgrounds, tuple(args.leave_out))] if args.cutouts else []
     show(
         measure_training(
             args.model, recipes[args.model], args.repeats, args.threads, args.precision, cutouts=cutouts

@@ -10,18 +10,23 @@ from minisam.errors import PromptError
 PARTS = ("training", "held out", "all")
 
 
-def add_cutout_options(parser: argparse.ArgumentParser, required: bool = False) -> None:
-    """Add --cutouts, --backgrounds and --leave-out."""
+def add_cutout_options(
+    parser: argparse.ArgumentParser, required: bool = False, several: bool = False
+) -> None:
+    """Add --cutouts, --backgrounds and --leave-out.  `several` takes several folders of both, as lists."""
     parser.add_argument(
         "--cutouts",
         type=Path,
+        nargs="+" if several else None,
         metavar="DIR",
         required=required,
-        help="a folder of PNG or WebP files with an alpha channel, pasted on --backgrounds",
+        help="a folder of PNG or WebP files with an alpha channel, pasted on --backgrounds"
+        + ("; of several folders, a step uses one, drawn at random" if several else ""),
     )
     parser.add_argument(
         "--backgrounds",
         type=Path,
+        nargs="+" if several else None,
         metavar="DIR",
         required=required,
         help="a folder of photographs, for --cutouts",

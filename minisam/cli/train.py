@@ -67,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="train on images with masks, in the format of SA-1B or COCO, instead of PartWorld",
     )
-    add_cutout_options(parser)
+    add_cutout_options(parser, several=True)
     parser.add_argument(
         "--validation",
         type=float,
@@ -118,6 +118,7 @@ def run(args: argparse.Namespace) -> int:
         torch.set_num_threads(args.threads)
     model, recipe = chosen_recipe(args)
     folder = args.out or Path("runs") / model
+    left_out = tuple(args.leave_out)
     check_output_folder(folder, (args.start_from, args.start_from_mae), FILES)
     check_replaceable_run(folder, ("model.safetensors", "latest.safetensors"))
     training = sam_run(
@@ -130,7 +131,7 @@ def run(args: argparse.Namespace) -> int:
         save_every=args.save_every,
         draw_ahead=args.device == "cpu" and (os.cpu_count() or 1) > 1,
         start=trunk_of(args.start_from_mae) if args.start_from_mae else weights_of(args.start_from),
-        cutouts=CutoutsOn(args.cutouts, args.backgrounds, tuple(args.leave_out)) if args.cutouts else None,
+        cutouts=[CutoutsOn(one, on, left_out) for one in args.cutouts or () for on in args.backgrounds],
         data=args.data,
         held_out=args.validation if args.data else 0.0,
         validation=validation(args),
@@ -179,7 +180,7 @@ def validation(args: argparse.Namespace) -> Callable[[Sam], dict[str, float]] | 
     from minisam.train.pictures import open_split
 
     if args.cutouts:
-        folders = args.cutouts.resolve(), args.backgrounds.resolve(), tuple(args.leave_out)
+        folders = args.cutouts[0].resolve(), args.backgrounds[0].resolve(), tuple(args.leave_out)
         return lambda sam: cutout_validation(sam, *folders)
     if not args.data:
         return None

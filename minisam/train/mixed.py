@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 from typing import Any, NamedTuple
 
 import torch
@@ -25,17 +27,22 @@ class CutoutsOn(NamedTuple):
 
 
 class MixedSource:
-    """The phase's share of cut-outs in every batch; `skipped` collects the unusable files."""
+    """The phase's share of cut-outs in every batch, all from one pair of folders, drawn at random for every step.
+
+    `skipped` collects the unusable files.
+    """
 
     def __init__(
-        self, folders: CutoutsOn, recipe: Recipe, seed: int, device: str, in_background: bool
+        self, folders: Sequence[CutoutsOn], recipe: Recipe, seed: int, device: str, in_background: bool
     ) -> None:
-        self.folders = folders._replace(
-            cutouts=folders.cutouts.resolve(), backgrounds=folders.backgrounds.resolve()
-        )
+        self.folders = [CutoutsOn(one.resolve(), on.resolve(), names) for one, on, names in folders]
         self.recipe, self.seed, self.device = recipe, seed, device
-        opened = open_cutouts(*self.folders[:2], "training", self.folders.leave_out)
-        self.fingerprint, self.skipped = opened.fingerprint(), Skipped(opened.skipped)
+        self.fingerprints: list[str] = []
+        self.skipped = Skipped()
+        for pair in self.folders:
+            opened = open_cutouts(pair.cutouts, pair.backgrounds, "training", pair.leave_out)
+            self.fingerprints.append(opened.fingerprint())
+            self.skipped.add_all(opened.skipped)
         self.drawn: DrawnAhead[CutoutBatch] = DrawnAhead(draw_mixed, self.arguments, in_background)
 
     def arguments(self, step: int) -> dict[str, Any]:
@@ -46,7 +53,7 @@ class MixedSource:
             "seed": hash_seed(self.seed, step),
             "image_size": phase.image_size,
             "cutout_images": cutouts,
-            "folders": self.folders,
+            "folders": Random(hash_seed(self.seed, step)).choice(self.folders),
             "world_images": phase.batch_size - cutouts,
             "world": phase.worlds[step % len(phase.worlds)],
             "object_scale": phase.object_scale,
@@ -59,7 +66,8 @@ class MixedSource:
         return scene_targets(scenes.to(self.device), phase, generator)
 
     def about(self) -> dict[str, object]:
-        return {"cutouts": self.fingerprint, "leave_out": list(self.folders.leave_out)}
+        leave_out = sorted({name for pair in self.folders for name in pair.leave_out})
+        return {"cutouts": "+".join(self.fingerprints), "leave_out": leave_out}
 
     def close(self) -> None:
         self.drawn.close()

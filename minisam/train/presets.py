@@ -8,6 +8,7 @@ positions interpolated to each size.  CONTRIBUTING.md, "Training from scratch", 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from random import Random
 
 from minisam.data.partworld import Knobs
 from minisam.train.interactive import Rounds
@@ -20,7 +21,7 @@ MIXED = ("train", "cartoon", "train", "faint", "train", "wiry", "train", "train"
 
 @dataclass(frozen=True)
 class Phase:
-    """From `start`, a share of all steps, until the next phase."""
+    """From `start`, a share of all steps, until the next one; phases that start together take turns at random."""
 
     start: float
     image_size: int
@@ -69,7 +70,10 @@ class Recipe:
     """Decay of the moving average of the weights, which is evaluated and saved; 0 uses the weights themselves."""
 
     def phase_at(self, step: int) -> Phase:
-        return [phase for phase in self.phases if phase.start * self.steps <= step][-1]
+        """The latest phase that has started; one of them at random, the same in every run, if several start together."""
+        start = max(phase.start for phase in self.phases if phase.start * self.steps <= step)
+        together = [phase for phase in self.phases if phase.start == start]
+        return together[Random(step).randrange(len(together))]
 
     def with_rounds(self, rounds: Rounds) -> Recipe:
         """The same recipe with other rounds in every phase that has rounds after the first prompt."""
@@ -177,9 +181,19 @@ RECIPES_ON_CUTOUTS: dict[str, Recipe] = {
     ),
     "small": Recipe(
         steps=20000,
-        phases=(replace(ON_PHOTOS, image_size=512, batch_size=4, prompts_per_image=6),),
-        lr=3e-4,
-        muon_lr=6e-4,
+        phases=(
+            replace(ON_PHOTOS, batch_size=14, cutouts=0.6),
+            replace(
+                ON_PHOTOS,
+                image_size=512,
+                batch_size=4,
+                prompts_per_image=6,
+                rounds=Rounds(4, 1),
+                single_round_share=0.6,
+            ),
+        ),
+        lr=5e-4,
+        muon_lr=1e-3,
         milestones=(),
         ema_decay=0.999,
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -29,7 +30,7 @@ def sam_run(
     data: Path | None = None,
     repeats: Repeats = (),
     held_out: float = 0.0,
-    cutouts: CutoutsOn | None = None,
+    cutouts: Sequence[CutoutsOn] = (),
     distinct_batches: int | None = None,
     validation: Validation | None = None,
 ) -> TrainingRun[SamTask]:
@@ -41,7 +42,7 @@ def sam_run(
         data: a folder of images with masks in place of PartWorld (minisam/data/segmentation_folder.py).
         repeats: folders in it whose images are drawn more often than others (minisam/train/pictures.py).
         held_out: the share of these images that is not trained on.
-        cutouts: cut-outs and backgrounds that the recipe's phases take their share of (minisam/data/cutouts).
+        cutouts: pairs of folders, from which a share of the images is drawn (minisam/data/cutouts).
         distinct_batches: how many batches of PartWorld are drawn before the first comes again; None for new ones.
         validation: measures the network whenever the run is saved.
 
@@ -53,7 +54,7 @@ def sam_run(
     sam = build_from_config(CONFIGS[model], recipe.drop_path, recipe.dropout)
     started_from = start(sam)
     source: BatchSource
-    if cutouts is not None:
+    if cutouts:
         source = MixedSource(cutouts, recipe, seed, device, draw_ahead)
     elif data is not None:
         source = PictureSource(data, held_out, recipe, seed, device, draw_ahead, repeats)

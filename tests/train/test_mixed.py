@@ -38,7 +38,7 @@ def folders(tmp_path):
 
 
 def test_a_batch_has_its_share_of_cutouts_and_the_rest_of_partworld(folders):
-    source = MixedSource(folders, RECIPE, 0, "cpu", in_background=False)
+    source = MixedSource([folders], RECIPE, 0, "cpu", in_background=False)
     batch = source.batch(0, PHASE, torch.Generator().manual_seed(0))
     assert batch.images.shape == (4, 3, 64, 64)
     assert batch.masks.shape == (4, 3, 64, 64) and batch.masks.flatten(2).any(dim=2).all()
@@ -49,7 +49,7 @@ def test_a_batch_has_its_share_of_cutouts_and_the_rest_of_partworld(folders):
 @pytest.mark.parametrize(("share", "cutouts"), [(0.0, 0), (0.3, 1), (1.0, 4)])
 def test_shares_are_rounded_to_images(folders, share, cutouts):
     phase = Phase(0.0, 64, 4, 1, cutouts=share)
-    source = MixedSource(folders, Recipe(steps=1, phases=(phase,)), 0, "cpu", in_background=False)
+    source = MixedSource([folders], Recipe(steps=1, phases=(phase,)), 0, "cpu", in_background=False)
     asked = source.arguments(0)
     assert (asked["cutout_images"], asked["world_images"]) == (cutouts, 4 - cutouts)
     assert len(source.batch(0, phase, torch.Generator()).images) == 4
@@ -57,7 +57,7 @@ def test_shares_are_rounded_to_images(folders, share, cutouts):
 
 def test_every_step_asks_for_its_own_seed_and_the_next_world(folders):
     phase = replace(PHASE, object_scale=1.5, richness=0.7)
-    source = MixedSource(folders, replace(RECIPE, phases=(phase,)), 3, "cpu", in_background=False)
+    source = MixedSource([folders], replace(RECIPE, phases=(phase,)), 3, "cpu", in_background=False)
     assert source.arguments(5) == {
         "seed": 3 * 1_000_003 + 5 * 7919 + 1,
         "image_size": 64,
@@ -80,7 +80,7 @@ def test_both_kinds_are_drawn_from_the_seed(folders):
 
 
 def test_what_could_not_be_used_gathers(folders):
-    source = MixedSource(folders, RECIPE, 0, "cpu", in_background=False)
+    source = MixedSource([folders], RECIPE, 0, "cpu", in_background=False)
     drawn = source.drawn[0]._replace(skipped=Skipped({"cat.png": "damaged"}))
     source.drawn.draw = lambda **_: drawn
     source.batch(0, PHASE, torch.Generator())
@@ -88,8 +88,8 @@ def test_what_could_not_be_used_gathers(folders):
 
 
 def test_steps_differ_and_a_second_process_draws_the_same(folders):
-    here = MixedSource(folders, RECIPE, 3, "cpu", in_background=False)
-    there = MixedSource(folders, RECIPE, 3, "cpu", in_background=True)
+    here = MixedSource([folders], RECIPE, 3, "cpu", in_background=False)
+    there = MixedSource([folders], RECIPE, 3, "cpu", in_background=True)
     try:
         for step in (0, 1):
             one, two = (s.batch(step, PHASE, torch.Generator().manual_seed(step)) for s in (here, there))
@@ -104,22 +104,22 @@ def weights(sam):
 
 
 def test_a_run_resumes_bit_for_bit_with_its_average(folders, tmp_path):
-    whole = sam_run("nano", tmp_path / "whole", RECIPE, cutouts=folders)
+    whole = sam_run("nano", tmp_path / "whole", RECIPE, cutouts=[folders])
     expected = weights(whole.run().result())
     assert not torch.equal(expected, weights(whole.task.sam))  # the result is the average
-    first = sam_run("nano", tmp_path / "parts", RECIPE, cutouts=folders, save_every=2)
+    first = sam_run("nano", tmp_path / "parts", RECIPE, cutouts=[folders], save_every=2)
     first.folder.mkdir()
     first.train_step()
     first.train_step()
     first.save()
-    second = sam_run("nano", tmp_path / "parts", RECIPE, cutouts=folders)
+    second = sam_run("nano", tmp_path / "parts", RECIPE, cutouts=[folders])
     assert torch.equal(weights(second.run().result()), expected)
     with (tmp_path / "parts" / "metrics.csv").open() as file:
         assert [float(row["step"]) for row in csv.DictReader(file)] == [4]
 
 
 def test_a_run_does_not_resume_with_other_files(folders, tmp_path):
-    run = sam_run("nano", tmp_path / "run", RECIPE, cutouts=folders)
+    run = sam_run("nano", tmp_path / "run", RECIPE, cutouts=[folders])
     run.folder.mkdir()
     run.train_step()
     run.save()
@@ -127,7 +127,7 @@ def test_a_run_does_not_resume_with_other_files(folders, tmp_path):
     write_cutout(folders.cutouts / used[0], size=(300, 300))
     open_cutouts.cache_clear()
     with pytest.raises(CheckpointError, match="other settings"):
-        sam_run("nano", tmp_path / "run", RECIPE, cutouts=folders).run()
+        sam_run("nano", tmp_path / "run", RECIPE, cutouts=[folders]).run()
 
 
 def test_the_validation_measures_the_average(folders, tmp_path):
@@ -136,7 +136,7 @@ def test_the_validation_measures_the_average(folders, tmp_path):
         "nano",
         tmp_path / "run",
         RECIPE,
-        cutouts=folders,
+        cutouts=[folders],
         validation=lambda sam: seen.append(weights(sam)) or {"n": 1.0},
     )
     result = run.run().result()

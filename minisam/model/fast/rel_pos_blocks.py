@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from minisam.precision import as_now_when_recomputed
+
 BIAS_ENTRIES_PER_BLOCK = 2**22  # 16 MB; 1024 queries of one head on a 1024-pixel image
 
 
@@ -36,7 +38,8 @@ def by_blocks(
     heads = heads_per_block(q)
     rows = max(1, BIAS_ENTRIES_PER_BLOCK // (B * L))
     recompute = torch.is_grad_enabled() and any(t.requires_grad for t in (q, k, v, rel_h, rel_w))
-    attend = partial(checkpoint, attend, use_reentrant=False) if recompute else attend
+    if recompute:
+        attend = partial(checkpoint, attend, use_reentrant=False, context_fn=as_now_when_recomputed)
     groups_blnd = []
     for head in range(0, N, heads):
         group = slice(head, head + heads)
