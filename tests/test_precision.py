@@ -6,8 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.checkpoint import checkpoint
 
-from minisam.precision import computing_in
+from minisam.precision import as_now_when_recomputed, computing_in
 
 
 class Products(TorchDispatchMode):
@@ -41,3 +42,32 @@ def test_afterwards_torch_is_as_before():
         assert torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed()
         raise RuntimeError
     assert torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed() == before
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+def test_what_is_recomputed_after_the_forward_pass_is_computed_as_there(precision):
+    q = torch.randn(1, 2, 8, 4, requires_grad=True)
+    mask = torch.zeros(8, 8)
+
+    def gradient(recompute):
+        q.grad = None
+        with computing_in(precision, "cpu"):
+            half = F.linear(q, torch.eye(4))  # in the precision of autocast
+            attend = F.scaled_dot_product_attention
+            out = (
+                checkpoint(
+                    attend,
+                    half,
+                    half,
+                    half,
+                    mask.to(half),
+                    use_reentrant=False,
+                    context_fn=as_now_when_recomputed,
+                )
+                if recompute
+                else attend(half, half, half, mask.to(half))
+            )
+        out.float().square().sum().backward()
+        return q.grad.clone()
+
+    assert torch.equal(gradient(recompute=True), gradient(recompute=False))

@@ -70,7 +70,7 @@ class Recipe:
     """Decay of the moving average of the weights, which is evaluated and saved; 0 uses the weights themselves."""
 
     def phase_at(self, step: int) -> Phase:
-        """The latest phase that has started; one of them at random, the same in every run, if several start together."""
+        """The latest phase that has started.  Of several, one at random, the same in every run."""
         start = max(phase.start for phase in self.phases if phase.start * self.steps <= step)
         together = [phase for phase in self.phases if phase.start == start]
         return together[Random(step).randrange(len(together))]

@@ -62,13 +62,23 @@ def test_every_step_asks_for_its_own_seed_and_the_next_world(folders):
         "seed": 3 * 1_000_003 + 5 * 7919 + 1,
         "image_size": 64,
         "cutout_images": 2,
-        "folders": source.folders,
+        "folders": source.folders[0],
         "world_images": 2,
         "world": "cartoon",
         "object_scale": 1.5,
         "richness": 0.7,
     }
     assert source.arguments(6)["world"] == "train"
+
+
+def test_every_step_draws_one_pair_of_folders_and_a_run_needs_all_of_them(folders, tmp_path):
+    other = CutoutsOn(*two_folders(tmp_path / "other", cutouts=12))
+    source = MixedSource([folders, other], RECIPE, 0, "cpu", in_background=False)
+    drawn = [source.arguments(step)["folders"] for step in range(40)]
+    assert 10 < drawn.count(source.folders[0]) < 30 and set(drawn) == set(source.folders)
+    assert drawn == [source.arguments(step)["folders"] for step in range(40)]
+    alone = [MixedSource([one], RECIPE, 0, "cpu", in_background=False).about() for one in (folders, other)]
+    assert source.about()["cutouts"] == f"{alone[0]['cutouts']}+{alone[1]['cutouts']}"
 
 
 def test_both_kinds_are_drawn_from_the_seed(folders):

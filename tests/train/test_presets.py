@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from minisam.train.interactive import Rounds
@@ -14,6 +16,19 @@ THIRDS = Recipe(
 
 def test_a_phase_begins_with_the_step_at_its_share():
     assert [THIRDS.phase_at(step).image_size for step in range(8)] == [32, 32, 64, 64, 64, 64, 96, 96]
+
+
+def test_phases_that_start_together_take_turns_at_random():
+    both = replace(
+        THIRDS, steps=400, phases=(*THIRDS.phases[:1], *(Phase(0.5, size, 2, 1) for size in (64, 96)))
+    )
+    sizes = [both.phase_at(step).image_size for step in range(400)]
+    assert (
+        set(sizes[:200]) == {32} and 80 < sizes.count(64) < 120 and sizes.count(96) == 200 - sizes.count(64)
+    )
+    assert sizes == [both.phase_at(step).image_size for step in range(400)]
+    worlds = [step % 2 for step in range(200, 400) if sizes[step] == 64]
+    assert 30 < sum(worlds) < 70  # nothing else that takes turns by the step goes along
 
 
 def test_other_rounds_are_for_phases_that_go_on_after_the_first_prompt():

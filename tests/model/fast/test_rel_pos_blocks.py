@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from minisam.model.fast import rel_pos_blocks
 from minisam.model.fast.rel_pos_blocks import too_large_at_once
 from minisam.model.rel_pos_attention import rel_pos_attention
+from minisam.precision import computing_in
 from minisam_kernels.reference.rel_pos_attention import rel_pos_attention as reference
 
 BATCH, HEADS, DIM, GRID = 2, 3, 4, (5, 7)
@@ -54,6 +55,17 @@ def test_values(layout):
 @pytest.mark.usefixtures("largest_block")
 def test_gradients():
     assert_same_gradients(*functions(), draw(), seed=1, directions=1)
+
+
+@pytest.mark.usefixtures("largest_block")
+def test_half_precision_is_recomputed_as_it_was():
+    tensors = {name: torch.tensor(array) for name, array in draw().items()}
+    q = tensors.pop("q").requires_grad_()
+    with computing_in("bf16", "cpu"):
+        half = {name: tensor.bfloat16() for name, tensor in tensors.items()}
+        out = rel_pos_attention(q=q.bfloat16(), **half, scale=SCALE)
+    out.float().sum().backward()  # torch refuses a recomputation in another type
+    assert q.grad.isfinite().all() and q.grad.any()
 
 
 class LargestTensor(TorchDispatchMode):
