@@ -19,12 +19,14 @@ from minisam.predict.resize_longest_side import ResizeLongestSide
 
 LONGEST_SHOWN = 1280
 """Pixels of the longest side on the page; results have the photo's full size."""
+LONGEST_PREVIEWED = 512
+"""Pixels of the longest side of a mask under the mouse: fewer take less time, and the logits are not finer."""
 MOST_DROPPED_BYTES = 512 * 2**20
 
 
 @dataclass(frozen=True)
 class Photo:
-    """`size` and `shown` are (H, W) of the file and of the photo on the page; results are written into `folder`."""
+    """Sizes are (H, W): of the file, of the photo on the page, of a preview.  Results are written into `folder`."""
 
     number: int
     name: str
@@ -34,9 +36,11 @@ class Photo:
 
     @property
     def shown(self) -> tuple[int, int]:
-        if max(self.size) <= LONGEST_SHOWN:
-            return self.size
-        return ResizeLongestSide.get_preprocess_shape(*self.size, LONGEST_SHOWN)
+        return at_most(LONGEST_SHOWN, self.size)
+
+    @property
+    def previewed(self) -> tuple[int, int]:
+        return at_most(LONGEST_PREVIEWED, self.size)
 
     @property
     def scale(self) -> tuple[float, float]:
@@ -67,6 +71,11 @@ class Photo:
             "height": height,
             "url": f"photos/{self.number}",
         }
+
+
+def at_most(longest: int, size: tuple[int, int]) -> tuple[int, int]:
+    """(H, W), scaled down if a side is longer."""
+    return size if max(size) <= longest else ResizeLongestSide.get_preprocess_shape(*size, longest)
 
 
 class Photos:

@@ -55,11 +55,13 @@ class Session:
     ) -> tuple[NDArray[np.bool_], NDArray[np.floating]] | None:
         """Masks [C, H, W] of the size shown (or of `size`) and predicted IoUs [C] for a prompt on the photo as shown.
 
-        With `only_best`, C is 1, else 3.  None if the page no longer waits when its turn comes.
+        C is 3; with `only_best` it is 1, and the mask has a preview's size.
+        None if the page no longer waits when its turn comes.
 
         Raises PromptError for a prompt that does not fit the photo.
         """
-        return self._in_turn(lambda: self._decode(photo, prompt, only_best, size or photo.shown), is_wanted)
+        size = photo.previewed if only_best else size or photo.shown
+        return self._in_turn(lambda: self._decode(photo, prompt, only_best, size), is_wanted)
 
     def close(self) -> None:
         """End the thread; work that waits is dropped."""

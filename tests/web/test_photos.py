@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from minisam.errors import ImageError
-from minisam.web.photos import LONGEST_SHOWN, Photos, plain_file_name
+from minisam.web.photos import LONGEST_PREVIEWED, LONGEST_SHOWN, Photos, plain_file_name
 
 
 def png_of(height, width):
@@ -17,7 +17,7 @@ def png_of(height, width):
 def test_a_large_photo_is_shown_smaller(tmp_path):
     photo = Photos().drop("a.png", png_of(100, 4 * LONGEST_SHOWN), tmp_path)
     assert photo.size == (100, 4 * LONGEST_SHOWN) and photo.shown == (25, LONGEST_SHOWN)
-    assert photo.scale == (4, 4)
+    assert photo.scale == (4, 4) and max(photo.previewed) == LONGEST_PREVIEWED
     with Image.open(io.BytesIO(photo.as_shown())) as image:
         assert image.size == (LONGEST_SHOWN, 25)
     assert photo.pixels().shape == (*photo.size, 3)
@@ -27,7 +27,7 @@ def test_a_small_photo_is_shown_as_it_is(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(png_of(30, 50))
     photo = Photos().open(path)
-    assert photo.shown == photo.size == (30, 50) and photo.scale == (1, 1)
+    assert photo.shown == photo.previewed == photo.size == (30, 50) and photo.scale == (1, 1)
     assert photo.folder == tmp_path and photo.name == "a.png"
 
 

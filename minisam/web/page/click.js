@@ -168,12 +168,13 @@ class History {
 
 /** The canvas with the photo, a mask and a prompt; pixels of the photo to those of the screen and back. */
 class Stage {
-  mask = null; // a painted canvas
+  painted = null; // a mask's canvas, and
+  mask = null; // the same at the size of the canvas shown
   opacity = 0.6;
 
   constructor(canvas) {
     this.canvas = canvas;
-    this.context = canvas.getContext("2d");
+    this.context = canvas.getContext("2d", { alpha: false });
   }
 
   /** Called with the photo's image, and again when the room for it changes. */
@@ -188,7 +189,18 @@ class Stage {
     [this.canvas.width, this.canvas.height] = [Math.round(width * density), Math.round(height * density)];
     this.density = this.canvas.width / photo.width; // pixels of the canvas per pixel of the photo
     this.line = Math.max(1, density);
-    this.outline = null;
+    this.photoAsShown = this.scaled(image);
+    if (this.painted) this.showPainted();
+  }
+
+  /** An image or a mask at the canvas's size: scaling once is faster than for every drawing. */
+  scaled(image) {
+    const { width, height } = this.canvas;
+    const result = canvasOf(width, height);
+    const context = result.getContext("2d");
+    context.imageSmoothingQuality = image === this.image ? "high" : "low";
+    context.drawImage(image, 0, 0, width, height);
+    return result;
   }
 
   toPhoto(event) {
@@ -201,22 +213,24 @@ class Stage {
   }
 
   setMask(mask, isPreview = false) {
-    this.mask = mask && paint(mask);
+    this.painted = mask && paint(mask);
     this.isPreview = isPreview;
-    this.outline = null;
+    this.showPainted();
+  }
+
+  showPainted() {
+    this.mask = this.painted && this.scaled(this.painted);
+    this.outline = this.mask && this.outlineOf(this.mask, "white", Math.round((this.isPreview ? 1 : 1.6) * this.line));
   }
 
   draw(prompt, { box = null, cursor = null } = {}) {
-    const { context, canvas } = this;
+    const { context } = this;
     if (!this.image) return;
-    context.setTransform(1, 0, 0, 1, 0, 0);
-    context.imageSmoothingQuality = "high";
-    context.drawImage(this.image, 0, 0, canvas.width, canvas.height);
+    context.drawImage(this.photoAsShown, 0, 0);
     if (this.mask) {
       context.globalAlpha = this.opacity * (this.isPreview ? 0.8 : 1);
-      context.drawImage(this.mask, 0, 0, canvas.width, canvas.height);
+      context.drawImage(this.mask, 0, 0);
       context.globalAlpha = this.isPreview ? 0.8 : 1;
-      this.outline ??= this.outlineOf(this.mask, "white", (this.isPreview ? 1 : 1.6) * this.line);
       context.drawImage(this.outline, 0, 0);
       context.globalAlpha = 1;
     }
@@ -226,20 +240,21 @@ class Stage {
     if (cursor) this.drawCursor(cursor);
   }
 
-  /** A line around the mask, outside of it: the mask moved in all directions, minus the mask. */
+  /** A line around a mask, outside of it: the mask moved in all directions, minus the mask. */
   outlineOf(mask, colour, thickness) {
     const { width, height } = this.canvas;
     const line = canvasOf(width, height);
     const context = line.getContext("2d");
-    for (let n = 0; n < 8; n++) {
-      const [dx, dy] = [Math.cos((n * Math.PI) / 4) * thickness, Math.sin((n * Math.PI) / 4) * thickness];
-      context.drawImage(mask, dx, dy, width, height);
+    for (const dx of [-thickness, 0, thickness]) {
+      for (const dy of [-thickness, 0, thickness]) {
+        if (!this.isPreview || (dx && dy)) context.drawImage(mask, dx, dy);
+      }
     }
     context.globalCompositeOperation = "source-in";
     context.fillStyle = colour;
     context.fillRect(0, 0, width, height);
     context.globalCompositeOperation = "destination-out";
-    context.drawImage(mask, 0, 0, width, height);
+    context.drawImage(mask, 0, 0);
     return line;
   }
 
@@ -309,8 +324,8 @@ const TEMPLATE = `
     </section>
     <aside class="panel">
       <fieldset class="tools"><legend>A click or tap</legend>
-        <label><input type="radio" name="tool" value="add" checked><span><i class="plus">+</i>Add</span></label>
-        <label><input type="radio" name="tool" value="remove"><span><i class="minus">−</i>Remove</span></label>
+        <label><input type="radio" name="tool" value="add" checked><span><i class="plus" aria-hidden="true">+</i>Add</span></label>
+        <label><input type="radio" name="tool" value="remove"><span><i class="minus" aria-hidden="true">−</i>Remove</span></label>
         <label><input type="radio" name="tool" value="box"><span><i class="frame"></i>Box</span></label>
       </fieldset>
       <fieldset class="masks" disabled><legend>Masks, by predicted IoU</legend>
@@ -378,7 +393,7 @@ class Page {
 
   one = (selector) => this.root.querySelector(selector);
   all = (selector) => this.root.querySelectorAll(selector);
-  focus = () => this.canvas.focus({ preventScroll: true });
+  focus = () => ((this.takesFocus = true), this.canvas.focus({ preventScroll: true }));
   say = (text) => (this.one(".status").textContent = text);
 
   get history() {
@@ -427,6 +442,8 @@ class Page {
       await this.model.encode(photo);
       if (photo !== this.photo) return;
       this.isReady = true;
+      this.update();
+      if (this.takesFocus && document.activeElement === document.body) this.focus();
       this.say(`${photo.name}: point at an object, and click.`);
       if (!this.history.isEmpty) await this.predict();
     } catch (error) {
