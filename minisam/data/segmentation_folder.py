@@ -37,6 +37,8 @@ class Segment:
     segmentation: Any
     size: tuple[int, int]
     crowd: bool = False
+    category: Any = None
+    """The category's id in COCO's format."""
 
     def mask(self) -> NDArray[np.bool_]:
         """[H, W] bool.  Raises DatasetError or RleError if it is damaged."""
@@ -166,6 +168,7 @@ class CocoFolder:
                 one.get("segmentation"),
                 size,
                 one.get("iscrowd") in (1, True),
+                one.get("category_id"),
             )
             for place, one in enumerate(self.content.annotations.get(entry["id"], []))
         ]
