@@ -17,7 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from minisam.masks.nms import box_nms
+from minisam.detect.boxes import kept_by_nms
 
 PRIOR = 0.05
 """The initial score of every cell: most cells are not the middle of an object (Lin et al. 2017)."""
@@ -73,5 +73,5 @@ def decode_boxes(
     scores = predicted.scores[image].detach().sigmoid()
     kept = (scores > min_score).nonzero()[:, 0]
     boxes = predicted.boxes[image].detach()[kept].clamp(0, image_size)
-    order = torch.from_numpy(box_nms(boxes.numpy(), scores[kept].numpy(), nms_threshold)[:most].copy())
+    order = kept_by_nms(boxes, scores[kept], nms_threshold)[:most]
     return boxes[order], scores[kept][order]

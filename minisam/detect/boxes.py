@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from minisam.masks.boxes import tight_boxes
+from minisam.masks.nms import box_nms
 
 
 def boxes_of(masks: Tensor) -> Tensor:
@@ -25,6 +26,12 @@ def box_iou(first: Tensor, second: Tensor) -> Tensor:
     overlap = (a1[:, None].minimum(b1) - a0[:, None].maximum(b0)).clamp(min=0).prod(dim=-1)
     union = (a1 - a0).prod(dim=-1)[:, None] + (b1 - b0).prod(dim=-1) - overlap
     return torch.where(overlap > 0, overlap / union, 0)
+
+
+def kept_by_nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
+    """Boxes [n, 4] and scores [n], on any device -> the numbers of those kept, best first (minisam/masks/nms.py)."""
+    kept = box_nms(boxes.detach().cpu().numpy(), scores.detach().cpu().numpy(), iou_threshold)
+    return torch.from_numpy(kept.copy()).to(boxes.device)
 
 
 def clip_boxes(boxes: Tensor, size: tuple[int, int]) -> Tensor:

@@ -17,8 +17,7 @@ from torch import Tensor, nn
 
 from minisam.detect.anchors import grid_anchors
 from minisam.detect.box_coding import decode_deltas
-from minisam.detect.boxes import clip_boxes
-from minisam.masks.nms import box_nms
+from minisam.detect.boxes import clip_boxes, kept_by_nms
 
 INITIAL_STD = 0.01
 
@@ -91,9 +90,7 @@ class RegionProposalNetwork(nn.Module):
             decoded = clip_boxes(decode_deltas(deltas[best], predicted.anchors[best]), size)
             has_area = (decoded[:, 2:] > decoded[:, :2]).all(dim=1) & scores[best].isfinite()
             decoded, best = decoded[has_area], best[has_area]
-            kept = torch.from_numpy(
-                box_nms(decoded.cpu().numpy(), scores[best].cpu().numpy(), recipe.nms_threshold)
-            ).to(best.device)
+            kept = kept_by_nms(decoded, scores[best], recipe.nms_threshold)
             boxes.append(decoded[kept])
             own_scores.append(scores[best][kept])
         order = torch.cat(own_scores).argsort(descending=True, stable=True)[: recipe.kept]

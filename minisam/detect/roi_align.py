@@ -28,12 +28,11 @@ def roi_align(features: Tensor, boxes: Tensor, image_index: Tensor, scale: float
     boxes = boxes.detach() * scale - 0.5
     x_weights = axis_weights(boxes[:, 0], boxes[:, 2], features.shape[3], side).to(features.dtype)
     y_weights = axis_weights(boxes[:, 1], boxes[:, 3], features.shape[2], side).to(features.dtype)
-    inside = [
-        torch.einsum("niy,cyx,njx->ncij", y_weights[own], features[image], x_weights[own])
-        for image, own in ((image, image_index == image) for image in range(len(features)))
-    ]
-    order = torch.cat([(image_index == image).nonzero()[:, 0] for image in range(len(features))])
-    return torch.cat(inside)[order.argsort()]
+    inside = features.new_zeros((len(boxes), features.shape[1], side, side))
+    for image in image_index.unique().tolist():
+        own = image_index == image
+        inside[own] = torch.einsum("niy,cyx,njx->ncij", y_weights[own], features[image], x_weights[own])
+    return inside
 
 
 def axis_weights(first: Tensor, last: Tensor, cells: int, side: int) -> Tensor:

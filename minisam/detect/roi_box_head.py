@@ -13,9 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minisam.detect.box_coding import ROI_STD, decode_deltas, encode_boxes
-from minisam.detect.boxes import clip_boxes
+from minisam.detect.boxes import clip_boxes, kept_by_nms
 from minisam.distributed import summed
-from minisam.masks.nms import box_nms
 
 SIDE = 7
 
@@ -73,14 +72,13 @@ def detections(
 
     Of each class, boxes that overlap a better one are left out.
     """
-    probabilities = logits.softmax(dim=1)[:, :-1]
-    decoded = clip_boxes(decode_deltas(deltas, boxes[:, None], ROI_STD), size)
+    probabilities = logits.detach().softmax(dim=1)[:, :-1]
+    decoded = clip_boxes(decode_deltas(deltas.detach(), boxes[:, None], ROI_STD), size)
     found = []
     for label in range(probabilities.shape[1]):
         own = (probabilities[:, label] > min_score).nonzero()[:, 0]
         scores, of_class = probabilities[own, label], decoded[own, label]
-        kept = torch.from_numpy(box_nms(of_class.cpu().numpy(), scores.cpu().numpy(), nms_threshold))
-        kept = kept.to(own.device)
+        kept = kept_by_nms(of_class, scores, nms_threshold)
         found.append((of_class[kept], torch.full_like(kept, label), scores[kept]))
     all_boxes, labels, scores = (torch.cat(column) for column in zip(*found, strict=True))
     order = scores.argsort(descending=True, stable=True)[:most]

@@ -6,7 +6,7 @@ A level of the pyramid is the logarithm of its stride in tokens: −2 is a quart
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from minisam.detect.region_proposals import ProposalRecipe
 from minisam.errors import MinisamError
@@ -37,7 +37,7 @@ class PrompterConfig:
     finest: float = 56.0
     """The side in pixels from which a box leaves the finest level, for FPN's rule."""
     norm: str = "batch"
-    proposals: ProposalRecipe = ProposalRecipe()
+    proposals: ProposalRecipe = field(default_factory=ProposalRecipe)
     boxes: int = 256
     """Sampled boxes of an image."""
     positive_share: float = 0.25

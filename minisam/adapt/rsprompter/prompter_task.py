@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from minisam.adapt.rsprompter.examples import Example, input_batch, prepare_example
+from minisam.adapt.rsprompter.labelled_images import LabelledImages
 from minisam.adapt.rsprompter.prompter import Prompter
 from minisam.adapt.rsprompter.prompter_file import save_prompter
-from minisam.data.labelled_images import LabelledImages
 from minisam.data.skipped import Skipped
 from minisam.distributed import own_rows
 from minisam.errors import MinisamError

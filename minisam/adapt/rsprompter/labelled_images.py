@@ -14,12 +14,11 @@ from minisam.data.coco import coco_annotation
 from minisam.data.partworld import VARIANTS, WORLDS, SceneBatch, render_scenes
 from minisam.data.segmentation_folder import CocoFolder, Picture, Segment, open_folder
 from minisam.errors import DatasetError
+from minisam.evaluate.targets import SCENES_PER_BATCH, evaluation_scenes, first_scenes
 from minisam.masks.rle import compress_rle, encode_rle
 from minisam.seeds import hash_seed
 
 LEAST_SHARE = 1 / 1024
-SCENES_PER_BATCH = 8
-FIRST_EVALUATION_SEED = 2**31
 
 
 class LabelledImages(Protocol):
@@ -51,12 +50,11 @@ class WorldImages:
         self.about = f"{world} {images} {image_size} {seed} {evaluation}"
         ids = {name: number for number, name in self.categories.items()}
         self.pictures: list[Picture] = []
-        for batch in range(-(-images // SCENES_PER_BATCH)):
-            drawn_with = (
-                FIRST_EVALUATION_SEED + seed * 10_000 + batch if evaluation else hash_seed(seed, batch)
-            )
-            scenes = render_scenes(drawn_with, SCENES_PER_BATCH, image_size, world)
-            for place in range(min(SCENES_PER_BATCH, images - len(self.pictures))):
+        batches = training_scenes(world, images, image_size, seed)
+        if evaluation:
+            batches = evaluation_scenes(world, images, image_size, seed)
+        for scenes in batches:
+            for place in range(len(scenes.images)):
                 name = f"{world} {len(self.pictures)}"
                 self.pictures.append(labelled_picture(scenes, place, name, ids))
         self.names: Sequence[str] = [picture.name for picture in self.pictures]
@@ -66,6 +64,13 @@ class WorldImages:
 
     def fingerprint(self) -> str:
         return self.about
+
+
+def training_scenes(world: str, images: int, image_size: int, seed: int) -> Iterator[SceneBatch]:
+    """Like `evaluation_scenes`, with the seeds of training."""
+    for batch in range(-(-images // SCENES_PER_BATCH)):
+        scenes = render_scenes(hash_seed(seed, batch), SCENES_PER_BATCH, image_size, world)
+        yield first_scenes(scenes, images - batch * SCENES_PER_BATCH)
 
 
 def labelled_picture(scenes: SceneBatch, place: int, name: str, ids: dict[str, Any]) -> Picture:

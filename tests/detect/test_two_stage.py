@@ -1,0 +1,147 @@
+"""The second stage: classes and boxes by hand, what is sampled, and the mask head's cut-outs."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from minisam.detect.fcn_mask_head import FcnMaskHead, masks_in_boxes, paste_masks
+from minisam.detect.region_proposals import ProposalRecipe
+from minisam.detect.roi_box_head import RoiBoxHead, detections, roi_box_loss
+from minisam.detect.sine_positions import sine_positions
+from minisam.detect.two_stage import Targets, TwoStageDetector
+
+
+def test_heads_have_the_published_numbers_of_parameters():
+    assert sum(p.numel() for p in RoiBoxHead(256, 10).parameters()) == 13_947_955
+    assert sum(p.numel() for p in FcnMaskHead(256, 10).parameters()) == 2_625_290
+
+
+def test_the_box_loss_by_hand():
+    """Three sampled boxes, one of class 1 and two of background, which is the last."""
+    logits = torch.tensor([[0.0, 1.0, 0.0], [0.0, 0.0, 2.0], [1.0, 0.0, 0.0]])
+    deltas = torch.zeros(3, 2, 4)
+    deltas[0, 0] = 99.0  # of another class
+    boxes = torch.tensor([[0.0, 0, 10, 10], [5, 5, 9, 9], [1, 1, 2, 2]])
+    targets = torch.tensor([[1.0, 0, 11, 10], [0, 0, 0, 0], [0, 0, 0, 0]])
+    of_class, of_box = roi_box_loss(logits, deltas, boxes, torch.tensor([1, 2, 2]), targets)
+    parts = [math.log(2 + math.e) - 1, math.log(2 + math.e**2) - 2, math.log(2 + math.e)]
+    assert of_class.item() == pytest.approx(sum(parts) / 3, rel=1e-5)
+    assert of_box.item() == pytest.approx((1 - 0.5) / 3, rel=1e-5)  # 0.1 of the width, divided by the std 0.1
+
+
+def test_detections_are_above_the_score_and_suppressed_class_by_class():
+    logits = torch.tensor([[5.0, 0.0, 0.0], [4.0, 0.0, 0.0], [0.0, 3.0, 0.0], [0.0, 0.0, 9.0]])
+    boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 9], [0, 0, 10, 10], [20, 20, 30, 30]])
+    found, labels, scores = detections(logits, torch.zeros(4, 2, 4), boxes, (8, 100), min_score=0.5)
+    assert labels.tolist() == [0, 1] and found.tolist() == [[0, 0, 10, 8]] * 2
+    assert scores.tolist() == pytest.approx(
+        [torch.softmax(logits[0], 0)[0].item(), torch.softmax(logits[2], 0)[1].item()]
+    )
+    assert len(detections(logits, torch.zeros(4, 2, 4), boxes, (8, 100), min_score=0.5, most=1)[0]) == 1
+    none = detections(torch.zeros(0, 3), torch.zeros(0, 2, 4), torch.zeros(0, 4), (8, 8))
+    assert [len(one) for one in none] == [0, 0, 0]
+
+
+def test_the_sine_encoding_equals_detrs():
+    detr = pytest.importorskip(
+        "transformers.models.detr.modeling_detr", reason="pip install transformers brings DETR's encoding"
+    )
+    theirs = detr.DetrSinePositionEmbedding(16, normalize=True)((1, 32, 5, 7), "cpu", torch.float32)
+    theirs = theirs[0] if theirs.shape[-2:] == (5, 7) else theirs[0].T.reshape(32, 5, 7)
+    torch.testing.assert_close(sine_positions((5, 7), 32), theirs, atol=1e-5, rtol=1e-5)
+
+
+def test_a_mask_is_cut_out_and_pasted_back():
+    mask = torch.zeros(1, 60, 80, dtype=torch.bool)
+    mask[0, 10:40, 20:70] = True
+    box = torch.tensor([[20.0, 10.0, 70.0, 40.0]])
+    assert masks_in_boxes(mask, box).all()
+    half = masks_in_boxes(mask, torch.tensor([[20.0, 10.0, 70.0, 70.0]]))[0]
+    assert half[:14].all() and not half[14:].any()
+    pasted = paste_masks(half[None] * 20 - 10, torch.tensor([[20.0, 10.0, 70.0, 70.0]]), (60, 80)) >= 0.5
+    assert (pasted[0] ^ mask[0]).sum() <= 50  # a row of pixels
+    assert not (paste_masks(torch.full((1, 28, 28), 9.0), box, (60, 80)) >= 0.5)[0, :, 72:].any()
+
+
+@pytest.fixture
+def detector():
+    torch.manual_seed(0)
+    return TwoStageDetector(
+        8,
+        2,
+        (8, 16),
+        2,
+        28.0,
+        ProposalRecipe(scales=(2.0,), sampled=16, kept=20),
+        sampled=12,
+        positive_share=0.25,
+        width=16,
+    )
+
+
+def losses_of(detector, pyramid, targets):
+    generators = [torch.Generator() for _ in targets]
+    return detector.loss(pyramid, detector.with_positions(pyramid), targets, generators, (64, 64))
+
+
+def maps(images):
+    return [torch.randn(images, 8, 8, 8), torch.randn(images, 8, 4, 4)]
+
+
+def targets_with(*numbers):
+    boxes = torch.tensor([[4.0, 4, 30, 28], [20, 30, 60, 60]])
+    masks = torch.zeros(2, 64, 64, dtype=torch.bool)
+    masks[0, 4:28, 4:30] = masks[1, 30:60, 20:60] = True
+    return [Targets(boxes[:n], torch.tensor([1, 0])[:n], masks[:n]) for n in numbers]
+
+
+def test_true_boxes_are_among_the_positives_of_their_image(detector):
+    pyramid = maps(2)
+    losses, found = detector.loss(
+        pyramid,
+        detector.with_positions(pyramid),
+        targets_with(2, 1),
+        [torch.Generator() for _ in range(2)],
+        (64, 64),
+    )
+    assert set(losses) == {"proposal_score", "proposal_box", "class", "box"}
+    assert len(found.boxes) <= 2 * 3 and set(found.image_index.tolist()) == {0, 1}
+    assert all(found.labels[n] == 1 for n in range(len(found.labels)) if found.image_index[n] == 1)
+    for box, mask in zip(found.boxes, found.masks, strict=True):
+        x0, y0, x1, y1 = box.round().int().tolist()
+        assert mask[y0:y1, x0:x1].float().mean() > 0.5
+
+
+@pytest.mark.parametrize("numbers", [(0, 0), (0, 2)])
+def test_images_without_objects_train(detector, numbers):
+    pyramid = maps(2)
+    losses, found = detector.loss(
+        pyramid,
+        detector.with_positions(pyramid),
+        targets_with(*numbers),
+        [torch.Generator() for _ in range(2)],
+        (64, 64),
+    )
+    torch.stack(list(losses.values())).sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in detector.parameters())
+    if numbers == (0, 0):
+        assert len(found.boxes) == 0 and found.masks.shape[1:] == (64, 64)
+
+
+def test_no_proposals_are_no_detections_and_still_train(detector):
+    with torch.no_grad():
+        detector.proposal_network.score.bias.fill_(float("nan"))
+    pyramid = maps(1)
+    (found,) = detector.detect(pyramid, detector.with_positions(pyramid), [(64, 64)])
+    assert len(found.boxes) == len(found.labels) == len(found.scores) == 0
+
+
+def test_positions_are_added_for_boxes_and_not_for_proposals(detector):
+    pyramid = maps(1)
+    positioned = detector.with_positions(pyramid)
+    torch.testing.assert_close(positioned[0] - pyramid[0], sine_positions((8, 8), 8)[None])
+    shrunk = torch.nn.functional.interpolate(sine_positions((8, 8), 8)[None], (4, 4), mode="bilinear")
+    torch.testing.assert_close(positioned[1] - pyramid[1], shrunk)
