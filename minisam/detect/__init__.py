@@ -1,1 +1,1 @@
-"""Boxes: their geometry, the head that predicts them, its loss, and the detector of the data engine."""
+"""Boxes: their geometry, proposals, RoIAlign, matching, a detector of two stages, and that of the data engine."""
