@@ -1,11 +1,13 @@
-"""Figures of images, prompts and masks."""
+"""Figures of images, prompts and masks, and images to click on."""
 
+from minisam.show.clicking import click
 from minisam.show.draw import show_box, show_image, show_mask, show_points
 from minisam.show.figure_file import save_figure
 from minisam.show.prompt_figure import PromptResult, prompt_figure
 
 __all__ = [
     "PromptResult",
+    "click",
     "prompt_figure",
     "save_figure",
     "show_box",

@@ -7,6 +7,7 @@
 //     model.photos                           [{id, name, width, height, url}]
 //     model.encode(photo)                    a promise that is kept when the photo can be decoded
 //     model.decode(photo, prompt, options)   a promise of {masks: [{size: [H, W], counts}], iou: [number]}, or of null
+//     model.prompt                           the prompt of the first photo at the start; optional
 //     model.add(file)                        a promise of a photo; without it no photo can be added
 //     model.save(photo, prompt, index, kind) a promise of the name of the result; without it the browser downloads it
 //     model.changed(state)                   called with {photo, prompt, masks, iou, index} after each change; optional
@@ -146,7 +147,10 @@ async function download(photo, image, mask, iou, kind) {
 class History {
   past = [];
   future = [];
-  prompt = EMPTY;
+
+  constructor(prompt = EMPTY) {
+    this.prompt = { points: prompt.points, boxes: prompt.boxes };
+  }
 
   change(prompt) {
     this.past.push(this.prompt);
@@ -344,17 +348,17 @@ const TEMPLATE = `
         <button type="button" data-save="cutout" title="C" aria-label="Save the cut-out with alpha as PNG">Cut-out</button>
       </fieldset>
       <details><summary>Mouse, touch and keys</summary><dl id="minisam-keys">
-        <dt>Click, tap</dt><dd>add a point</dd>
-        <dt>Right click, long press</dt><dd>remove a point's surroundings</dd>
+        <dt>Click</dt><dd>adds to the object</dd>
+        <dt>Right click</dt><dd>removes from it; so does a long press</dd>
         <dt>Drag</dt><dd>a box; with Shift another one</dd>
-        <dt>Arrows</dt><dd>move the cursor, with Shift finely</dd>
-        <dt>Enter, X, B</dt><dd>at the cursor: add, remove, corner of a box</dd>
+        <dt>Arrows</dt><dd>move a cursor; with Shift finely</dd>
+        <dt>Enter, X, B</dt><dd>add, remove, start a box there</dd>
         <dt>N</dt><dd>next mask</dd>
-        <dt>Ctrl Z, Ctrl Shift Z</dt><dd>undo, redo</dd>
+        <dt>Ctrl Z, Ctrl Y</dt><dd>undo, redo</dd>
         <dt>Delete</dt><dd>clear</dd>
-        <dt>[ &nbsp;]</dt><dd>opacity</dd>
-        <dt>S, J, C</dt><dd>save mask, COCO JSON, cut-out</dd>
-        <dt>Page Up, Page Down</dt><dd>other photos</dd>
+        <dt>[ and ]</dt><dd>opacity</dd>
+        <dt>S, J, C</dt><dd>save mask, COCO, cut-out</dd>
+        <dt>Page Up, Down</dt><dd>another photo</dd>
       </dl></details>
     </aside>
   </main>
@@ -374,6 +378,7 @@ class Page {
     this.root = root;
     this.model = model;
     this.photos = [...model.photos];
+    if (model.prompt) this.histories.set(this.photos[0].id, new History({ ...EMPTY, ...model.prompt }));
     root.classList.add("minisam-click");
     root.innerHTML = TEMPLATE;
     // Two widgets on one page must not share a group of radio buttons.
