@@ -115,6 +115,16 @@ def test_shards_make_what_one_run_makes(pictures, serial, tmp_path):
     assert contents(tmp_path) == contents(serial)
 
 
+def test_only_the_first_shard_reports_what_is_no_image(tmp_path, capsys):
+    (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    for index in (1, 2):
+        code = main(["amg", str(tmp_path), *QUICK, "--shard", f"{index}/2", "--json"])
+        captured = capsys.readouterr()
+        told = [str(tmp_path / "gone.png")] if index == 1 else []
+        assert json.loads(captured.out)["unreadable"] == told and code == (3 if told else 0)
+        assert ("gone.png" in captured.err) == (index == 1)
+
+
 def start(pictures: Path, out: Path, *arguments: str) -> subprocess.Popen:
     """The command in a separate process."""
     command = [

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from minisam.cli import data
 from minisam.cli.main import main
 from minisam.data.partworld import render_scenes
 
@@ -35,17 +39,36 @@ def test_bench_prints_json(capsys):
     assert all(value > 0 for value in record["ms_per_image"].values())
 
 
+@pytest.mark.parametrize("cutouts", [None, "folder"])
+def test_bench_is_the_median_of_the_measured_batches_per_image(cutouts, monkeypatch):
+    warm = data.WARM_BATCHES if cutouts else 2
+    durations = [100.0] * warm + [1.0, 50.0, 2.0]
+    now, seeds = [0.0], []
+
+    def draw(args, seed, images, size):
+        now[0] += durations[len(seeds)]
+        seeds.append(seed)
+        assert (images, size) == (4, 64)
+        return SimpleNamespace(images=torch.zeros(1))
+
+    monkeypatch.setattr(data, "draw", draw)
+    monkeypatch.setattr(data, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    args = argparse.Namespace(cutouts=cutouts, repeats=3, batch_size=4)
+    assert data.time_scenes(args, 64) == pytest.approx(1e3 * 2 / 4)
+    assert len(seeds) == len(durations) and min(seeds) >= 0
+
+
 def test_an_exported_data_set_is_trained_on_and_measured(tmp_path, capsys):
-    data = tmp_path / "data"
-    assert main(f"data export --images 4 --size 64 --format coco -o {data}".split()) == 0
-    assert capsys.readouterr().out == f"4 images with masks: {data}\n"
+    folder = tmp_path / "data"
+    assert main(f"data export --images 4 --size 64 --format coco -o {folder}".split()) == 0
+    assert capsys.readouterr().out == f"4 images with masks: {folder}\n"
     run = tmp_path / "run"
-    words = f"train --preset nano --steps 1 --threads 1 --data {data} --validation 0.25 -o {run}"
+    words = f"train --preset nano --steps 1 --threads 1 --data {folder} --validation 0.25 -o {run}"
     assert main(words.split()) == 0
     assert (run / "validation.csv").read_text().startswith("step,masks,oracle,top1,")
     weights = run / "model.safetensors"
     capsys.readouterr()
-    assert main(f"eval --checkpoint {weights} --data {data} --clicks 1 --targets 2 --json".split()) == 0
+    assert main(f"eval --checkpoint {weights} --data {folder} --clicks 1 --targets 2 --json".split()) == 0
     printed = capsys.readouterr()
     assert json.loads(printed.out)["worlds"]["data"]["images"] == 4
     assert printed.err == ""

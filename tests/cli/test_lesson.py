@@ -78,6 +78,10 @@ def test_hints_one_at_a_time_and_solutions(capsys):
     assert "attention, hint 2 of 2: Each query's weights" in capsys.readouterr().out
     assert main(["lesson", "hint", "1"]) == 0
     assert "patch_embed, hint 1 of 3" in capsys.readouterr().out
+    for number, shown in (("0", 1), ("-3", 1), ("9", 3)):
+        assert main(["lesson", "hint", "1", "--number", number]) == 0
+        hint = lesson(1).exercises["patch_embed"].hints[shown - 1]
+        assert capsys.readouterr().out == f"patch_embed, hint {shown} of 3: {hint}\n"
     assert main(["lesson", "solution", "2"]) == 0
     assert capsys.readouterr().out == lesson(2).solution
 

@@ -57,6 +57,15 @@ def test_a_file_that_cannot_be_written_is_refused_before_the_work(
     assert [path.name for path in tmp_path.iterdir()] == ["folder.png"]
 
 
+@pytest.mark.parametrize(("name", "fits"), [("a.png", True), ("a.PNG", True), ("a.jpg", False), ("png", False)])
+def test_a_suffix_counts_in_any_case(name, fits, tmp_path):
+    if fits:
+        check_output(tmp_path / name, suffixes=(".png",))
+    else:
+        with pytest.raises(OutputError, match="cannot write this format"):
+            check_output(tmp_path / name, suffixes=(".png",))
+
+
 @pytest.mark.parametrize("command", FOLDERS)
 def test_a_file_in_the_place_of_a_folder(command, tmp_path, capsys):
     (tmp_path / "file").write_text("mine")
