@@ -57,7 +57,9 @@ def test_a_file_that_cannot_be_written_is_refused_before_the_work(
     assert [path.name for path in tmp_path.iterdir()] == ["folder.png"]
 
 
-@pytest.mark.parametrize(("name", "fits"), [("a.png", True), ("a.PNG", True), ("a.jpg", False), ("png", False)])
+@pytest.mark.parametrize(
+    ("name", "fits"), [("a.png", True), ("a.PNG", True), ("a.jpg", False), ("png", False)]
+)
 def test_a_suffix_counts_in_any_case(name, fits, tmp_path):
     if fits:
         check_output(tmp_path / name, suffixes=(".png",))
