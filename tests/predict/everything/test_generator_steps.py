@@ -7,6 +7,7 @@ import pytest
 
 from minisam.build import build_sam
 from minisam.errors import GeneratorError
+from minisam.predict.everything import automatic_mask_generator, generator_steps
 from minisam.predict.everything.automatic_mask_generator import SamAutomaticMaskGenerator
 from minisam.predict.everything.generator_steps import STEPS, GeneratorSteps
 from minisam.predict.everything.mask_data import MaskData
@@ -54,6 +55,30 @@ def test_crops_and_the_image_have_thresholds_of_their_own(nano):
         options = {**LENIENT, "box_nms_thresh": within, "crop_nms_thresh": between}
         found = SamAutomaticMaskGenerator(nano, **options).generate(IMAGE)
         assert same_records(BySteps(nano, **options).generate(IMAGE), found)
+
+
+@pytest.mark.parametrize("keep_largest", [True, False])
+@pytest.mark.parametrize(("within", "between"), [(0.2, 0.9), (0.9, 0.2)])
+def test_cleaned_masks_are_duplicates_by_the_higher_threshold(
+    nano, within, between, keep_largest, monkeypatch
+):
+    class BySteps(SamAutomaticMaskGenerator):
+        def _generate_masks(self, image):
+            return super()._generate_masks(image)
+
+    cleaned = []
+
+    def clean(candidates, *settings):
+        cleaned.append(settings)
+        return candidates
+
+    for module in (automatic_mask_generator, generator_steps):
+        monkeypatch.setattr(module, "clean_masks", clean)
+    options = {"box_nms_thresh": within, "crop_nms_thresh": between, "min_mask_region_area": 30}
+    options["keep_largest_region"] = keep_largest
+    for kind in (SamAutomaticMaskGenerator, BySteps):
+        kind(nano, **LENIENT, **options).generate(IMAGE)
+    assert cleaned == [(IMAGE.shape[:2], 30, 0.9, keep_largest)] * 2
 
 
 def test_masks_that_a_step_drops_are_gone(nano):
