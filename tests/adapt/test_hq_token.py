@@ -154,6 +154,17 @@ def test_every_feature_counts():
             last.weight.copy_(kept)
 
 
+@pytest.mark.parametrize("highest", [1, 2, 3])
+def test_its_mask_alone_has_the_highest_of_the_predicted_ious(highest):
+    sam = with_token("add")
+    with torch.no_grad():
+        sam.mask_decoder.iou_prediction_head.layers[-1].bias[highest] += 10
+        of_sam = outputs(sam)[2]
+        sam.mask_decoder.mode = "only"
+        alone = outputs(sam)[2]
+    assert alone.shape == (2, 1) and torch.equal(alone[:, 0], of_sam[:, highest - 1])
+
+
 def test_predictor_and_generator_take_it():
     sam = with_token("add")
     image = np.random.default_rng(0).integers(0, 255, (40, 48, 3), np.uint8)

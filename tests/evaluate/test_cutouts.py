@@ -6,7 +6,8 @@ from cutout_folders import two_folders
 
 from minisam.config import CONFIGS, build_from_config
 from minisam.data.cutouts import open_cutouts, render_cutouts
-from minisam.evaluate.cutouts import cutout_scenes, cutout_validation, evaluate_cutouts
+from minisam.evaluate import measure
+from minisam.evaluate.cutouts import cutout_scenes, cutout_targets, cutout_validation, evaluate_cutouts
 from minisam.evaluate.targets import FIRST_SEED
 
 
@@ -35,6 +36,19 @@ def test_results_have_the_metrics_of_a_world_and_name_what_was_left_out(folders)
     assert result.world == "photo" and result.images == 4 and result.masks > 0
     assert 0 <= result.metrics["box_single"].value <= 1
     assert skipped == {str(folders[0] / "notes.txt"): "not a PNG or WEBP file"}
+
+
+def test_baselines_get_the_targets_that_the_network_is_measured_on(folders, monkeypatch):
+    measured, measure_masks, sam = [], measure.measure_masks, nano()
+
+    def seen(prompted, targets, *others):
+        measured.append(targets)
+        return measure_masks(prompted, targets, *others)
+
+    monkeypatch.setattr(measure, "measure_masks", seen)
+    evaluate_cutouts(sam, *folders, images=10, targets_per_image=2, seed=5, clicks=1)
+    given = [one.targets for one in cutout_targets(sam, *folders, images=10, targets=2, seed=5)]
+    assert len(given) > 8 and torch.equal(torch.cat(given), torch.cat(measured))
 
 
 def test_validation_gives_numbers_alone(folders):

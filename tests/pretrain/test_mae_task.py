@@ -95,7 +95,14 @@ def test_pretrain_then_train(tmp_path, capsys):
     state = torch.load(f"{out}/state.pt", weights_only=True)
     assert state["step"] == 1 and len(state["about"]) > 100
     assert main(["train", "--preset", "nano", "--from-mae", str(tmp_path / "none"), "--steps", "1"]) == 3
-    assert main(["pretrain", "--mask-ratio", "1.5"]) == 1
+
+
+@pytest.mark.parametrize("ratio", ["0", "1", "1.5", "-0.5", "nan"])
+def test_a_share_that_hides_nothing_or_everything_is_refused(ratio, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["pretrain", f"--mask-ratio={ratio}"]) == 1
+    assert "--mask-ratio is a share between 0 and 1" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_autoencoder_that_diverged_is_not_written(tmp_path):
