@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -40,6 +42,25 @@ def test_a_scene_does_not_depend_on_the_batch_size(seed, batch_size):
     assert (one.labels[0] != many.labels[0]).float().mean() < 1e-3
     assert (one.images[0].float() - many.images[0].float()).abs().mean() < 0.1
     assert one.captions[0] == many.captions[0]
+
+
+@pytest.mark.parametrize("slots", [(40, 160), (160, 40), (30, 20, 50)])
+def test_joined_batches_have_the_slots_of_the_largest_and_padding_after_their_own(slots):
+    parts = []
+    for seed, count in enumerate(slots):
+        whole = render_scenes(seed, 2, 32, "micro")
+        cut = {name: getattr(whole, name)[:, :count] for name in ("level", "parent", "area")}
+        parts.append(replace(whole, **cut, captions=[own[:count] for own in whole.captions]))
+    joined = SceneBatch.join(parts)
+    assert torch.equal(joined.images, torch.cat([part.images for part in parts]))
+    assert torch.equal(joined.labels, torch.cat([part.labels for part in parts]))
+    for name, padding in (("level", -1), ("parent", -1), ("area", 0)):
+        for number, (part, count) in enumerate(zip(parts, slots, strict=True)):
+            own = getattr(joined, name)[2 * number : 2 * number + 2]
+            assert own.shape[1] == max(slots) and own.dtype == getattr(part, name).dtype
+            assert torch.equal(own[:, :count], getattr(part, name)) and (own[:, count:] == padding).all()
+    captions = [own for part in parts for own in part.captions]
+    assert joined.captions == [own + [""] * (max(slots) - len(own)) for own in captions]
 
 
 def check_tree(scenes: SceneBatch) -> None:

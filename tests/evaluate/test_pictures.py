@@ -10,9 +10,9 @@ from toy_sam import ToySam, nested_scenes
 from minisam.data.sa1b import annotate, write_record
 from minisam.data.segmentation_folder import open_folder
 from minisam.errors import MinisamError
-from minisam.evaluate import evaluate_pictures, evaluate_world
+from minisam.evaluate import evaluate_pictures, evaluate_world, pictures
 from minisam.evaluate import world as world_module
-from minisam.evaluate.pictures import validation_metrics
+from minisam.evaluate.pictures import baseline_targets, validation_metrics
 from minisam.evaluate.valid_iou import valid_iou, valid_iou_of_masks
 
 
@@ -69,6 +69,25 @@ def test_damaged_pictures_are_named_and_the_rest_measured(folder):
     assert sam.training
     nothing = validation_metrics(sam, open_folder(folder), range(3))  # pyright: ignore
     assert nothing["masks"] == 0 and np.isnan(nothing["oracle"])
+
+
+@pytest.mark.parametrize("targets", [1, 2, 3])
+def test_baselines_get_the_targets_that_the_network_is_measured_on(folder, targets, monkeypatch):
+    measured, measure_masks = [], pictures.measure_masks
+
+    def seen(prompted, masks, *others):
+        measured.append(masks)
+        return measure_masks(prompted, masks, *others)
+
+    monkeypatch.setattr(pictures, "measure_masks", seen)
+    (folder / "sa_1.png").unlink()
+    sam, opened = ToySam(whole_first), open_folder(folder)
+    evaluate_pictures(sam, opened, range(3), targets, seed=4, clicks=1)  # pyright: ignore
+    given = list(baseline_targets(sam, opened, range(3), targets, 4))  # pyright: ignore
+    assert [len(one.targets) for one in given] == [targets] * 2
+    assert torch.equal(torch.cat([one.targets for one in given]), torch.cat(measured))
+    images = [nested_scenes(3).images[place].permute(1, 2, 0).numpy() for place in (0, 2)]
+    assert all(np.array_equal(one.image, image) for one, image in zip(given, images, strict=True))
 
 
 def test_valid_iou_of_masks_is_that_of_label_maps():
