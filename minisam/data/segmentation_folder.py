@@ -1,8 +1,9 @@
-"""A folder of images with masks, in either of two formats.
+"""A folder of images with masks, in one of three formats.
 
     SA-1B    DIR/**/NAME.json, each with its image beside it, or at its file_name relative to DIR
     COCO     DIR/annotations/NAME.json or DIR/NAME.json, or that file itself; images in DIR, in DIR/images,
              or in a folder named like the file's last word: instances_train2017.json -> DIR/train2017
+    files    masks in image files, DIR/masks/NAME.png (minisam/data/mask_folder.py), if there is no such JSON file
 
 Opening reads only names (and COCO's one file). An image is read when it is requested, and a mask is decoded when its
 pixels are needed.  Damaged or missing files raise an error at that point, and the caller skips them.
@@ -10,65 +11,20 @@ pixels are needed.  Damaged or missing files raise an error at that point, and t
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from minisam.data.coco import CocoFile, decode_segmentation, is_coco, read_coco
+from minisam.data.coco import CocoFile, is_coco, read_coco
 from minisam.data.image_of_size import TellOnce, load_image_of_size
+from minisam.data.mask_folder import open_mask_folder
 from minisam.data.sa1b import read_record
+from minisam.data.segments import Picture, Segment, SegmentationFolder, digest, size_of
 from minisam.data.skipped import Skipped
 from minisam.errors import DatasetError
 from minisam.files import sha256_of
 from minisam.json_files import read_json
-
-
-@dataclass(frozen=True)
-class Segment:
-    """One mask of an image, encoded."""
-
-    name: str
-    segmentation: Any
-    size: tuple[int, int]
-    crowd: bool = False
-    category: Any = None
-    """The category's id in COCO's format."""
-
-    def mask(self) -> NDArray[np.bool_]:
-        """[H, W] bool.  Raises DatasetError or RleError if it is damaged."""
-        return decode_segmentation(self.segmentation, self.size)
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An image [H, W, 3] uint8 and its masks."""
-
-    name: str
-    image: NDArray[np.uint8]
-    segments: list[Segment]
-
-
-class SegmentationFolder(Protocol):
-    """Images by number; `names` are those of the image or record files."""
-
-    path: Path
-    names: Sequence[str]
-    skipped: Skipped
-    """The files found unusable when the folder was opened."""
-
-    def read(self, index: int) -> Picture:
-        """Raises DatasetError, ImageError or RleError if this image is damaged or missing."""
-        ...
-
-    def fingerprint(self) -> str:
-        """Changes with the records: the names and sizes of SA-1B's, or COCO's file; without the images."""
-        ...
 
 
 def open_folder(path: str | os.PathLike[str]) -> SegmentationFolder:
@@ -95,8 +51,10 @@ def open_folder(path: str | os.PathLike[str]) -> SegmentationFolder:
             return CocoFolder(chosen, read_coco(chosen))
         if isinstance(content, dict) and "image" in content:
             return Sa1bFolder(path, [str(file.relative_to(path)) for file in files])
+    if not unreadable and (masks := open_mask_folder(path)) is not None:
+        return masks
     raise DatasetError(
-        f"{path}: no JSON file in the format of SA-1B or COCO"
+        f"{path}: no JSON file in the format of SA-1B or COCO, and no masks in files such as masks/NAME.png"
         + (f" ({unreadable.summary()})" if unreadable else "")
     )
 
@@ -179,14 +137,6 @@ class CocoFolder:
         return sha256_of(self.path)
 
 
-def size_of(file: Path) -> int:
-    """Bytes, or -1 if the file does not exist; reading it will raise the error."""
-    try:
-        return file.stat().st_size
-    except OSError:
-        return -1
-
-
 def first_file(candidates: Sequence[Path]) -> Path:
     """The first path that exists, or simply the first, for the error that reading it will raise."""
     return next((path for path in candidates if path.is_file()), candidates[0])
@@ -213,10 +163,3 @@ def validation_split(names: Sequence[str], share: float) -> tuple[list[int], lis
 def hashed_order(names: Sequence[str]) -> list[int]:
     """The numbers of the names, ordered by a hash of each: like a random order, but always the same."""
     return sorted(range(len(names)), key=lambda index: digest([names[index]]))
-
-
-def digest(lines: Iterator[str] | Sequence[str]) -> str:
-    joined = hashlib.sha256()
-    for line in lines:
-        joined.update(line.encode("utf-8", "surrogateescape") + b"\n")
-    return joined.hexdigest()

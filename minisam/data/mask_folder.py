@@ -1,0 +1,180 @@
+"""A folder of images with masks in image files, the form in which most people have their own.
+
+    DIR/images/NAME.jpg    with    DIR/masks/NAME.png, DIR/masks/NAME_*.png or DIR/masks/NAME/*.png
+    DIR/NAME.jpg           with    DIR/NAME_mask.png or DIR/NAME_mask_*.png
+
+Black pixels, with value 0, are background.  Every other value is one object: a grey level, the index of a palette,
+or a colour.  Value 255 of a palette is the border that some tools draw between objects, and belongs to none. A file
+that is nearly all black and white, with grey edges, holds one object: its brighter half.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from minisam.data.image_of_size import TellOnce, load_image_of_size
+from minisam.data.images import READ_SUFFIXES, load_image
+from minisam.data.segments import Picture, Segment, digest, size_of
+from minisam.data.skipped import Skipped
+from minisam.errors import DatasetError, ImageError
+
+MASK_FOLDERS = ("masks", "mask", "labels")
+MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".gif", ".jpg", ".jpeg", ".webp")
+BESIDE = "_mask"
+VOID = 255
+MOST_OBJECTS = 1000
+"""A mask file with more values is a photograph."""
+
+
+@dataclass(frozen=True)
+class FileSegment(Segment):
+    """The pixels of a mask file that have one value."""
+
+    path: Path = Path()
+    value: int = 1
+
+    def mask(self) -> NDArray[np.bool_]:
+        values = values_of(self.path)
+        if values.shape != self.size:
+            raise DatasetError(
+                f"{self.path}: {values.shape[0]}x{values.shape[1]} pixels, but its image has "
+                f"{self.size[0]}x{self.size[1]}"
+            )
+        return values == self.value
+
+
+@dataclass
+class MaskFolder:
+    """Images by number, with their mask files."""
+
+    path: Path
+    images: Sequence[Path]
+    masks: Sequence[Sequence[Path]]
+    skipped: Skipped = field(default_factory=Skipped)
+    tell: TellOnce = field(default_factory=TellOnce)
+
+    def __post_init__(self) -> None:
+        self.names: Sequence[str] = [str(image.relative_to(self.path)) for image in self.images]
+
+    def read(self, index: int) -> Picture:
+        name, segments, size = self.names[index], [], None
+        for path in self.masks[index]:
+            try:
+                values = values_of(path)
+            except (ImageError, DatasetError):  # raised again where this mask is needed
+                segments.append(FileSegment(self.name_of(path), None, (0, 0), path=path))
+                continue
+            size = size or values.shape
+            numbers = [int(value) for value in np.unique(values) if value]
+            if not numbers:
+                segments.append(FileSegment(self.name_of(path), None, values.shape, path=path))
+            for value in numbers:
+                label = self.name_of(path) + (f"#{value}" if len(numbers) > 1 else "")
+                segments.append(FileSegment(label, None, values.shape, path=path, value=value))
+        path = self.images[index]
+        image = load_image(path) if size is None else load_image_of_size(path, size, self.tell)
+        return Picture(name, image, [as_large(segment, image) for segment in segments])
+
+    def name_of(self, mask: Path) -> str:
+        return str(mask.relative_to(self.path))
+
+    def fingerprint(self) -> str:
+        files = [file for pair in zip(self.images, self.masks, strict=True) for file in (pair[0], *pair[1])]
+        return digest(f"{self.name_of(file)} {size_of(file)}" for file in files)
+
+
+def open_mask_folder(path: Path) -> MaskFolder | None:
+    """The images of a folder that have masks; None if there are none in this form."""
+    home = next((path / name for name in MASK_FOLDERS if (path / name).is_dir()), None)
+    source = path / "images" if (path / "images").is_dir() else path
+    images, masks, skipped = [], [], Skipped()
+    for image in sorted(source.iterdir()):
+        if image.suffix.lower() not in READ_SUFFIXES or image.name.startswith(".") or is_mask(image):
+            continue
+        found = masks_in(home, image.stem) if home else masks_beside(image)
+        if found:
+            images.append(image)
+            masks.append(found)
+        else:
+            skipped.add(str(image), "no mask file of its name")
+    return MaskFolder(path, images, masks, skipped) if images else None
+
+
+def is_mask(image: Path) -> bool:
+    return image.stem.endswith(BESIDE) or f"{BESIDE}_" in image.stem
+
+
+def masks_in(home: Path, stem: str) -> list[Path]:
+    """home/STEM.png, home/STEM_*.png and home/STEM/*.png."""
+    names = listing(home)
+    own = [name for name in names if Path(name).stem == stem]
+    more = [name for name in names if name.startswith(f"{stem}_")]
+    inside = [f"{stem}/{name}" for name in listing(home / stem)] if (home / stem).is_dir() else []
+    return [home / name for name in own or more or inside]
+
+
+def masks_beside(image: Path) -> list[Path]:
+    """STEM_mask.png or STEM_mask_*.png in the folder of the image."""
+    names = listing(image.parent)
+    exact = [name for name in names if Path(name).stem == image.stem + BESIDE]
+    more = [name for name in names if name.startswith(f"{image.stem}{BESIDE}_")]
+    return [image.parent / name for name in exact or more]
+
+
+@lru_cache(maxsize=8)
+def listing(folder: Path) -> list[str]:
+    """The names of all image files that can be masks, sorted."""
+    files = (file for file in folder.iterdir() if file.suffix.lower() in MASK_SUFFIXES)
+    return sorted(file.name for file in files if not file.name.startswith("."))
+
+
+@lru_cache(maxsize=4)
+def values_of(path: Path) -> NDArray[np.int64]:
+    """The object of every pixel [H, W], 0 = none.
+
+    Raises ImageError if the file cannot be read, DatasetError if it is a photograph rather than masks.
+    """
+    try:
+        with Image.open(path) as file:
+            values = as_numbers(file)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ImageError(f"{path}: cannot be read as a mask ({error})") from None
+    found = np.unique(values)
+    if is_soft(values, found):
+        return (values > VOID // 2).astype(np.int64)
+    if len(found) > MOST_OBJECTS:
+        raise DatasetError(f"{path}: {len(found)} different values; this is a photograph, not masks")
+    return values
+
+
+def as_numbers(file: Image.Image) -> NDArray[np.int64]:
+    """One number per pixel: grey level, palette index, or 65536 · red + 256 · green + blue; transparent is 0."""
+    if file.mode == "P":
+        indices = np.asarray(file).astype(np.int64)
+        return np.where(indices == VOID, 0, indices)
+    if file.mode in ("1", "L", "I", "I;16", "I;16B"):
+        return np.asarray(file).astype(np.int64)
+    colours = np.asarray(file.convert("RGBA")).astype(np.int64)
+    red, green, blue, alpha = np.moveaxis(colours, -1, 0)
+    is_grey = (red == green).all() and (green == blue).all()
+    return np.where(alpha == 0, 0, red if is_grey else 65536 * red + 256 * green + blue)
+
+
+def is_soft(values: NDArray[np.int64], found: NDArray[np.int64]) -> bool:
+    """Whether this is one object with grey edges: hardly any pixel is neither nearly black nor nearly white."""
+    if len(found) <= 8 or not 239 <= found[-1] <= 255:
+        return False
+    return bool(((values <= 16) | (values >= 239)).mean() >= 0.95)
+
+
+def as_large(segment: FileSegment, image: NDArray[np.uint8]) -> FileSegment:
+    """The same segment for an image of this size, with which `mask` compares the file's."""
+    size = (image.shape[0], image.shape[1])
+    return FileSegment(segment.name, None, size, path=segment.path, value=segment.value)

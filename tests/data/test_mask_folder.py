@@ -1,0 +1,169 @@
+"""Masks in image files: every layout, every way to number objects, and files that cannot be used."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from minisam.data.mask_folder import MaskFolder, values_of
+from minisam.data.segmentation_folder import open_folder
+from minisam.errors import DatasetError, ImageError
+from minisam.train.pictures import prepare
+
+H, W = 20, 30
+ONE = np.zeros((H, W), bool)
+ONE[3:9, 4:20] = True
+TWO = np.zeros((H, W), bool)
+TWO[12:18, 10:26] = True
+
+
+def write(path, array, palette=False):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(array)
+    if palette:
+        image = Image.fromarray(array, "L").convert("P")
+        image.putdata(array.ravel().tolist())
+        image.putpalette([200, 10, 10] * 256)
+    image.save(path)
+    return path
+
+
+def photo(path):
+    return write(path, np.random.default_rng(0).integers(0, 255, (H, W, 3), np.uint8))
+
+
+def read(folder, index=0):
+    opened = open_folder(folder)
+    assert isinstance(opened, MaskFolder)
+    return [segment.mask() for segment in opened.read(index).segments]
+
+
+NUMBERED = np.where(ONE, 7, 0) + np.where(TWO, 9, 0)
+COLOURED = np.zeros((H, W, 3), np.uint8)
+COLOURED[ONE], COLOURED[TWO] = (255, 0, 0), (0, 0, 255)
+SEEN_THROUGH = np.dstack([COLOURED, np.where(ONE | TWO, 255, 0).astype(np.uint8)])
+SEEN_THROUGH[0, 0, :3] = 90  # a colour that nobody sees
+
+
+@pytest.mark.parametrize(
+    ("array", "palette"),
+    [
+        (NUMBERED.astype(np.uint8), False),
+        (NUMBERED.astype(np.uint8), True),
+        (np.where(NUMBERED == 0, 0, NUMBERED + 1000).astype(np.uint16), False),
+        (COLOURED, False),
+        (SEEN_THROUGH, False),
+    ],
+    ids=["grey", "palette", "16 bits", "colours", "transparent"],
+)
+def test_every_value_is_an_object(tmp_path, array, palette):
+    photo(tmp_path / "images" / "cat.jpg")
+    write(tmp_path / "masks" / "cat.png", array, palette)
+    found = read(tmp_path)
+    assert len(found) == 2
+    assert {mask.tobytes() for mask in found} == {ONE.tobytes(), TWO.tobytes()}
+
+
+@pytest.mark.parametrize("white", [1, 255, True])
+def test_black_and_white_is_one_object(tmp_path, white):
+    photo(tmp_path / "images" / "cat.jpg")
+    write(tmp_path / "masks" / "cat.png", ONE if white is True else ONE.astype(np.uint8) * white)
+    (found,) = read(tmp_path)
+    assert np.array_equal(found, ONE)
+
+
+def test_grey_edges_belong_to_the_brighter_half(tmp_path):
+    photo(tmp_path / "images" / "cat.jpg")
+    soft = ONE.astype(np.uint8) * 255
+    soft[3, 4:12] = np.linspace(40, 120, 8)
+    soft[9, 4:12] = np.linspace(130, 220, 8)
+    write(tmp_path / "masks" / "cat.png", soft)
+    (found,) = read(tmp_path)
+    expected = ONE.copy()
+    expected[3, 4:12], expected[9, 4:12] = False, True
+    assert np.array_equal(found, expected)
+
+
+def test_few_numbered_objects_are_not_grey_edges(tmp_path):
+    """Levels 1 to 9 and 255, of a few pixels each, are ten objects; black and 255 are not most of the image."""
+    levels = np.zeros((H, W), np.uint8)
+    for value in range(1, 10):
+        levels[2 * value : 2 * value + 2, :20] = value * 20
+    levels[:2, :20] = 255
+    photo(tmp_path / "images" / "cat.jpg")
+    write(tmp_path / "masks" / "cat.png", levels)
+    assert len(read(tmp_path)) == 10
+
+
+def test_a_border_of_255_in_a_palette_is_no_object(tmp_path):
+    numbers = np.where(ONE, 3, 0).astype(np.uint8)
+    numbers[0] = 255
+    photo(tmp_path / "images" / "cat.jpg")
+    write(tmp_path / "masks" / "cat.png", numbers, palette=True)
+    (found,) = read(tmp_path)
+    assert np.array_equal(found, ONE)
+
+
+@pytest.mark.parametrize(
+    ("image", "masks"),
+    [
+        ("images/cat.png", ["masks/cat_0.png", "masks/cat_1.png"]),
+        ("images/cat.png", ["masks/cat/a.png", "masks/cat/b.png"]),
+        ("cat.jpg", ["cat_mask_0.png", "cat_mask_1.png"]),
+        ("images/cat.png", ["labels/cat_a.bmp", "labels/cat_b.bmp"]),
+    ],
+)
+def test_a_file_per_object(tmp_path, image, masks):
+    photo(tmp_path / image)
+    for path, mask in zip(masks, (ONE, TWO), strict=True):
+        write(tmp_path / path, mask.astype(np.uint8) * 255)
+    found = read(tmp_path)
+    assert np.array_equal(found[0], ONE) and np.array_equal(found[1], TWO)
+
+
+def test_images_without_masks_are_named_and_left_out(tmp_path):
+    for name in ("cat", "dog"):
+        photo(tmp_path / "images" / f"{name}.jpg")
+    write(tmp_path / "masks" / "cat.png", ONE)
+    opened = open_folder(tmp_path)
+    assert list(opened.names) == ["images/cat.jpg"]
+    assert [str(name).endswith("dog.jpg") for name in opened.skipped] == [True]
+
+
+def test_a_mask_of_another_size_is_named(tmp_path):
+    photo(tmp_path / "images" / "cat.jpg")
+    write(tmp_path / "masks" / "cat_0.png", ONE)
+    write(tmp_path / "masks" / "cat_1.png", ONE[:10])
+    first, second = open_folder(tmp_path).read(0).segments
+    assert first.mask().any()
+    with pytest.raises(DatasetError, match=r"cat_1.png: 10x30 pixels, but its image has 20x30"):
+        second.mask()
+
+
+def test_empty_and_damaged_masks_leave_the_others(tmp_path):
+    photo(tmp_path / "images" / "cat.jpg")
+    write(tmp_path / "masks" / "cat_0.png", np.zeros((H, W), np.uint8))
+    write(tmp_path / "masks" / "cat_1.png", ONE)
+    (tmp_path / "masks" / "cat_2.png").write_bytes(b"not an image")
+    opened = open_folder(tmp_path)
+    _, masks = prepare(opened.read(0), 32, 8, 0.001, np.random.default_rng(0), opened.skipped)
+    assert len(masks) == 1
+    reasons = {str(name).rpartition("/")[2]: reason for name, reason in opened.skipped.items()}
+    assert reasons["cat_0.png"] == "an empty mask" and "cannot be read as a mask" in reasons["cat_2.png"]
+
+
+def test_a_photograph_is_not_a_mask_file(tmp_path):
+    array = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    with pytest.raises(DatasetError, match="this is a photograph"):
+        values_of(write(tmp_path / "cat.png", array))
+    with pytest.raises(ImageError, match="cannot be read as a mask"):
+        values_of(tmp_path / "none.png")
+
+
+def test_other_files_of_the_same_names_are_another_folder(tmp_path):
+    photo(tmp_path / "images" / "cat.jpg")
+    write(tmp_path / "masks" / "cat.png", ONE)
+    before = open_folder(tmp_path).fingerprint()
+    write(tmp_path / "masks" / "cat.png", np.random.default_rng(0).integers(0, 2, (H, W)).astype(np.uint8))
+    assert open_folder(tmp_path).fingerprint() != before
