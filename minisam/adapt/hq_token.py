@@ -89,8 +89,7 @@ class HQMaskDecoder(MaskDecoder):
             embeddings = image_embeddings[:, : self.transformer_dim].contiguous()
             return self.of_sam[0](embeddings, *prompts, multimask_output, image_index)
         chosen = slice(1, None) if multimask_output else slice(0, 1)
-        masks, ious = self.predict_masks(image_embeddings, *prompts, image_index, chosen)
-        of_sam, of_token = masks[:, :-1], masks[:, -1:]
+        of_sam, of_token, ious = self.masks_and_token(image_embeddings, *prompts, image_index, chosen)
         if self.mode == "only":
             return of_token, ious.amax(dim=1, keepdim=True)
         return of_sam + of_token, ious
@@ -104,7 +103,24 @@ class HQMaskDecoder(MaskDecoder):
         image_index: Tensor | None = None,
         chosen: slice = slice(None),
     ) -> tuple[Tensor, Tensor]:
-        """SAM's masks, the `chosen` ones, and the token's after them, [P, M + 1, 4·h, 4·w]; predicted IoUs [P, M]."""
+        """As in `MaskDecoder`, with the token's mask added; with `mode` "only" it takes the place of each of SAM's."""
+        prompts = image_pe, sparse_prompt_embeddings, dense_prompt_embeddings
+        if self.mode == "off":
+            embeddings = image_embeddings[:, : self.transformer_dim].contiguous()
+            return self.of_sam[0].predict_masks(embeddings, *prompts, image_index, chosen)
+        of_sam, of_token, ious = self.masks_and_token(image_embeddings, *prompts, image_index, chosen)
+        return of_token.expand_as(of_sam) if self.mode == "only" else of_sam + of_token, ious
+
+    def masks_and_token(
+        self,
+        image_embeddings: Tensor,
+        image_pe: Tensor,
+        sparse_prompt_embeddings: Tensor,
+        dense_prompt_embeddings: Tensor,
+        image_index: Tensor | None = None,
+        chosen: slice = slice(None),
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """SAM's masks, the `chosen` ones, [P, M, 4·h, 4·w]; the token's [P, 1, 4·h, 4·w]; predicted IoUs [P, M]."""
         prompts, images = len(sparse_prompt_embeddings), len(image_embeddings)
         if image_index is None:
             if images not in (1, prompts):
@@ -136,7 +152,7 @@ class HQMaskDecoder(MaskDecoder):
             hypernetwork_weights(self.output_hypernetworks_mlps, mask_tokens, chosen), upscaled
         )
         of_token = hypernetwork_masks(self.hf_mlp(hq_token), fine)
-        return torch.cat([of_sam, of_token], dim=1), self.iou_prediction_head(iou_token)[:, chosen]
+        return of_sam, of_token, self.iou_prediction_head(iou_token)[:, chosen]
 
 
 def add_hq_token(sam: Sam, mode: Mode = "add") -> list[str]:

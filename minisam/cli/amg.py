@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from minisam.cli.amg_options import OPTIONS
 from minisam.cli.device_options import add_device_options, chosen_device
 from minisam.cli.main import in_one_line
+from minisam.cli.network import add_adapter_option
 from minisam.cli.outputs import check_output_folder
 from minisam.cli.segment import numbers
 from minisam.data.skipped import told
@@ -55,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint", type=Path, metavar="FILE", help="weights (default: the included tiny ones)"
     )
+    add_adapter_option(parser)
     add_device_options(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 

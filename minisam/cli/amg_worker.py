@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from minisam.build import build_sam
-from minisam.checkpoint import load_checkpoint
 from minisam.checkpoint.digest import weights_digest
 from minisam.cli.amg_options import OPTIONS
+from minisam.cli.network import load_network
 from minisam.cli.outputs import check_output, check_output_folder
 from minisam.cli.segment import load_mask
 from minisam.data.figure_mark import MARK
@@ -59,7 +58,7 @@ class Worker:
         given = {name: getattr(args, name) for name in OPTIONS if getattr(args, name) is not None}
         preset = args.preset or ("default" if args.checkpoint else "young")
         options = {**PRESETS[preset], **given, "multimask_output": not args.single}
-        sam = load_checkpoint(args.checkpoint) if args.checkpoint else build_sam("tiny")
+        sam = load_network(args.checkpoint, args.adapter)
         self.generator = SamAutomaticMaskGenerator(sam.to(device), output_mode="coco_rle", **options)
         self.weights = weights_digest(sam)
         self.settings = settings_of(SamAutomaticMaskGenerator, options)

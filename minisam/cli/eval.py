@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from minisam.cli.cutout_options import add_cutout_options, check_cutout_options
+from minisam.cli.network import add_adapter_option, load_network
 from minisam.cli.numbers import number_from, seed
 from minisam.cli.outputs import check_output_folder
 from minisam.cli.replaceable import check_replaceable_json, check_replaceable_text
@@ -20,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     network = parser.add_mutually_exclusive_group()
     network.add_argument("--model", choices=("tiny", "nano"), help="included weights (default: tiny)")
     network.add_argument("--checkpoint", type=Path, metavar="FILE", help="weights in a file")
+    add_adapter_option(parser)
     pictures = parser.add_mutually_exclusive_group()
     pictures.add_argument(
         "--data",
@@ -90,8 +92,6 @@ def run(args: argparse.Namespace) -> int:
     import torch
     from tqdm import tqdm
 
-    from minisam.build import build_sam
-    from minisam.checkpoint import load_checkpoint
     from minisam.data.partworld import WORLDS
     from minisam.data.segmentation_folder import hashed_order, open_folder
     from minisam.data.skipped import Skipped
@@ -111,14 +111,15 @@ def run(args: argparse.Namespace) -> int:
         torch.set_num_threads(args.threads)
     if args.out:
         check_output_folder(
-            args.out, (args.checkpoint, args.data), ("results.json", "table.md", "figure.png")
+            args.out, (args.checkpoint, args.adapter, args.data), ("results.json", "table.md", "figure.png")
         )
         check_replaceable_json(args.out / "results.json", ("about", "worlds"))
         check_replaceable_text(args.out / "table.md", FIRST_TITLE)
         check_replaceable_figure(args.out / "figure.png")
     worlds = [world for world in WORLDS if world in args.worlds or "all" in args.worlds]
     name = args.checkpoint.name if args.checkpoint else args.model or "tiny"
-    sam = load_checkpoint(args.checkpoint) if args.checkpoint else build_sam(name)
+    name += f" with {args.adapter.name}" if args.adapter else ""
+    sam = load_network(args.checkpoint, args.adapter, args.model or "tiny")
     sam.to(check_device(args.device))
 
     check_cutout_options(args)

@@ -29,6 +29,7 @@ COMMANDS = {
     "train": "train a network on PartWorld, or on your own images with masks",
     "text": "train for text prompts: a small CLIP, and a network that accepts its embeddings",
     "engine": "collect masks in three stages, with a simulated annotator, and train between them",
+    "adapt": "adapt a network to your own images with masks: LoRA, adapters, HQ token, fine-tuning",
     "eval": "measure a checkpoint on the held-out worlds, or on your own images with masks",
     "experiment": "run small experiments, one idea each",
     "data": "look at PartWorld, or write it as a data set of files",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from minisam.cli.device_options import add_device_options, chosen_device
+from minisam.cli.network import add_adapter_option, load_network
 from minisam.cli.outputs import check_output
 from minisam.errors import ImageError, PromptError
 
@@ -42,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="weights (default: the included tiny ones; with --text or --like those of `minisam text sam`)",
     )
+    add_adapter_option(parser)
     parser.add_argument(
         "-o", "--out", type=Path, metavar="FILE", help="figure (default: IMAGE's name + _segment.png)"
     )
@@ -74,6 +76,8 @@ def run(args: argparse.Namespace) -> int:
         raise PromptError(
             "the included weights find nothing from a mask alone; add a --point or a --box to --mask"
         )
+    if described and args.adapter:
+        raise PromptError("--adapter adapts a network for points, boxes and masks, not for --text or --like")
     if len(described) > 1:
         raise PromptError("--text and --like both describe the object; give only one of them")
     with chosen_device(args) as device:
@@ -82,8 +86,6 @@ def run(args: argparse.Namespace) -> int:
 
 def segment(args: argparse.Namespace, described: list[str | Path], device: str) -> int:
     """Predict on a device; write the figure and print the masks."""
-    from minisam.build import build_sam
-    from minisam.checkpoint import load_checkpoint
     from minisam.data.images import load_image
     from minisam.predict import SamPredictor
     from minisam.show import PromptResult, prompt_figure, save_figure
@@ -95,7 +97,7 @@ def segment(args: argparse.Namespace, described: list[str | Path], device: str) 
         sam, token = describe(described[0], args.checkpoint)
         external = token.to(device)
     else:
-        sam = load_checkpoint(args.checkpoint) if args.checkpoint else build_sam("tiny")
+        sam = load_network(args.checkpoint, args.adapter)
     points = np.array(args.point + args.negative) if args.point or args.negative else None
     labels = np.array([1] * len(args.point) + [0] * len(args.negative)) if points is not None else None
     boxes = np.array(args.box) if args.box else None
@@ -141,7 +143,7 @@ def figure_path(args: argparse.Namespace) -> Path:
             raise ImageError(f"{args.image}: no such image file")
         out = args.image.with_name(args.image.stem + SEGMENT_ENDING)
         check_replaceable_figure(out)
-    check_output(out, (args.image, args.mask, args.like, args.checkpoint), FIGURE_FORMATS)
+    check_output(out, (args.image, args.mask, args.like, args.checkpoint, args.adapter), FIGURE_FORMATS)
     return out
 
 

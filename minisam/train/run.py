@@ -154,6 +154,7 @@ class TrainingRun(Generic[T]):
         self.take_over(state)
         self.rows = read_rows(self.folder / "metrics.csv", self.step)
         self.validations = read_rows(self.folder / "validation.csv", self.step)
+        self.task.resumed(self.validations)
 
     def take_over(self, state: dict[str, Any]) -> None:
         """Restore everything that `save` stored.  States of earlier versions have less."""

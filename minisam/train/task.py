@@ -54,6 +54,9 @@ class Task:
         """Measured at every save, in all processes; the modules are in evaluation mode."""
         return {}
 
+    def resumed(self, validations: Sequence[Row]) -> None:
+        """Called after a run has resumed, with the measurements of its earlier part."""
+
     def save(self, folder: Path, step: int, rows: list[Row]) -> None:
         """Write figures or other output on the progress; called in the first process, at every save."""
 

@@ -1,0 +1,121 @@
+"""`minisam adapt`: a base network and a folder of the user's images -> an adapter file and what it gained and lost.
+
+held-out images: measure the base -> train, measuring at every save -> measure the best state
+PartWorld:       measure the base                                    -> measure the best state
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from minisam.adapt.adapt_task import ADAPTER, AdaptTask, Training
+from minisam.adapt.files import load_adapter
+from minisam.adapt.measure_own import Change, changes, measure_own, measure_partworld, scores
+from minisam.adapt.methods import Method, adapt
+from minisam.adapt.own_images import OwnImages
+from minisam.data.segmentation_folder import SegmentationFolder, validation_split
+from minisam.data.skipped import Skipped
+from minisam.evaluate.pictures import smallest_target
+from minisam.model import Sam
+from minisam.train.run import TrainingRun
+
+MEASURED = 32
+"""The most held-out images that are measured at every save."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of an adaptation."""
+
+    method: str
+    trained_images: int
+    held_out_images: int
+    own: list[Change]
+    """On the held-out images."""
+    partworld: list[Change]
+    steps: int
+    seconds: float
+    parameters: int
+    """How many numbers are trained."""
+    skipped: Skipped
+    before: Sam
+    after: Sam
+    images: OwnImages
+    held_out: list[int]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The options of a run."""
+
+    method: Method
+    training: Training
+    held_out: float = 0.2
+    save_every: int = 50
+    device: str = "cpu"
+
+
+def adapt_to_folder(
+    base: Callable[[], Sam],
+    folder: SegmentationFolder,
+    wanted: Wanted,
+    out: Path,
+) -> Report:
+    """Adapt the network that `base` loads, each time afresh, to the images of a folder.
+
+    The folder `out` has the run, which resumes there, and its best state in `ADAPTER`.
+
+    Raises DatasetError if there are fewer than two images with masks, CheckpointError if `out` has another run.
+    """
+    before = base().to(wanted.device).eval()
+    images = OwnImages(folder, before.image_encoder.img_size, smallest_target(before), wanted.device)
+    training, held_out = validation_split(folder.names, wanted.held_out)
+    training, held_out = images.usable(training), images.usable(held_out)[:MEASURED]
+
+    torch.manual_seed(wanted.training.seed)  # of the added layers' first weights
+    method, adapted = wanted.method, adapt(base().to(wanted.device), wanted.method)
+    frozen = not any(p.requires_grad for p in adapted.sam.image_encoder.parameters())
+    same_embeddings = frozen and method.name != "hq"
+    first = measure_own(before, images, held_out, keep_embeddings=same_embeddings)
+    lost_from = measure_partworld(before)
+
+    def score(sam: Sam) -> dict[str, float]:
+        found = scores(measure_own(sam, images, held_out, keep_embeddings=frozen, clicks=1))
+        return {name.replace(", ", " ").replace(" ", "_"): float(iou.mean()) for name, iou in found.items()}
+
+    if method.name == "hq":  # its embeddings have more channels than the base's
+        images.embeddings.values.clear()
+    task = AdaptTask(adapted, images, training, wanted.training, score)
+    run = TrainingRun(task, out, wanted.save_every)
+    run.run()
+
+    after = load_adapter(base().to(wanted.device), out / ADAPTER).sam.eval()
+    return Report(
+        method.name,
+        len(training),
+        len(held_out),
+        changes(first, measure_own(after, images, held_out, keep_embeddings=frozen)),
+        changes(lost_from, measure_partworld(after)),
+        run.step,
+        run.seconds,
+        sum(p.numel() for p in adapted.sam.parameters() if p.requires_grad),
+        images.skipped,
+        before,
+        after,
+        images,
+        held_out,
+    )
+
+
+def with_steps(training: Training, steps: int | None, lr: float | None) -> Training:
+    """The same training with other numbers of steps or another rate of SAM's own weights."""
+    settings = training.settings
+    if steps is not None:
+        settings = replace(settings, steps=steps)
+    if lr is not None:
+        settings = replace(settings, lr=lr, added_lr=lr * settings.added_lr / settings.lr)
+    return replace(training, settings=settings)

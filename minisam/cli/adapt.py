@@ -1,0 +1,146 @@
+"""`minisam adapt DIR`: adapt a network to one's own images with masks; `minisam adapt merge FILE`: make it plain."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from minisam.cli.network import load_network
+from minisam.cli.numbers import number_from, seed
+from minisam.cli.outputs import check_output, check_output_folder
+from minisam.cli.replaceable import check_replaceable_json, check_replaceable_run, check_replaceable_text
+from minisam.errors import PromptError
+
+METHODS = ("auto", "decoder", "late", "full", "lora", "adapter", "hq")
+MERGE = "merge"
+FILES = ("adapter.safetensors", "results.json", "table.md", "figure.png")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "data",
+        type=Path,
+        metavar="DIR",
+        help="images with masks: in the format of SA-1B or COCO, or images/NAME.jpg with masks/NAME.png; "
+        f"or the word {MERGE}",
+    )
+    parser.add_argument("adapter", type=Path, nargs="?", metavar="FILE", help=f"the adapter, after {MERGE}")
+    parser.add_argument(
+        "--method",
+        choices=METHODS,
+        default="auto",
+        help="what is trained (default: auto, by the number of images)",
+    )
+    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="the base network (default: tiny)")
+    parser.add_argument(
+        "--prompts",
+        choices=("both", "box", "click"),
+        default="both",
+        help="the first prompts in training: boxes, clicks, or half of each (default)",
+    )
+    parser.add_argument("--rank", type=number_from(1), default=4, help="of LoRA (default: 4)")
+    parser.add_argument("--late", type=number_from(0), default=2, help="late blocks to train (default: 2)")
+    parser.add_argument("--steps", type=number_from(1), help="at most so many steps (default: the method's)")
+    parser.add_argument("--lr", type=float, help="learning rate of SAM's own weights (default: the method's)")
+    parser.add_argument("--batch-size", type=number_from(1), default=4, help="images per step (default: 4)")
+    parser.add_argument(
+        "--validation",
+        type=float,
+        default=0.2,
+        metavar="SHARE",
+        help="share of the images that is held out, chosen by a hash of their names (default: 0.2)",
+    )
+    parser.add_argument("--save-every", type=number_from(1), default=50, metavar="N")
+    parser.add_argument(
+        "--patience",
+        type=number_from(1),
+        default=5,
+        help="end after so many saves without improvement on the held-out images (default: 5)",
+    )
+    parser.add_argument("--seed", type=seed, default=0)
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
+    parser.add_argument("--threads", type=number_from(1), help="CPU threads (default: torch's choice)")
+    parser.add_argument(
+        "-o", "--out", type=Path, help=f"folder of the run (default: runs/adapt); after {MERGE}, the new file"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    if str(args.data) == MERGE and (args.adapter or not args.data.is_dir()):
+        return merge(args)
+    if args.adapter:
+        raise PromptError(f"one folder at a time; {args.adapter} is too much")
+    return adapt_folder(args)
+
+
+def adapt_folder(args: argparse.Namespace) -> int:
+    import torch
+
+    from minisam.adapt.adapt_run import Wanted, adapt_to_folder, with_steps
+    from minisam.adapt.adapt_task import Training
+    from minisam.adapt.choose import SETTINGS, method_for
+    from minisam.adapt.methods import Method
+    from minisam.adapt.report import FIRST_TITLE, adapt_figure, adapt_json, adapt_table
+    from minisam.data.segmentation_folder import open_folder, validation_split
+    from minisam.device import check_device
+    from minisam.files import write_atomically
+    from minisam.show.figure_file import check_replaceable_figure, save_figure
+
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    if args.lr is not None and not 0 < args.lr < 1:
+        raise PromptError(f"--lr {args.lr}: use a rate between 0 and 1, such as 1e-4")
+    if not 0 < args.validation < 1:
+        raise PromptError(f"--validation {args.validation}: a share of the images, between 0 and 1")
+    out = args.out or Path("runs") / "adapt"
+    check_output_folder(out, (args.checkpoint,), FILES)
+    check_replaceable_run(out, FILES[:1])
+    check_replaceable_json(out / "results.json", ("method", "own", "partworld"))
+    check_replaceable_text(out / "table.md", FIRST_TITLE)
+    check_replaceable_figure(out / "figure.png")
+
+    folder = open_folder(args.data)
+    name = args.method
+    if name == "auto":
+        name, reason = method_for(len(validation_split(folder.names, args.validation)[0]))
+        print(f"method {name}: {reason}", file=sys.stderr)
+    how = Training(
+        SETTINGS[name],
+        args.prompts,
+        args.batch_size,
+        patience=args.patience,
+        seed=args.seed,
+    )
+    wanted = Wanted(
+        Method(name, rank=args.rank, late=args.late),
+        with_steps(how, args.steps, args.lr),
+        args.validation,
+        args.save_every,
+        check_device(args.device),
+    )
+    report = adapt_to_folder(lambda: load_network(args.checkpoint), folder, wanted, out)
+    if report.skipped:
+        print(report.skipped.summary(), file=sys.stderr)
+    text, table = adapt_json(report), adapt_table(report)
+    print(table, end="")
+    write_atomically(out / "results.json", lambda file: file.write(text.encode()))
+    write_atomically(out / "table.md", lambda file: file.write(table.encode()))
+    save_figure(adapt_figure(report), out / "figure.png")
+    print(f"wrote {', '.join(FILES)} to {out}", file=sys.stderr)
+    return 0
+
+
+def merge(args: argparse.Namespace) -> int:
+    from minisam.adapt.files import load_adapter
+    from minisam.adapt.merge import merged
+    from minisam.checkpoint import save_checkpoint
+
+    if args.adapter is None:
+        raise PromptError(f"minisam adapt {MERGE} needs the adapter's file")
+    out = args.out or args.adapter.with_name(args.adapter.stem + "_merged.safetensors")
+    check_output(out, (args.adapter, args.checkpoint), (".safetensors",))
+    sam = merged(load_adapter(load_network(args.checkpoint), args.adapter))
+    save_checkpoint(sam, out)
+    print(f"wrote {out}, a plain network", file=sys.stderr)
+    return 0
