@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 def add_adapter_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--adapter", type=Path, metavar="FILE", help="what `minisam adapt` trained, for these weights"
+        "--adapter",
+        type=Path,
+        metavar="FILE",
+        help="what `minisam adapt` trained for these weights, or a folder of peft's",
     )
 
 
@@ -22,8 +25,12 @@ def load_network(checkpoint: Path | None, adapter: Path | None = None, default: 
     Raises CheckpointError if a file is damaged, or the adapter belongs to other weights.
     """
     from minisam.adapt.files import load_adapter
+    from minisam.adapt.from_peft import load_from_peft
     from minisam.build import build_sam
     from minisam.checkpoint import load_checkpoint
 
     sam = load_checkpoint(checkpoint) if checkpoint else build_sam(default)
-    return load_adapter(sam, adapter).sam.eval() if adapter else sam
+    if adapter is None:
+        return sam
+    load = load_from_peft if adapter.is_dir() else load_adapter
+    return load(sam, adapter).sam.eval()
