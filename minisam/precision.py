@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 
 import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from minisam.model.fast.plain_products import plain_products
 
 AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -24,26 +25,3 @@ def computing_in(precision: str, device: str | torch.device) -> Iterator[None]:
         return
     with torch.autocast(kind, dtype), plain_products() if kind == "cpu" else nullcontext():
         yield
-
-
-@contextmanager
-def plain_products() -> Iterator[None]:
-    """Attention by plain matrix products in the type of their factors; torch's default computes them in float32."""
-    before = (
-        torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed()
-    )  # of the CPU as well, despite its name
-    torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(True)
-    try:
-        with sdpa_kernel(SDPBackend.MATH):
-            yield
-    finally:
-        torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(before)
-
-
-def as_now_when_recomputed() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    """For `torch.utils.checkpoint`: the backward pass recomputes after `plain_products` has ended, so enter it again.
-
-    Autocast is restored by torch itself.
-    """
-    plain = torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed()
-    return nullcontext(), plain_products() if plain else nullcontext()

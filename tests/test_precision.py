@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 
-from minisam.precision import as_now_when_recomputed, computing_in
+from minisam.model.fast.plain_products import as_now_when_recomputed
+from minisam.precision import computing_in
 
 
 class Products(TorchDispatchMode):

@@ -174,7 +174,7 @@ class AdaptTask(Task):
         return self.sam.image_encoder(self.sam.preprocess(image)[None]), masks
 
     def validate(self) -> dict[str, float]:
-        """Also decides whether training goes on."""
+        """Also decides whether training continues."""
         if self.score is None:
             return {}
         found = self.score(self.sam)

@@ -9,7 +9,7 @@ from minisam.model import Sam
 
 
 def merged(adapted: Adaptation) -> Sam:
-    """The same network without layers of its own, in place; every program for segment-anything can load it.
+    """The same network without additional layers, in place; every program for segment-anything can load it.
 
     Raises MinisamError for adapters and the HQ token, whose layers SAM does not have, and for updates that are not
     finite.

@@ -1,4 +1,4 @@
-"""`minisam adapt DIR`: adapt a network to one's own images with masks; `minisam adapt merge FILE`: make it plain."""
+"""`minisam adapt DIR`: adapt a network to your images with masks; `minisam adapt merge FILE`: make it plain."""
 
 from __future__ import annotations
 

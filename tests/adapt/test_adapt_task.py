@@ -123,7 +123,7 @@ def test_training_ends_without_improvement_and_keeps_the_best(folder, tmp_path):
         assert torch.equal(value, kept[1][name])
     again = TrainingRun(task_of(folder, "decoder", how, score), tmp_path / "run", save_every=1)
     again.run(progress_bar=False)
-    assert again.step == 4  # it had ended, and does not go on
+    assert again.step == 4  # it had ended, and does not continue
 
 
 def test_boxes_alone_and_clicks_alone(folder, monkeypatch):

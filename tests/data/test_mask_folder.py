@@ -43,7 +43,7 @@ NUMBERED = np.where(ONE, 7, 0) + np.where(TWO, 9, 0)
 COLOURED = np.zeros((H, W, 3), np.uint8)
 COLOURED[ONE], COLOURED[TWO] = (255, 0, 0), (0, 0, 255)
 SEEN_THROUGH = np.dstack([COLOURED, np.where(ONE | TWO, 255, 0).astype(np.uint8)])
-SEEN_THROUGH[0, 0, :3] = 90  # a colour that nobody sees
+SEEN_THROUGH[0, 0, :3] = 90  # a colour without opacity
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from minisam.precision import as_now_when_recomputed
+from minisam.model.fast.plain_products import as_now_when_recomputed
 
 BIAS_ENTRIES_PER_BLOCK = 2**22  # 16 MB; 1024 queries of one head on a 1024-pixel image
 
