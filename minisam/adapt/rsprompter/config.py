@@ -55,6 +55,8 @@ class PrompterConfig:
     query_layers: int = 6
     query_heads: int = 8
     deformable: bool = True
+    loss_points: int = 12_544
+    """Points at which masks of queries are compared."""
     fine_at: int | None = None
     """The number of the last points of the query decoder that get fine masks in training; None for all."""
 
@@ -97,5 +99,6 @@ def small_config(sam: Sam, variant: str, classes: tuple[str, ...]) -> PrompterCo
         query_layers=3,
         query_heads=8,
         deformable=False,
+        loss_points=1024,
         fine_at=2,
     )

@@ -2,7 +2,7 @@
 
     AdamW, 1e-3 for new layers, 1e-4 for SAM's; warm-up, then half a cosine; the norm of the gradient at most 0.1
 
-The images of a step, how they are turned and which boxes are sampled follows from (seed, step) alone.
+The images of a step, how they are turned and which boxes are sampled follow from (seed, step) alone.
 """
 
 from __future__ import annotations
