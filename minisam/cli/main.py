@@ -25,6 +25,7 @@ COMMANDS = {
     "segment": "segment an image by points, a box, a mask, words or an image of the object",
     "click": "click on photos in the browser",
     "amg": "find every mask of an image, or of a folder of images",
+    "detect": "find labelled objects in an image, or train a detector on your own images with categories",
     "pretrain": "pre-train an image encoder as a masked autoencoder, without labels",
     "train": "train a network on PartWorld, or on your own images with masks",
     "text": "train for text prompts: a small CLIP, and a network that accepts its embeddings",

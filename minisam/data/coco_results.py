@@ -75,15 +75,19 @@ def is_number(value: Any) -> bool:
 
 
 def coco_result(
-    mask: NDArray[np.bool_], score: float, image_id: int | str, category_id: int | str
+    mask: NDArray[np.bool_],
+    score: float,
+    image_id: int | str,
+    category_id: int | str,
+    box: tuple[float, float, float, float] | None = None,
 ) -> dict[str, Any]:
-    """The result of a mask [H, W] bool, with its tight box."""
+    """The result of a mask [H, W] bool with a box (x, y, width, height), or else its tight box."""
     whole = coco_annotation(mask, 0, 0)
     return {
         "image_id": image_id,
         "category_id": category_id,
         "score": score,
-        "bbox": whole["bbox"],
+        "bbox": whole["bbox"] if box is None else list(box),
         "segmentation": whole["segmentation"],
     }
 

@@ -11,7 +11,7 @@ from minisam.data.images import READ_SUFFIXES
 from minisam.data.skipped import Skipped
 from minisam.errors import GeneratorError
 
-FIGURE_ENDING, SEGMENT_ENDING = "_masks.png", "_segment.png"
+FIGURE_ENDING, SEGMENT_ENDING, DETECT_ENDING = "_masks.png", "_segment.png", "_detect.png"
 
 
 @dataclass
@@ -57,7 +57,7 @@ def sort_in(found: Listing, file: Path) -> None:
         found.others += not file.name.startswith(".") and file.suffix.lower() != ".json"
     elif not is_regular(file):
         found.bad.add(str(file), "not a file, or a link to nothing")
-    elif not file.name.endswith((FIGURE_ENDING, SEGMENT_ENDING)):
+    elif not file.name.endswith((FIGURE_ENDING, SEGMENT_ENDING, DETECT_ENDING)):
         found.images.append(file)
     elif not is_own_figure(file):
         found.left_out.add(str(file), "has the name of a minisam figure; rename it to include it")

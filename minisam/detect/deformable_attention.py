@@ -63,7 +63,7 @@ def cell_places(grids: Grids, device: torch.device) -> Tensor:
 
 
 def first_offsets(heads: int, levels: int, points: int) -> Tensor:
-    """Each head starts in a direction of its own, its points 1, 2, … cells away, [H, L, P, 2]."""
+    """Each head has its own direction at first, with points 1, 2, … cells away, [H, L, P, 2]."""
     angle = torch.arange(heads) * (2 * math.pi / heads)
     direction = torch.stack([angle.cos(), angle.sin()], dim=1)
     direction = direction / direction.abs().amax(dim=1, keepdim=True)

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from minisam.evaluate.mask_matching import IOU_THRESHOLDS, Overlaps, match_masks
+from minisam.evaluate.mask_matching import IOU_THRESHOLDS, Matches, Overlaps, match_masks
 
 RECALLS = np.linspace(0, 1, 101)
 
@@ -31,10 +31,18 @@ def average_precision(
 
     At most `most` predictions of an image count.
     """
-    matches = [match_masks(image, size, most, thresholds) for image in images]
+    return precision_of_matches(
+        [match_masks(image, size, most, thresholds) for image in images], len(thresholds)
+    )
+
+
+def precision_of_matches(
+    matches: Sequence[Matches], thresholds: int = len(IOU_THRESHOLDS)
+) -> NDArray[np.float64]:
+    """AP_t from the matches of every image at `thresholds` thresholds, [T]; nan without targets."""
     targets = sum(match.targets for match in matches)
     if not targets:
-        return np.full(len(thresholds), np.nan)
+        return np.full(thresholds, np.nan)
     order = np.argsort(-np.concatenate([match.scores for match in matches]), kind="stable")
     found = np.concatenate([match.found for match in matches], axis=1)[:, order]
     counted = ~np.concatenate([match.ignored for match in matches], axis=1)[:, order]

@@ -41,7 +41,7 @@ def test_places_are_the_middles_of_cells_level_by_level():
     assert places.tolist() == [[0.25, 0.5], [0.75, 0.5], [0.5, 0.25], [0.5, 0.75]]
 
 
-def test_at_first_each_head_looks_in_a_direction_of_its_own_with_equal_weights():
+def test_at_first_each_head_looks_in_its_own_direction_with_equal_weights():
     attention = DeformableAttention(8, heads=4, levels=1, points=2)
     offsets = attention.offsets(torch.randn(1, 8)).view(4, 2, 2)
     torch.testing.assert_close(offsets[0], torch.tensor([[1.0, 0.0], [2.0, 0.0]]))

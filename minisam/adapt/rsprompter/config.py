@@ -67,16 +67,20 @@ class PrompterConfig:
             raise MinisamError("a detector needs at least one class")
 
 
-def published_config(sam: Sam, variant: str, classes: tuple[str, ...]) -> PrompterConfig:
+def published_config(
+    sam: Sam, variant: str, classes: tuple[str, ...], train_encoder: bool = False
+) -> PrompterConfig:
     """The sizes of the paper's code for a network like vit_b, vit_l or vit_h: every second block from the first on."""
     after = tuple(range(0, len(sam.image_encoder.blocks), 2))
-    config = PrompterConfig(variant, classes, after)
+    config = PrompterConfig(variant, classes, after, train_encoder=train_encoder)
     if variant == "seg":
         return replace(config, boxes=512, proposals=replace(config.proposals, scales=(8.0,)))
     return replace(config, boxes=512) if variant == "det" else config
 
 
-def small_config(sam: Sam, variant: str, classes: tuple[str, ...]) -> PrompterConfig:
+def small_config(
+    sam: Sam, variant: str, classes: tuple[str, ...], train_encoder: bool = False
+) -> PrompterConfig:
     """Sizes for tiny and nano, on one core: the global blocks, three levels, 64 channels, GroupNorm."""
     encoder = sam.image_encoder
     after = tuple(place for place, block in enumerate(encoder.blocks) if block.window_size == 0)
@@ -94,6 +98,7 @@ def small_config(sam: Sam, variant: str, classes: tuple[str, ...]) -> PrompterCo
         positive_share=0.125,
         box_width=256,
         mask_loss="focal",
+        train_encoder=train_encoder,
         queries=30,
         query_width=96,
         query_layers=3,

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from minisam.data.coco import coco_annotation
 from minisam.data.partworld import VARIANTS, WORLDS, SceneBatch, render_scenes
 from minisam.data.segmentation_folder import CocoFolder, Picture, Segment, open_folder
 from minisam.errors import DatasetError
@@ -96,14 +95,14 @@ class FolderImages:
     Raises DatasetError for another format, and for a file without categories or annotations.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, needs_annotations: bool = True) -> None:
         folder = open_folder(path)
         if not isinstance(folder, CocoFolder):
             raise DatasetError(f"{path}: a detector needs categories: COCO's format, not SA-1B's")
         content = folder.content
         if not content.categories:
             raise DatasetError(f'{folder.path}: no "categories", which a detector should tell apart')
-        if not any(content.annotations.values()):
+        if needs_annotations and not any(content.annotations.values()):
             raise DatasetError(f"{folder.path}: no annotations, and therefore nothing to learn")
         self.folder, self.categories, self.names = folder, content.categories, folder.names
 
@@ -112,19 +111,3 @@ class FolderImages:
 
     def fingerprint(self) -> str:
         return self.folder.fingerprint()
-
-
-def as_coco(
-    images: LabelledImages, numbers: Sequence[int]
-) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
-    """An image's entry and annotations in COCO's format, with its number + 1 as id, for some images."""
-    count = 1
-    for number in numbers:
-        picture = images.read(number)
-        height, width = picture.image.shape[:2]
-        annotations = []
-        for segment in picture.segments:
-            one = coco_annotation(segment.mask(), count, number + 1, segment.category, segment.crowd)
-            annotations.append(one)
-            count += 1
-        yield {"id": number + 1, "height": height, "width": width, "file_name": picture.name}, annotations

@@ -28,9 +28,13 @@ KEY = "minisam_detector"
 
 
 def trained_tensors(prompter: Prompter) -> dict[str, Tensor]:
-    """By name: parameters with a gradient, and buffers outside `sam`."""
+    """By name: parameters with a gradient, and buffers outside `sam`, without the norms' counts of batches."""
     tensors = {name: value for name, value in prompter.named_parameters() if value.requires_grad}
-    buffers = {name: value for name, value in prompter.named_buffers() if not name.startswith("sam.")}
+    buffers = {
+        name: value
+        for name, value in prompter.named_buffers()
+        if not name.startswith("sam.") and value.is_floating_point()
+    }
     return {name: value.detach() for name, value in (tensors | buffers).items()}
 
 
@@ -50,8 +54,7 @@ def save_prompter(prompter: Prompter, base: str, path: str | os.PathLike[str]) -
 def load_prompter(sam: Sam, path: str | os.PathLike[str]) -> Prompter:
     """The detector of a file on `sam`, in evaluation mode; `sam` becomes a part of it.
 
-    Raises CheckpointError, and leaves `sam` unchanged, if the file is damaged, holds no detector, or one on another
-    Sam.
+    Raises CheckpointError if the file is damaged, holds no detector, or one on another Sam.
     """
     name = os.fsdecode(path)
     try:

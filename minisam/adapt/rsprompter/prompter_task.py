@@ -18,10 +18,11 @@ from torch import Tensor
 
 from minisam.adapt.rsprompter.examples import Example, input_batch, prepare_example
 from minisam.adapt.rsprompter.labelled_images import LabelledImages
+from minisam.adapt.rsprompter.measure import ap_of, measured_images
 from minisam.adapt.rsprompter.prompter import Prompter
 from minisam.adapt.rsprompter.prompter_file import save_prompter
 from minisam.data.skipped import Skipped
-from minisam.distributed import own_rows
+from minisam.distributed import gathered, in_turn, own_items, own_rows
 from minisam.errors import MinisamError
 from minisam.seeds import hash_seed
 from minisam.train.metrics import Metrics
@@ -29,6 +30,7 @@ from minisam.train.optimizer import has_weight_decay, warm_then_cosine
 from minisam.train.task import Task
 
 FAILURES_IN_A_ROW = 200
+MOST_MEASURED = 32
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class PrompterTask(Task):
         seed: int,
         base: str,
         device: str = "cpu",
+        held_out: Sequence[int] = (),
     ) -> None:
         if not training:
             raise MinisamError("no images to train on")
@@ -69,7 +72,7 @@ class PrompterTask(Task):
         }
         self.modules, self.steps, self.clip_norm = {"model": prompter}, recipe.steps, recipe.clip_norm
         self.metrics = ("loss", *prompter.loss_names)
-        self.skipped = Skipped()
+        self.skipped, self.held_out = Skipped(), held_out[:MOST_MEASURED]
         self.optimizers = [torch.optim.AdamW(self.groups(), lr=recipe.lr)]
 
     def groups(self) -> list[dict[str, Any]]:
@@ -130,6 +133,20 @@ class PrompterTask(Task):
             augmented = random if self.recipe.augment else None
             examples.append(prepare_example(picture, self.labels, side, self.skipped, augmented))
         return examples, random.integers(2**31, size=len(examples)).tolist()
+
+    def validate(self) -> dict[str, float]:
+        """Box and mask AP on held-out images, shared between the processes."""
+        if not self.held_out:
+            return {}
+        own = measured_images(self.prompter, self.images, own_items(self.held_out), self.labels, self.skipped)
+        measured = in_turn(gathered(list(own)))
+        box, mask = (ap_of(measured, kind, len(self.prompter.config.classes)) for kind in ("box", "mask"))
+        return {
+            "images": float(len(measured)),
+            "box_ap": float(np.nanmean(box)) if box.size else 0.0,
+            "mask_ap": float(np.nanmean(mask)) if mask.size else 0.0,
+            "mask_ap50": float(np.nanmean(mask[:, 0])) if mask.size else 0.0,
+        }
 
     def about(self) -> dict[str, object]:
         return {

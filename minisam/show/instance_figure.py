@@ -1,0 +1,54 @@
+"""A figure of labelled objects: their masks in translucent colours, their boxes, and class and score at each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from minisam.show.draw import show_image, show_mask
+from minisam.show.everything_figure import label_colours
+from minisam.show.figure_file import plain
+
+INCHES = 7.0
+
+
+class ShownInstance(NamedTuple):
+    """An object: its class and the number of that class, a score, box (x0, y0, x1, y1) and mask [H, W]."""
+
+    name: str
+    label: int
+    score: float
+    box: Sequence[float]
+    mask: NDArray[np.bool_]
+
+
+def instance_figure(image: NDArray[np.uint8], objects: Sequence[ShownInstance], title: str) -> Figure:
+    """The image [H, W, 3] with its objects; objects of a class have its colour."""
+    height, width = image.shape[:2]
+    scale = INCHES / max(height, width)
+    figure = Figure(figsize=(max(width * scale, 2.0), max(height * scale, 1.5) + 0.4), layout="constrained")
+    axes = figure.subplots()
+    show_image(axes, image, title)
+    colours = label_colours(max((one.label for one in objects), default=0) + 1) / 255
+    for one in sorted(objects, key=lambda one: -one.mask.sum()):
+        red, green, blue = colours[one.label]
+        show_mask(axes, one.mask, (red, green, blue))
+        x0, y0, x1, y1 = one.box
+        axes.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, edgecolor=(red, green, blue), facecolor="none"))
+        words = f"{plain(one.name)} {one.score:.2f}"
+        axes.text(
+            x0,
+            y0,
+            words,
+            fontsize=7,
+            color="white",
+            va="bottom",
+            clip_on=True,
+            backgroundcolor=(red, green, blue, 0.7),
+        )
+    return figure

@@ -1,0 +1,170 @@
+"""Training a detector: examples, the optimiser's groups, resuming, and the file that it leaves."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from small_prompters import DrawnImages, small_prompter
+
+from minisam.adapt.rsprompter.examples import prepare_example, turned
+from minisam.adapt.rsprompter.instances import Instances
+from minisam.adapt.rsprompter.labelled_images import WorldImages
+from minisam.adapt.rsprompter.measure import ap_of, detect_objects, overlaps_of
+from minisam.adapt.rsprompter.prompter_file import load_prompter, save_prompter, trained_tensors
+from minisam.adapt.rsprompter.prompter_task import PrompterRecipe, PrompterTask
+from minisam.checkpoint.digest import weights_digest
+from minisam.config import CONFIGS, build_from_config
+from minisam.data.segmentation_folder import Picture
+from minisam.data.skipped import Skipped
+from minisam.errors import CheckpointError, ImageError, MinisamError
+from minisam.train.run import TrainingRun
+
+SHORT = PrompterRecipe(steps=2, images=2, warmup=1)
+
+
+def task(prompter=None, images=None, recipe=SHORT, seed=0):
+    images = images or DrawnImages()
+    prompter = prompter or small_prompter()
+    return PrompterTask(prompter, images, range(len(images.names)), recipe, seed, "base", held_out=[0])
+
+
+def weights_of(prompter):
+    return {name: value.clone() for name, value in trained_tensors(prompter).items()}
+
+
+@pytest.mark.parametrize("variant", ["anchor", "query"])
+def test_a_run_follows_from_its_seed_and_resumes_with_the_same_result(variant, tmp_path):
+    recipe = replace(SHORT, steps=3)
+    whole = weights_of(
+        TrainingRun(task(small_prompter(variant), recipe=recipe), tmp_path / "whole").run(False).prompter
+    )
+    stopped = TrainingRun(task(small_prompter(variant), recipe=recipe), tmp_path / "parts", save_every=1)
+    (tmp_path / "parts").mkdir()
+    stopped.train_step()
+    stopped.save()
+    again = TrainingRun(task(small_prompter(variant), recipe=recipe), tmp_path / "parts").run(False)
+    for name, value in weights_of(again.prompter).items():
+        torch.testing.assert_close(value, whole[name], msg=name)
+    other = TrainingRun(task(small_prompter(variant), recipe=recipe, seed=1)).run(False)
+    assert any(not value.equal(whole[name]) for name, value in weights_of(other.prompter).items())
+    with pytest.raises(CheckpointError):
+        TrainingRun(task(small_prompter(variant), recipe=recipe, seed=1), tmp_path / "parts").run(False)
+
+
+def test_sam_learns_at_a_tenth_of_the_rate_and_frozen_parameters_are_in_no_group():
+    one = task()
+    one.set_learning_rate(1)
+    rate = {id(p): group["lr"] for group in one.optimizers[0].param_groups for p in group["params"]}
+    named = dict(one.prompter.named_parameters())
+    assert set(rate) == {id(p) for p in named.values() if p.requires_grad}
+    new = rate[id(named["aggregator.fuse.0.weight"])]
+    assert rate[id(named["sam.mask_decoder.iou_token.weight"])] == pytest.approx(new / 10)
+    assert one.set_learning_rate(10**6) == pytest.approx(1e-3 * 1e-3)
+
+
+def test_training_reduces_the_loss_and_reports_held_out_ap(tmp_path):
+    one = task(recipe=PrompterRecipe(steps=24, images=2, warmup=4, augment=False, clip_norm=1.0))
+    run = TrainingRun(one, tmp_path)
+    one_by_one = [run.train_step()[0].item() for _ in range(24)]
+    assert np.mean(one_by_one[-6:]) < 0.75 * np.mean(one_by_one[:4])
+    measured = one.validate()
+    assert measured["images"] == 1 and 0 <= measured["mask_ap"] <= measured["mask_ap50"] <= 1
+
+
+def test_examples_are_turned_with_their_masks():
+    picture = DrawnImages((2,), (40, 64)).read(0)
+    plain = prepare_example(picture, {7: 0, 9: 1}, 64, Skipped())
+    assert plain.sizes.scaled == (40, 64) and plain.sizes.original == (40, 64)
+    turned_one = prepare_example(picture, {7: 0, 9: 1}, 64, Skipped(), np.random.default_rng(1))
+    assert turned_one.sizes.scaled in ((40, 64), (64, 40))
+    for example in (plain, turned_one):
+        height, width = example.sizes.scaled
+        red = torch.nn.functional.pad(example.image, (0, 64 - width, 0, 64 - height))[0] > 150
+        assert red.equal(example.targets.masks.any(dim=0))
+    corner = np.arange(6).reshape(2, 3)
+    assert turned(corner, True, 1, (0, 1)).tolist() == [[0, 3], [1, 4], [2, 5]]
+
+
+def test_crowds_other_categories_and_damaged_masks_are_left_out():
+    picture = DrawnImages((3,)).read(0)
+    first, second, third = picture.segments
+    changed = Picture(
+        "x", picture.image, [replace(first, crowd=True), second, replace(third, segmentation={"size": 3})]
+    )
+    skipped = Skipped()
+    example = prepare_example(changed, {7: 0}, 64, skipped)
+    assert len(example.targets.labels) == 0 and list(skipped) == [third.name]
+
+
+class Damaged(DrawnImages):
+    def read(self, index):
+        if index == 0:
+            raise ImageError("drawn 0: damaged")
+        return super().read(index)
+
+
+def test_damaged_images_are_recorded_and_if_all_are_that_is_said():
+    one = task(images=Damaged((1, 1)))
+    examples, seeds = one.batch(0)
+    assert len(examples) == len(seeds) == 2
+    one.held_out = [0, 1]
+    assert one.validate()["images"] == 2 and "drawn 0" in one.skipped
+    with pytest.raises(MinisamError, match="hardly any image"):
+        task(images=Damaged((1,))).batch(0)
+    with pytest.raises(MinisamError, match="no images"):
+        PrompterTask(small_prompter(), DrawnImages(()), [], SHORT, 0, "base")
+
+
+@pytest.mark.parametrize("variant", ["anchor", "query", "seg", "det"])
+def test_a_detector_survives_its_file(variant, tmp_path):
+    torch.manual_seed(0)
+    base = build_from_config(CONFIGS["nano"])
+    digest = weights_digest(base)
+    prompter = small_prompter(variant, norm="batch").train()
+    TrainingRun(PrompterTask(prompter, DrawnImages(), [0, 1], SHORT, 0, digest), tmp_path).run(False)
+    again = load_prompter(base, tmp_path / "detector.safetensors")
+    image = DrawnImages().read(0).image
+    for one, two in zip(detect_objects(prompter, image), detect_objects(again, image), strict=True):
+        assert one.equal(two)
+    assert again.config == prompter.config and not again.training
+
+
+def test_files_that_are_no_detector_of_this_network_are_refused_in_one_line(tmp_path):
+    path = tmp_path / "d.safetensors"
+    prompter = small_prompter()
+    torch.manual_seed(5)
+    other = build_from_config(CONFIGS["nano"])
+    save_prompter(prompter, "0" * 64, path)
+    with pytest.raises(CheckpointError, match="stands on other weights"):
+        load_prompter(other, path)
+    path.write_bytes(b"nothing")
+    with pytest.raises(CheckpointError, match=r"d\.safetensors"):
+        load_prompter(other, path)
+    with torch.no_grad():
+        prompter.aggregator.fuse[0].bias[0] = math.nan
+    with pytest.raises(CheckpointError, match="not finite"):
+        save_prompter(prompter, "0" * 64, tmp_path / "nan.safetensors")
+    assert not (tmp_path / "nan.safetensors").exists()
+
+
+def test_ap_by_hand():
+    picture = DrawnImages((2,)).read(0)
+    masks = torch.from_numpy(np.stack([segment.mask() for segment in picture.segments]))
+    boxes = torch.tensor([[0.0, 0, 3, 3], [0, 0, 3, 3]])
+    found = Instances(boxes, torch.tensor([0, 1]), torch.tensor([0.9, 0.8]), masks)
+    overlaps = [overlaps_of(found, picture, {7: 0, 9: 1}, 2)]
+    assert ap_of(overlaps, "mask", 2).mean() == pytest.approx(1) and ap_of(overlaps, "box", 2).mean() == 0
+    assert ap_of([{}], "mask", 2).shape == (0, 10)
+
+
+def test_the_world_has_its_templates_as_categories_and_evaluation_is_other_scenes():
+    train, test = WorldImages("aerial", 3, 64), WorldImages("aerial", 3, 64, evaluation=True)
+    assert list(train.categories.values()) == ["building", "field", "hangar", "vehicle", "grove", "road"]
+    assert len(train.names) == 3 and not (train.read(0).image == test.read(0).image).all()
+    for picture in train.pictures:
+        for segment in picture.segments:
+            assert segment.category in train.categories and segment.mask().sum() >= 64 * 64 / 1024
