@@ -99,7 +99,7 @@ class MaskDecoder(nn.Module):
         chosen: slice = slice(None),
     ) -> tuple[Tensor, Tensor]:
         """All masks [P, M, 4·h, 4·w] and predicted IoUs [P, M], or the `chosen` ones; arguments as in `forward`."""
-        prompts, images = len(sparse_prompt_embeddings), len(image_embeddings)
+        prompts, images = sparse_prompt_embeddings.shape[0], image_embeddings.shape[0]
         if image_index is None and images not in (1, prompts):
             raise ValueError(
                 f"{prompts} prompts on {images} images: image_index must say which prompt has which image"

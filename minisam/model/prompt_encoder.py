@@ -122,7 +122,7 @@ class PromptEncoder(nn.Module):
     def embed_boxes(self, boxes: Tensor) -> Tensor:
         """[B, 4] or [B, n, 4] -> [B, 2·n, E], two corner tokens per box."""
         numbers = boxes.flatten(1) + 0.5
-        corners = numbers.reshape(len(numbers), numbers.shape[1] // 4, 2, 2)
+        corners = numbers.reshape(numbers.shape[0], numbers.shape[1] // 4, 2, 2)
         position = self.pe_layer.forward_with_coords(corners, self.input_image_size)
         kinds = self.kind_embeddings()[[TOP_LEFT, BOTTOM_RIGHT]]
         return (position + kinds).flatten(1, 2)

@@ -26,17 +26,22 @@ def too_large_at_once(q: Tensor) -> bool:
 
 
 def heads_per_block(q: Tensor) -> int:
-    B, _, L, _ = q.shape
-    return max(1, BIAS_ENTRIES_PER_BLOCK // (B * L * L))
+    L = q.shape[2]
+    return max(1, BIAS_ENTRIES_PER_BLOCK // (images_of(q) * L * L))
+
+
+def images_of(q: Tensor) -> int:
+    """B; 1 while the network is exported, because blocks that depend on B would fix it."""
+    return 1 if torch.compiler.is_exporting() else q.shape[0]
 
 
 def by_blocks(
     attend: Callable[..., Tensor], q: Tensor, k: Tensor, v: Tensor, rel_h: Tensor, rel_w: Tensor, scale: float
 ) -> Tensor:
     """`attend` of all queries: q, k, v [B, N, L, D], rel_h [B, N, L, H], rel_w [B, N, L, W] -> [B, N, L, D]."""
-    B, N, L, _ = q.shape
+    N, L = q.shape[1:3]
     heads = heads_per_block(q)
-    rows = max(1, BIAS_ENTRIES_PER_BLOCK // (B * L))
+    rows = max(1, BIAS_ENTRIES_PER_BLOCK // (images_of(q) * L))
     recompute = torch.is_grad_enabled() and any(t.requires_grad for t in (q, k, v, rel_h, rel_w))
     if recompute:
         attend = partial(checkpoint, attend, use_reentrant=False, context_fn=as_now_when_recomputed)

@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import nn
 
 ROADS: dict[type[nn.Module], Callable[..., Any]] = {}
 
 
 def by_faster_road(part: nn.Module, *inputs: Any) -> Any:
-    """The output of a part for `inputs`, by a fast path, or None.  Subclasses do not inherit a fast path."""
+    """The output of a part for `inputs`, by a fast path, or None.  Subclasses do not inherit a fast path.
+
+    A network that is exported has none: which path is faster depends on sizes, and an exported network takes all.
+    """
     road = ROADS.get(type(part))
-    return None if road is None else road(part, *inputs)
+    return None if road is None or torch.compiler.is_exporting() else road(part, *inputs)
