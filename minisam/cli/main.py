@@ -34,6 +34,7 @@ COMMANDS = {
     "eval": "measure a checkpoint on the held-out worlds, or on your own images with masks",
     "experiment": "run small experiments, one idea each",
     "data": "look at PartWorld, or write it as a data set of files",
+    "export": "write a network as ONNX or for torch.export, or the click page for any web server",
     "bench": "measure speed and memory, side by side with the original",
     "kernel": "check, inspect, time and draw GPU kernels, with or without a GPU",
     "lesson": "the course: read, do the exercises, and check them",

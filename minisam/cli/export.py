@@ -1,0 +1,96 @@
+"""`minisam export`: a network for other programs, as ONNX or torch.export's file; or a page for any web server."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from minisam.cli.outputs import check_output
+
+if TYPE_CHECKING:
+    from minisam.model import Sam
+
+PARTS = ("encoder", "decoder", "both")
+SUFFIXES = (".onnx", ".pt2")
+SAME, DIFFERENT = 0, 4
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "part",
+        nargs="?",
+        choices=PARTS,
+        help="the image encoder; the prompt encoder with the mask decoder, with segment-anything's inputs and outputs; "
+        "or both in one file",
+    )
+    parser.add_argument("--demo", type=Path, metavar="DIR", help="write the click page for any web server")
+    parser.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="a name that ends in .onnx or .pt2 (default: PART.onnx)",
+    )
+    parser.add_argument(
+        "--checkpoint", type=Path, metavar="FILE", help="weights (default: the included tiny ones)"
+    )
+    parser.add_argument(
+        "--return-single-mask",
+        action="store_true",
+        help="the decoder returns the best mask instead of all four",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    from minisam.build import build_sam
+    from minisam.checkpoint import load_checkpoint
+    from minisam.errors import CommandError
+
+    if (args.part is None) == (args.demo is None):
+        raise CommandError(f"give what to export: one of {', '.join(PARTS)}, or --demo DIR")
+    if args.part == "encoder" and args.return_single_mask:
+        raise CommandError("--return-single-mask is for a decoder; the encoder has no masks")
+    out = args.out or Path(f"{args.part}.onnx")
+    if args.demo is None:
+        check_output(out, (args.checkpoint,), SUFFIXES)
+    sam = load_checkpoint(args.checkpoint) if args.checkpoint else build_sam("tiny")
+    if args.demo is not None:
+        from minisam.export.demo import write_demo
+
+        print(f"demo: {write_demo(sam, args.demo)}")
+        return SAME
+    return export(sam, args.part, args.return_single_mask, out)
+
+
+def export(sam: Sam, name: str, return_single_mask: bool, out: Path) -> int:
+    """Write a part, after it was compared with the network."""
+    from minisam.export import check
+    from minisam.export.parts import part_of
+    from minisam.export.program import to_onnx, to_program
+    from minisam.files import write_atomically
+
+    part = part_of(sam, name, return_single_mask)
+    is_onnx = out.suffix.lower() == ".onnx"
+    content = (to_onnx if is_onnx else to_program)(part, sam)
+    try:
+        run = (check.run_by_onnxruntime if is_onnx else check.run_by_torch)(content, part)
+    except ImportError:
+        write_atomically(out, lambda file: file.write(content))
+        print(
+            f"{out}: not compared with the network, because onnxruntime is missing (pip install onnxruntime)"
+        )
+        return SAME
+    difference = check.largest_difference(run, part, sam)
+    if not difference <= check.TOLERANCE:
+        print(
+            f"minisam: {out} is not written: its results differ by {difference:.1e} of the largest value",
+            file=sys.stderr,
+        )
+        return DIFFERENT
+    write_atomically(out, lambda file: file.write(content))
+    print(
+        f"{out}: {len(content) / 1e6:.1f} MB, results differ by at most {difference:.1e} of the largest value"
+    )
+    return SAME

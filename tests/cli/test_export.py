@@ -1,0 +1,63 @@
+import pytest
+import torch
+
+from minisam.checkpoint import save_checkpoint
+from minisam.cli.main import main
+from minisam.config import CONFIGS, build_from_config
+from minisam.export import check
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "nano.safetensors"
+    save_checkpoint(build_from_config(CONFIGS["nano"]), path, metadata={})
+    return path
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("", "give what to export"),
+        ("encoder --demo x", "give what to export"),
+        ("encoder --return-single-mask", "is for a decoder"),
+        ("decoder -o decoder.pth", "use a name that ends in .onnx, .pt2"),
+        ("decoder -o nodir/decoder.onnx", "there is no folder"),
+        ("decoder -o -", "give it a name"),
+    ],
+)
+def test_one_line_says_what_is_wrong(words, says, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", *words.split()]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("minisam: ") and error.count("\n") == 1 and says in error
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_weights_are_not_overwritten(weights, tmp_path):
+    link = tmp_path / "weights.pt2"
+    link.symlink_to(weights)
+    before = weights.read_bytes()
+    assert main(["export", "decoder", "--checkpoint", str(weights), "-o", str(link)]) == 2
+    assert weights.read_bytes() == before
+
+
+def test_a_file_is_written_after_its_results_were_compared(weights, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("minisam.export.program.to_program", lambda part, sam: b"a program")
+    words = ["export", "decoder", "--checkpoint", str(weights), "-o", str(tmp_path / "decoder.pt2")]
+
+    def by(factor):
+        def run_of(content, part):
+            assert content == b"a program"
+            return lambda inputs: [output.numpy() * factor for output in part.module(*inputs)]
+
+        return run_of
+
+    monkeypatch.setattr(check, "run_by_torch", by(1.1))
+    assert main(words) == 4
+    error = capsys.readouterr().err
+    assert "is not written" in error and error.count("\n") == 1 and not (tmp_path / "decoder.pt2").exists()
+    monkeypatch.setattr(check, "run_by_torch", by(1.0))
+    assert main(words) == 0
+    assert (tmp_path / "decoder.pt2").read_bytes() == b"a program"
+    assert "differ by at most 0.0e+00" in capsys.readouterr().out

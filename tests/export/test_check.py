@@ -1,0 +1,54 @@
+import numpy as np
+import pytest
+import torch
+
+from minisam.config import CONFIGS, build_from_config
+from minisam.export.check import TOLERANCE, differ, largest_difference
+from minisam.export.parts import part_of
+
+
+@pytest.fixture(scope="module")
+def sam():
+    torch.manual_seed(0)
+    return build_from_config(CONFIGS["nano"])
+
+
+def faulty(part, fault):
+    """A run of the part whose outputs pass through `fault(name, output)`."""
+
+    def run(inputs):
+        outputs = part.module(*inputs)
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        return [
+            fault(name, output.numpy().copy()) for name, output in zip(part.outputs, outputs, strict=True)
+        ]
+
+    return run
+
+
+@pytest.mark.parametrize("name", ["encoder", "decoder", "both"])
+def test_the_same_results_have_no_difference(sam, name):
+    part = part_of(sam, name)
+    assert largest_difference(faulty(part, lambda name, output: output), part, sam) == 0
+
+
+@pytest.mark.parametrize("which", ["masks", "iou_predictions", "low_res_masks"])
+def test_each_output_is_compared(sam, which):
+    part = part_of(sam, "decoder")
+
+    def scaled(name, output):
+        return output * 1.001 if name == which else output
+
+    assert largest_difference(faulty(part, scaled), part, sam) > TOLERANCE
+
+
+def test_another_shape_is_a_difference(sam):
+    part = part_of(sam, "decoder")
+    assert largest_difference(faulty(part, lambda name, output: output[:, :1]), part, sam) == float("inf")
+
+
+def test_masks_may_differ_only_where_logits_are_close_to_the_threshold():
+    logits = np.array([-2.0, -0.0005, 0.0005, 2.0])
+    assert not differ(logits, np.array([-2.0, 0.0005, -0.0005, 2.0]), 0.0)
+    assert differ(logits, np.array([0.1, -0.0005, 0.0005, 2.0]), 0.0)
+    assert differ(logits, np.array([-2.0, -0.0005, 0.0005, -0.1]), 0.0)
