@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from minisam.bench import training
 from minisam.bench.training import PARTS, PhaseTime, TrainingReport, measure_training, timed_step
 from minisam.cli.main import main
 from minisam.train.presets import RECIPES, Recipe
@@ -46,6 +47,29 @@ def test_the_report_has_a_row_for_each_phase():
     assert all(phase.seconds.keys() == set(PARTS) for phase in report.phases)
     assert len(report.table().splitlines()) == 2 + 3
     assert all(phase["images_per_second"] > 0 for phase in report.to_dict()["phases"])
+
+
+def test_each_phase_has_its_own_steps_and_the_first_does_not_count(monkeypatch):
+    recipe = replace(
+        QUICK,
+        phases=tuple(
+            replace(phase, image_size=size, start=start)
+            for phase, size, start in zip(QUICK.phases, (32, 48, 64), (0.0, 0.4, 0.75), strict=True)
+        ),
+    )
+    seconds, measured = [99.0, 1.0, 8.0, 2.0], []
+
+    def step(task, turn):
+        phase = task.recipe.phase_at(turn)
+        measured.append((turn, phase.image_size))
+        return dict.fromkeys(PARTS, seconds[turn] * phase.image_size)
+
+    monkeypatch.setattr(training, "timed_step", step)
+    report = measure_training("nano", recipe, 3, torch.get_num_threads())
+    assert measured == [(turn, size) for turn in range(4) for size in (32, 48, 64)]
+    assert [phase.image_size for phase in report.phases] == [32, 48, 64] and report.steps == 3
+    for phase in report.phases:
+        assert phase.seconds == dict.fromkeys(PARTS, 2.0 * phase.image_size)
 
 
 def test_images_per_second():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import os
 import re
@@ -15,6 +16,7 @@ import pytest
 from PIL import Image
 
 from minisam.errors import AnswerError, MinisamError
+from minisam.lesson import settle
 from minisam.lesson.cells import Cell, cells
 from minisam.lesson.check import check_answer
 from minisam.lesson.course_map import columns, save_map, stops, with_table
@@ -53,6 +55,27 @@ def test_a_file_that_cannot_be_run_is_one_line(text, says, tmp_path):
     with pytest.raises(AnswerError, match=says) as raised:
         run_file(path)
     assert "\n" not in str(raised.value)
+
+
+def test_the_source_of_a_function_in_a_text_is_known():
+    """Triton reads it to compile a kernel."""
+    text = "x = 1\n\n\ndef f():\n    return x\n"
+    first, second = run_text(text, "one"), run_text(text.replace("x", "yy"), "one")
+    assert inspect.getsource(first.f) == "def f():\n    return x\n"
+    assert inspect.getsource(second.f) == "def f():\n    return yy\n"
+
+
+@pytest.mark.parametrize("has_gpu", [True, False])
+def test_kernels_run_on_a_gpu_if_there_is_one_and_a_chosen_setting_stays(has_gpu, monkeypatch):
+    changed = []
+    monkeypatch.setattr("torch.cuda.is_available", lambda: has_gpu)
+    monkeypatch.setattr(settle, "interpret_the_standard_library", lambda: changed.append(True))
+    interpreted = {} if has_gpu else {"TRITON_INTERPRET": "1"}
+    for before in ({}, {"TRITON_DEFAULT_FP_FUSION": "0"}):
+        environment = dict(before)
+        settle.settle_where_kernels_run(environment)
+        assert environment == {"TRITON_DEFAULT_FP_FUSION": "1"} | before | interpreted
+    assert len(changed) == (0 if has_gpu else 2)
 
 
 def test_a_missing_function_is_named():

@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -33,6 +34,15 @@ def test_a_mask_is_blue_where_it_is_and_nothing_elsewhere(axes):
     assert right.tolist() == [255, 255, 255]
 
 
+@pytest.mark.parametrize("shape", [(1, 20), (20, 1), (1, 1), (20, 20)])
+@pytest.mark.parametrize("inside", [0, 0.5, 1])
+def test_an_outline_is_drawn_where_there_is_one(axes, shape, inside):
+    mask = np.zeros(shape, bool)
+    mask.ravel()[: round(inside * mask.size)] = True
+    show_mask(axes, mask)
+    assert bool(axes.collections) == (min(shape) > 1 and inside == 0.5)
+
+
 def test_points_are_green_or_red_by_label(axes):
     show_points(axes, np.array([[5.0, 10.0], [15.0, 10.0]]), np.array([1, 0]))
     image = pixels(axes.figure)
@@ -57,6 +67,13 @@ def test_masks_stand_best_first():
     figure = prompt_figure([result()])
     titles = [axes.get_title() for axes in figure.axes]
     assert titles == ["a prompt", "predicted IoU 0.90", "predicted IoU 0.55", "predicted IoU 0.20"]
+
+
+def test_prompts_stand_in_columns_row_by_row():
+    results = [replace(result(), title=f"prompt {number}") for number in range(5)]
+    grid = np.reshape(prompt_figure(results, columns=2).axes, (3, 8))
+    titles = [[axes.get_title() for axes in row[::4]] for row in grid]
+    assert titles == [["prompt 0", "prompt 1"], ["prompt 2", "prompt 3"], ["prompt 4", ""]]
 
 
 def test_prompts_of_every_kind_and_rows_of_different_length(tmp_path):
