@@ -23,6 +23,7 @@ import pytest
 import torch
 
 from minisam.checkpoint import load_checkpoint
+from minisam.checkpoint.pickles import Named, Scan
 from minisam.errors import CheckpointError
 
 
@@ -133,3 +134,21 @@ def test_there_is_no_second_try_without_the_guard(tmp_path: Path, monkeypatch):
     with pytest.raises(CheckpointError):
         load_checkpoint(tmp_path / "sam.pth")
     assert [options["weights_only"] for options in seen] == [True]
+
+
+def test_a_storage_is_counted_once_at_its_largest():
+    scan = Scan(size=100)
+
+    def claim(key: str, numbers: int) -> int:
+        scan.storage(("storage", Named("torch.FloatStorage"), key, "cpu", numbers))
+        return scan.claimed
+
+    assert [claim("0", 60), claim("0", 10), claim("0", 60), claim("1", 30), claim("0", 70)] == [
+        60,
+        60,
+        60,
+        90,
+        100,
+    ]
+    with pytest.raises(CheckpointError, match="it claims 101 numbers in 100 bytes"):
+        claim("1", 31)

@@ -22,7 +22,6 @@ from pathlib import Path
 
 os.environ["TRITON_INTERPRET"] = "1"
 os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = os.devnull
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from edits import Mutant, mutants_of

@@ -76,6 +76,15 @@ def test_every_entry_says_what_notices_it_or_why_nothing_can():
         assert Path(entry.get("killed_by", __file__).split("::")[0]).suffix == ".py"
 
 
+@pytest.mark.ci
+def test_a_wrong_line_is_noticed_by_a_test_that_passes_without_it():
+    """With Hypothesis, which would keep an example of it."""
+    command = [sys.executable, RUNNER, "--only", "text/contrastive_loss.py", "--count", "1", "--seed", "3"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout.endswith("1 mutants, 0 survived\n"), done.stdout + done.stderr
+    assert done.returncode == 0
+
+
 @pytest.mark.slow
 def test_every_listed_mutant_is_there_and_is_noticed():
     done = subprocess.run([sys.executable, RUNNER, "--recheck"], capture_output=True, text=True, check=False)

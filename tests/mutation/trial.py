@@ -17,12 +17,16 @@ import signal
 import sys
 from dataclasses import dataclass, field
 
+import hypothesis
 import pytest
 from edits import Mutant
 from nearest import ROOT, module_name
 
-for name in ("torch", "numpy", "hypothesis", "matplotlib.pyplot", "PIL.Image", "scipy.ndimage"):
+for name in ("torch", "numpy", "matplotlib.pyplot", "PIL.Image", "scipy.ndimage"):
     importlib.import_module(name)  # once, and not in every fork
+# An example that fails with one mutant is not kept for the next.
+hypothesis.settings.register_profile("mutants", database=None)
+hypothesis.settings.load_profile("mutants")
 
 LIMIT = 900.0
 """Seconds for all tests together."""

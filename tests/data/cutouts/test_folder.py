@@ -5,6 +5,7 @@ from cutout_folders import two_folders, write_background, write_cutout
 from PIL import Image
 
 from minisam.data.cutouts.folder import (
+    CutoutFolders,
     level_for,
     load_background,
     load_cutout,
@@ -12,6 +13,7 @@ from minisam.data.cutouts.folder import (
     pyramid,
 )
 from minisam.data.cutouts.split import is_held_out
+from minisam.data.skipped import Skipped
 from minisam.errors import DatasetError, ImageError
 
 
@@ -147,3 +149,16 @@ def test_images_in_memory_have_a_largest_size_and_halves(tmp_path):
         256,
         32,
     ]
+
+
+def test_the_fingerprint_knows_which_folder_a_name_is_in(tmp_path):
+    for folder in ("cutouts", "backgrounds"):
+        (tmp_path / folder).mkdir()
+        for name in ("a.png", "b.png", "c.png"):
+            (tmp_path / folder / name).write_bytes(b"1")
+
+    def fingerprint(cutouts: tuple[str, ...], backgrounds: tuple[str, ...]) -> str:
+        folders = tmp_path / "cutouts", tmp_path / "backgrounds"
+        return CutoutFolders(*folders, cutouts, backgrounds, Skipped()).fingerprint()
+
+    assert fingerprint(("a.png", "b.png"), ("c.png",)) != fingerprint(("a.png",), ("b.png", "c.png"))

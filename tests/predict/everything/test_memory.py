@@ -10,7 +10,7 @@ from minisam.bench.measure import in_own_process, peak_memory
 from minisam.bench.twins import randomise
 from minisam.config import CONFIGS, build_from_config
 from minisam.predict import SamAutomaticMaskGenerator
-from minisam.predict.everything.memory import estimate_memory
+from minisam.predict.everything.memory import MemoryEstimate, estimate_memory
 
 nano = build_from_config(CONFIGS["nano"])
 
@@ -23,6 +23,11 @@ def test_what_grows_with_what():
     assert estimate_memory(nano, (100, 100), 64, "binary_mask").records == 200 * 100 * 100
     larger = estimate_memory(nano, (4000, 4000), 64, "coco_rle")
     assert larger.records == base.records and larger.total > base.total
+
+
+def test_encoding_and_decoding_are_not_at_the_same_time():
+    assert MemoryEstimate(1, 20, 300, 4000, 50000).total == 54301
+    assert MemoryEstimate(1, 300, 20, 4000, 50000).total == 54301
 
 
 def peak_of_a_run(model: str, size: int | None) -> int:
