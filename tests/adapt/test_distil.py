@@ -1,0 +1,83 @@
+"""Distillation: the student learns the teacher's embeddings, fits its decoder, and is an ordinary network."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from small_networks import SMALL, outputs, small_sam
+
+from minisam.adapt.distil import DistilRecipe, DistilTask, explained_variance, student_of
+from minisam.build import build_sam
+from minisam.checkpoint import load_checkpoint, save_checkpoint
+from minisam.config import CONFIGS
+from minisam.data.partworld import render_scenes
+from minisam.errors import MinisamError
+from minisam.train.run import TrainingRun
+
+THINNER = replace(SMALL, encoder_dim=16, encoder_depth=2, window_size=3, global_attn_indexes=(1,))
+SHORT = DistilRecipe(steps=12, batch_size=2, warmup=2, worlds=("train",))
+
+
+def test_a_student_is_the_teacher_with_another_image_encoder():
+    teacher = small_sam()
+    student = student_of(teacher, THINNER)
+    for name, value in student.state_dict().items():
+        if not name.startswith("image_encoder."):
+            assert torch.equal(value, teacher.state_dict()[name]), name
+    assert outputs(student)[0].shape == outputs(teacher)[0].shape
+    trained = {name.split(".")[0] for name, p in student.named_parameters() if p.requires_grad}
+    assert trained == {"image_encoder"}
+
+
+def test_nanos_geometry_on_tinys_grid():
+    """The cost of nano at 128 pixels: 16 x 16 tokens of 96 channels; only the tables of positions are larger."""
+    student = student_of(build_sam("tiny"), CONFIGS["nano"])
+    encoder = student.image_encoder
+    assert encoder.pos_embed.shape == (1, 16, 16, 96) and encoder.neck[0].out_channels == 96
+    nano = build_sam("nano").image_encoder
+    sizes, of_nano = ({n: p.numel() for n, p in one.named_parameters()} for one in (encoder, nano))
+    larger = {name for name in sizes if sizes[name] != of_nano[name]}
+    assert sizes.keys() == of_nano.keys()
+    assert all("pos" in name or name == "patch_embed.proj.weight" for name in larger)
+
+
+def test_the_student_learns_the_teachers_embeddings(tmp_path):
+    teacher = small_sam()
+    student = student_of(teacher, THINNER)
+    before = {name: value.clone() for name, value in student.state_dict().items()}
+    images = list(render_scenes(99, 4, 48).images)
+    start = explained_variance(student, teacher, images)
+    run = TrainingRun(DistilTask(student, teacher, SHORT), tmp_path / "run")
+    run.run(progress_bar=False)
+    assert explained_variance(student.eval(), teacher, images) > start + 0.1
+    changed = {
+        n.split(".")[0] for n, value in student.state_dict().items() if not torch.equal(value, before[n])
+    }
+    assert changed == {"image_encoder"}
+    assert 0 < run.rows[-1]["loss"] and run.rows[-1]["explained"] < 1
+
+
+def test_the_metric_is_zero_for_the_mean_and_one_for_the_teacher():
+    teacher = small_sam()
+    images = list(render_scenes(1, 16, 48).images)
+    assert explained_variance(teacher, teacher, images) == pytest.approx(1)
+    mean = teacher.image_encoder(torch.stack([teacher.preprocess(one) for one in images])).mean(dim=0)
+    constant = small_sam()
+    constant.image_encoder.forward = lambda x: mean.expand(len(x), -1, -1, -1)  # pyright: ignore
+    assert explained_variance(constant, teacher, images) == pytest.approx(1 / 16, abs=0.01)
+
+
+def test_a_student_is_saved_and_loaded(tmp_path):
+    student = student_of(small_sam(), THINNER)
+    save_checkpoint(student, tmp_path / "student.safetensors")
+    for one, other in zip(
+        outputs(student), outputs(load_checkpoint(tmp_path / "student.safetensors")), strict=True
+    ):
+        assert torch.equal(one, other)
+
+
+def test_windows_that_do_not_fit_are_refused():
+    with pytest.raises(MinisamError, match="windows of 7 tokens do not fit the teacher's grid of 6"):
+        student_of(small_sam(), replace(THINNER, window_size=7))
