@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,7 +26,7 @@ from minisam.adapt.places import set_training
 from minisam.model import Sam
 from minisam.seeds import hash_seed
 from minisam.train.interactive import Rounds, interactive_rounds
-from minisam.train.losses import SegmentationLoss
+from minisam.train.losses import SegmentationLoss, full_size_loss, segmentation_loss
 from minisam.train.metrics import SAM_METRICS, Metrics, Row, describe_rounds
 from minisam.train.optimizer import set_learning_rate
 from minisam.train.prompts import first_prompts
@@ -49,6 +50,8 @@ class Training:
     prompts_per_image: int = 6
     patience: int = 5
     seed: int = 0
+    full_size: bool = False
+    """Compare masks at the size of the network's input instead of the decoder's: better for thin objects, slower."""
 
 
 class Adapting(nn.Module):
@@ -147,12 +150,14 @@ class AdaptTask(Task):
         """An HQ token is trained by its own mask alone (Ke et al. 2023); SAM's masks by the best of three."""
         first = first_prompts(masks, BOX_PROBABILITY[self.how.prompts], generator)
         decoder = self.sam.mask_decoder
+        prompted = embeddings, image_index, masks, schedule, generator, first
+        loss = full_size_loss if self.how.full_size else segmentation_loss
+        compare = partial(interactive_rounds, loss=loss, full_size=self.how.full_size)
         if not isinstance(decoder, HQMaskDecoder):
-            prompted = embeddings, image_index, masks, schedule, generator, first
-            return interactive_rounds(self.sam, *prompted, clear_prompts=True)
+            return compare(self.sam, *prompted, clear_prompts=True)
         shown, decoder.mode = decoder.mode, "only"
         try:
-            return interactive_rounds(self.sam, embeddings, image_index, masks, schedule, generator, first)
+            return compare(self.sam, *prompted)
         finally:
             decoder.mode = shown
 

@@ -39,6 +39,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="both",
         help="the first prompts in training: boxes, clicks, or half of each (default)",
     )
+    parser.add_argument(
+        "--decoder",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="also train the mask decoder, with lora and adapter (default: yes); without it, files are small",
+    )
+    parser.add_argument(
+        "--full-size",
+        action="store_true",
+        help="compare masks at the network's input size while training: for thin objects; slower",
+    )
     parser.add_argument("--rank", type=number_from(1), default=4, help="of LoRA (default: 4)")
     parser.add_argument("--late", type=number_from(0), default=2, help="late blocks to train (default: 2)")
     parser.add_argument("--steps", type=number_from(1), help="at most so many steps (default: the method's)")
@@ -111,9 +122,10 @@ def adapt_folder(args: argparse.Namespace) -> int:
         args.batch_size,
         patience=args.patience,
         seed=args.seed,
+        full_size=args.full_size,
     )
     wanted = Wanted(
-        Method(name, rank=args.rank, late=args.late),
+        Method(name, decoder=args.decoder, rank=args.rank, late=args.late),
         with_steps(how, args.steps, args.lr),
         args.validation,
         args.save_every,

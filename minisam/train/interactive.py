@@ -66,13 +66,15 @@ def interactive_rounds(
     loss: Loss = segmentation_loss,
     clear_prompts: bool = False,
     mask_first: bool = False,
+    full_size: bool = False,
 ) -> list[SegmentationLoss]:
     """The losses of round 0 and of every round in `schedule`.
 
     image_embeddings [I, E, h, w]; image_index [P], the image of each prompt; masks [P, S, S] (bool, none empty)
     at the size of the network's input.  `first`: coordinates [P, N, 2] and labels [P, N] in place of a random point
     or box; N may be 0 if `external` [P, n, E], additional tokens of every prompt, specifies the object. `mask_first`
-    starts with only a rough mask of each target.
+    starts with only a rough mask of each target.  `full_size` gives `loss` the masks themselves as targets, in place
+    of their low-resolution shares: for `full_size_loss`.
     """
     image_pe = sam.prompt_encoder.get_dense_pe()
     targets = low_resolution_targets(masks, sam.prompt_encoder.mask_input_size)
@@ -84,6 +86,7 @@ def interactive_rounds(
     points_come_later = coords.shape[1] == 0
     clear = clear_prompts & ((labels == TOP_LEFT).any(dim=1) | mask_first)
     embeddings = image_embeddings[image_index]
+    wanted = masks.float() if full_size else targets
 
     losses: list[SegmentationLoss] = []
     feedback: Tensor | None = None
@@ -102,11 +105,11 @@ def interactive_rounds(
         prompts = embeddings, image_pe, sparse, dense
         if feedback is None and clear.any():
             logits, iou = sam.mask_decoder.predict_masks(*prompts)
-            losses.append(loss_of_first_round(loss, logits, iou, targets, clear))
+            losses.append(loss_of_first_round(loss, logits, iou, wanted, clear))
             shown = torch.where(clear, 0, 1 + iou[:, 1:].detach().argmax(dim=1))
         else:
             logits, iou = sam.mask_decoder(*prompts, multimask_output=feedback is None)
-            losses.append(loss(logits, iou, targets))
+            losses.append(loss(logits, iou, wanted))
             shown = iou.detach().argmax(dim=1)
         feedback = logits.detach()[torch.arange(len(shown)), shown][:, None].float()
     return losses

@@ -81,3 +81,12 @@ def segmentation_loss(
     total = FOCAL_WEIGHT * focal + DICE_WEIGHT * dice + IOU_WEIGHT * iou
     shown_iou = true_iou.gather(1, iou_predictions.argmax(dim=1, keepdim=True)).squeeze(1)
     return SegmentationLoss(total, focal, dice, iou, true_iou, shown_iou)
+
+
+def full_size_loss(logits: Tensor, iou_predictions: Tensor, targets: Tensor) -> SegmentationLoss:
+    """`segmentation_loss` of logits enlarged to the size of the targets [P, S, S], as a user sees them.
+
+    Wires and other thin objects are lost in low-resolution targets; here they are not.
+    """
+    logits = F.interpolate(logits.float(), targets.shape[-2:], mode="bilinear", align_corners=False)
+    return segmentation_loss(logits, iou_predictions, targets)

@@ -4,7 +4,7 @@ import torch
 from minisam.config import CONFIGS, build_from_config
 from minisam.train.initialise import initialise_
 from minisam.train.interactive import Rounds, interactive_rounds
-from minisam.train.losses import segmentation_loss
+from minisam.train.losses import full_size_loss, segmentation_loss
 
 E = CONFIGS["nano"].prompt_dim
 
@@ -116,6 +116,34 @@ class Script:
     def mask_decoder(self, embeddings, image_pe, sparse, dense, multimask_output):
         self.asked.append((embeddings[:, 0, 0, 0].tolist(), *self.points, dense, multimask_output))
         return next(self.answers)
+
+
+@pytest.mark.parametrize("clear_prompts", [False, True])
+def test_at_full_size_the_loss_gets_the_masks_themselves(nano, clear_prompts):
+    seen = []
+
+    def watched(logits, iou, targets):
+        seen.append(targets)
+        return full_size_loss(logits, iou, targets)
+
+    masks = torch.zeros(2, 64, 64, dtype=torch.bool)
+    masks[0, 4:40, 8:30], masks[1, 20:50, 31] = True, True
+    boxes = torch.tensor([[[8.0, 4], [29, 39]], [[31, 20], [31, 49]]]), torch.tensor([[2, 3], [2, 3]])
+    embeddings = torch.randn(1, 96, 8, 8, generator=torch.Generator().manual_seed(0))
+    rounds = interactive_rounds(
+        nano,
+        embeddings,
+        torch.tensor([0, 0]),
+        masks,
+        [True],
+        torch.Generator().manual_seed(0),
+        boxes,
+        loss=watched,
+        clear_prompts=clear_prompts,
+        full_size=True,
+    )
+    assert len(seen) == (3 if clear_prompts else 2) and all(torch.equal(one, masks.float()) for one in seen)
+    assert all(one.total.isfinite() for one in rounds)
 
 
 def test_every_prompt_is_corrected_by_its_own_mask_and_the_one_ranked_first_goes_back():

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minisam.masks.iou import mask_iou
-from minisam.train.losses import dice_loss, focal_loss, segmentation_loss
+from minisam.train.losses import dice_loss, focal_loss, full_size_loss, segmentation_loss
 
 
 def random_problem(seed, prompts=3, masks=3, size=5):
@@ -140,3 +140,23 @@ def test_a_single_pixel_is_found_or_not():
     pixel = torch.zeros(3, 3, dtype=torch.bool)
     pixel[1, 1] = True
     assert mask_iou(pixel, pixel) == 1 and mask_iou(pixel, pixel.roll(1)) == 0
+
+
+def test_at_full_size_logits_are_enlarged_as_for_the_user():
+    logits, iou, _ = random_problem(0, size=4)
+    targets = (torch.rand(3, 16, 16, generator=torch.Generator().manual_seed(1)) > 0.5).float()
+    enlarged = F.interpolate(logits, size=(16, 16), mode="bilinear", align_corners=False)
+    for one, other in zip(
+        full_size_loss(logits, iou, targets), segmentation_loss(enlarged, iou, targets), strict=True
+    ):
+        assert torch.equal(one, other)
+
+
+def test_a_wire_counts_at_full_size_and_is_lost_at_low_resolution():
+    wire = torch.zeros(1, 32, 32)
+    wire[:, :, 13] = 1
+    low = F.interpolate(wire[None], size=(8, 8), mode="area")[0]
+    found, iou = torch.full((1, 1, 8, 8), -4.0), torch.zeros(1, 1)
+    found[..., 3] = 4
+    assert segmentation_loss(found, iou, low).true_iou.item() == 0  # no pixel is more than half covered
+    assert full_size_loss(found, iou, wire).true_iou.item() > 0.2

@@ -1,0 +1,197 @@
+"""E13: which part of the network should learn a new kind of image?  (LoRA, Hu et al. 2021; HQ-SAM, Ke et al. 2023)
+
+    tiny  ->  five methods, each on the same 500 images of `xray`, which it has never seen  ->  held-out `xray`
+                                                                                           ->  `train`: what it forgot
+
+All arms see the same images, prompts and random numbers of a seed.  The loss is at the size of the image.
+
+Expected before the run:
+    at step 0       every arm is tiny, to 1e-6
+    on xray         the best arm that keeps the image encoder's weights is better than tiny with a box
+    LoRA            with the decoder it is at most 0.02 worse than training everything, with a ninth of the numbers
+    forgetting      LoRA alone loses less of `train` than training everything
+    merged          the same masks as before merging, to 1e-5
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from minisam.adapt.adapt_task import AdaptTask, Training
+from minisam.adapt.choose import Settings as Rates
+from minisam.adapt.measure_own import scores
+from minisam.adapt.merge import merged
+from minisam.adapt.methods import Adaptation, Method, adapt
+from minisam.adapt.own_images import OwnImages
+from minisam.build import build_sam
+from minisam.evaluate.bootstrap import Estimate
+from minisam.evaluate.pictures import smallest_target
+from minisam.evaluate.world import measure_world
+from minisam.experiments.experiment import Experiment, Outcome, Settings
+from minisam.experiments.shared.arms import difference, mean_of_arm
+from minisam.experiments.shared.drawn_folder import DrawnFolder
+from minisam.experiments.shared.prompted_targets import as_json
+from minisam.model import Sam
+from minisam.train.run import TrainingRun
+
+NEW, OLD = "xray", "train"
+IMAGES, STEPS = 500, 600
+NONE, FULL, LORA, LORA_ALONE, DECODER = "tiny", "full", "LoRA + decoder", "LoRA", "decoder"
+ARMS = {
+    DECODER: (Method("decoder"), Rates(1e-4, 1e-4, STEPS)),
+    LORA_ALONE: (Method("lora", decoder=False), Rates(1e-4, 1e-3, STEPS)),
+    LORA: (Method("lora"), Rates(1e-4, 1e-3, STEPS)),
+    FULL: (Method("full"), Rates(1e-4, 1e-4, STEPS)),
+}
+BOX, CLICK = "box, ranked first", "one click, best of three"
+
+
+def run(sam: Sam, settings: Settings) -> Outcome:
+    """`sam` is not used: tiny is adapted."""
+    network = "nano" if settings.quick else NONE
+    found: dict[str, dict[str, list[dict[str, Tensor]]]] = {
+        name: {NEW: [], OLD: []} for name in (NONE, *ARMS)
+    }
+    image: dict[str, Tensor] = {}
+    start, merging, numbers = 0.0, 0.0, {}
+    for seed in settings.seeds:
+        base = build_sam(network)
+        adapted = {name: trained_arm(settings, network, name, seed) for name in ARMS}
+        for name, net in {NONE: base, **adapted}.items():
+            for world in (NEW, OLD):
+                measured = measure_world(net, world, settings.images, seeds=settings.seeds, clicks=1)
+                image[world] = measured.image_index
+                found[name][world].append(scores(measured))
+        start = max(start, *(at_step_zero(network, ARMS[name][0]) for name in ARMS))
+        merging = max(merging, after_merging(network, settings, seed))
+        numbers = {name: trained_numbers(adapted[name]) for name in ARMS}
+
+    def values(name: str, world: str, prompt: str) -> list[Tensor]:
+        return [one[prompt] for one in found[name][world]]
+
+    means = {
+        name: {
+            f"{world}, {prompt}": mean_of_arm(values(name, world, prompt), image[world])
+            for world in (NEW, OLD)
+            for prompt in (BOX, CLICK)
+        }
+        for name in found
+    }
+    gains = {
+        name: {
+            f"{world}, {prompt}": difference(
+                values(name, world, prompt), values(NONE, world, prompt), image[world]
+            )
+            for world in (NEW, OLD)
+            for prompt in (BOX, CLICK)
+        }
+        for name in ARMS
+    }
+    kept = [name for name in ARMS if name != FULL]
+    best = max(kept, key=lambda name: gains[name][f"{NEW}, {BOX}"].value)
+    gain = gains[best][f"{NEW}, {BOX}"]
+    behind = difference(values(LORA, NEW, BOX), values(FULL, NEW, BOX), image[NEW])
+    spared = difference(values(LORA_ALONE, OLD, BOX), values(FULL, OLD, BOX), image[OLD])
+
+    figure = Figure(figsize=(10, 3.8), layout="constrained")
+    for axes, prompt in zip(figure.subplots(1, 2, sharey=True), (BOX, CLICK), strict=True):
+        draw(axes, gains, prompt)
+    finding = (
+        f"With a box, {best} gains {gain.signed()} IoU on {NEW}; LoRA with the decoder is {behind.signed()} from "
+        f"training everything, with {numbers[LORA]:,} numbers instead of {numbers[FULL]:,}. On {OLD}, LoRA alone is "
+        f"{spared.signed()} better than training everything. At step 0 the arms differ from tiny by {start:.0e}, and "
+        f"merging changes the masks' logits by {merging:.0e} of the largest."
+    )
+    passed = gain.low > 0 and behind.value >= -0.02 and spared.value > 0 and start <= 1e-6 and merging <= 1e-5
+    return Outcome(
+        passed,
+        finding,
+        {
+            "mean": {name: {key: as_json(e) for key, e in of.items()} for name, of in means.items()},
+            "minus tiny": {name: {key: as_json(e) for key, e in of.items()} for name, of in gains.items()},
+            "numbers trained": numbers,
+            "step 0": start,
+            "merging": merging,
+        },
+        figure,
+    )
+
+
+def trained_arm(settings: Settings, network: str, name: str, seed: int) -> Sam:
+    """The adapted network; a finished run in `settings.work` is only read."""
+    method, rates = ARMS[name]
+    steps, count = (2, 4) if settings.quick else (rates.steps, IMAGES)
+    base = build_sam(network)
+    size = base.image_encoder.img_size
+    images = OwnImages(DrawnFolder(NEW, count, size, seed), size, smallest_target(base), "cpu")
+    how = Training(replace(rates, steps=steps), seed=seed, full_size=True)
+    torch.manual_seed(seed)
+    task = AdaptTask(adapt(base, method), images, range(count), how)
+    folder = settings.work / "e13" / f"{name.replace(' ', '')}-{seed}"
+    return TrainingRun(task, folder, save_every=100).run().sam.eval()
+
+
+def trained_numbers(sam: Sam) -> int:
+    return sum(p.numel() for p in sam.parameters() if p.requires_grad)
+
+
+@torch.no_grad()
+def at_step_zero(network: str, method: Method) -> float:
+    """How much the mask logits of the adapted network differ from the plain one's, before training."""
+    return logits_differ(build_sam(network), adapt(build_sam(network), method).sam)
+
+
+@torch.no_grad()
+def after_merging(network: str, settings: Settings, seed: int) -> float:
+    """The same for a trained LoRA before and after merging."""
+    adapted = trained_arm(settings, network, LORA, seed)
+    plain = build_sam(network)
+    plain.load_state_dict(
+        merged(Adaptation(trained_arm(settings, network, LORA, seed), ARMS[LORA][0], "")).state_dict()
+    )
+    return logits_differ(adapted, plain)
+
+
+def logits_differ(one: Sam, other: Sam) -> float:
+    """The largest difference of any mask logit, as a share of the largest logit."""
+    size = one.image_encoder.img_size
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(2, 3, size, size, generator=generator) * 255
+    points = torch.rand(2, 1, 2, generator=generator) * size, torch.ones(2, 1)
+    found = []
+    for sam in (one.eval(), other.eval()):
+        sparse, dense = sam.prompt_encoder(points, None, None)
+        embedding = sam.image_encoder(sam.preprocess(images))
+        found.append(sam.mask_decoder(embedding, sam.prompt_encoder.get_dense_pe(), sparse, dense, True)[0])
+    return float((found[0] - found[1]).abs().max() / found[0].abs().max())
+
+
+def draw(axes: Axes, gains: dict[str, dict[str, Estimate]], prompt: str) -> None:
+    """Two bars per arm: the change on the new world and on the old one."""
+    for place, (world, colour) in enumerate(((NEW, "tab:blue"), (OLD, "tab:orange"))):
+        bars = [of[f"{world}, {prompt}"] for of in gains.values()]
+        x = [number + 0.4 * place - 0.2 for number in range(len(bars))]
+        spread = [[e.value - e.low for e in bars], [e.high - e.value for e in bars]]
+        axes.bar(x, [e.value for e in bars], 0.36, yerr=spread, capsize=2, color=colour, label=world)
+    axes.set_xticks(range(len(gains)), list(gains), fontsize=8)
+    axes.set(title=prompt, ylabel="IoU after − before")
+    axes.axhline(0, color="grey", linewidth=0.8)
+    axes.grid(axis="y", alpha=0.3)
+    axes.legend()
+
+
+EXPERIMENT = Experiment(
+    id="E13",
+    title="What should learn a new kind of image?",
+    echoes="LoRA, section 7; HQ-SAM, table of forgetting",
+    question="Adapting tiny to X-ray pictures: decoder, LoRA or everything, and what is forgotten?",
+    criterion="on xray, with a box: the best arm that keeps the encoder's weights gains, interval above 0; LoRA with "
+    "the decoder at most .02 behind training everything; LoRA alone forgets less; equal at step 0, and after merging",
+    run=run,
+    trains="tiny, adapted by four methods to 500 images of xray: 600 steps of 4 images × 6 prompts, once per seed",
+)
