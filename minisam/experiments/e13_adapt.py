@@ -189,7 +189,7 @@ EXPERIMENT = Experiment(
     id="E13",
     title="What should learn a new kind of image?",
     echoes="LoRA, section 7; HQ-SAM, table of forgetting",
-    question="Adapting tiny to X-ray pictures: decoder, LoRA or everything, and what is forgotten?",
+    question="Adapting tiny to X-ray images: decoder, LoRA or everything, and what is forgotten?",
     criterion="on xray, with a box: the best arm that keeps the encoder's weights gains, interval above 0; LoRA with "
     "the decoder at most .02 behind training everything; LoRA alone forgets less; equal at step 0, and after merging",
     run=run,
