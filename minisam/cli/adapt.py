@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--decoder",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="also train the mask decoder, with lora and adapter (default: yes); without it, files are small",
+        help="also train the mask decoder, with lora and adapter; without it, files are small",
     )
     parser.add_argument(
         "--full-size",
