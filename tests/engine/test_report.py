@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 from matplotlib.figure import Figure
 
 from minisam.data.images import save_image
 from minisam.data.sa1b import annotate, write_json
-from minisam.engine.figure import show_richest
+from minisam.engine.figure import bars, points, show_richest
 from minisam.engine.report import table
 from minisam.engine.tally import Tally
 
@@ -23,6 +24,21 @@ def test_a_line_by_hand():
     assert line.split() == [
         "2-semi", "4", "10", "2.5", "2.50", "7.2", "50%", "90%", "0.500", "[0.450,", "0.550]",
     ]  # fmt: skip
+
+
+def test_points_have_their_intervals_and_bars_their_values():
+    axes = Figure().subplots()
+    points(axes, [[0.5, 0.4, 0.7], [0.6, 0.5, 0.65]], ["red", "blue"])
+    assert axes.lines[0].get_xydata().tolist() == [[0, 0.5], [1, 0.6]]
+    for place, (container, ends) in enumerate(zip(axes.containers, ([0.4, 0.7], [0.5, 0.65]), strict=True)):
+        ((low, high),) = container[2][0].get_segments()
+        assert [low[0], high[0]] == [place, place] and [low[1], high[1]] == pytest.approx(ends)
+    axes = Figure().subplots()
+    bars(axes, [2.0, 0.0, 4.0], ["red", "blue", "green"], "clicks")
+    assert [bar.get_height() for bar in axes.patches] == [2, 0, 4]
+    assert axes.get_title() == "clicks" and axes.get_ylim() == pytest.approx((0, 4.6))
+    assert [text.get_text() for text in axes.texts] == [" 2.0", " 0.0", " 4.0"]
+    assert [text.get_position() for text in axes.texts] == [(0, 2), (1, 0), (2, 4)]
 
 
 def test_the_picture_with_the_most_masks_is_shown(tmp_path: Path):

@@ -1,0 +1,99 @@
+"""The map of a small course: boxes in columns by what they build on, and arrows from box to box."""
+
+from __future__ import annotations
+
+import io
+from itertools import combinations, pairwise
+
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, Rectangle
+
+from minisam.lesson.course_map import (
+    COLORS,
+    HEIGHT,
+    PARTS,
+    STEP,
+    WIDTH,
+    Stop,
+    columns,
+    save_map,
+    stops,
+    table,
+)
+
+COURSE = [
+    Stop(0, 1, "Start", (), "00_start", 30),
+    Stop(1, 1, "Next", (0,), "01_next", 40),
+    Stop(2, 1, "Beside it", (0,), "02_beside", 45),
+    Stop(3, 2, "Both", (1, 2), "03_both", 50),
+    Stop(4, 3, "Planned", (0, 3)),
+]
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    def draw(course: list[Stop]):
+        figures = []
+        monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
+        save_map(io.BytesIO(), course)
+        (axes,) = figures[0].axes
+        boxes = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
+        return axes, boxes, [patch for patch in axes.patches if isinstance(patch, FancyArrowPatch)]
+
+    return draw
+
+
+def test_a_column_is_the_longest_way_from_the_start():
+    assert columns(COURSE) == {0: 0, 1: 1, 2: 1, 3: 2, 4: 3}
+
+
+def test_boxes_show_part_and_state(drawn):
+    axes, boxes, _ = drawn(COURSE)
+    labels = [text.get_text() for text in axes.texts]
+    assert [f"{stop.number}  {stop.title}" in labels for stop in COURSE] == [True] * 4 + [False]
+    assert "4  Planned\n(planned)" in labels and set(PARTS.values()) <= set(labels)
+    for stop, box in zip(COURSE, boxes, strict=True):
+        assert box.get_linestyle() == ("-" if stop.folder else "--")
+        figure_colour = Rectangle((0, 0), 1, 1, edgecolor=COLORS[stop.part]).get_edgecolor()
+        assert box.get_edgecolor() == figure_colour
+        assert box.get_facecolor() == (figure_colour if stop.folder else (1, 1, 1, 1))
+        assert box.get_x() == pytest.approx(STEP * columns(COURSE)[stop.number] - WIDTH / 2)
+
+
+@pytest.mark.parametrize("course", [COURSE, stops()], ids=["small", "whole"])
+def test_boxes_do_not_overlap_and_lie_inside(drawn, course):
+    axes, boxes, _ = drawn(course)
+    left, right = axes.get_xlim()
+    low, high = axes.get_ylim()
+    corners = [(box.get_x(), box.get_y(), box.get_x() + WIDTH, box.get_y() + HEIGHT) for box in boxes]
+    assert all(left < x0 and x1 < right and low < y0 and y1 < high for x0, y0, x1, y1 in corners)
+    for a, b in combinations(corners, 2):
+        assert a[2] < b[0] or b[2] < a[0] or a[3] < b[1] or b[3] < a[1]
+
+
+@pytest.mark.parametrize("course", [COURSE, stops()], ids=["small", "whole"])
+def test_an_arrow_leaves_one_box_on_the_right_enters_the_other_on_the_left_and_crosses_none(drawn, course):
+    _, boxes, arrows = drawn(course)
+    place = {
+        stop.number: (box.get_x(), box.get_y() + HEIGHT / 2) for stop, box in zip(course, boxes, strict=True)
+    }
+    ways = [(number, stop) for stop in course for number in stop.builds_on]
+    part_of = {stop.number: stop.part for stop in course}
+    for (number, stop), arrow in zip(ways, arrows, strict=True):
+        corners = arrow._path_original.vertices.tolist()
+        (x0, y0), (x1, y1) = place[number], place[stop.number]
+        assert corners[0] == pytest.approx([x0 + WIDTH, y0]) and corners[-1] == pytest.approx([x1, y1])
+        own = Rectangle((0, 0), 1, 1, edgecolor=COLORS[part_of[number]], alpha=0.65).get_edgecolor()
+        assert arrow.get_edgecolor() == own
+        for (ax, ay), (bx, by) in pairwise(corners):
+            assert ax == pytest.approx(bx) or ay == pytest.approx(by)
+            for x, y in place.values():
+                across = min(ax, bx) < x + WIDTH - 1e-9 and max(ax, bx) > x + 1e-9
+                assert not (across and min(ay, by) < y + HEIGHT / 2 and max(ay, by) > y - HEIGHT / 2)
+
+
+def test_the_table_has_the_written_lessons():
+    lines = table(COURSE).splitlines()
+    assert lines[2] == "| [0 · Start](00_start/README.md) | 30 | nothing |"
+    assert lines[5] == "| [3 · Both](03_both/README.md) | 50 | 1, 2 |" and len(lines) == 6
