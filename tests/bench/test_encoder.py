@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from minisam.bench import encoder, original
 from minisam.cli.main import main
@@ -47,6 +49,21 @@ def test_another_result_is_a_failed_check(without_processes, monkeypatch, capsys
     monkeypatch.setattr(encoder, "build_encoder", dishonest)
     assert main([*SMALL, "--repeats", "1"]) == 4
     assert "differ" in capsys.readouterr().err
+
+
+@installed
+def test_ratios_are_of_ours_to_theirs_and_the_difference_has_a_limit(monkeypatch):
+    seconds = {encoder.ORIGINAL: [2.0, 8.0], encoder.OURS: [1.0, 2.0]}
+    peaks = {encoder.ORIGINAL: 400, encoder.OURS: 100}
+    monkeypatch.setattr(encoder, "take_turns", lambda runs, repeats: seconds)
+    monkeypatch.setattr(encoder, "in_own_process", lambda function, contestant, *_: peaks[contestant])
+    threads = torch.get_num_threads()
+    report = encoder.measure_encoder("nano", 64, 1, 2, True)
+    assert torch.get_num_threads() == threads
+    assert (report.time_ratio, report.memory_ratio) == ((1 / 2 + 2 / 8) / 2, 1 / 4)
+    assert (report.seconds, report.peak_bytes) == (seconds, peaks)
+    for error, agrees in ((None, True), (1e-5, True), (1.1e-5, False)):
+        assert replace(report, relative_error=error).agrees == agrees
 
 
 def test_without_the_original(without_processes, monkeypatch, capsys):

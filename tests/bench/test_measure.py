@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import time
 
 import pytest
 import torch
 
-from minisam.bench.measure import in_own_process, peak_memory, ratio_of_rounds, take_turns, versions
+from minisam.bench import measure
+from minisam.bench.measure import (
+    commit,
+    comparison_lines,
+    in_own_process,
+    peak_memory,
+    ratio_of_rounds,
+    take_turns,
+    versions,
+)
 
 SIZE = 400 * 2**20
 
@@ -26,6 +37,53 @@ def test_turns_alternate_and_are_timed():
 
 def test_ratio_survives_a_round_in_which_all_are_slow():
     assert ratio_of_rounds([1.0, 10.0, 1.2], [2.0, 20.0, 2.0]) == 0.5
+
+
+def test_the_table_of_a_comparison():
+    seconds, peaks = (
+        {"theirs": [4.0, 2.0, 3.0], "ours": [1.0, 1.5, 1.25]},
+        {"theirs": 2 * 10**9, "ours": 5 * 10**8},
+    )
+    lines = [line.split() for line in comparison_lines(seconds, peaks, 0.4, 0.25)]
+    assert lines[0] == ["time,", "median", "fastest", "peak", "memory"]
+    assert lines[1:] == [
+        ["theirs", "3.00", "s", "2.00", "s", "2.00", "GB"],
+        ["ours", "1.25", "s", "1.00", "s", "0.50", "GB"],
+        ["ratio", "0.400", "0.250"],
+    ]
+    assert len(comparison_lines(seconds, peaks, None, None)) == 3
+
+
+@pytest.mark.parametrize(
+    ("head", "changes", "named"),
+    [("abc", "", "abc"), ("abc", " M a.py", "abc+"), ("", "", "unknown"), ("", " M a.py", "unknown")],
+)
+def test_a_commit_has_a_plus_where_tracked_files_differ(head, changes, named, monkeypatch):
+    def git(*words):
+        return head if words == ("rev-parse", "HEAD") else changes
+
+    monkeypatch.setattr(measure, "_git", git)
+    assert commit() == named
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_files_that_git_does_not_track_are_no_difference(monkeypatch, tmp_path):
+    def git(*words):
+        subprocess.run(
+            ["git", "-C", tmp_path, "-c", "user.name=a", "-c", "user.email=a@b", *words], check=True
+        )
+
+    monkeypatch.setattr(measure, "PROJECT", tmp_path)
+    git("init", "-q")
+    assert commit() == "unknown"
+    (tmp_path / "a.py").write_text("1")
+    git("add", "a.py")
+    git("commit", "-qm", "first")
+    (tmp_path / "b.py").write_text("2")
+    first = commit()
+    assert len(first) == 40
+    (tmp_path / "a.py").write_text("3")
+    assert commit() == f"{first}+"
 
 
 def peak_while_holding(count: int) -> int:
