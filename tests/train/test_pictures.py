@@ -16,6 +16,7 @@ from minisam.data.sa1b import annotate, write_record
 from minisam.data.segmentation_folder import Picture, Segment, open_folder
 from minisam.data.skipped import Skipped
 from minisam.errors import DatasetError, MinisamError
+from minisam.train import pictures
 from minisam.train.pictures import load_batch, nesting_labels, open_split, prepare, scaled_mask
 
 
@@ -33,6 +34,18 @@ def folder(tmp_path):
 def batch(path, seed=0, **changes):
     settings = {"batch_size": 4, "image_size": 32, "masks_per_image": 3, "min_area": 1 / 256}
     return load_batch(path, 0.2, seed, **settings | {"all_masks": False} | changes)
+
+
+def test_only_failures_in_a_row_end_a_run(folder, monkeypatch):
+    monkeypatch.setattr(pictures, "FAILURES_IN_A_ROW", 12)
+    for number in (2, 3, 4):
+        (folder / f"sa_{number}.png").write_bytes(b"damaged")
+    drawn = batch(folder, batch_size=30)
+    assert len(drawn.images) == 30 and drawn.skipped
+    for path in folder.glob("*.png"):
+        path.write_bytes(b"damaged")
+    with pytest.raises(MinisamError, match="hardly any image can be used"):
+        batch(folder)
 
 
 def oblong(height=40, width=100):

@@ -52,6 +52,32 @@ def train(out, data, stop_at=None, **settings):
     return run
 
 
+@pytest.mark.parametrize(("distinct", "drawn_at"), [(None, 7), (4, 3)])
+def test_every_step_asks_for_the_scenes_of_its_phase(distinct, drawn_at):
+    phases = (
+        Phase(0.0, 32, 5, 2, object_scale=1.5, richness=0.7, worlds=("train", "cartoon", "heldout")),
+        Phase(0.5, 64, 3, 2, object_scale=0.5, richness=0.2, worlds=("micro", "train", "cartoon", "heldout")),
+    )
+    source = PartWorldSource(Recipe(steps=10, phases=phases), 3, "cpu", False, distinct)
+    assert source.arguments(7) == {
+        "world": "heldout",
+        "seed": 3 * 1_000_003 + drawn_at * 7919 + 1,
+        "batch_size": 3,
+        "image_size": 64,
+        "device": "cpu",
+        "object_scale": 0.5,
+        "richness": 0.2,
+    }
+    assert source.arguments(1) == source.arguments(7) | {
+        "world": "cartoon",
+        "seed": 3 * 1_000_003 + 7919 + 1,
+        "batch_size": 5,
+        "image_size": 32,
+        "object_scale": 1.5,
+        "richness": 0.7,
+    }
+
+
 def rows_of(path):
     with path.open(newline="") as file:
         return [

@@ -34,7 +34,7 @@ def plain_road(monkeypatch):
     monkeypatch.delitem(ROADS, Block)
 
 
-@pytest.fixture(params=[1, 40, 1000], ids="{} tokens a band".format)
+@pytest.fixture(params=[1, 40, 64, 1000], ids="{} tokens a band".format)
 def tokens_per_band(request, monkeypatch):
     monkeypatch.setattr(grid_block, "TOKENS_PER_BAND", request.param)
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from strategies import grids, normal, seeds
 from torch import nn
 
-from minisam.model.fast.token_upscaling import Doubling, TokenUpscaling
+from minisam.model.fast.token_upscaling import Doubling, TokenUpscaling, doubles_tokens
 from minisam.model.hypernetwork_head import hypernetwork_masks
 from minisam.model.layer_norm_2d import LayerNorm2d
 
@@ -33,6 +33,33 @@ def test_values(seed, masks, grid):
         got = TokenUpscaling(upscaling).masks(tokens, weights, grid)
         assert got.shape == expected.shape and got.dtype == dtype
         assert (got - expected).abs().max() <= tolerance * expected.abs().max()
+
+
+@pytest.mark.parametrize("place", [0, 3])
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"kernel_size": 3},
+        {"kernel_size": (2, 1)},
+        {"stride": 1},
+        {"padding": 1},
+        {"padding": (0, 1)},
+        {"output_padding": 1},
+        {"dilation": 2},
+        {"dilation": (1, 2)},
+        {"groups": 2},
+    ],
+    ids=str,
+)
+def test_layers_whose_pixels_depend_on_other_tokens_are_left_to_the_convolution(place, other):
+    upscaling = nn.Sequential(
+        nn.ConvTranspose2d(8, 6, 2, 2), LayerNorm2d(6), nn.GELU(), nn.ConvTranspose2d(6, 4, 2, 2), nn.GELU()
+    ).eval()
+    assert doubles_tokens(upscaling)
+    layer = upscaling[place]
+    usual = {"kernel_size": 2, "stride": 2}
+    upscaling[place] = nn.ConvTranspose2d(layer.in_channels, layer.out_channels, **(usual | other))
+    assert not doubles_tokens(upscaling.eval())
 
 
 def test_gradients():
