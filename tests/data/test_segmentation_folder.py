@@ -64,6 +64,21 @@ def test_both_formats_give_the_same_pictures(sa1b, coco, pictures):
             assert not any(segment.crowd for segment in read.segments)
 
 
+@pytest.mark.parametrize(
+    ("value", "crowd"),
+    [(1, True), (True, True), (0, False), (False, False), (None, False), ("1", False), (2, False)],
+)
+def test_a_crowd_is_known(coco, value, crowd):
+    path = coco / "annotations" / "instances.json"
+    content = json.loads(path.read_text())
+    first = content["annotations"][0]
+    first["iscrowd"] = value
+    path.write_text(json.dumps(content))
+    images = [image["id"] for image in content["images"]]
+    segments = open_folder(coco).read(images.index(first["image_id"])).segments
+    assert [segment.crowd for segment in segments] == [crowd] + [False] * (len(segments) - 1)
+
+
 def test_coco_images_are_found_where_data_sets_keep_them(coco):
     annotations = coco / "annotations" / "instances.json"
     expected = open_folder(coco).read(0).image

@@ -12,7 +12,7 @@ import pytest
 from minisam.data.coco import coco_annotation
 from minisam.evaluate.average_precision import average_precision, precision_over_recall
 from minisam.evaluate.average_recall import average_recall, proposal_scores
-from minisam.evaluate.mask_matching import SIZES, match_masks, overlaps
+from minisam.evaluate.mask_matching import SIZES, Overlaps, match_masks, overlaps
 
 coco = pytest.importorskip("pycocotools.coco", reason="pip install -e '.[test]' brings pycocotools")
 cocoeval = pytest.importorskip("pycocotools.cocoeval", reason="pip install -e '.[test]' brings pycocotools")
@@ -133,3 +133,25 @@ def test_ap_counts_a_hundred_masks_of_an_image_and_ar_a_thousand():
         assert average_recall([image]) == recalled
         assert (average_precision([image]) > 0).all() == (wrong < 100)
     assert np.isnan(average_recall([]))
+
+
+@pytest.mark.parametrize(
+    ("size", "area", "inside"),
+    [
+        ("small", 32**2, True),
+        ("small", 32**2 + 1, False),
+        ("medium", 32**2 - 1, False),
+        ("medium", 32**2, True),
+        ("medium", 96**2, True),
+        ("medium", 96**2 + 1, False),
+        ("large", 96**2 - 1, False),
+        ("large", 96**2, True),
+    ],
+)
+def test_both_ends_of_a_range_of_sizes_belong_to_it(size, area, inside):
+    one, here = np.ones(1), np.array([float(area)])
+    for iou in (1.0, 0.0):
+        image = Overlaps(np.full((1, 1), iou), one, here, here, np.zeros(1, bool))
+        match = match_masks(image, size)
+        assert match.targets == int(inside)
+        assert (match.ignored == (not inside)).all() and (match.found == (iou == 1)).all()
