@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="*",
         metavar="IMAGE",
-        help="photos to open; more can be dropped on the page",
+        help="photos to open (default: a drawn scene); more can be dropped on the page",
     )
     parser.add_argument(
         "--checkpoint", type=Path, metavar="FILE", help="weights (default: the included tiny ones)"
@@ -33,6 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from minisam.build import build_sam
     from minisam.checkpoint import load_checkpoint
+    from minisam.web.example import example_scene
+    from minisam.web.results import png
     from minisam.web.server import ClickServer
     from minisam.web.session import Session
 
@@ -41,6 +43,8 @@ def run(args: argparse.Namespace) -> int:
         session = Session(sam.to(device))
         for path in args.images:
             session.photos.open(path)
+        if not args.images:
+            session.photos.drop("drawn scene.png", png(example_scene()), Path.cwd())
         try:
             server = ClickServer(session, Path.cwd(), args.port)
         except OSError as error:

@@ -21,20 +21,18 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from minisam.errors import MinisamError, OutputError
 from minisam.export.check import TOLERANCE, largest_difference, run_by_onnxruntime
 from minisam.export.parts import part_of
 from minisam.export.program import about, to_onnx
 from minisam.files import write_atomically
 from minisam.model import Sam
+from minisam.web.example import SIZE, example_scene
 from minisam.web.results import png
 
 RUNTIME, VERSION = "onnxruntime-web", "1.30.0"
 RUNTIME_FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 PAGE = {name: name for name in ("click.js", "click.css", "onnx_model.js")} | {"demo.html": "index.html"}
-EXAMPLE_SCENE, EXAMPLE_SIZE = 14, 768
 MARK = "minisam demo"
 
 
@@ -47,7 +45,7 @@ def write_demo(sam: Sam, folder: Path) -> Path:
     content = {name: (files("minisam.web") / "page" / source).read_bytes() for source, name in PAGE.items()}
     for name in ("encoder", "decoder"):
         content[f"{name}.onnx"] = checked_onnx(sam, name)
-    content["example.png"] = png(example())
+    content["example.png"] = png(example_scene())
     content["network.json"] = json.dumps(network(sam), indent=1).encode()
     content |= runtime()
     (folder / RUNTIME).mkdir(parents=True, exist_ok=True)
@@ -95,8 +93,8 @@ def network(sam: Sam) -> dict[str, Any]:
     photo = {
         "id": 0,
         "name": "example.png",
-        "width": EXAMPLE_SIZE,
-        "height": EXAMPLE_SIZE,
+        "width": SIZE,
+        "height": SIZE,
         "url": "example.png",
     }
     return {
@@ -105,18 +103,6 @@ def network(sam: Sam) -> dict[str, Any]:
         "mask_size": list(sam.prompt_encoder.mask_input_size),
         "example": photo,
     }
-
-
-def example() -> Any:
-    """A drawn scene [H, W, 3], uint8."""
-    import numpy as np
-
-    from minisam.data.partworld import render_scenes
-
-    scene = (
-        render_scenes(seed=EXAMPLE_SCENE, batch_size=1, object_scale=1.5).images[0].permute(1, 2, 0).numpy()
-    )
-    return np.array(Image.fromarray(scene).resize((EXAMPLE_SIZE,) * 2, Image.Resampling.BICUBIC))
 
 
 def runtime() -> dict[str, bytes]:

@@ -44,14 +44,22 @@ def test_it_prints_the_address_and_ends_cleanly_with_ctrl_c(tmp_path, weights):
 
 
 @pytest.mark.parametrize("is_headless", [False, True])
-def test_the_browser_is_opened_unless_it_is_not_wanted(monkeypatch, weights, capsys, is_headless):
+def test_without_a_photo_there_is_a_drawn_scene_and_the_browser_is_opened_unless_it_is_not_wanted(
+    monkeypatch, weights, capsys, is_headless
+):
     opened = []
     monkeypatch.setattr("webbrowser.open", opened.append)
-    monkeypatch.setattr("minisam.web.server.ClickServer.serve_forever", lambda self, poll_interval: None)
+    photos = []
+
+    def serve(self, poll_interval):
+        photos.extend(self.routes.session.photos.all)
+
+    monkeypatch.setattr("minisam.web.server.ClickServer.serve_forever", serve)
     words = ["--no-browser"] if is_headless else []
     assert main(["click", "--checkpoint", str(weights), *words]) == 0
     address = capsys.readouterr().out.split()[2]
     assert address.startswith("http://127.0.0.1:") and opened == ([] if is_headless else [address])
+    assert [photo.name for photo in photos] == ["drawn scene.png"] and photos[0].pixels().std() > 20
 
 
 def test_one_line_says_what_is_wrong(tmp_path, weights, capsys, monkeypatch):

@@ -58,9 +58,8 @@ def npm(monkeypatch):
     """A program in place of npm that writes an archive; its `members` and `fault` can be changed."""
 
     class Npm:
-        members = dict(MEMBERS)
-        fault = ""
-        words: tuple = ()
+        def __init__(self):
+            self.members, self.fault, self.words = dict(MEMBERS), "", ()
 
         def run(self, words, cwd, **options):
             self.words = tuple(words[1:])
@@ -113,7 +112,7 @@ def test_one_line_says_why_npm_gave_nothing(npm, monkeypatch):
     with pytest.raises(MinisamError, match=r"npm cannot fetch onnxruntime-web .*: npm error 404$"):
         demo.runtime()
     npm.fault, npm.members = "", {name: data for name, data in MEMBERS.items() if not name.endswith("wasm")}
-    with pytest.raises(MinisamError, match="has no package/dist/.*wasm"):
+    with pytest.raises(MinisamError, match=r"has no package/dist/.*wasm"):
         demo.runtime()
     monkeypatch.setattr(demo.shutil, "which", lambda name: None)
     with pytest.raises(MinisamError, match="npm is missing"):

@@ -321,7 +321,7 @@ const TEMPLATE = `
   <nav class="photos" aria-label="Photos"></nav>
   <main class="work">
     <section class="stage" aria-label="Photo">
-      <canvas tabindex="0" role="application" aria-roledescription="photo to click on" aria-label="No photo"
+      <canvas tabindex="0" data-jp-suppress-context-menu role="application" aria-roledescription="photo to click on" aria-label="No photo"
         aria-describedby="minisam-keys"></canvas>
       <div class="drop"><strong>Drop a photo here</strong><span>or paste one, or choose “Open photos”.</span></div>
       <div class="busy" hidden><span></span></div>
@@ -381,6 +381,7 @@ class Page {
     if (model.prompt) this.histories.set(this.photos[0].id, new History({ ...EMPTY, ...model.prompt }));
     root.classList.add("minisam-click");
     root.innerHTML = TEMPLATE;
+    root.dataset.lmSuppressShortcuts = "true"; // of JupyterLab
     // Two widgets on one page must not share a group of radio buttons.
     const group = `tool-${Math.random()}`;
     for (const radio of this.all("[name=tool]")) radio.name = group;
@@ -681,7 +682,8 @@ class Page {
     canvas.addEventListener("pointerup", (event) => this.pointerUp(event));
     canvas.addEventListener("pointercancel", () => this.endDrag());
     canvas.addEventListener("pointerleave", () => this.leave());
-    canvas.addEventListener("contextmenu", (event) => event.preventDefault());
+    // A notebook would open a menu of its own.
+    canvas.addEventListener("contextmenu", (event) => (event.preventDefault(), event.stopPropagation()));
     canvas.addEventListener("blur", () => ((this.cursor = this.corner = null), this.leave()));
     root.addEventListener("keydown", (event) => this.keyDown(event));
     root.addEventListener("pointerdown", () => root.classList.remove("by-keys"));
