@@ -203,6 +203,17 @@ def test_transparent_pixels_lie_over_white(tmp_path: Path, mode: str):
     assert (load_image(saved(tmp_path, image, "a.png", **options)) == 255).all()
 
 
+@pytest.mark.parametrize("behind", [(255, 255, 255), (0, 0, 0), (10, 60, 110)])
+def test_another_colour_may_show_through(tmp_path: Path, behind: tuple[int, int, int]):
+    image = Image.new("RGBA", (3, 1), (0, 100, 200, 0))
+    image.putpixel((1, 0), (0, 100, 200, 128))
+    image.putpixel((2, 0), (0, 100, 200, 255))
+    through, mixed, opaque = load_image(saved(tmp_path, image, "a.png"), behind=behind)[0].tolist()
+    assert tuple(through) == behind and opaque == [0, 100, 200]
+    half = [(own + other) / 2 for own, other in zip((0, 100, 200), behind, strict=True)]
+    assert mixed == pytest.approx(half, abs=1)
+
+
 def test_half_transparent_is_mixed(tmp_path: Path):
     image = Image.new("RGBA", (2, 2), (0, 100, 200, 128))
     expected = 255 + (np.array([0, 100, 200]) - 255) * 128 / 255
