@@ -75,6 +75,17 @@ def test_labels_of_any_number_type(label_dtype):
     assert_same_values(*draw(1, 2, 5, (3, 5), points=True, label_dtype=label_dtype))
 
 
+@pytest.mark.parametrize("label_dtype", ["uint8", "bool", "int8", "int16", "float16", "float64"])
+def test_labels_of_types_that_hold_no_minus_one_are_padded_too(label_dtype):
+    torch.manual_seed(0)
+    encoder = PromptEncoder(WIDTH, (3, 5), (48, 80), mask_in_chans=16)
+    points, labels = torch.rand(2, 4, 2) * 48, torch.tensor([[0, 1, 1, 0], [1, 1, 0, 1]])
+    expected, _ = encoder((points, labels), None, None)
+    found, _ = encoder((points, labels.to(getattr(torch, label_dtype))), None, None)
+    assert torch.equal(found, expected)
+    assert torch.equal(found[:, -1], encoder.not_a_point_embed.weight.expand(2, -1))
+
+
 def test_one_box_a_prompt_may_come_without_its_axis():
     function, _, arrays = draw(2, 3, 1, (3, 5), boxes=True)
     tensors = {name: torch.tensor(array) for name, array in arrays.items()}

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -103,6 +105,19 @@ def test_decoder_dropout_only_acts_in_training():
 def test_weights_that_do_not_ship_are_named():
     with pytest.raises(ValueError, match=r"vit_b.*load_checkpoint"):
         build_sam("vit_b")
+
+
+def test_another_image_size_gives_the_prompts_of_a_network_built_for_it():
+    larger = build_from_config(replace(CONFIGS["nano"], image_size=96))
+    sam = build_from_config(CONFIGS["nano"])
+    sam.prompt_encoder.load_state_dict(larger.prompt_encoder.state_dict())
+    sam.set_image_size(96)
+    points = torch.tensor([[[90.0, 10.0], [3.0, 70.0]]]), torch.tensor([[1, 0]])
+    boxes, masks = torch.tensor([[5.0, 6.0, 80.0, 90.0]]), torch.randn(1, 1, 48, 48)
+    for prompts in ((points, boxes, None), (points, None, masks), (None, None, None)):
+        pairs = zip(sam.prompt_encoder(*prompts), larger.prompt_encoder(*prompts), strict=True)
+        assert all(torch.equal(one, other) for one, other in pairs)
+    assert torch.equal(sam.prompt_encoder.get_dense_pe(), larger.prompt_encoder.get_dense_pe())
 
 
 @pytest.mark.parametrize("size", [np.int64(96), 96.0, torch.tensor(96)])
