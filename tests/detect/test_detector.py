@@ -13,7 +13,7 @@ from minisam.detect.box_head import BoxPredictions, ObjectBoxHead, cell_centres,
 from minisam.detect.box_loss import assign_boxes, detection_loss
 from minisam.detect.boxes import boxes_of, generalised_iou
 from minisam.detect.detector import DetectorRecipe, ObjectDetector
-from minisam.detect.detector_task import box_examples, train_detector
+from minisam.detect.detector_task import BoxExamples, DetectorTask, box_examples, train_detector
 from minisam.errors import CheckpointError
 
 
@@ -149,6 +149,26 @@ def test_it_learns_three_pictures_by_heart(learnt):
         found += int((overlap > 0.5).any(dim=1).sum())
         wanted += len(large)
     assert wanted > 5 and found >= 0.7 * wanted
+
+
+def test_the_loss_of_a_step_is_that_of_its_examples_over_all_their_positive_cells():
+    boxes = [
+        torch.tensor([[4.0, 4, 30, 30], [40, 40, 60, 60]]),
+        torch.tensor([[10.0, 20, 50, 60]]),
+        torch.zeros(0, 4),
+    ]
+    centres = cell_centres(8, 8, 64)
+    assigned = torch.stack([assign_boxes(own, centres, 8.0) for own in boxes])
+    examples = BoxExamples(torch.randn(3, 5, 4, 4), boxes, assigned)
+    task = DetectorTask(examples, 64, DetectorRecipe(steps=6, batch_size=4), 3)
+    for step, chosen in enumerate(task.chosen.tolist()):
+        predicted = task.detector.head(examples.embeddings[chosen])
+        own = [boxes[place] for place in chosen]
+        expected = detection_loss(predicted, own, assigned[chosen])
+        loss, metrics = task.loss(step, torch.Generator())
+        torch.testing.assert_close(loss, expected)
+        assert metrics["loss"] is loss
+    assert ((assigned == 0).any(dim=1) == torch.tensor([True, True, False])).all()
 
 
 def test_a_detector_follows_from_its_seed_and_survives_its_file(learnt, tmp_path):
