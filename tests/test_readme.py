@@ -13,7 +13,7 @@ def test_two_commands_set_everything_up():
     assert commands == ["pip install -e . && minisam demo", "pip install -e '.[test]' && pytest"]
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "kernels/README.md"])
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "kernels/README.md", "docs/click.md"])
 def test_links_to_files_lead_somewhere(page):
     text = (ROOT / page).read_text()
     targets = [target for target in re.findall(r"\]\(([^)#]+)", text) if "://" not in target]

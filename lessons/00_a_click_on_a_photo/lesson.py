@@ -11,24 +11,36 @@
 from minisam.lesson.page import check, np, plt, torch
 
 # %% [markdown]
-# ## One click
+# ## Try it
 #
 # SAM, *Segment Anything*, takes an image and a *prompt*: a point, a box, a rough mask. It gives back *masks*: for
-# every pixel, whether it belongs to what was meant. Here it is: load, `set_image`, `predict`. `tiny` is SAM's network
-# scaled down, with weights that ship with minisam.
+# every pixel, whether it belongs to what was meant. In a notebook, move the mouse over the photo, and click. Elsewhere,
+# `minisam click` opens the same page in the browser. `page.value` has the prompt and the masks, at any time.
 
 # %%
 from pathlib import Path
 
 import matplotlib
 
+from minisam import show
+from minisam.data.images import load_image
+
+photo = load_image(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg")
+page = show.click(photo, points=[[130, 480]])  # x = 130, y = 480
+page
+
+# %% [markdown]
+# ## One click
+#
+# The page does no more than this, for each click: load once, `set_image` once, `predict`. `tiny` is SAM's network
+# scaled down, with weights that ship with minisam.
+
+# %%
 from minisam.build import build_sam
 from minisam.config import CONFIGS, build_from_config
-from minisam.data.images import load_image
 from minisam.predict import SamPredictor
 from minisam.show import show_image, show_mask
 
-photo = load_image(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg")
 click, label = np.array([[130, 480]]), np.array([1])  # x = 130, y = 480; 1 means: this belongs to it
 
 predictor = SamPredictor(build_sam("tiny"))
