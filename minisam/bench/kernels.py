@@ -14,7 +14,8 @@ from pathlib import Path
 
 import torch
 
-from minisam.bench.kernel_encoder import Encoders, measure_encoder, measure_layers
+from minisam.bench.kernel_encoder import Encoders, measure_encoder
+from minisam.bench.kernel_layers import measure_layers
 from minisam.bench.measure import commit, versions
 from minisam.config import CONFIGS
 from minisam.files import write_atomically

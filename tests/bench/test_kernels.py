@@ -7,8 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from minisam.bench import kernel_encoder, kernels
-from minisam.bench.kernel_encoder import TORCH, Encoders, measure_encoder, measure_layers
+from minisam.bench import kernel_encoder, kernel_layers, kernels
+from minisam.bench.agreement import TORCH, Agreement, complaint, worst
+from minisam.bench.kernel_encoder import Encoders, measure_encoder
+from minisam.bench.kernel_layers import measure_layers
 from minisam.config import CONFIGS
 from minisam_kernels.lab.bench import Deadline
 from minisam_kernels.lab.results import OURS, EncoderResult, KernelResult, Results
@@ -30,6 +32,12 @@ def encoders() -> Encoders:
     return Encoders(TINY, "cpu", torch.float32)
 
 
+@pytest.fixture(autouse=True)
+def no_garbage_collection(monkeypatch):
+    """With everything that a test run has loaded, a collection takes a second, and the benches make many."""
+    monkeypatch.setattr(kernel_encoder.gc, "collect", lambda: 0)
+
+
 def run_once(call) -> float:
     call()
     return 4.0
@@ -44,13 +52,79 @@ def test_all_contestants_give_the_same_embedding(encoders):
     assert max(result.relative_error.values()) < 1e-5
 
 
-def test_our_encoder_is_not_timed_when_it_is_wrong(encoders, monkeypatch):
-    result = EncoderResult("nano", 2, "fp32")
-    wrong = {TORCH: encoders.ours, OURS: lambda x: 2 * encoders.ours(x)}
-    monkeypatch.setattr(encoders, "contestants", lambda compiled: wrong)
-    measure_encoder(encoders, result, False, Deadline(5), run_once)
+FAULTS = {
+    "zeros": lambda right: 0 * right,
+    "1 % too large": lambda right: 1.01 * right,
+    "transposed": lambda right: right.transpose(1, 2).contiguous(),
+    "not a number": lambda right: right * torch.nan,
+}
+
+
+@pytest.fixture(scope="module", params=["float32", "bfloat16"])
+def typed_encoders(request) -> Encoders:
+    return Encoders(TINY, "cpu", getattr(torch, request.param))
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_our_encoder_is_not_timed_when_it_is_wrong(typed_encoders, monkeypatch, fault):
+    ours = typed_encoders.ours
+    result = EncoderResult("nano", 2, "bf16")
+    contestants = {TORCH: ours, OURS: lambda x: FAULTS[fault](ours(x).transpose(1, 3)).transpose(1, 3)}
+    monkeypatch.setattr(typed_encoders, "contestants", lambda compiled: contestants)
+    measure_encoder(typed_encoders, result, False, Deadline(5), run_once)
     assert OURS not in result.images_per_second and TORCH in result.images_per_second
-    assert result.failed[OURS].startswith("wrong: error ")
+    assert result.failed[OURS].startswith("wrong: ")
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_our_layers_are_not_timed_when_they_are_wrong(typed_encoders, monkeypatch, fault, direction):
+    def with_fault(encoders, index):
+        layer = encoders.ours.blocks[index].attn
+
+        class Wrong(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, x):
+                return FAULTS[fault](x) if direction == "forward" else x.clone()
+
+            @staticmethod
+            def backward(ctx, grad):
+                return FAULTS[fault](grad)
+
+        yield TORCH, (layer, layer)
+        yield OURS, (layer, lambda x: Wrong.apply(layer(x)))
+
+    monkeypatch.setattr(kernel_layers, "layer_contestants", with_fault)
+    results = Results("cpu", {}, "", "")
+    measure_layers(typed_encoders, results, "nano", 2, run_once)
+    for item in results.kernels:
+        if item.direction == direction:
+            assert item.failed[OURS].startswith("wrong: ") and OURS not in item.milliseconds
+            assert TORCH in item.milliseconds
+
+
+def test_weights_and_activations_have_real_sizes(encoders):
+    """transformers' own initial weights are 1e-10: everything would agree with everything."""
+    images = encoders.images(2)
+    with torch.no_grad():
+        embedding = encoders.ours(images)
+        attended = encoders.ours.blocks[1].attn(encoders.ours.patch_embed(images))
+    assert 0.3 < embedding.std() < 3 and 0.1 < attended.std() < 10
+    for name, parameter in encoders.ours.named_parameters():
+        assert parameter.abs().max() > 1e-3, name
+
+
+def test_rounding_is_forgiven_and_a_factor_is_not():
+    generator = torch.Generator().manual_seed(0)
+    right = torch.randn(4000, generator=generator)
+    noise = 0.01 * torch.randn(4000, generator=generator)
+    torchs = Agreement.of(right + noise, right)
+    assert complaint({TORCH: torchs, OURS: Agreement.of(right - 1.5 * noise, right)}) == ""
+    assert "error" in complaint({TORCH: torchs, OURS: Agreement.of(right - 2.5 * noise, right)})
+    assert "1.0100 times" in complaint({TORCH: torchs, OURS: Agreement.of(1.01 * right, right)})
+    assert "wrong" in complaint({TORCH: torchs, OURS: Agreement.of(right, 0 * right)})
+    assert complaint({OURS: torchs}) == complaint({TORCH: torchs}) == ""
+    assert worst([torchs, Agreement(0.5, 0.9)]) == Agreement(0.5, pytest.approx(0.9))
 
 
 @pytest.mark.ci
@@ -69,7 +143,7 @@ def test_layers_are_timed_in_both_directions(encoders):
 def test_transformers_layers_compute_what_ours_do(encoders):
     tokens = torch.randn(2, 8, 8, TINY.encoder_dim, generator=torch.Generator().manual_seed(3))
     for index in range(TINY.encoder_depth):
-        contestants = dict(kernel_encoder.layer_contestants(encoders, index))
+        contestants = dict(kernel_layers.layer_contestants(encoders, index))
         with torch.no_grad():
             outputs = {name: attend(tokens) for name, (_, attend) in contestants.items()}
         for out in outputs.values():
