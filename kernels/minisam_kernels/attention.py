@@ -37,7 +37,15 @@ from minisam_kernels.head_tiles import (
     store_rows,
     zero_rows,
 )
-from minisam_kernels.launch import Launch, check_head_dim, check_shape, check_tensors, chosen
+from minisam_kernels.launch import (
+    Launch,
+    check_head_dim,
+    check_shape,
+    check_tensors,
+    chosen,
+    joined,
+    pieces,
+)
 
 LAUNCHES = {
     "half": Launch(block_m=128, block_k=64, num_warps=8, num_stages=2),
@@ -126,6 +134,9 @@ def _attention(q: Tensor, k: Tensor, v: Tensor, scale: float, launch: str) -> tu
     q, k, v = q.contiguous(), k.contiguous(), v.contiguous()
     B, N, L, D = q.shape
     S = k.shape[2]
+    if parts := pieces(B, N):
+        out, lse = joined(_attention(q[own], k[own], v[own], scale, launch) for own in parts)
+        return out, lse
     out = torch.empty_like(q)
     lse = torch.empty((B, N, L), dtype=sum_type(q.dtype), device=q.device)
     if out.numel():

@@ -31,7 +31,7 @@ from minisam_kernels.head_tiles import (
     store_rows,
     zero_rows,
 )
-from minisam_kernels.launch import Launch, chosen
+from minisam_kernels.launch import Launch, chosen, joined, pieces
 
 # Queries per program and keys per step; in the second kernel the other way round.
 QUERY_LAUNCHES = {
@@ -134,6 +134,10 @@ def attention_backward(
     q, k, v, grad_out = q.contiguous(), k.contiguous(), v.contiguous(), grad_out.contiguous()
     B, N, L, D = q.shape
     S = k.shape[2]
+    if parts := pieces(B, N):
+        of_part = ((x[own] for x in (q, k, v, out, lse, grad_out)) for own in parts)
+        grad_q, grad_k, grad_v = joined(attention_backward(*tensors, scale, launch) for tensors in of_part)
+        return grad_q, grad_k, grad_v
     grad_q, grad_k, grad_v = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
     delta = torch.empty_like(lse)
     if L == 0:

@@ -39,7 +39,7 @@ from minisam_kernels.head_tiles import (
     store_rows,
     zero_rows,
 )
-from minisam_kernels.launch import Launch, check_tensors, chosen
+from minisam_kernels.launch import Launch, check_tensors, chosen, joined, pieces
 
 LAUNCHES = {
     "few, half": Launch(block_m=16, block_k=64, num_warps=4, num_stages=2),
@@ -162,13 +162,16 @@ def _cross_attention(
     q, k, v = q_blnd.contiguous(), k_bsnd.contiguous(), v_bsnd.contiguous()
     B, L, N, D = q.shape
     S = k.shape[1]
+    keys_per_part = tokens_per_part(S, asked_by=L)
+    parts = triton.cdiv(S, keys_per_part)
+    if several := pieces(B, parts):
+        out, lse = joined(_cross_attention(q[own], k[own], v[own], scale, launch) for own in several)
+        return out, lse
     out = torch.empty_like(q)
     lse = torch.empty((B, L, N), dtype=sum_type(q.dtype), device=q.device)
     if out.numel() == 0:
         return out, lse
 
-    keys_per_part = tokens_per_part(S, asked_by=L)
-    parts = triton.cdiv(S, keys_per_part)
     part_out, part_lse = out, lse
     if parts > 1:
         part_out = torch.empty((parts, B, L, N, D), dtype=lse.dtype, device=q.device)

@@ -29,7 +29,7 @@ from minisam_kernels.head_tiles import (
     store_rows,
     zero_rows,
 )
-from minisam_kernels.launch import Launch, chosen
+from minisam_kernels.launch import Launch, chosen, joined, pieces
 
 FEW = 64
 TOKENS_PER_PART = 256
@@ -172,6 +172,10 @@ def cross_attention_backward(
 
     keys_per_part, rows_per_part = tokens_per_part(S, asked_by=L), tokens_per_part(L, asked_by=S)
     key_parts, row_parts = triton.cdiv(S, keys_per_part), triton.cdiv(L, rows_per_part)
+    if several := pieces(B, max(key_parts, row_parts)):
+        of_part = ((x[own] for x in (q, k, v, out, lse, grad_out)) for own in several)
+        grad_q, grad_k, grad_v = joined(cross_attention_backward(*one, scale, launch) for one in of_part)
+        return grad_q, grad_k, grad_v
     delta = torch.empty_like(lse)
     grad_q = _empty_parts(q, key_parts, lse.dtype)
     grad_k, grad_v = _empty_parts(k, row_parts, lse.dtype), _empty_parts(v, row_parts, lse.dtype)

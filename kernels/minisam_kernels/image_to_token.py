@@ -30,7 +30,7 @@ from torch import Tensor
 from minisam_kernels.attention import launch_for
 from minisam_kernels.head_tiles import add_weighted_rows, dot_rows, head_tiles, load_rows, store_rows
 from minisam_kernels.image_to_token_backward import image_to_token_backward
-from minisam_kernels.launch import Launch, check_channels, check_shape, check_tensors, chosen
+from minisam_kernels.launch import Launch, check_channels, check_shape, check_tensors, chosen, pieces
 
 MOST_TOKENS = 64
 LAUNCHES = {  # block_k is the least number of columns: as many heads as fit are processed together
@@ -154,6 +154,14 @@ def _image_to_token(
     choice = chosen(LAUNCHES, launch)
     tensors = [x.contiguous() for x in (image, image_pe, rows, offsets, values, weight, bias)]
     (B, N, T, E), S = rows.shape, image.shape[1]
+    if several := pieces(B, 1):
+        image, image_pe, rows, offsets, values, *norm = tensors
+        shared = image.shape[0] == 1
+        of_part = (
+            (image if shared else image[own], image_pe, rows[own], offsets[own], values[own])
+            for own in several
+        )
+        return torch.cat([_image_to_token(*one, *norm, scale, eps, launch) for one in of_part])
     out = rows.new_empty(B, S, E)
     if out.numel() == 0:
         return out

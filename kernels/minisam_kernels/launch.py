@@ -9,7 +9,7 @@ file is imported. The interpreter silently computes bfloat16 wrongly, which is w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -23,6 +23,8 @@ if INTERPRETED:
     quicken_interpreter()
 HEAD_DIMS = range(16, 129, 8)
 CHANNELS = range(16, 257, 8)  # for tokens that are not split into heads
+MOST_PROGRAMS = 65535
+"""The limit of CUDA for the second and the third axis of a grid; the first may have 2³¹ - 1."""
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 
@@ -50,6 +52,19 @@ def chosen(launches: Mapping[str, Launch], name: str) -> Launch:
     if name not in launches:
         raise ValueError(f"no launch {name!r}; use one of {', '.join(launches)}")
     return launches[name]
+
+
+def pieces(batch: int, programs: int) -> list[slice]:
+    """Parts of a batch that fit a grid whose second or third axis needs `programs` per item; [] if all of it fits."""
+    if batch * programs <= MOST_PROGRAMS:
+        return []
+    size = max(1, MOST_PROGRAMS // programs)
+    return [slice(start, start + size) for start in range(0, batch, size)]
+
+
+def joined(results: Iterable[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+    """The results for the parts of a batch, as for the whole batch."""
+    return tuple(torch.cat(tensors) for tensors in zip(*results, strict=True))
 
 
 def launch_on(tensor: Tensor) -> str:

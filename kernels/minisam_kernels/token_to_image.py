@@ -40,7 +40,7 @@ from minisam_kernels.head_tiles import (
     store_rows,
     zero_rows,
 )
-from minisam_kernels.launch import Launch, check_channels, check_shape, check_tensors, chosen
+from minisam_kernels.launch import Launch, check_channels, check_shape, check_tensors, chosen, pieces
 from minisam_kernels.token_to_image_backward import token_to_image_backward
 
 TOKENS_PER_PART = 512
@@ -159,6 +159,8 @@ def _token_to_image(rows: Tensor, image: Tensor, image_pe: Tensor, scale: float,
     choice = chosen(LAUNCHES, launch)
     rows, image, image_pe = rows.contiguous(), image.contiguous(), image_pe.contiguous()
     (B, R, E), S = rows.shape, image.shape[1]
+    if several := pieces(B, 1):
+        return torch.cat([_token_to_image(rows[own], image[own], image_pe, scale, launch) for own in several])
     out = torch.empty_like(rows)
     if out.numel() == 0:
         return out
