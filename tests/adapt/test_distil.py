@@ -61,6 +61,20 @@ def test_the_student_learns_the_teachers_embeddings(tmp_path):
     assert run.rows[-1]["loss"] > 0 and run.rows[-1]["explained"] < 1
 
 
+def test_the_metrics_of_a_step_are_of_its_scenes():
+    teacher = small_sam()
+    with torch.no_grad():  # a mean that is far from 0, and another at each position
+        teacher.image_encoder.neck[3].bias += 3 * torch.randn(SMALL.prompt_dim)
+    task = DistilTask(student_of(teacher, THINNER), teacher, SHORT)
+    loss, metrics = task.loss(4, torch.Generator())
+    images = [teacher.preprocess(one) for one in render_scenes(**task.scene_arguments(4)).images]
+    with torch.no_grad():
+        wanted, found = (sam.image_encoder(torch.stack(images)) for sam in (teacher, task.student))
+    torch.testing.assert_close(loss, (found - wanted).square().mean())
+    explained = 1 - loss / wanted.var(dim=0).mean()
+    torch.testing.assert_close(metrics["explained"], explained.detach())
+
+
 def test_the_metric_is_zero_for_the_mean_and_one_for_the_teacher():
     teacher = small_sam()
     images = list(render_scenes(1, 16, 48).images)

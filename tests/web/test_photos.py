@@ -23,6 +23,13 @@ def test_a_large_photo_is_shown_smaller(tmp_path):
     assert photo.pixels().shape == (*photo.size, 3)
 
 
+@pytest.mark.parametrize(("height", "shown"), [(102, 26), (101, 25)])
+def test_each_axis_has_its_own_scale(height, shown, tmp_path):
+    """A side is rounded to pixels, which counts on a short one."""
+    photo = Photos().drop("a.png", png_of(height, 4 * LONGEST_SHOWN), tmp_path)
+    assert photo.shown == (shown, LONGEST_SHOWN) and photo.scale == (4, height / shown)
+
+
 def test_a_small_photo_is_shown_as_it_is(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(png_of(30, 50))
