@@ -160,6 +160,35 @@ def test_nothing_is_started_when_the_time_is_up(encoders, monkeypatch):
     assert results.kernels == [] and results.encoder == [] and saved == []
 
 
+@pytest.mark.parametrize("quick", [True, False])
+def test_the_most_important_parts_run_first(quick, monkeypatch):
+    parts = []
+
+    def seen(name, *places):
+        def part(*arguments, **_):
+            parts.append((name, *(arguments[place] for place in places)))
+
+        return part
+
+    models = {id(config): name for name, config in CONFIGS.items()}
+    monkeypatch.setattr(kernels, "Encoders", lambda config, device, dtype: models[id(config)])
+    monkeypatch.setattr(kernels, "measure_kernels", seen("kernels", 2))
+    monkeypatch.setattr(
+        kernels,
+        "measure_encoder",
+        lambda encoders, result, compiled, *_: parts.append(("encoder", encoders, result.batch, compiled)),
+    )
+    monkeypatch.setattr(kernels, "measure_layers", seen("layers", 0, 3))
+    saved = []
+    kernels.run(Results("cpu", {}, "", ""), lambda: saved.append(len(parts)), quick, Deadline(10))
+    first = [("kernels", False), ("encoder", "vit_b", 8, False), ("layers", "vit_b", 8)]
+    rest = [("encoder", "vit_b", 1, False), ("layers", "vit_b", 1)]
+    rest += [("encoder", name, batch, False) for name in ("vit_h", "vit_l") for batch in (8, 1)]
+    rest += [("kernels", True), *[("encoder", name, 8, True) for name in ("vit_b", "vit_h", "vit_l")]]
+    assert parts == (first if quick else first + rest)
+    assert saved == ([3] if quick else [3, 5, 6, 7, 8, 9, 11, 12, 13])
+
+
 def test_the_commit_is_named():
     assert kernels.commit() == "unknown" or len(kernels.commit().rstrip("+")) == 40
 

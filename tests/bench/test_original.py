@@ -36,6 +36,12 @@ def test_resize_takes_height_before_width():
     assert np.asarray(original.resize(image, (3, 5))).shape == (3, 5, 3)
 
 
+def test_resize_is_pillows_bilinear_filter():
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (17, 23, 3), np.uint8))
+    expected = image.resize((9, 31), Image.Resampling.BILINEAR)
+    assert np.array_equal(np.asarray(original.resize(image, (31, 9))), np.asarray(expected))
+
+
 def greedy_nms(boxes: torch.Tensor, scores: torch.Tensor, idxs: torch.Tensor, threshold: float) -> list[int]:
     """By the definition: take the best box left, drop those of its index that overlap it too much."""
 

@@ -5,13 +5,14 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
 
 import pytest
 import torch
 
 from minisam.data.partworld import render_scenes
 from minisam.errors import MinisamError
-from minisam.train.scenes import SceneSource
+from minisam.train.scenes import DrawnAhead, SceneSource
 
 
 def arguments(step: int) -> dict[str, int]:
@@ -67,3 +68,28 @@ def test_scenes_drawn_ahead_are_those_drawn_in_place_until_the_system_ends_their
     finally:
         source.close()
     assert source.pool is None
+
+
+def test_three_steps_are_asked_for_ahead_each_once_and_dropped_in_the_end():
+    class Pool:
+        def __init__(self) -> None:
+            self.asked: list[int] = []
+            self.ended: list[dict] = []
+
+        def submit(self, draw, step):
+            self.asked.append(step)
+            done: Future = Future()
+            done.set_result(draw(step=step))
+            return done
+
+        def shutdown(self, **options):
+            self.ended.append(options)
+
+    drawn, pool = DrawnAhead(lambda step: -step, lambda step: {"step": step}, in_background=False), Pool()
+    drawn.pool = pool  # pyright: ignore[reportAttributeAccessIssue]
+    for step, asked in ((4, [4, 5, 6]), (5, [7]), (6, [8]), (9, [9, 10, 11])):
+        before = len(pool.asked)
+        assert drawn[step] == -step and pool.asked[before:] == asked
+    drawn.close()
+    drawn.close()
+    assert pool.ended == [{"cancel_futures": True}] and drawn.pool is None
