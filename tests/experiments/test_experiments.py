@@ -15,7 +15,7 @@ from minisam.experiments.e18_focal import EXPECTED, levels_chosen
 from minisam.experiments.experiment import Settings, experiments, write_outcome
 from minisam.experiments.page import page
 
-LONG = ("E6", "E7", "E7b", "E8", "E9")
+LONG = ("E6", "E7", "E7b", "E8", "E9", "E14")
 """These train several networks, one after the other; CI runs them."""
 
 
