@@ -67,7 +67,7 @@ def run(sam: Sam, settings: Settings) -> Outcome:
 def classify(
     sam: Sam, settings: Settings, side: int, pictures: Sequence[Picture], labels: dict[Any, int], seed: int
 ) -> list[ImageMatches]:
-    """The matches of SAM-cls on every picture."""
+    """The matches of SAM-cls on every image."""
     count = 2 if settings.quick else CLASSIFIED_IMAGES
     crops, targets = [], []
     for picture in training_images(8 if settings.quick else 512, side).pictures[:count]:
