@@ -6,6 +6,7 @@ A photo is read again when it is needed. Only its content's place and its size a
 from __future__ import annotations
 
 import io
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,6 +85,7 @@ class Photos:
     def __init__(self) -> None:
         self.all: list[Photo] = []
         self.dropped_bytes = 0
+        self.lock = threading.Lock()  # two tabs may add at the same time
 
     def open(self, path: Path) -> Photo:
         """Raises ImageError if this is not an image."""
@@ -102,8 +104,9 @@ class Photos:
 
     def _add(self, name: str, folder: Path, content: Path | bytes) -> Photo:
         height, width = load_image(content).shape[:2]
-        photo = Photo(len(self.all), name, folder, content, (height, width))
-        self.all.append(photo)
+        with self.lock:
+            photo = Photo(len(self.all), name, folder, content, (height, width))
+            self.all.append(photo)
         return photo
 
 

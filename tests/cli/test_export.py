@@ -1,3 +1,5 @@
+import re
+
 import pytest
 import torch
 
@@ -21,6 +23,8 @@ def weights(tmp_path_factory):
         ("", "give what to export"),
         ("encoder --demo x", "give what to export"),
         ("encoder --return-single-mask", "is for a decoder"),
+        ("encoder --precision fp16 -o encoder.pt2", "is for a part as .onnx"),
+        ("--demo x --precision int8", "is for a part as .onnx"),
         ("decoder -o decoder.pth", "use a name that ends in .onnx, .pt2"),
         ("decoder -o nodir/decoder.onnx", "there is no folder"),
         ("decoder -o -", "give it a name"),
@@ -61,3 +65,26 @@ def test_a_file_is_written_after_its_results_were_compared(weights, tmp_path, ca
     assert main(words) == 0
     assert (tmp_path / "decoder.pt2").read_bytes() == b"a program"
     assert "differ by at most 0.0e+00" in capsys.readouterr().out
+
+
+def test_the_loss_of_smaller_numbers_is_printed(weights, tmp_path, capsys, monkeypatch):
+    def run_of(content, part):
+        def run(inputs):
+            factor = {b"full": 1, b"half": -1}[content]
+            return [output.numpy() * factor for output in part.module(*inputs)]
+
+        return run
+
+    monkeypatch.setattr("minisam.export.program.to_onnx", lambda part, sam: b"full")
+    monkeypatch.setattr("minisam.export.precision.reduced", lambda content, precision: b"half")
+    monkeypatch.setattr("minisam.export.loss.SCENES", 1)
+    monkeypatch.setattr(check, "run_by_onnxruntime", run_of)
+    out = tmp_path / "decoder.onnx"
+    words = ["export", "decoder", "--checkpoint", str(weights), "-o", str(out), "--precision", "fp16"]
+    assert main(words) == 0 and out.read_bytes() == b"half"
+    found = re.search(
+        r"drawn scenes: ([\d.]+), of the network ([\d.]+), loss (-?[\d.]+)", capsys.readouterr().out
+    )
+    assert found
+    after, before, loss = map(float, found.groups())
+    assert loss != 0 and abs(before - after - loss) < 2e-4

@@ -1,4 +1,6 @@
 import io
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -80,3 +82,27 @@ def test_dropped_photos_have_a_limit(tmp_path, monkeypatch):
 )
 def test_only_the_last_part_of_a_name_counts(sent, kept):
     assert plain_file_name(sent) == kept
+
+
+def test_two_tabs_that_add_at_the_same_time_get_two_numbers(tmp_path):
+    photos, content = Photos(), png_of(30, 50)
+    started = threading.Barrier(8)
+
+    class SlowList(list):
+        def __len__(self):
+            length = super().__len__()
+            time.sleep(0.01)
+            return length
+
+    photos.all = SlowList()
+
+    def add():
+        started.wait()
+        photos.drop("a.png", content, tmp_path)
+
+    tabs = [threading.Thread(target=add) for _ in range(8)]
+    for tab in tabs:
+        tab.start()
+    for tab in tabs:
+        tab.join()
+    assert [photo.number for photo in photos.all] == list(range(8))
