@@ -9,26 +9,26 @@ from minisam_kernels.cases import Case
 from minisam_kernels.reference.softmax import softmax
 
 SIZES = {  # tokens N, C, D of a part, parts of the layer, adapted parts, rank, scale
-    "one part, rank 1": (3, 5, 4, 1, (0,), 1, 1.0),
+    "v, then q": (4, 7, 5, 3, (2, 0), 3, 0.7),
     "q and v": (6, 8, 8, 3, (0, 2), 2, 1.0),
-    "k alone, another scale": (5, 7, 9, 3, (1,), 3, 0.5),
+    "a layer of one part, rank 1": (3, 5, 4, 1, (0,), 1, 1.0),
+    "k alone": (5, 7, 9, 3, (1,), 3, 0.25),
     "D = 136": (4, 24, 136, 3, (0, 2), 4, 2.0),
-    "a rank above D / 2": (9, 11, 6, 3, (0, 1, 2), 5, 0.25),
-    "v is given before q": (1, 13, 7, 3, (2, 0), 3, -1.5),
+    "a rank above D / 2": (9, 11, 6, 3, (0, 1, 2), 5, 0.75),
+    "one token, a negative scale": (1, 13, 7, 3, (2, 0), 3, -1.5),
     "the last of four parts": (17, 3, 5, 4, (3, 1), 2, 3.0),
-    "no scale at all": (2, 6, 5, 3, (0, 2), 1, 0.0),
+    "a scale of zero": (2, 6, 5, 3, (0, 2), 1, 0.0),
 }
 GRADIENTS = {  # tokens N, C, D, rank, scale, size of B
-    "one token, rank 1": (1, 3, 2, 1, 1.0, 1.0),
-    "several tokens": (7, 6, 5, 2, 1.0, 1.0),
-    "another scale": (5, 4, 9, 3, 0.5, 1.0),
+    "seven tokens": (7, 6, 5, 2, 0.7, 1.0),
     "the first step: B = 0": (6, 8, 7, 4, 2.0, 0.0),
+    "one token, rank 1": (1, 3, 2, 1, 1.0, 1.0),
     "C = D": (10, 12, 12, 3, 1.5, 1.0),
     "D = 136": (9, 11, 136, 4, 0.25, 1.0),
     "a rank above C and D": (4, 3, 5, 6, -2.0, 1.0),
 }
 GRIDS = {  # B, H, W, C, window, rank, scale
-    "3 × 3 tokens, windows of 3": (1, 3, 3, 4, 3, 1, 1.0),
+    "3 × 3 tokens, windows of 3": (1, 3, 3, 4, 3, 2, 0.7),
     "4 × 6 tokens, windows of 2": (2, 4, 6, 8, 2, 2, 0.5),
     "4 × 7 tokens, windows of 4": (1, 4, 7, 6, 4, 2, 1.0),
     "5 × 6 tokens, windows of 3": (1, 5, 6, 5, 3, 3, 2.0),

@@ -6,6 +6,8 @@ FROZEN = "y = x @ weight.T + bias"
 FORWARD_LOOP = "for part, a_rc, b_dr in zip(parts, a, b, strict=True):\n        y["
 ADDED = "y[:, D * part : D * (part + 1)] += scale * ((x @ a_rc.T) @ b_dr.T)"
 COPY = "merged = weight.copy()"
+FORWARD_D = "D = b.shape[1]\n    for part, a_rc, b_dr in zip(parts, a, b, strict=True):\n        y["
+MERGE_D = "D = b.shape[1]\n    for part, a_rc, b_dr in zip(parts, a, b, strict=True):\n        merged["
 MERGE_LOOP = "for part, a_rc, b_dr in zip(parts, a, b, strict=True):\n        merged["
 MERGED = "merged[D * part : D * (part + 1)] += scale * (b_dr @ a_rc)"
 GRAD_A = "grad_a = scale * (grad_y @ b).T @ x"
@@ -93,6 +95,22 @@ WRONG = {
             "Only the first direction of A and B is used. The update has rank r: all r of them are summed.",
             {ADDED: ADDED.replace("(x @ a_rc.T) @ b_dr.T", "(x @ a_rc[:1].T) @ b_dr[:, :1].T")},
         ),
+        Mistake(
+            "The updates always go to q and v, and `parts` is not used.",
+            {
+                FORWARD_LOOP: FORWARD_LOOP.replace(
+                    "zip(parts, a, b, strict=True)", "zip((0, 2), a, b, strict=False)"
+                )
+            },
+        ),
+        Mistake(
+            "The layer is taken to have three parts. D is b.shape[1], for any number of parts.",
+            {FORWARD_D: FORWARD_D.replace("b.shape[1]", "len(weight) // 3")},
+        ),
+        Mistake(
+            "A part is taken to have C channels. It has D, b.shape[1]; C is the size of a token x.",
+            {FORWARD_D: FORWARD_D.replace("b.shape[1]", "a.shape[2]")},
+        ),
     ],
     "lora_merge": [
         Mistake("The scale is missing: W + s · B A.", {MERGED: MERGED.replace("scale * ", "")}),
@@ -143,12 +161,28 @@ WRONG = {
             {MERGED: MERGED.replace("merged[D * part : D * (part + 1)]", "merged[part :: len(weight) // D]")},
         ),
         Mistake(
-            "A and B are multiplied element by element, after their means. The update is a matrix product, B A.",
-            {MERGED: MERGED.replace("b_dr @ a_rc", "b_dr.mean(axis=1, keepdims=True) * a_rc.mean(axis=0)")},
+            "Only the first direction of A and B is merged. The update is the sum of all r outer products, B A.",
+            {MERGED: MERGED.replace("b_dr @ a_rc", "b_dr[:, :1] @ a_rc[:1]")},
         ),
         Mistake(
-            "The update is merged into the identity: W (I + …). LoRA adds to W and does not multiply it.",
+            "The rows are multiplied by 1 + s. LoRA adds s · B A to them.",
             {MERGED: MERGED.replace("scale * (b_dr @ a_rc)", "scale * merged[D * part : D * (part + 1)]")},
+        ),
+        Mistake(
+            "The updates always go to q and v, and `parts` is not used.",
+            {
+                MERGE_LOOP: MERGE_LOOP.replace(
+                    "zip(parts, a, b, strict=True)", "zip((0, 2), a, b, strict=False)"
+                )
+            },
+        ),
+        Mistake(
+            "The layer is taken to have three parts. D is b.shape[1], for any number of parts.",
+            {MERGE_D: MERGE_D.replace("b.shape[1]", "len(weight) // 3")},
+        ),
+        Mistake(
+            "A part is taken to have C channels. It has D, b.shape[1]; C is the size of a token x.",
+            {MERGE_D: MERGE_D.replace("b.shape[1]", "a.shape[2]")},
         ),
     ],
     "lora_gradients": [
@@ -173,11 +207,11 @@ WRONG = {
             {GRAD_A: GRAD_A + " / len(x)", GRAD_B: GRAD_B + " / len(x)"},
         ),
         Mistake(
-            "dL/dA lacks B: the gradient has to go back through B before it reaches A.",
+            "dL/dy is summed over its channels. To go back through B, it is multiplied by Bᵀ.",
             {GRAD_A: "grad_a = scale * (grad_y @ np.ones_like(b)).T @ x"},
         ),
         Mistake(
-            "dL/dB has x where A x belongs: the input of B is h = A x.",
+            "x is summed over its channels where A x belongs: the input of B is h = A x.",
             {GRAD_B: "grad_b = scale * grad_y.T @ (x @ np.ones_like(a).T)"},
         ),
         Mistake(
