@@ -80,7 +80,7 @@ def true_instance(annotation: dict[str, Any], size: tuple[int, int], with_mask: 
         mask = decoded(annotation.get("segmentation"), size, f"annotation {annotation.get('id')!r}")
     return Instance(
         box=as_box(box if has_box else None, mask),
-        area=float(area) if is_number(area) else float(np.count_nonzero(mask)),  # pyright: ignore
+        area=float(area) if is_number(area) else pixels(mask),
         mask=mask,
         crowd=annotation.get("iscrowd") in (1, True),
     )
@@ -91,8 +91,12 @@ def found_instance(result: Result, size: tuple[int, int], with_mask: bool) -> In
     if with_mask or result.box is None:
         mask = decoded(result.segmentation, size, f"result {result.place}")
     box = as_box(result.box, mask)
-    area = box[2] * box[3] if result.box is not None else float(np.count_nonzero(mask))
+    area = box[2] * box[3] if result.box is not None else pixels(mask)
     return Instance(box, area, mask, result.score)
+
+
+def pixels(mask: NDArray[np.bool_] | None) -> float:
+    return 0.0 if mask is None else float(np.count_nonzero(mask))
 
 
 def decoded(segmentation: Any, size: tuple[int, int], name: str) -> NDArray[np.bool_]:

@@ -182,3 +182,10 @@ def test_damaged_images_of_a_folder_are_left_out_and_named(detector, folder, che
         == 3
     )
     assert "left out 1" in capsys.readouterr().err and out.exists()
+
+
+def test_the_commands_variants_are_those_of_the_configuration():
+    from minisam.adapt.rsprompter.config import VARIANTS
+    from minisam.cli import detect_training
+
+    assert tuple(VARIANTS) == detect_training.VARIANTS

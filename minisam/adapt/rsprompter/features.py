@@ -29,7 +29,7 @@ class PrompterFeatures(nn.Module):
         self.sam = sam.float()
         sam.requires_grad_(False)
         sam.image_encoder.requires_grad_(config.train_encoder)
-        embed_dim = encoder.neck[0].in_channels
+        embed_dim = encoder.patch_embed.proj.out_channels
         self.aggregator = FeatureAggregator(
             embed_dim, len(config.after), prompt_dim, config.hidden, config.norm
         )

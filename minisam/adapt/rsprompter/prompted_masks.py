@@ -25,8 +25,8 @@ def decode_prompts(
 ) -> Tensor:
     """Embeddings [B, E, h, w], tokens [n, K, E] with the image of each [n] -> logits of mask 0, [n, 4h, 4w]."""
     if dense is None:
-        _, dense = sam.prompt_encoder(None, None, None)
-        dense = dense.expand(len(tokens), -1, -1, -1)
+        no_mask: Tensor = sam.prompt_encoder(None, None, None)[1]
+        dense = no_mask.expand(len(tokens), -1, -1, -1)
     image_pe = sam.prompt_encoder.get_dense_pe()
     logits, _ = sam.mask_decoder(
         embedding, image_pe, tokens, dense, multimask_output=False, image_index=image_index
@@ -50,6 +50,6 @@ def mask_loss(logits: Tensor, masks: Tensor, kind: str) -> Tensor:
         full = at_input_size(logits, masks.shape[-1])
         of_each = F.binary_cross_entropy_with_logits(full, targets, reduction="none").mean(dim=(1, 2))
     else:
-        shares = F.adaptive_avg_pool2d(targets, logits.shape[-2:])
+        shares = F.adaptive_avg_pool2d(targets, (logits.shape[-2], logits.shape[-1]))
         of_each = FOCAL_WEIGHT * focal_loss(logits, shares) + DICE_WEIGHT * dice_loss(logits, shares)
     return of_each.sum() / count
