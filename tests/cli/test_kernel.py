@@ -14,7 +14,7 @@ from minisam_kernels.cases import cases
 from minisam_kernels.lab.catalog import OPERATIONS
 from minisam_kernels.lab.gpus import GPUS
 from minisam_kernels.lab.machine_code import TARGETS
-from minisam_kernels.lab.work import BYTES, MODELS, directions_of
+from minisam_kernels.lab.work import BYTES, MODELS, directions_of, work_of
 
 RIGHT = "import torch\ndef mine(x, scale):\n    return torch.softmax(scale * x, -1)\n"
 FLOORS = sum(len(directions_of(operation)) for operation in OPERATIONS)
@@ -205,3 +205,22 @@ def test_usage_errors_exit_2(words):
     with pytest.raises(SystemExit) as stopped:
         main(words.split())
     assert stopped.value.code == 2
+
+
+def test_a_roofline_has_every_direction_that_multiplies(tmp_path, monkeypatch, capsys):
+    from minisam_kernels.lab import roofline_figure
+
+    drawn = []
+    monkeypatch.setattr(
+        roofline_figure, "save_roofline_figure", lambda file, gpu, points: drawn.extend(points)
+    )
+    out = tmp_path / "a.png"
+    assert main(["kernel", "roofline", "-o", str(out)]) == 0
+    assert capsys.readouterr().out.endswith(f"{out}\n")
+    every = [(name, direction) for name in kernel.KERNELS for direction in directions_of(name)]
+    multiplies = [
+        f"{name} {direction}"
+        for name, direction in every
+        if work_of(name, "vit_b", 8, "bf16", direction == "backward").total("products")
+    ]
+    assert [point.label for point in drawn] == multiplies and len(multiplies) < len(every)

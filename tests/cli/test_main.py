@@ -1,12 +1,14 @@
 import argparse
 import importlib
 import os
+import signal
 import subprocess
 import sys
 
 import pytest
 import torch
 
+from minisam.cli import main as main_module
 from minisam.cli.main import COMMANDS, main
 from minisam.cli.numbers import number_from
 from minisam.errors import CheckpointError, ImageError, PromptError
@@ -169,3 +171,21 @@ def test_no_command_is_a_usage_error():
     with pytest.raises(SystemExit) as stopped:
         main([])
     assert stopped.value.code == 2
+
+
+@pytest.mark.parametrize("is_program", [True, False])
+def test_after_the_work_ctrl_c_is_ignored(is_program, monkeypatch):
+    handlers = []
+    monkeypatch.setattr(signal, "signal", lambda number, handler: handlers.append((number, handler)))
+    interrupts = main_module.Interrupts(is_program)
+    assert handlers == ([(signal.SIGINT, interrupts.interrupt)] if is_program else [])
+    interrupts.end()
+    assert handlers[1:] == ([(signal.SIGINT, signal.SIG_IGN)] if is_program else [])
+
+
+@pytest.mark.parametrize(("words", "ended"), [("lesson list", [True]), ("lesson open 99", [])])
+def test_the_work_is_done_when_a_command_is(words, ended, monkeypatch):
+    seen = []
+    monkeypatch.setattr(main_module.Interrupts, "end", lambda self: seen.append(True))
+    main(words.split())
+    assert seen == ended
