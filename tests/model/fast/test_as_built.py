@@ -362,3 +362,18 @@ def test_learned_tokens(touch, name):
         return torch.cat(decoded)
 
     assert_close(masks(changed), masks(wanted), masks(sam))
+
+
+def test_a_linear_layer_is_affine_until_it_or_its_class_is_changed(monkeypatch):
+    class Own(nn.Linear):
+        pass
+
+    layer = nn.Linear(3, 2)
+    assert is_affine(layer) and is_affine(nn.Linear(3, 2, bias=False))
+    assert not is_affine(Own(3, 2)) and not is_affine(nn.Identity())
+    hook = layer.register_forward_hook(lambda *_: None)
+    assert not is_affine(layer)
+    hook.remove()
+    assert is_affine(layer)
+    monkeypatch.setattr(nn.Linear, "forward", lambda self, x: x)
+    assert not is_affine(layer)
