@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from minisam.data.partworld import render_scenes
+from minisam.evaluate import edge_map as edge_map_module
 from minisam.evaluate.edge_map import (
     edge_map,
     label_boundaries,
@@ -102,3 +103,17 @@ def test_exact_masks_give_the_edges_of_their_scene():
     edges = edge_map(8 * mask.float() - 4 for mask in masks)
     scores = edge_scores([count_edges(edges.numpy(), [true_edges(labels).numpy()])])
     assert scores.ods > 0.9
+
+
+def test_strengths_go_from_0_to_1_even_where_every_pixel_is_an_edge(monkeypatch):
+    monkeypatch.setattr(edge_map_module, "thin_edges", lambda strength: strength)
+    board = torch.arange(6)[:, None] + torch.arange(7) & 1
+    logits = [
+        (2.0 * board - 1) * torch.linspace(1, 3, 7),
+        (1 - 2.0 * board) * torch.linspace(3, 1, 6)[:, None],
+    ]
+    strongest = torch.stack([mask_edges(one) for one in logits]).amax(dim=0)
+    assert strongest.min() > 0
+    expected = (strongest - strongest.min()) / (strongest.max() - strongest.min())
+    torch.testing.assert_close(edge_map(logits), expected)
+    assert (edge_map([torch.full((4, 4), -1.0)]) == 0).all()

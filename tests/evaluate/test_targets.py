@@ -1,5 +1,6 @@
 """Evaluation scenes: new ones, the same for every batch size, with targets of every level."""
 
+import pytest
 import torch
 from toy_sam import nested_scenes
 
@@ -71,3 +72,12 @@ def test_no_seed_draws_a_scene_of_another(monkeypatch):
     for seed in range(4):
         assert sum(len(scenes.images) for scenes in evaluation_scenes("train", 20, 32, seed)) == 20
     assert len(drawn) == len(set(drawn)) == 4 * 3 and min(drawn) == FIRST_SEED
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_every_level_is_as_likely_to_come_first(count):
+    scenes = nested_scenes(200)
+    image, node = choose_targets(scenes, count, torch.Generator().manual_seed(0), 0.0)
+    assert image.bincount().tolist() == [count] * 200
+    levels = scenes.level[image, node].long().bincount(minlength=3)
+    assert (levels - 200 * count / 3).abs().max() < 25
