@@ -144,3 +144,20 @@ def test_torchrun_starts_the_command(tmp_path: Path):
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("trained 1 steps on 2 images") == 1
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3, 4])
+@pytest.mark.parametrize("count", [4, 5, 7, 8])
+def test_processes_share_all_rows_and_all_items_evenly(processes, count, monkeypatch):
+    monkeypatch.setattr(distributed, "world_size", lambda: processes)
+    rows, items = [], []
+    for number in range(processes):
+        monkeypatch.setattr(distributed, "rank", lambda number=number: number)
+        rows.append(list(range(count))[distributed.own_rows(count)])
+        items.append(distributed.own_items(range(count)))
+    assert [row for own in rows for row in own] == list(range(count))
+    assert max(map(len, rows)) - min(map(len, rows)) <= 1
+    assert distributed.in_turn(items) == list(range(count))
+    if processes > 1:
+        with pytest.raises(MinisamError, match=f"{processes} processes cannot share a batch of 1"):
+            distributed.own_rows(1)
