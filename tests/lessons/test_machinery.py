@@ -107,7 +107,7 @@ def test_a_lesson_that_is_not_there_is_told_with_those_that_are():
 
 def test_the_map_has_every_lesson_once_and_arrows_to_the_right():
     found = stops()
-    assert [stop.number for stop in found] == list(range(25))
+    assert [stop.number for stop in found] == list(range(len(found)))
     depth = columns(found)
     assert all(depth[before] < depth[stop.number] for stop in found for before in stop.builds_on)
     assert {stop.number for stop in found if stop.folder} == {item.number for item in lessons()}
