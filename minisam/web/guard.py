@@ -7,7 +7,7 @@ first lacks the token; the second has another Host.  The token never leaves the 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from email.message import Message
 from http import HTTPStatus
 
 LARGEST_PHOTO = 64 * 2**20
@@ -31,7 +31,7 @@ class Refused(Exception):
         self.status = status
 
 
-def check_origin(headers: Mapping[str, str], port: int) -> None:
+def check_origin(headers: Message, port: int) -> None:
     """Raises Refused unless the request names this server, and no other page sent it."""
     hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
     if headers.get("Host", "").lower() not in hosts:
@@ -49,7 +49,7 @@ def path_behind_token(path: str, token: str) -> str:
     return rest
 
 
-def length_of_body(headers: Mapping[str, str], largest: int) -> int:
+def length_of_body(headers: Message, largest: int) -> int:
     """Raises Refused if the length is missing or too large."""
     if "Transfer-Encoding" in headers:
         raise Refused(HTTPStatus.LENGTH_REQUIRED, "the length of the content is missing")

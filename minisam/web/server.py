@@ -67,7 +67,7 @@ class ClickServer(ThreadingHTTPServer):
 class Handler(BaseHTTPRequestHandler):
     """The requests of one connection, one after another."""
 
-    server: ClickServer
+    server: ClickServer  # pyright: ignore[reportIncompatibleVariableOverride]
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "minisam", ""
     timeout = SILENCE
