@@ -1,27 +1,49 @@
-"""The figure of labelled objects: what is drawn for each of them."""
+"""Objects of a class have its colour, small ones lie over large ones, and boxes are where they say."""
 
-import io
+from __future__ import annotations
 
 import numpy as np
+import pytest
+from matplotlib.patches import Rectangle
 
+from minisam.show.everything_figure import label_colours
 from minisam.show.instance_figure import ShownInstance, instance_figure
 
 
-def shown(name, label, side):
-    mask = np.zeros((40, 60), bool)
-    mask[5 : 5 + side, 5 : 5 + side] = True
-    return ShownInstance(name, label, 0.5, (5, 5, 5 + side, 5 + side), mask)
+def instance(label: int, size: int, score: float) -> ShownInstance:
+    mask = np.zeros((40, 80), bool)
+    mask[:size, :size] = True
+    return ShownInstance(f"class_{label}", label, score, (1, 2, 1 + size, 2 + size), mask)
 
 
-def test_every_object_has_its_mask_box_and_words_with_large_ones_below_small_ones():
-    figure = instance_figure(np.zeros((40, 60, 3), np.uint8), [shown("cup", 0, 6), shown("_$x$", 2, 20)], "t")
-    (axes,) = figure.axes
-    assert [text.get_text() for text in axes.texts] == [r" _\$x\$ 0.50", "cup 0.50"]
-    assert [patch.get_width() for patch in axes.patches] == [20, 6]
-    assert axes.patches[0].get_edgecolor() != axes.patches[1].get_edgecolor()
-    figure.savefig(io.BytesIO())
+def test_small_objects_over_large_ones_each_in_the_colour_of_its_class():
+    image = np.full((40, 80, 3), 9, np.uint8)
+    objects = [instance(2, 5, 0.5), instance(0, 30, 0.75), instance(2, 12, 0.25)]
+    (axes,) = instance_figure(image, objects, "a title").axes
+    assert axes.get_title() == "a title" and np.array_equal(axes.images[0].get_array(), image)
+    painted = [np.count_nonzero(layer.get_array()[..., 3]) for layer in axes.images[1:]]
+    assert painted == [900, 144, 25]
+    colours = label_colours(3) / 255
+    patches = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
+    for patch, one in zip(patches, (objects[1], objects[2], objects[0]), strict=True):
+        x0, y0, x1, y1 = one.box
+        assert (patch.get_x(), patch.get_y(), patch.get_width(), patch.get_height()) == (
+            x0,
+            y0,
+            x1 - x0,
+            y1 - y0,
+        )
+        assert patch.get_edgecolor()[:3] == pytest.approx(tuple(colours[one.label]))
+    texts = [(text.get_text(), text.get_position()) for text in axes.texts]
+    assert texts == [("class_0 0.75", (1, 2)), ("class_2 0.25", (1, 2)), ("class_2 0.50", (1, 2))]
 
 
-def test_no_objects_are_only_the_image():
-    figure = instance_figure(np.zeros((40, 60, 3), np.uint8), [], "nothing")
-    assert not figure.axes[0].texts and not figure.axes[0].patches
+def test_without_objects_the_image_stays():
+    (axes,) = instance_figure(np.zeros((4, 4, 3), np.uint8), [], "").axes
+    assert len(axes.images) == 1 and not axes.patches
+
+
+def test_a_name_with_dollars_is_not_mathematics():
+    one = instance(0, 6, 0.5)._replace(name="_$x$")
+    figure = instance_figure(np.zeros((40, 80, 3), np.uint8), [one], "")
+    assert [text.get_text() for text in figure.axes[0].texts] == [r" _\$x\$ 0.50"]
