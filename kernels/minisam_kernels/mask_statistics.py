@@ -41,10 +41,12 @@ from minisam_kernels.launch import Launch, chosen
 
 COLUMNS = ("lower", "middle", "upper", "in_doubt", "x0", "y0", "x1", "y1")
 LAUNCHES = {
-    "large": Launch(block_m=32, block_k=32, num_warps=4, num_stages=1),
+    "large": Launch(block_m=16, block_k=32, num_warps=4, num_stages=1),
     "small": Launch(block_m=16, block_k=16, num_warps=8, num_stages=1),
 }
 SMALL_IMAGE = 128
+HALF = tl.constexpr(2**16)
+"""Two counts share a number of 32 bits: a thread sees a pixel of each tile of a strip, far fewer than 2¹⁵."""
 
 
 @triton.jit
@@ -63,12 +65,11 @@ def _mask_statistics_kernel(
     rows = strip * BLOCK_M + tl.arange(0, BLOCK_M)
     row_ok = rows < H
 
-    at_lower = tl.zeros([BLOCK_M], tl.int32)
-    at_middle = tl.zeros([BLOCK_M], tl.int32)
-    at_upper = tl.zeros([BLOCK_M], tl.int32)
-    doubtful = tl.zeros([BLOCK_M], tl.int32)
-    first = tl.full([BLOCK_M], W, tl.int32)
-    last = tl.full([BLOCK_M], -1, tl.int32)
+    # Two counts in each number; every thread adds up its own pixels, and nothing is exchanged before the end.
+    lower_and_middle = tl.zeros([BLOCK_M, BLOCK_K], tl.int32)
+    upper_and_doubt = tl.zeros([BLOCK_M, BLOCK_K], tl.int32)
+    first = tl.full([BLOCK_M, BLOCK_K], W, tl.int32)
+    last = tl.full([BLOCK_M, BLOCK_K], -1, tl.int32)
     for start in range(0, W, BLOCK_K):
         columns = start + tl.arange(0, BLOCK_K)
         column_ok = columns < W
@@ -79,24 +80,23 @@ def _mask_statistics_kernel(
         )  # fmt: skip
         ok = row_ok[:, None] & column_ok[None, :]
         set_pixels = ok & (pixels > middle)
-        at_lower += tl.sum((ok & (pixels > lower)).to(tl.int32), axis=1)
-        at_middle += tl.sum(set_pixels.to(tl.int32), axis=1)
-        at_upper += tl.sum((ok & (pixels > upper)).to(tl.int32), axis=1)
-        first = tl.minimum(first, tl.min(tl.where(set_pixels, columns[None, :], W), axis=1))
-        last = tl.maximum(last, tl.max(tl.where(set_pixels, columns[None, :], -1), axis=1))
+        lower_and_middle += (ok & (pixels > lower)).to(tl.int32) + set_pixels.to(tl.int32) * HALF
+        first = tl.minimum(first, tl.where(set_pixels, columns[None, :], W))
+        last = tl.maximum(last, tl.where(set_pixels, columns[None, :], -1))
         unsure = in_doubt(pixels, size, lower, doubt) | in_doubt(pixels, size, middle, doubt)
         unsure = unsure | in_doubt(pixels, size, upper, doubt)
-        doubtful += tl.sum((ok & unsure).to(tl.int32), axis=1)
+        upper_and_doubt += (ok & (pixels > upper)).to(tl.int32) + (ok & unsure).to(tl.int32) * HALF
 
     part = parts_ptr + (mask * strips + strip) * 8
-    tl.store(part, tl.sum(at_lower, axis=0))
-    tl.store(part + 1, tl.sum(at_middle, axis=0))
-    tl.store(part + 2, tl.sum(at_upper, axis=0))
-    tl.store(part + 3, tl.sum(doubtful, axis=0))
-    tl.store(part + 4, tl.min(first, axis=0))
-    tl.store(part + 5, tl.min(tl.where(at_middle > 0, rows, H), axis=0))
-    tl.store(part + 6, tl.max(last, axis=0))
-    tl.store(part + 7, tl.max(tl.where(at_middle > 0, rows, -1), axis=0))
+    in_row = tl.sum(lower_and_middle // HALF, axis=1)  # [M]
+    tl.store(part, tl.sum(tl.sum(lower_and_middle % HALF, axis=1), axis=0))
+    tl.store(part + 1, tl.sum(in_row, axis=0))
+    tl.store(part + 2, tl.sum(tl.sum(upper_and_doubt % HALF, axis=1), axis=0))
+    tl.store(part + 3, tl.sum(tl.sum(upper_and_doubt // HALF, axis=1), axis=0))
+    tl.store(part + 4, tl.min(tl.min(first, axis=1), axis=0))
+    tl.store(part + 5, tl.min(tl.where(in_row > 0, rows, H), axis=0))
+    tl.store(part + 6, tl.max(tl.max(last, axis=1), axis=0))
+    tl.store(part + 7, tl.max(tl.where(in_row > 0, rows, -1), axis=0))
 
 
 def mask_statistics(
