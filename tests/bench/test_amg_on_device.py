@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -12,7 +13,7 @@ from torch._C._autograd import DeviceType
 
 from minisam.bench import amg_on_device, device_meter, original
 from minisam.bench.amg import ORIGINAL, OURS, Setting
-from minisam.bench.amg_on_device import measure_amg_on_device
+from minisam.bench.amg_on_device import Contestant, exact_records, measure_amg_on_device
 from minisam.bench.amg_on_device_report import ALL, DeviceAmgReport, Timeline
 from minisam.bench.amg_phases import (
     DECODER,
@@ -29,6 +30,7 @@ from minisam.bench.amg_phases import (
 )
 from minisam.bench.device_meter import Activity, CudaMeter, activities_on
 from minisam.cli.main import main
+from minisam.masks.rle import encode_rle
 from minisam.model.fast.kernel_choice import kernel_for
 from minisam_kernels.launch import INTERPRETED
 
@@ -374,3 +376,18 @@ def test_the_command_measures_on_the_device(some_cuda, given, backend, monkeypat
     assert asked == [(Setting("vit_b", 1024, 8, threads=2), backend, 3, "cuda")]
     assert "Some GPU, the triton backend, commit abc" in capsys.readouterr().out
     assert json.loads(out.read_text(encoding="utf-8"))["benchmark"] == "amg on a device"
+
+
+def test_masks_are_compared_without_rounded_convolutions():
+    mask = np.zeros((4, 6), bool)
+    mask[1:3, 2:] = True
+    seen = []
+
+    def run():
+        seen.append(torch.backends.cudnn.allow_tf32)
+        return [{"segmentation": encode_rle(mask), "area": 8}]
+
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=True):
+        (record,) = exact_records(Contestant(None, run, 0))
+        assert torch.backends.cudnn.allow_tf32
+    assert seen == [False] and record["area"] == 8 and np.array_equal(record["segmentation"], mask)
