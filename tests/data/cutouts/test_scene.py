@@ -210,3 +210,15 @@ def test_sizes_that_cannot_be_drawn(folders):
     for batch, size in ((0, 64), (1, 31)):
         with pytest.raises(ValueError, match="at least 1 image of 32 px"):
             render_cutouts(*folders, 0, batch, size)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize(("width", "height"), [(20, 12), (12, 20), (16, 16)])
+def test_a_cutout_at_its_own_size_keeps_its_pixels(width, height, mirrored):
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 4), np.uint8)
+    pixels[..., 3] = 255
+    levels = (Image.fromarray(pixels).convert("RGBa"),)
+    place = replaced(centre=(32 / 64, 30 / 64), side=max(width, height) / 64, mirrored=mirrored)
+    sprite = warp(levels, place, 64)
+    assert (sprite.left, sprite.top) == (32 - width // 2, 30 - height // 2)
+    assert np.array_equal(sprite.pixels, pixels[:, ::-1] if mirrored else pixels)
