@@ -55,6 +55,11 @@ LAUNCHES = {
     "hopper": Launch(block_m=64, block_k=32, num_warps=4, num_stages=1),
     "single": Launch(block_m=16, block_k=32, num_warps=8, num_stages=1),
 }
+WIDE_HEADS = LAUNCHES | {
+    "hopper": Launch(block_m=64, block_k=16, num_warps=8, num_stages=1),
+    "single": Launch(block_m=16, block_k=16, num_warps=8, num_stages=1),
+}
+"""For more than 64 channels per head: with the others, values would not fit into the registers."""
 
 
 @triton.jit
@@ -250,11 +255,11 @@ def window_attention_backward(
     grad_out: Tensor, window_size: int, launch: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """The gradients of qkv, qkv_bias and both tables, from what window_attention saved and grad_out [B, H, W, C]."""
-    choice = chosen(LAUNCHES, launch)
+    D, S = rel_pos_h.shape[1], window_size
+    choice = chosen(LAUNCHES if D <= 64 else WIDE_HEADS, launch)
     qkv, qkv_bias, grad_out = qkv.contiguous(), qkv_bias.contiguous(), grad_out.contiguous()
     rel_pos_h, rel_pos_w = rel_pos_h.contiguous(), rel_pos_w.contiguous()
     (B, H, W, _), N = qkv.shape, lse.shape[-1]
-    D, S = rel_pos_h.shape[1], window_size
     windows = B * triton.cdiv(H, S) * triton.cdiv(W, S)
     blocks = triton.cdiv(S * S, choice.block_m)
     grad_qkv = torch.empty_like(qkv)
