@@ -18,7 +18,7 @@ Symbols   P masks   h, w low resolution   H, W image   T weights of a pixel alon
 Ladder    reference/bilinear_steps.py -> reference/mask_statistics.py -> bilinear_tiles.py -> here -> mask_bits.py
 """
 
-# pyright: reportArgumentType=false, reportAssignmentType=false, reportCallIssue=false
+# pyright: reportArgumentType=false, reportAssignmentType=false, reportCallIssue=false, reportOperatorIssue=false
 # Triton's stubs do not know tensor[:, None], an annotated constexpr, or a kernel's launch options.
 
 from __future__ import annotations

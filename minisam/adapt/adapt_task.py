@@ -70,11 +70,12 @@ class Adapting(nn.Module):
         """Only what is trained: the base network is in its own file."""
         return {name: value.detach() for name, value in self.sam.named_parameters() if value.requires_grad}
 
-    def load_state_dict(self, state: Mapping[str, Tensor], *args: Any, **kwargs: Any) -> None:
+    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
         parameters = dict(self.sam.named_parameters())
         with torch.no_grad():
-            for name, value in state.items():
+            for name, value in state_dict.items():
                 parameters[name].copy_(value)
+        return [], []
 
 
 class AdaptTask(Task):

@@ -102,7 +102,7 @@ def separated(
     """Which of q, k and v are adapted, the same ones in all blocks, and the updates of all layers."""
     for path, (a_ri, b_or) in layers.items():
         try:
-            weight = sam.get_submodule(path).weight
+            weight = sam.get_parameter(f"{path}.weight")
         except AttributeError:
             raise CheckpointError(f"does not fit this network: it has no layer {path}") from None
         if (b_or.shape[0], a_ri.shape[1]) != tuple(weight.shape):
