@@ -19,7 +19,9 @@ from minisam.cli.replaceable import check_replaceable_json, check_replaceable_te
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     network = parser.add_mutually_exclusive_group()
-    network.add_argument("--model", choices=("tiny", "nano"), help="included weights (default: tiny)")
+    network.add_argument(
+        "--model", choices=("tiny", "nano", "small"), help="included weights (default: tiny)"
+    )
     network.add_argument("--checkpoint", type=Path, metavar="FILE", help="weights in a file")
     add_adapter_option(parser)
     pictures = parser.add_mutually_exclusive_group()
