@@ -79,7 +79,7 @@ def adapt_to_folder(
     torch.manual_seed(wanted.training.seed)  # of the added layers' first weights
     method, adapted = wanted.method, adapt(base().to(wanted.device), wanted.method)
     frozen = not any(p.requires_grad for p in adapted.sam.image_encoder.parameters())
-    same_embeddings = frozen and method.name != "hq"
+    same_embeddings = frozen and method.name != "hq"  # its embeddings have more channels than the base's
     first = measure_own(before, images, held_out, keep_embeddings=same_embeddings)
     lost_from = measure_partworld(before)
 
@@ -87,8 +87,6 @@ def adapt_to_folder(
         found = scores(measure_own(sam, images, held_out, keep_embeddings=frozen, clicks=1))
         return {name.replace(", ", " ").replace(" ", "_"): float(iou.mean()) for name, iou in found.items()}
 
-    if method.name == "hq":  # its embeddings have more channels than the base's
-        images.embeddings.values.clear()
     task = AdaptTask(adapted, images, training, wanted.training, score)
     run = TrainingRun(task, out, wanted.save_every)
     run.run()

@@ -92,6 +92,8 @@ class MaskFolder:
 
 def open_mask_folder(path: Path) -> MaskFolder | None:
     """The images of a folder that have masks; None if there are none in this form."""
+    listing.cache_clear()  # files may have changed since a folder was opened
+    values_of.cache_clear()
     home = next((path / name for name in MASK_FOLDERS if (path / name).is_dir()), None)
     source = path / "images" if (path / "images").is_dir() else path
     images, masks, skipped = [], [], Skipped()

@@ -1,6 +1,6 @@
 """E13: which part of the network should learn a new kind of image?  (LoRA, Hu et al. 2021; HQ-SAM, Ke et al. 2023)
 
-    tiny  ->  five methods, each on the same 500 images of `xray`, which it has never seen  ->  held-out `xray`
+    tiny  ->  four methods, each on the same 500 images of `xray`, which it has never seen  ->  held-out `xray`
                                                                                            ->  `train`: what it forgot
 
 All arms see the same images, prompts and random numbers of a seed.  The loss is at the size of the image.

@@ -167,3 +167,13 @@ def test_other_files_of_the_same_names_are_another_folder(tmp_path):
     before = open_folder(tmp_path).fingerprint()
     write(tmp_path / "masks" / "cat.png", np.random.default_rng(0).integers(0, 2, (H, W)).astype(np.uint8))
     assert open_folder(tmp_path).fingerprint() != before
+
+
+def test_a_folder_that_is_opened_again_shows_what_is_there_now(tmp_path):
+    photo(tmp_path / "images" / "cat.jpg")
+    write(tmp_path / "masks" / "cat_0.png", ONE)
+    assert np.array_equal(read(tmp_path)[0], ONE)
+    write(tmp_path / "masks" / "cat_0.png", TWO)
+    write(tmp_path / "masks" / "cat_1.png", ONE)
+    found = read(tmp_path)
+    assert np.array_equal(found[0], TWO) and np.array_equal(found[1], ONE)
