@@ -162,8 +162,8 @@ def _what_instead(shapes: Shapes) -> str:
     for part, beginnings in PARTS.items():
         if any(key.startswith(beginnings) for key in shapes):
             return (
-                f"; it holds only a part: load a whole network `sam`, then give sam.{part}.load_state_dict() "
-                f"these tensors (without `{part}.` before their names)"
+                f"; it holds only a part: `minisam convert FILE OUT --base WHOLE` makes a whole network, or give "
+                f"sam.{part}.load_state_dict() these tensors (without `{part}.` before their names)"
             )
     if any(key.startswith("blocks.0.attn.") for key in shapes):
         return "; it looks like a Vision Transformer without SAM's prompt encoder and decoder"

@@ -1,4 +1,4 @@
-"""From a checkpoint file to a network: official .pth, Hugging Face's names, and our own safetensors.
+"""From a checkpoint to a network: official .pth, Hugging Face's files and folders, and our own safetensors.
 
     read the tensors -> remove wrappers' prefixes -> segment-anything's key names -> which geometry?
     -> every name and shape fits? -> every value finite? -> float32 -> network -> its image size
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -18,12 +19,14 @@ from minisam.checkpoint.formats import WHOLE, read_tensors
 from minisam.checkpoint.geometry import (
     METADATA_KEY,
     build_without_memory,
+    check_geometry,
     config_from_json,
     name_of,
     record_from_json,
     shapes_of,
 )
 from minisam.checkpoint.huggingface import is_huggingface, rename_huggingface
+from minisam.checkpoint.huggingface_folder import read_folder
 from minisam.checkpoint.identify import check_fits, identify_fitting
 from minisam.checkpoint.inputs import check_inputs, set_inputs_
 from minisam.checkpoint.prefixes import without_prefixes
@@ -36,7 +39,9 @@ SHARD = re.compile(r"-\d{5}-of-(\d{5})\.(?!.*/)")
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> Sam:
-    """The network in a checkpoint file, of any size, in evaluation mode, float32, on the CPU.
+    """The network in a checkpoint file, or in a folder of transformers' save_pretrained.
+
+    It is of any size, in evaluation mode, float32, on the CPU.
 
     Raises:
         CheckpointError: the file is damaged, or does not hold a Segment Anything network.
@@ -88,8 +93,12 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, torch.Tensor], SamCon
         raise CheckpointError(f"a checkpoint must be the path of a file, got a {type(path).__name__}")
     path = os.fsdecode(path)
     try:
-        tensors, header = read_tensors(path)
-        tensors, inputs = without_prefixes(tensors), {}
+        header, heads, inputs = {}, None, {}
+        if os.path.isdir(path):
+            tensors, heads, inputs = read_folder(path)
+        else:
+            tensors, header = read_tensors(path)
+        tensors = without_prefixes(tensors)
         if is_huggingface(tensors):
             tensors = rename_huggingface(tensors)
         shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
@@ -98,6 +107,8 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, torch.Tensor], SamCon
             check_fits(config, shapes)
         else:
             config = identify_fitting(shapes)
+            config = replace(config, decoder_heads=config.decoder_heads if heads is None else heads)
+            check_geometry(config)
         inputs = check_inputs(inputs, config)
         return {key: _finite(key, tensor) for key, tensor in tensors.items()}, config, inputs
     except CheckpointError as error:
@@ -107,11 +118,13 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, torch.Tensor], SamCon
 
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The `metadata` passed to `save_checkpoint`; {} for a file of another origin.
+    """The `metadata` passed to `save_checkpoint`; {} for a file of another origin, and for a folder.
 
     Raises:
         CheckpointError: the file is damaged.
     """
+    if os.path.isdir(path):
+        return {}
     try:
         _, header = read_tensors(path)
         return config_from_json(header[METADATA_KEY])[1] if METADATA_KEY in header else {}

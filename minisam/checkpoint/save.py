@@ -1,9 +1,13 @@
-"""minisam's checkpoint file: safetensors, with the geometry and metadata as plain JSON in its header."""
+"""A checkpoint file: ours is safetensors, with the geometry and metadata as plain JSON in its header.
+
+A name that ends in .pth or .pt means a file of torch.save, with the tensors alone, as segment-anything reads it.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -15,9 +19,12 @@ from minisam.checkpoint.identify import identify
 from minisam.checkpoint.inputs import savable_inputs_of
 from minisam.checkpoint.prefixes import without_wrappers
 from minisam.checkpoint.rebuildable import REMEDY, check_rebuildable, unwrapped
+from minisam.config import SamConfig
 from minisam.errors import CheckpointError
 from minisam.files import write_atomically
 from minisam.model import Sam
+
+TORCH_SUFFIXES = (".pth", ".pt")
 
 
 def save_checkpoint(
@@ -35,9 +42,26 @@ def save_checkpoint(
 
     Raises:
         CheckpointError: a layer is replaced by another (LoRA) or has other settings (eps of a norm), which
-            load_checkpoint could not build; a weight is NaN, infinite or too large for `dtype`; or `metadata` is
-            not plain JSON.
+            load_checkpoint could not build; a weight is NaN, infinite or too large for `dtype`; `metadata` is
+            not plain JSON; or there is some and the name ends in .pth or .pt.
         OSError: see `minisam.files.write_atomically`.
+    """
+    tensors, config, inputs = savable(sam, dtype)
+    if Path(os.fsdecode(path)).suffix.lower() in TORCH_SUFFIXES:
+        if metadata:
+            raise CheckpointError(
+                "a .pth or .pt file holds no metadata; use a name that ends in .safetensors"
+            )
+        write_atomically(path, lambda file: torch.save(tensors, file))
+        return
+    content = to_safetensors(tensors, {METADATA_KEY: config_to_json(config, metadata or {}, inputs)})
+    write_atomically(path, lambda file: file.write(content))
+
+
+def savable(sam: Sam, dtype: str = "float32") -> tuple[dict[str, torch.Tensor], SamConfig, dict[str, Any]]:
+    """What a file holds: the tensors on the CPU, the geometry, and the properties of inputs.py.
+
+    Raises CheckpointError if they do not describe the network completely, or a value is not finite.
     """
     sam = unwrapped(sam)
     weights = {without_wrappers(key): tensor for key, tensor in sam.state_dict().items()}
@@ -52,7 +76,7 @@ def save_checkpoint(
         raise CheckpointError(f"cannot be saved: it {error}; {REMEDY}") from None
     config = config_of(sam, identified)
     check_rebuildable(sam, config, shapes)
-    header = config_to_json(config, metadata or {}, savable_inputs_of(sam, config))
+    inputs = savable_inputs_of(sam, config)
     stored = stored_type(dtype)
     parameters = {without_wrappers(name) for name, _ in sam.named_parameters()}
     tensors = {
@@ -61,8 +85,7 @@ def save_checkpoint(
     }
     if key := first_not_finite(tensors):
         raise CheckpointError(f"{key} holds values that are not finite in {dtype}; nothing was written")
-    content = to_safetensors(tensors, {METADATA_KEY: header})
-    write_atomically(path, lambda file: file.write(content))
+    return tensors, config, inputs
 
 
 def stored_type(dtype: str) -> torch.dtype:

@@ -35,6 +35,7 @@ COMMANDS = {
     "experiment": "run small experiments, one idea each",
     "data": "look at PartWorld, or write it as a data set of files",
     "export": "write a network as ONNX or for torch.export, or the click page for any web server",
+    "convert": "write a network in another format: segment-anything's .pth, a folder for transformers, or ours",
     "bench": "measure speed and memory, side by side with the original",
     "kernel": "check, inspect, time and draw GPU kernels, with or without a GPU",
     "lesson": "the course: read, do the exercises, and check them",

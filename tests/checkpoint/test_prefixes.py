@@ -77,7 +77,8 @@ def refusal(tmp_path: Path, tensors: dict[str, torch.Tensor], name: str = "sam.p
 @pytest.mark.parametrize("prefixed", [True, False])
 def test_a_part_alone_says_where_it_belongs(tmp_path: Path, micro: Sam, part: str, prefixed: bool):
     tensors = micro.get_submodule(part).state_dict(prefix=f"{part}." * prefixed)
-    assert f"only a part: load a whole network `sam`, then give sam.{part}" in refusal(tmp_path, tensors)
+    assert "only a part: `minisam convert FILE OUT --base WHOLE`" in refusal(tmp_path, tensors)
+    assert f"give sam.{part}.load_state_dict()" in refusal(tmp_path, tensors)
 
 
 def test_other_things_beside_a_network_are_named(tmp_path: Path, micro: Sam):
