@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from minisam.config import CONFIGS, build_from_config
 from minisam.errors import CheckpointError
+from minisam.included import DEFAULT_MODEL
 from minisam.model import Sam
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -44,7 +45,7 @@ def build_sam_vit_b(checkpoint: Checkpoint = None) -> Sam:
 
 
 def build_sam_small(checkpoint: Checkpoint = None) -> Sam:
-    """SAM scaled down by two; weights are random, or a file's."""
+    """SAM scaled down by two; weights are random, or a file's (`build_sam("small")` has the trained ones)."""
     return _build("small", checkpoint)
 
 
@@ -79,8 +80,8 @@ def build_published_sam(checkpoint: Checkpoint = None) -> Sam:
     return build_sam_vit_h() if checkpoint is None else load_checkpoint(checkpoint)
 
 
-def build_sam(name: str | os.PathLike[str] = "tiny", checkpoint: Checkpoint = None) -> Sam:
-    """The network `tiny` or `nano` with the trained weights included in minisam, or the network of a file.
+def build_sam(name: str | os.PathLike[str] = DEFAULT_MODEL, checkpoint: Checkpoint = None) -> Sam:
+    """The network `small`, `tiny` or `nano` with the trained weights included in minisam, or the network of a file.
 
     A file is passed as `checkpoint=path`, or in place of the name as in segment-anything; its weights determine the
     network.  Raises CheckpointError for a damaged file, and for other names, whose weights are not included: load

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from minisam.cli.network import load_network
+from minisam.cli.network import add_network_options, load_network
 from minisam.cli.numbers import number_from, seed
 from minisam.cli.outputs import check_output, check_output_folder
 from minisam.cli.replaceable import check_replaceable_json, check_replaceable_run, check_replaceable_text
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="what is trained (default: auto, by the number of images)",
     )
-    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="the base network (default: tiny)")
+    add_network_options(parser, "the base network")
     parser.add_argument(
         "--prompts",
         choices=("both", "box", "click"),
@@ -131,7 +131,7 @@ def adapt_folder(args: argparse.Namespace) -> int:
         args.save_every,
         check_device(args.device),
     )
-    report = adapt_to_folder(lambda: load_network(args.checkpoint), folder, wanted, out)
+    report = adapt_to_folder(lambda: load_network(args), folder, wanted, out)
     if report.skipped:
         print(report.skipped.summary(), file=sys.stderr)
     text, table = adapt_json(report), adapt_table(report)
@@ -152,7 +152,7 @@ def merge(args: argparse.Namespace) -> int:
         raise PromptError(f"minisam adapt {MERGE} needs the adapter's file")
     out = args.out or args.adapter.with_name(args.adapter.stem + "_merged.safetensors")
     check_output(out, (args.adapter, args.checkpoint), (".safetensors",))
-    sam = merged(load_adapter(load_network(args.checkpoint), args.adapter))
+    sam = merged(load_adapter(load_network(args), args.adapter))
     save_checkpoint(sam, out)
     print(f"wrote {out}, a plain network", file=sys.stderr)
     return 0

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from minisam.cli.amg_options import OPTIONS
 from minisam.cli.device_options import add_device_options, chosen_device
 from minisam.cli.main import in_one_line
-from minisam.cli.network import add_adapter_option
+from minisam.cli.network import add_adapter_option, add_network_options
 from minisam.cli.outputs import check_output_folder
 from minisam.cli.segment import numbers
 from minisam.data.skipped import told
@@ -53,9 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="every N-th image of the folder, from the I-th on: 1/4 … 4/4",
     )
     parser.add_argument("--figure", action="store_true", help="also draw the masks of each image")
-    parser.add_argument(
-        "--checkpoint", type=Path, metavar="FILE", help="weights (default: the included tiny ones)"
-    )
+    add_network_options(parser)
     add_adapter_option(parser)
     add_device_options(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")

@@ -58,7 +58,7 @@ class Worker:
         given = {name: getattr(args, name) for name in OPTIONS if getattr(args, name) is not None}
         preset = args.preset or ("default" if args.checkpoint else "young")
         options = {**PRESETS[preset], **given, "multimask_output": not args.single}
-        sam = load_network(args.checkpoint, args.adapter)
+        sam = load_network(args, args.adapter)
         self.generator = SamAutomaticMaskGenerator(sam.to(device), output_mode="coco_rle", **options)
         self.weights = weights_digest(sam)
         self.settings = settings_of(SamAutomaticMaskGenerator, options)

@@ -8,6 +8,7 @@ import webbrowser
 from pathlib import Path
 
 from minisam.cli.device_options import add_device_options, chosen_device
+from minisam.cli.network import add_network_options, load_network
 from minisam.cli.numbers import number_from
 from minisam.errors import CommandError
 
@@ -20,9 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="IMAGE",
         help="photos to open (default: a drawn scene); more can be dropped on the page",
     )
-    parser.add_argument(
-        "--checkpoint", type=Path, metavar="FILE", help="weights (default: the included tiny ones)"
-    )
+    add_network_options(parser)
     parser.add_argument(
         "--port", type=number_from(0, 65535), default=0, help="port on 127.0.0.1 (default: a free one)"
     )
@@ -31,15 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from minisam.build import build_sam
-    from minisam.checkpoint import load_checkpoint
     from minisam.web.example import example_scene
     from minisam.web.results import png
     from minisam.web.server import ClickServer
     from minisam.web.session import Session
 
     with chosen_device(args) as device:
-        sam = load_checkpoint(args.checkpoint) if args.checkpoint else build_sam("tiny")
+        sam = load_network(args)
         session = Session(sam.to(device))
         for path in args.images:
             session.photos.open(path)

@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     photo = load_image(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg")
     scenes = render_scenes(seed=DEMO_SCENE, batch_size=1, object_scale=1.5)
     scene = scenes.images[0].permute(1, 2, 0).numpy()
-    predictor = SamPredictor(build_sam("tiny"))
+    predictor = SamPredictor(build_sam())
     results = []
     for image, prompts in ((photo, PHOTO_PROMPTS), (scene, prompts_for(scenes))):
         predictor.set_image(image)

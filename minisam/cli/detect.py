@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minisam.cli.detect_training import add_training_arguments
+from minisam.cli.network import add_network_options, load_network
 from minisam.cli.numbers import number_from
 from minisam.cli.outputs import check_output
 from minisam.errors import CommandError, DatasetError, ImageError, MinisamError, OutputError
@@ -40,12 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data", type=Path, metavar="DIR", help="detect in all images of a COCO folder or file"
     )
     parser.add_argument("--detector", type=Path, metavar="FILE", help="written by `minisam detect train`")
-    parser.add_argument(
-        "--checkpoint",
-        type=Path,
-        metavar="FILE",
-        help="the SAM that the detector stands on (default: the included tiny)",
-    )
+    add_network_options(parser, "the SAM that the detector stands on", default="tiny")
     parser.add_argument(
         "--min-score",
         type=float,
@@ -85,12 +81,10 @@ def run(args: argparse.Namespace) -> int:
 def loaded(args: argparse.Namespace) -> Prompter:
     """The detector on its SAM, on the chosen device."""
     from minisam.adapt.rsprompter.prompter_file import load_prompter
-    from minisam.build import build_sam
-    from minisam.checkpoint import load_checkpoint
     from minisam.device import check_device
 
     device = check_device(args.device)
-    sam = load_checkpoint(args.checkpoint) if args.checkpoint else build_sam("tiny")
+    sam = load_network(args)
     return load_prompter(sam, args.detector).to(device)
 
 

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from minisam.cli.network import load_network
 from minisam.cli.numbers import number_from, seed
 from minisam.cli.outputs import check_output_folder
 from minisam.cli.replaceable import check_replaceable_run
@@ -57,8 +58,6 @@ def run(args: argparse.Namespace, words: list[str]) -> int:
     from minisam.adapt.rsprompter.labelled_images import FolderImages, WorldImages
     from minisam.adapt.rsprompter.prompter import build_prompter
     from minisam.adapt.rsprompter.prompter_task import PrompterRecipe, PrompterTask
-    from minisam.build import build_sam
-    from minisam.checkpoint import load_checkpoint
     from minisam.checkpoint.digest import weights_digest
     from minisam.data.partworld import VARIANTS as WORLD_VARIANTS
     from minisam.data.partworld import WORLDS
@@ -79,7 +78,7 @@ def run(args: argparse.Namespace, words: list[str]) -> int:
     device = check_device(args.device)
     check_output_folder(folder, (args.checkpoint,), ("detector.safetensors", "state.pt"))
     check_replaceable_run(folder, ("detector.safetensors",))
-    sam = load_checkpoint(args.checkpoint) if args.checkpoint else build_sam("tiny")
+    sam = load_network(args)
     base, side = weights_digest(sam), sam.image_encoder.img_size
     images = WorldImages(args.world, args.images, side) if args.world else FolderImages(Path(words[0]))
     training, held_out = validation_split(images.names, args.validation)

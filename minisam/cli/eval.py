@@ -11,18 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from minisam.cli.cutout_options import add_cutout_options, check_cutout_options
-from minisam.cli.network import add_adapter_option, load_network
+from minisam.cli.network import add_adapter_option, add_network_options, chosen_model, load_network
 from minisam.cli.numbers import number_from, seed
 from minisam.cli.outputs import check_output_folder
 from minisam.cli.replaceable import check_replaceable_json, check_replaceable_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    network = parser.add_mutually_exclusive_group()
-    network.add_argument(
-        "--model", choices=("tiny", "nano", "small"), help="included weights (default: tiny)"
-    )
-    network.add_argument("--checkpoint", type=Path, metavar="FILE", help="weights in a file")
+    add_network_options(parser)
     add_adapter_option(parser)
     pictures = parser.add_mutually_exclusive_group()
     pictures.add_argument(
@@ -119,9 +115,9 @@ def run(args: argparse.Namespace) -> int:
         check_replaceable_text(args.out / "table.md", FIRST_TITLE)
         check_replaceable_figure(args.out / "figure.png")
     worlds = [world for world in WORLDS if world in args.worlds or "all" in args.worlds]
-    name = args.checkpoint.name if args.checkpoint else args.model or "tiny"
+    name = args.checkpoint.name if args.checkpoint else chosen_model(args)
     name += f" with {args.adapter.name}" if args.adapter else ""
-    sam = load_network(args.checkpoint, args.adapter, args.model or "tiny")
+    sam = load_network(args, args.adapter)
     sam.to(check_device(args.device))
 
     check_cutout_options(args)

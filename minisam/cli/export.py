@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from minisam.cli.network import add_network_options, load_network
 from minisam.cli.outputs import check_output
 
 if TYPE_CHECKING:
@@ -34,9 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="a name that ends in .onnx or .pt2 (default: PART.onnx)",
     )
-    parser.add_argument(
-        "--checkpoint", type=Path, metavar="FILE", help="weights (default: the included tiny ones)"
-    )
+    add_network_options(parser)
     parser.add_argument(
         "--return-single-mask",
         action="store_true",
@@ -52,8 +51,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from minisam.build import build_sam
-    from minisam.checkpoint import load_checkpoint
     from minisam.errors import CommandError
 
     if (args.part is None) == (args.demo is None):
@@ -66,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or Path(f"{args.part}.onnx")
     if args.demo is None:
         check_output(out, (args.checkpoint,), SUFFIXES)
-    sam = load_checkpoint(args.checkpoint) if args.checkpoint else build_sam("tiny")
+    sam = load_network(args)
     if args.demo is not None:
         from minisam.export.demo import write_demo
 

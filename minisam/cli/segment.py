@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from minisam.cli.device_options import add_device_options, chosen_device
-from minisam.cli.network import add_adapter_option, load_network
+from minisam.cli.network import (
+    add_adapter_option,
+    add_network_options,
+    chosen_model,
+    load_network,
+)
 from minisam.cli.outputs import check_output
 from minisam.errors import ImageError, PromptError
 
@@ -37,12 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--like", type=Path, metavar="FILE", help="an image of the object, a crop")
     parser.add_argument("--single", action="store_true", help="one mask instead of three")
-    parser.add_argument(
-        "--checkpoint",
-        type=Path,
-        metavar="FILE",
-        help="weights (default: the included tiny ones; with --text or --like those of `minisam text sam`)",
-    )
+    add_network_options(parser, "weights in a file; with --text or --like, what `minisam text sam` wrote")
     add_adapter_option(parser)
     parser.add_argument(
         "-o", "--out", type=Path, metavar="FILE", help="figure (default: IMAGE's name + _segment.png)"
@@ -73,9 +73,9 @@ def run(args: argparse.Namespace) -> int:
     if not (args.point or args.negative or args.box or args.mask or described):
         raise PromptError("nothing to segment: give --point, --negative, --box, --mask, --text or --like")
     if args.mask and not (args.point or args.negative or args.box or described or args.checkpoint):
-        raise PromptError(
-            "the included weights find nothing from a mask alone; add a --point or a --box to --mask"
-        )
+        check_mask_alone(chosen_model(args))
+    if described and args.model:
+        raise PromptError("--text and --like need the network that understands them; omit --model")
     if described and args.adapter:
         raise PromptError("--adapter adapts a network for points, boxes and masks, not for --text or --like")
     if len(described) > 1:
@@ -97,7 +97,7 @@ def segment(args: argparse.Namespace, described: list[str | Path], device: str) 
         sam, token = describe(described[0], args.checkpoint)
         external = token.to(device)
     else:
-        sam = load_network(args.checkpoint, args.adapter)
+        sam = load_network(args, args.adapter)
     points = np.array(args.point + args.negative) if args.point or args.negative else None
     labels = np.array([1] * len(args.point) + [0] * len(args.negative)) if points is not None else None
     boxes = np.array(args.box) if args.box else None
@@ -124,6 +124,14 @@ def segment(args: argparse.Namespace, described: list[str | Path], device: str) 
             print(f"mask {index}: predicted IoU {iou_predictions[index]:.3f}, {share:.1%} of the image")
         print(f"figure: {out}")
     return 0
+
+
+def check_mask_alone(model: str) -> None:
+    """Raise PromptError for included weights that have never been trained with a mask as the only prompt."""
+    if model != "small":
+        raise PromptError(
+            f"{model} finds nothing from a mask alone; add a --point or a --box to --mask, or use --model small"
+        )
 
 
 def figure_path(args: argparse.Namespace) -> Path:

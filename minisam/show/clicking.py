@@ -37,7 +37,7 @@ def click(
     labels: ArrayLike | None = None,
     boxes: ArrayLike | None = None,
 ) -> ClickWidget | ClickFigure:
-    """Click on an image [H, W, 3]; `sam` is the included tiny network unless given.
+    """Click on an image [H, W, 3]; `sam` is the included default network unless given.
 
     points [N, 2], labels [N] (1 unless given) and boxes [n, 4] are the prompt to start with, in pixels of the image.
     The result's `value` has the prompt and the masks as arrays (`ClickValue`), at any time.
@@ -49,7 +49,7 @@ def click(
     """
     from minisam.build import build_sam
 
-    clicked = ClickedPhoto(image, build_sam("tiny") if sam is None else sam)
+    clicked = ClickedPhoto(image, build_sam() if sam is None else sam)
     prompt = clicked.prompt_of(points, labels, boxes)
     if importlib.util.find_spec("anywidget") is None or not is_notebook():
         return ClickFigure(clicked, prompt)

@@ -85,9 +85,31 @@ def test_one_line_says_what_is_wrong(photo, weights, tmp_path, capsys, arguments
     assert error.startswith("minisam: ") and error.count("\n") == 1 and message in error
 
 
-def test_with_the_weights_that_ship_a_mask_wants_a_point_or_a_box(photo, capsys):
-    assert main(["segment", str(photo), "--mask", "any.png"]) == 2
-    assert "add a --point or a --box to --mask" in capsys.readouterr().err
+@pytest.mark.parametrize("model", ["tiny", "nano"])
+def test_weights_that_never_saw_a_mask_alone_want_a_point_or_a_box(photo, capsys, model):
+    assert main(["segment", str(photo), "--model", model, "--mask", "any.png"]) == 2
+    assert f"{model} finds nothing from a mask alone; add a --point or a --box" in capsys.readouterr().err
+
+
+def test_small_finds_the_object_of_a_rough_mask(tmp_path, capsys):
+    """A mask of 0.8 of a disc's diameter gives the disc."""
+    rows, columns = np.mgrid[:96, :128]
+    distance = np.hypot(rows - 50, columns - 60)
+    disc = distance < 30
+    Image.fromarray(np.where(disc[..., None], (220, 60, 40), (90, 130, 110)).astype(np.uint8)).save(
+        tmp_path / "disc.png"
+    )
+    Image.fromarray((distance < 24).astype(np.uint8) * 255).save(tmp_path / "rough.png")
+    words = ["segment", str(tmp_path / "disc.png"), "--mask", str(tmp_path / "rough.png"), "--single", "--json"]
+    assert main(words) == 0
+    (record,) = json.loads(capsys.readouterr().out)["masks"]
+    found = decode_rle(record["segmentation"])
+    assert (found & disc).sum() / (found | disc).sum() > 0.8
+
+
+def test_text_has_its_own_network(photo, capsys):
+    assert main(["segment", str(photo), "--text", "a red disc", "--model", "tiny"]) == 2
+    assert "omit --model" in capsys.readouterr().err
 
 
 def test_a_mask_may_be_cut_out(tmp_path):
