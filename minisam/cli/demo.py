@@ -1,4 +1,4 @@
-"""`minisam demo`: every kind of prompt on a photo and on a drawn scene, in one figure.  No network, no arguments."""
+"""`minisam demo`: clicks and boxes on a photo and on two drawn scenes, in one figure.  No network, no arguments."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
     from minisam.data.images import load_image
     from minisam.data.partworld import render_scenes
     from minisam.predict import SamPredictor
-    from minisam.show import prompt_figure, save_figure
+    from minisam.show import best_masks_figure, save_figure
     from minisam.show.figure_file import FIGURE_FORMATS, check_replaceable_figure
 
     out = args.out or Path("minisam_demo.png")
@@ -33,25 +33,27 @@ def run(args: argparse.Namespace) -> int:
     if args.out is None:
         check_replaceable_figure(out)
     photo = load_image(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg")
-    scenes = render_scenes(seed=DEMO_SCENE, batch_size=1, object_scale=1.5)
-    scene = scenes.images[0].permute(1, 2, 0).numpy()
+    pictures = [(photo, PHOTO_PROMPTS)]
+    for world, seed in DEMO_SCENES.items():
+        scene = render_scenes(seed, batch_size=1, image_size=512, world=world, object_scale=1.5)
+        pictures.append((scene.images[0].permute(1, 2, 0).numpy(), prompts_for(scene)))
     predictor = SamPredictor(build_sam())
     results = []
-    for image, prompts in ((photo, PHOTO_PROMPTS), (scene, prompts_for(scenes))):
+    for image, prompts in pictures:
         predictor.set_image(image)
         results += [segment(predictor, image, title, **prompt) for title, prompt in prompts.items()]
-        results.append(refine(predictor, image, prompts["a point"]))
-    save_figure(prompt_figure(results, columns=2), out)
+    save_figure(best_masks_figure(results, columns=3), out)
     print(f"figure: {out.resolve()}")
     return 0
 
 
-DEMO_SCENE = 14  # a fish
+DEMO_SCENES = {"train": 14, "micro": 1}
+"""Worlds of PartWorld, with the seed of a scene."""
 LARGEST = 0.3  # of the scene; an object that fills it makes a dull figure
 PHOTO_PROMPTS = {
-    "a point": {"points": [[130, 480]], "labels": [1]},
-    "two points": {"points": [[130, 480], [255, 220]], "labels": [1, 0]},
-    "a box": {"boxes": [[140, 30, 380, 310]]},
+    "a click": {"points": [[130, 490]], "labels": [1]},
+    "two clicks": {"points": [[420, 495], [380, 495]], "labels": [1, 1]},
+    "a box": {"boxes": [[155, 125, 365, 320]]},
 }
 
 
@@ -85,8 +87,8 @@ def prompts_for(scene: SceneBatch) -> dict[str, dict[str, list]]:
     masks = node_masks(scene, torch.tensor([[whole, part, other]]))[0]
     meant, not_meant = interior_points(masks)[0][1:].tolist()
     return {
-        "a point": {"points": [meant], "labels": [1]},
-        "two points": {"points": [meant, not_meant], "labels": [1, 0]},
+        "a click": {"points": [meant], "labels": [1]},
+        "two clicks": {"points": [meant, not_meant], "labels": [1, 0]},
         "a box": {"boxes": tight_boxes(masks[:1]).tolist()},
     }
 
@@ -98,16 +100,3 @@ def segment(predictor, image, title: str, points=None, labels=None, boxes=None):
     points, labels, boxes = (None if given is None else np.array(given) for given in (points, labels, boxes))
     masks, iou_predictions, _ = predictor.predict(points, labels, boxes)
     return PromptResult(title, image, masks, iou_predictions, points, labels, boxes)
-
-
-def refine(predictor, image, prompt):
-    """The best mask for a point, passed again as logits together with the point."""
-    from minisam.show import PromptResult
-
-    points, labels = np.array(prompt["points"]), np.array(prompt["labels"])
-    first, first_iou, low_res = predictor.predict(points, labels)
-    best = first_iou.argmax()
-    masks, iou_predictions, _ = predictor.predict(
-        points, labels, mask_input=low_res[[best]], multimask_output=False
-    )
-    return PromptResult("its best mask", image, masks, iou_predictions, points, labels, mask=first[best])

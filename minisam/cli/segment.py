@@ -115,7 +115,7 @@ def segment(args: argparse.Namespace, described: list[str | Path], device: str) 
     )
     title = f"{args.image.name}: {args.text}" if args.text else args.image.name
     result = PromptResult(title, image, masks, iou_predictions, points, labels, boxes, mask)
-    save_figure(prompt_figure([result]), out)
+    save_figure(prompt_figure(result), out)
     if args.json:
         print(json.dumps({"figure": str(out), "masks": mask_records(masks, iou_predictions)}))
     else:

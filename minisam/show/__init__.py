@@ -3,10 +3,11 @@
 from minisam.show.clicking import click
 from minisam.show.draw import show_box, show_image, show_mask, show_points
 from minisam.show.figure_file import save_figure
-from minisam.show.prompt_figure import PromptResult, prompt_figure
+from minisam.show.prompt_figure import PromptResult, best_masks_figure, prompt_figure
 
 __all__ = [
     "PromptResult",
+    "best_masks_figure",
     "click",
     "prompt_figure",
     "save_figure",

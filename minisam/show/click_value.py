@@ -94,5 +94,5 @@ class ClickedPhoto:
         boxes = value.boxes if len(value.boxes) else None
         result = PromptResult("", self.image, value.masks, value.iou_predictions, *points, boxes)
         file = io.BytesIO()
-        prompt_figure([result]).savefig(file, format="png", dpi=110)
+        prompt_figure(result).savefig(file, format="png", dpi=110)
         return file.getvalue()

@@ -1,10 +1,11 @@
-"""One figure for one or more prompts: the image with the prompt, then every mask with its predicted IoU."""
+"""Figures of prompts: the best mask with the prompt in a large panel, and the other masks in small ones."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -29,27 +30,60 @@ class PromptResult:
     mask: NDArray[np.bool_] | None = None
 
 
-def prompt_figure(results: list[PromptResult], columns: int = 1) -> Figure:
-    """One row per prompt, in `columns` columns of prompts; masks are sorted, best first."""
-    tiles = 1 + max(len(result.masks) for result in results)
-    rows = -(-len(results) // columns)
-    figure = Figure(figsize=(2.4 * tiles * columns, 2.6 * rows), layout="constrained")
-    grid = figure.subplots(rows, tiles * columns, squeeze=False)
-    for axes in grid.flat:
-        axes.set_axis_off()
-    for index, result in enumerate(results):
-        row, start = index // columns, tiles * (index % columns)
-        show_image(grid[row, start], result.image, result.title)
-        show_prompt(grid[row, start], result)
-        ranked = np.argsort(-result.iou_predictions, kind="stable")
-        for rank, mask in enumerate(ranked, start=1):
-            axes = grid[row, start + rank]
-            show_image(axes, result.image, f"predicted IoU {result.iou_predictions[mask]:.2f}")
-            show_mask(axes, result.masks[mask])
+SMALL = 0.4  # height of an alternative's panel, as a share of the large panel's
+
+
+def prompt_figure(result: PromptResult, size: float = 6.0) -> Figure:
+    """The mask with the highest predicted IoU, as large as `size` inches; beside it the other masks, best first."""
+    others = np.argsort(-result.iou_predictions, kind="stable")[1:]
+    height, width = result.image.shape[:2]
+    scale = size / max(height, width)
+    large = (max(width * scale, 1), max(height * scale, 1) + 0.3)
+    share = SMALL if len(others) else 0.0
+    figure = Figure(figsize=(large[0] * (1 + share), large[1]), layout="constrained")
+    if not len(others):
+        show_best(figure.subplots(), result)
+        return figure
+    grid = figure.add_gridspec(len(others), 2, width_ratios=(1, share))
+    show_best(figure.add_subplot(grid[:, 0]), result)
+    for row, mask in enumerate(others):
+        axes = figure.add_subplot(grid[row, 1])
+        show_image(axes, result.image, f"or: {result.iou_predictions[mask]:.2f}")
+        show_mask(axes, result.masks[mask])
     return figure
 
 
-def show_prompt(axes, result: PromptResult) -> None:
+def best_masks_figure(results: list[PromptResult], columns: int, size: float = 4.2) -> Figure:
+    """The best mask of every prompt, row by row in `columns` columns; panels are `size` inches wide."""
+    rows = -(-len(results) // columns)
+    tallest = [
+        max(
+            height / width
+            for height, width, _ in (result.image.shape for result in results[row : row + columns])
+        )
+        for row in range(0, len(results), columns)
+    ]
+    figure = Figure(
+        figsize=(size * columns, sum(size * ratio + 0.3 for ratio in tallest)), layout="constrained"
+    )
+    grid = figure.subplots(rows, columns, squeeze=False, height_ratios=tallest)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for axes, result in zip(grid.flat, results, strict=False):
+        show_best(axes, result)
+    return figure
+
+
+def show_best(axes: Axes, result: PromptResult) -> None:
+    """The image with the mask of the highest predicted IoU, and the prompt."""
+    best = int(result.iou_predictions.argmax())
+    title = f"predicted IoU {result.iou_predictions[best]:.2f}"
+    show_image(axes, result.image, f"{result.title}: {title}" if result.title else title)
+    show_mask(axes, result.masks[best])
+    show_prompt(axes, result)
+
+
+def show_prompt(axes: Axes, result: PromptResult) -> None:
     """The prompt of a result, on axes that show its image."""
     if result.mask is not None:
         show_mask(axes, result.mask, color=(1.0, 0.6, 0.0))

@@ -18,10 +18,10 @@ def test_prompts_for_a_scene_name_one_part_and_not_its_neighbour():
         scene = render_scenes(seed, 1, object_scale=1.5)
         prompts = prompts_for(scene)
         labels, parent = scene.labels[0].long(), scene.parent[0]
-        (x, y), (other_x, other_y) = prompts["two points"]["points"]
+        (x, y), (other_x, other_y) = prompts["two clicks"]["points"]
         part, other, whole = labels[1, y, x], labels[1, other_y, other_x], labels[0, y, x]
         assert part != other and parent[part] == parent[other] == whole
-        assert scene.area[0, part] >= scene.area[0, other] and prompts["two points"]["labels"] == [1, 0]
-        assert prompts["a point"] == {"points": [[x, y]], "labels": [1]}
+        assert scene.area[0, part] >= scene.area[0, other] and prompts["two clicks"]["labels"] == [1, 0]
+        assert prompts["a click"] == {"points": [[x, y]], "labels": [1]}
         rows, columns = (labels[0] == whole).nonzero(as_tuple=True)
         assert prompts["a box"]["boxes"] == [[columns.min(), rows.min(), columns.max(), rows.max()]]

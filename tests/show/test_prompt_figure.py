@@ -6,7 +6,15 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from minisam.show import PromptResult, prompt_figure, save_figure, show_box, show_mask, show_points
+from minisam.show import (
+    PromptResult,
+    best_masks_figure,
+    prompt_figure,
+    save_figure,
+    show_box,
+    show_mask,
+    show_points,
+)
 
 
 def pixels(figure):
@@ -63,29 +71,57 @@ def result(masks=3, **prompt):
     return PromptResult("a prompt", image, drawn, np.linspace(0.2, 0.9, masks), **prompt)
 
 
-def test_masks_stand_best_first():
-    figure = prompt_figure([result()])
+def test_the_best_mask_is_large_and_has_the_prompt(tmp_path):
+    figure = prompt_figure(result(points=np.array([[1, 1]]), labels=np.array([1])))
     titles = [axes.get_title() for axes in figure.axes]
-    assert titles == ["a prompt", "predicted IoU 0.90", "predicted IoU 0.55", "predicted IoU 0.20"]
+    assert titles == ["a prompt: predicted IoU 0.90", "or: 0.55", "or: 0.20"]
+    stars = 2  # one collection for each label
+    assert [len(axes.collections) for axes in figure.axes] == [1 + stars, 1, 1]
+    save_figure(figure, tmp_path / "figure.png")
+    areas = [axes.get_window_extent().width * axes.get_window_extent().height for axes in figure.axes]
+    assert areas[0] > 4 * areas[1] and areas[1] == pytest.approx(areas[2], rel=0.1)
+
+
+def test_the_large_panel_shows_the_best_mask_and_no_other():
+    one = result()
+    one.masks[:] = False
+    one.masks[2, 2:5] = True
+    image = pixels(prompt_figure(one))
+    blue = image[..., 2] > image[..., 0] + 50
+    assert blue.any() and not blue[:, int(0.72 * blue.shape[1]) :].any()
+
+
+def test_a_single_mask_has_no_others():
+    (axes,) = prompt_figure(replace(result(masks=1), title="")).axes
+    assert axes.get_title() == "predicted IoU 0.20"
+
+
+@pytest.mark.parametrize("shape", [(8, 12), (12, 8), (1, 200), (200, 1)])
+def test_figures_keep_the_shape_of_the_image(shape, tmp_path):
+    image = PromptResult("", np.zeros((*shape, 3), np.uint8), np.ones((3, *shape), bool), np.ones(3))
+    figure = prompt_figure(image, size=6)
+    assert min(figure.get_size_inches()) >= 1 and max(figure.get_size_inches()) <= 6 * 1.4 + 0.3
+    save_figure(figure, tmp_path / "figure.png")
+    with Image.open(tmp_path / "figure.png") as file:
+        assert file.size == pytest.approx(110 * figure.get_size_inches(), abs=1)
 
 
 def test_prompts_stand_in_columns_row_by_row():
-    results = [replace(result(), title=f"prompt {number}") for number in range(5)]
-    grid = np.reshape(prompt_figure(results, columns=2).axes, (3, 8))
-    titles = [[axes.get_title() for axes in row[::4]] for row in grid]
-    assert titles == [["prompt 0", "prompt 1"], ["prompt 2", "prompt 3"], ["prompt 4", ""]]
-
-
-def test_prompts_of_every_kind_and_rows_of_different_length(tmp_path):
     mask = np.zeros((8, 12), bool)
     mask[3] = True
-    results = [
-        result(points=np.array([[1, 1]]), labels=np.array([1])),
-        result(boxes=np.array([[1, 1, 5, 5]])),
-        result(masks=1, mask=mask),
+    prompts = [
+        {"points": np.array([[1, 1]]), "labels": np.array([1])},
+        {"boxes": np.array([[1, 1, 5, 5]])},
+        {"mask": mask},
     ]
-    figure = prompt_figure(results, columns=2)
-    assert len(figure.axes) == 16
-    save_figure(figure, tmp_path / "figure.png")
-    with Image.open(tmp_path / "figure.png") as image:
-        assert image.size == tuple(int(110 * inches) for inches in figure.get_size_inches())
+    results = [
+        replace(result(masks=3 - number, **prompt), title=f"prompt {number}")
+        for number, prompt in enumerate(prompts)
+    ]
+    figure = best_masks_figure(results, columns=2)
+    titles = [axes.get_title() for axes in figure.axes]
+    best = [0.9, 0.9, 0.2]
+    assert titles == [f"prompt {n}: predicted IoU {best[n]:.2f}" for n in range(3)] + [""]
+    assert len(figure.axes[1].patches) == 1
+    width, height = figure.get_size_inches()
+    assert width == pytest.approx(8.4) and height == pytest.approx(2 * (4.2 * 8 / 12 + 0.3))
