@@ -100,7 +100,14 @@ def test_small_finds_the_object_of_a_rough_mask(tmp_path, capsys):
         tmp_path / "disc.png"
     )
     Image.fromarray((distance < 24).astype(np.uint8) * 255).save(tmp_path / "rough.png")
-    words = ["segment", str(tmp_path / "disc.png"), "--mask", str(tmp_path / "rough.png"), "--single", "--json"]
+    words = [
+        "segment",
+        str(tmp_path / "disc.png"),
+        "--mask",
+        str(tmp_path / "rough.png"),
+        "--single",
+        "--json",
+    ]
     assert main(words) == 0
     (record,) = json.loads(capsys.readouterr().out)["masks"]
     found = decode_rle(record["segmentation"])
