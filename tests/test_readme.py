@@ -13,7 +13,18 @@ def test_two_commands_set_everything_up():
     assert commands == ["pip install -e . && minisam demo", "pip install -e '.[test]' && pytest"]
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "kernels/README.md", "docs/click.md"])
+@pytest.mark.parametrize(
+    "page",
+    [
+        "README.md",
+        "README.zh-CN.md",
+        "CONTRIBUTING.md",
+        "kernels/README.md",
+        "lessons/README.md",
+        "lessons/README.zh-CN.md",
+        "docs/click.md",
+    ],
+)
 def test_links_to_files_lead_somewhere(page):
     text = (ROOT / page).read_text()
     targets = [target for target in re.findall(r"\]\(([^)#]+)", text) if "://" not in target]
@@ -21,7 +32,7 @@ def test_links_to_files_lead_somewhere(page):
         assert ((ROOT / page).parent / target).exists(), target
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md", "CONTRIBUTING.md"])
 def test_tables_are_the_committed_results(page):
     """<!-- results: FILE --> … <!-- /results --> quotes FILE, whole or a part of it, to the letter."""
     text = (ROOT / page).read_text()
@@ -29,7 +40,18 @@ def test_tables_are_the_committed_results(page):
     for file, block in blocks:
         shown = "\n".join(line for line in block.splitlines() if not line.startswith("```"))
         assert shown.strip() and shown.strip() in (ROOT / file).read_text(), file
-    assert blocks or page != "README.md"
+    assert blocks or not page.startswith("README")
+
+
+def test_the_chinese_readme_quotes_the_same_results():
+    pattern = r"<!-- results: .*?<!-- /results -->"
+    chinese = (ROOT / "README.zh-CN.md").read_text()
+    assert re.findall(pattern, chinese, flags=re.DOTALL) == re.findall(pattern, README, flags=re.DOTALL)
+    numbers = [
+        re.findall(r"^\| (?:tiny|small)[,，].*", text, flags=re.MULTILINE) for text in (README, chinese)
+    ]
+    english, own = ([re.findall(r"\d+\.\d+", row) for row in rows] for rows in numbers)
+    assert english == own and len(english) == 2
 
 
 def test_commands_in_the_readme_exist():

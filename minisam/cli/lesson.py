@@ -1,11 +1,12 @@
 """`minisam lesson`: the course.
 
 list                    all lessons
-open N                  where to read it, and a file for your exercises: lesson_NN.py
+open N                  where to read it, and a file for your exercises: lesson_NN.py; --language zh-CN for Chinese
 check N [FILE]          check your answers: which are correct, and for the first wrong one, where and why
 hint N [EXERCISE]       a hint; --number 2 for the next one
 solution N              the solutions
 build [N]               notebook, page and figures from lesson.py, for authors of lessons
+stale [N]               translated text whose English text has changed, for translators
 """
 
 from __future__ import annotations
@@ -31,10 +32,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     hint = actions.add_parser("hint", help="a hint for an exercise")
     solution = actions.add_parser("solution", help="print the solutions")
     build = actions.add_parser("build", help="make notebook, page and figures from lesson.py")
+    stale = actions.add_parser("stale", help="list translated text whose English text has changed")
     for action in (opened, check, hint, solution):
         action.add_argument("lesson", type=int, metavar="N")
     build.add_argument("lesson", type=int, metavar="N", nargs="?", help="default: all lessons and the map")
     opened.add_argument("-o", "--out", type=Path, metavar="FILE", help="default: lesson_NN.py")
+    opened.add_argument(
+        "--language", choices=("en", "zh-CN"), default="en", help="page and notebook in it (default: en)"
+    )
+    stale.add_argument("lesson", type=int, metavar="N", nargs="?", help="default: all translated pages")
+    stale.add_argument("--language", choices=("zh-CN",), default="zh-CN", help="(default: zh-CN)")
     check.add_argument(
         "file", type=Path, metavar="FILE", nargs="?", help="a .py file or a notebook; default: lesson_NN.py"
     )
@@ -58,6 +65,7 @@ def run(args: argparse.Namespace) -> int:
         "hint": run_hint,
         "solution": run_solution,
         "build": run_build,
+        "stale": run_stale,
     }[args.action](args)
 
 
@@ -73,8 +81,14 @@ def run_open(args: argparse.Namespace) -> int:
     from minisam.lesson.find import lesson
 
     chosen, out = lesson(args.lesson), args.out or answers_file(args.lesson)
-    print(f"read  {chosen.folder / 'README.md'}")
-    print(f"  or  {chosen.folder / 'lesson.ipynb'}")
+    if args.language == "en":
+        pages = {chosen.folder / "README.md": False, chosen.folder / "lesson.ipynb": False}
+    else:
+        from minisam.lesson.translated_lesson import open_translated
+
+        pages = open_translated(chosen, args.language, out.parent)
+    for before, (page, new) in zip(("read  ", "  or  "), pages.items(), strict=True):
+        print(f"{before}{page}" + ("" if new or args.language == "en" else ", which is unchanged"))
     if out.exists():
         print(f"your answers are in {out}; the file is unchanged")
     else:
@@ -134,6 +148,15 @@ def run_build(args: argparse.Namespace) -> int:
     if args.lesson is None:
         print("\n".join(str(path) for path in build_map()))
     return 0
+
+
+def run_stale(args: argparse.Namespace) -> int:
+    from minisam.lesson.find import lesson
+    from minisam.lesson.translated_lesson import to_translate
+
+    messages = to_translate(args.language, None if args.lesson is None else lesson(args.lesson))
+    print("\n\n".join(messages) or f"all translations into {args.language} are up to date")
+    return WRONG if messages else 0
 
 
 def answers_file(number: int) -> Path:
