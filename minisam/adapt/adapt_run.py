@@ -33,6 +33,7 @@ class Report:
 
     method: str
     trained_images: int
+    """Without those that turned out to be unusable."""
     held_out_images: int
     own: list[Change]
     """On the held-out images."""
@@ -74,7 +75,8 @@ def adapt_to_folder(
     before = base().to(wanted.device).eval()
     images = OwnImages(folder, before.image_encoder.img_size, smallest_target(before), wanted.device)
     training, held_out = validation_split(folder.names, wanted.held_out)
-    training, held_out = images.usable(training), images.usable(held_out)[:MEASURED]
+    images.usable(training, 1)
+    held_out = images.usable(held_out, MEASURED)
 
     torch.manual_seed(wanted.training.seed)  # of the added layers' first weights
     method, adapted = wanted.method, adapt(base().to(wanted.device), wanted.method)
@@ -94,7 +96,7 @@ def adapt_to_folder(
     after = load_adapter(base().to(wanted.device), out / ADAPTER).sam.eval()
     return Report(
         method.name,
-        len(training),
+        sum(folder.names[index] not in images.skipped for index in training),
         len(held_out),
         changes(first, measure_own(after, images, held_out, keep_embeddings=frozen)),
         changes(lost_from, measure_partworld(after)),

@@ -90,7 +90,7 @@ class AdaptTask(Task):
         how: Training,
         score: Callable[[Sam], dict[str, float]] | None = None,
     ) -> None:
-        """`score` measures a network on the held-out images."""
+        """`training` are numbers of `images`, at least one of them usable; `score` measures on the held-out ones."""
         self.adapted, self.images, self.training, self.how = adapted, images, list(training), how
         self.sam, self.score, self.best = adapted.sam, score, -1.0
         self.device, self.seed, self.steps = images.device, how.seed, how.settings.steps
@@ -125,11 +125,7 @@ class AdaptTask(Task):
 
     def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, Metrics]:
         order = torch.Generator().manual_seed(hash_seed(self.seed, step))
-        chosen = [
-            self.training[int(i)]
-            for i in torch.randint(len(self.training), (self.how.batch_size,), generator=order)
-        ]
-        pairs = [self.draw(index, order) for index in chosen]
+        pairs = [self.draw(self.usable_image(order), order) for _ in range(self.how.batch_size)]
         embeddings = torch.cat([embedding for embedding, _ in pairs])
         masks = torch.cat([masks for _, masks in pairs])
         image_index = torch.arange(len(pairs), device=self.device).repeat_interleave(
@@ -161,6 +157,13 @@ class AdaptTask(Task):
             return compare(self.sam, *prompted)
         finally:
             decoder.mode = shown
+
+    def usable_image(self, order: torch.Generator) -> int:
+        """A random training image; another one, if it cannot be used."""
+        while True:
+            index = self.training[int(torch.randint(len(self.training), (), generator=order))]
+            if self.images.read(index) is not None:
+                return index
 
     def draw(self, index: int, order: torch.Generator) -> tuple[Tensor, Tensor]:
         """The embedding [1, E, h, w] of an image, and masks [M, S, S] of it, repeated if it has fewer."""

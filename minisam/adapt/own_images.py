@@ -8,6 +8,7 @@ S side of the network's input   h, w of the image in it   m masks of an image
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 import numpy as np
 import torch
@@ -34,9 +35,9 @@ class OwnImages:
         self.kept = Kept()
         self.embeddings = Kept()
 
-    def usable(self, indices: Sequence[int]) -> list[int]:
-        """Those of `indices` with a mask.  Raises DatasetError if there are none."""
-        found = [index for index in indices if self.read(index) is not None]
+    def usable(self, indices: Sequence[int], most: int | None = None) -> list[int]:
+        """The first `most` of `indices` that have a mask.  Raises DatasetError if there are none."""
+        found = list(islice((index for index in indices if self.read(index) is not None), most))
         if not found:
             raise DatasetError(
                 f"{self.folder.path}: no image has a mask that can be used; {self.skipped.summary()}"

@@ -92,15 +92,19 @@ class MaskFolder:
 
 def open_mask_folder(path: Path) -> MaskFolder | None:
     """The images of a folder that have masks; None if there are none in this form."""
-    listing.cache_clear()  # files may have changed since a folder was opened
-    values_of.cache_clear()
+    values_of.cache_clear()  # files may have changed since a folder was opened
     home = next((path / name for name in MASK_FOLDERS if (path / name).is_dir()), None)
     source = path / "images" if (path / "images").is_dir() else path
     images, masks, skipped = [], [], Skipped()
-    for image in sorted(source.iterdir()):
-        if image.suffix.lower() not in READ_SUFFIXES or image.name.startswith(".") or is_mask(image):
-            continue
-        found = masks_in(home, image.stem) if home else masks_beside(image)
+    pictures = [
+        image
+        for image in sorted(source.iterdir())
+        if image.suffix.lower() in READ_SUFFIXES and not image.name.startswith(".") and not is_mask(image)
+    ]
+    stems = {image.stem for image in pictures}
+    named = by_image(home, stems) if home else by_image(source, stems, BESIDE)
+    for image in pictures:
+        found = named.get(image.stem) or (listing(home / image.stem) if home else [])
         if found:
             images.append(image)
             masks.append(found)
@@ -113,28 +117,30 @@ def is_mask(image: Path) -> bool:
     return image.stem.endswith(BESIDE) or f"{BESIDE}_" in image.stem
 
 
-def masks_in(home: Path, stem: str) -> list[Path]:
-    """home/STEM.png, home/STEM_*.png and home/STEM/*.png."""
-    names = listing(home)
-    own = [name for name in names if Path(name).stem == stem]
-    more = [name for name in names if name.startswith(f"{stem}_")]
-    inside = [f"{stem}/{name}" for name in listing(home / stem)] if (home / stem).is_dir() else []
-    return [home / name for name in own or more or inside]
+def by_image(folder: Path, stems: set[str], ending: str = "") -> dict[str, list[Path]]:
+    """The mask files in `folder` of each image: those named STEM + ending or, if there are none, STEM + ending + _*.
+
+    A file belongs to the longest of `stems` that fits: cat_2.png to the image cat_2, or to cat if there is no cat_2.
+    """
+    own: dict[str, list[Path]] = {}
+    more: dict[str, list[Path]] = {}
+    images = {stem + ending: stem for stem in stems}
+    for path in listing(folder):
+        start = path.stem
+        while start and start not in images:
+            start = start.rpartition("_")[0]
+        if start:
+            files = own if start == path.stem else more
+            files.setdefault(images[start], []).append(path)
+    return {**more, **own}
 
 
-def masks_beside(image: Path) -> list[Path]:
-    """STEM_mask.png or STEM_mask_*.png in the folder of the image."""
-    names = listing(image.parent)
-    exact = [name for name in names if Path(name).stem == image.stem + BESIDE]
-    more = [name for name in names if name.startswith(f"{image.stem}{BESIDE}_")]
-    return [image.parent / name for name in exact or more]
-
-
-@lru_cache(maxsize=8)
-def listing(folder: Path) -> list[str]:
-    """The names of all image files that can be masks, sorted."""
+def listing(folder: Path) -> list[Path]:
+    """All image files of a folder that can be masks, sorted; none if there is no such folder."""
+    if not folder.is_dir():
+        return []
     files = (file for file in folder.iterdir() if file.suffix.lower() in MASK_SUFFIXES)
-    return sorted(file.name for file in files if not file.name.startswith("."))
+    return sorted(file for file in files if not file.name.startswith("."))
 
 
 @lru_cache(maxsize=4)

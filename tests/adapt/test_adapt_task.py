@@ -78,6 +78,20 @@ def test_a_frozen_encoder_sees_each_image_once(folder):
     assert len(seen) == QUICK.settings.steps * QUICK.batch_size
 
 
+def test_images_are_read_when_they_are_drawn_and_others_take_the_place_of_unusable_ones(folder, monkeypatch):
+    images = OwnImages(open_folder(folder), 48, 0.01, "cpu")
+    read = []
+    monkeypatch.setattr(
+        images.folder, "read", lambda i, real=images.folder.read: (read.append(i), real(i))[1]
+    )
+    everything = range(len(images.folder.names))
+    assert images.usable(everything, 2) == [0, 1] and read == [0, 1]
+    task = AdaptTask(adapt(small_sam(), Method("decoder")), images, everything, QUICK)
+    drawn = [task.usable_image(torch.Generator().manual_seed(seed)) for seed in range(60)]
+    assert set(drawn) == set(range(6)) and "images/6.png" in images.skipped
+    assert sorted(read) == list(range(7))
+
+
 def test_frozen_parts_stay_in_evaluation_mode(folder):
     task = task_of(folder, "decoder")
     task.modules["model"].train()

@@ -122,6 +122,34 @@ def test_a_file_per_object(tmp_path, image, masks):
     assert np.array_equal(found[0], ONE) and np.array_equal(found[1], TWO)
 
 
+@pytest.mark.parametrize(
+    ("images", "masks", "belongs"),
+    [
+        (["cat", "cat_2"], ["cat.png", "cat_2.png"], {"cat": ["cat.png"], "cat_2": ["cat_2.png"]}),
+        (
+            ["cat", "cat_2"],
+            ["cat_1.png", "cat_2_1.png", "cat_2_2.png"],
+            {"cat": ["cat_1.png"], "cat_2": ["cat_2_1.png", "cat_2_2.png"]},
+        ),
+        (["cat", "cat_2"], ["cat_2.png", "cat_3.png"], {"cat": ["cat_3.png"], "cat_2": ["cat_2.png"]}),
+        (["cat", "cat_2"], ["cat.png", "cat_3.png"], {"cat": ["cat.png"]}),
+        (["a_b"], ["a.png", "a_b_c_d.png", "a_bc.png"], {"a_b": ["a_b_c_d.png"]}),
+    ],
+)
+def test_a_mask_file_belongs_to_the_longest_name_that_fits(tmp_path, images, masks, belongs):
+    for image in images:
+        photo(tmp_path / "images" / f"{image}.jpg")
+    for mask in masks:
+        write(tmp_path / "masks" / mask, ONE)
+    opened = open_folder(tmp_path)
+    assert isinstance(opened, MaskFolder)
+    found = {
+        image.stem: [path.name for path in files]
+        for image, files in zip(opened.images, opened.masks, strict=True)
+    }
+    assert found == belongs
+
+
 def test_images_without_masks_are_named_and_left_out(tmp_path):
     for name in ("cat", "dog"):
         photo(tmp_path / "images" / f"{name}.jpg")
