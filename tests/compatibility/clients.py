@@ -105,6 +105,16 @@ CLIENTS = (
         f"{PREDICTING}::test_builders_by_name",
     ),
     Client(
+        "napari's annotators, micro-sam",
+        "keep each slice's embedding, and give it back to a predictor",
+        f"{PREDICTING}::test_embeddings_kept_per_slice",
+    ),
+    Client(
+        "segment-geospatial (samgeo)",
+        "a label image of the records, then many boxes and clicks by `predict_torch`",
+        f"{PREDICTING}::test_masks_of_a_map",
+    ),
+    Client(
         "SAM-6D",
         "a subclass of the generator that goes through its private steps",
         f"{PREDICTING}::test_own_generator",

@@ -135,6 +135,57 @@ def test_builders_by_name():
             assert len(SamPredictor(build()).model.image_encoder.blocks) == blocks
 
 
+def test_embeddings_kept_per_slice():
+    """An annotator of volumes encodes each slice once, and gives its embedding back to a predictor when it is shown."""
+    slices = [IMAGE, IMAGE[:, ::-1].copy()]
+    names = ("features", "original_size", "input_size", "is_image_set")
+    point = {"point_coords": np.array([[30, 20]]), "point_labels": np.array([1])}
+    results = []
+    for side, sam in zip((ours, theirs), sams(), strict=True):
+        predictor, kept = side("predictor").SamPredictor(sam), []
+        for image in slices:
+            predictor.set_image(image)
+            kept.append({name: getattr(predictor, name) for name in names})
+        shown = []
+        for state in kept:
+            other = side("predictor").SamPredictor(sam)
+            for name, value in state.items():
+                setattr(other, name, value)
+            shown += other.predict(**point, multimask_output=False, return_logits=True)
+        assert not np.array_equal(shown[0], shown[3])
+        results.append(tuple(shown))
+    assert_same(*results, tolerance=1e-4)
+
+
+@pytest.mark.usefixtures("segment_anything")
+def test_masks_of_a_map(nano, tmp_path):
+    """A map's tile: a label image from the generator's records, then boxes and clicks in pixels of the tile."""
+    from segment_anything import SamAutomaticMaskGenerator, SamPredictor, sam_model_registry
+
+    save_checkpoint(nano, tmp_path / "nano.pth")
+    sam = sam_model_registry["nano"](checkpoint=str(tmp_path / "nano.pth"))
+    sam.to(device="cpu")
+    records = SamAutomaticMaskGenerator(sam, **LENIENT).generate(PHOTO)
+    labels = np.zeros(records[0]["segmentation"].shape, dtype=np.uint32)
+    for number, record in enumerate(sorted(records, key=lambda record: record["area"], reverse=True), 1):
+        labels[record["segmentation"]] = number
+    assert labels.max() > 1 and labels.shape == PHOTO.shape[:2]
+    predictor = SamPredictor(sam)
+    predictor.set_image(PHOTO, image_format="RGB")
+    boxes = torch.tensor([[30, 20, 100, 130], [5, 5, 60, 60]], device=predictor.device)
+    scaled = predictor.transform.apply_boxes_torch(boxes, PHOTO.shape[:2])
+    of_boxes = predictor.predict_torch(
+        point_coords=None, point_labels=None, boxes=scaled, multimask_output=False
+    )[0].squeeze(1)
+    points = torch.tensor([[[60.0, 75.0]], [[20.0, 20.0]]])
+    coords = predictor.transform.apply_coords_torch(points, PHOTO.shape[:2])
+    of_clicks = predictor.predict_torch(coords, torch.ones(2, 1), multimask_output=False)[0].squeeze(1)
+    for number, masks in enumerate((of_boxes, of_clicks)):
+        assert masks.shape == (2, *PHOTO.shape[:2]) and masks.dtype == torch.bool, number
+    alone = predictor.predict(box=np.array([30, 20, 100, 130]), multimask_output=False)[0][0]
+    assert np.array_equal(of_boxes[0].numpy(), alone)
+
+
 def test_base_segmenter():
     results = []
     for side, sam in zip((ours, theirs), sams(), strict=True):
