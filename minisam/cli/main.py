@@ -17,6 +17,7 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
+from minisam.cli.json_answer import one_document
 from minisam.cli.ranks import are_several, run_as_one_of_several, said_once
 from minisam.errors import MinisamError, printable
 
@@ -67,7 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         with said_once():
             args = build_parser(command).parse_args(argv)
         run = importlib.import_module(f"minisam.cli.{args.command}").run
-        code = run_as_one_of_several(run, args) if are_several() else run(args)
+        with one_document(getattr(args, "json", False), in_one_line):
+            code = run_as_one_of_several(run, args) if are_several() else run(args)
         sys.stdout.flush()
         interrupts.end()
         return code

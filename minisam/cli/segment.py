@@ -17,7 +17,8 @@ from minisam.cli.network import (
     load_network,
 )
 from minisam.cli.outputs import check_output
-from minisam.errors import ImageError, PromptError
+from minisam.cli.segment_prompts import segment_by_file
+from minisam.errors import CommandError, ImageError, PromptError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,14 +27,40 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("image", type=Path, metavar="IMAGE")
+    parser.add_argument(
+        "image",
+        type=Path,
+        nargs="?",
+        metavar="IMAGE",
+        help="an image file; with --prompts it may be left out",
+    )
+    parser.add_argument(
+        "--prompts",
+        type=Path,
+        metavar="FILE",
+        help='a JSON list of prompts, such as [{"point_coords": [[255, 330]]}, {"box": [135, 20, 380, 260]}], or an '
+        "object with a list for each image's name",
+    )
+    parser.add_argument(
+        "--page",
+        type=int,
+        metavar="N",
+        help="page of a TIFF, or frame of a DICOM or an animation (default: 1)",
+    )
     parser.add_argument(
         "--point", type=numbers(2), action="append", default=[], metavar="X,Y", help="foreground point"
     )
     parser.add_argument(
         "--negative", type=numbers(2), action="append", default=[], metavar="X,Y", help="background point"
     )
-    parser.add_argument("--box", type=numbers(4), action="append", default=[], metavar="X0,Y0,X1,Y1")
+    parser.add_argument(
+        "--box",
+        type=numbers(4),
+        action="append",
+        default=[],
+        metavar="X0,Y0,X1,Y1",
+        help="box around the object: left, top, right, bottom",
+    )
     parser.add_argument(
         "--mask", type=Path, metavar="FILE", help="image of a mask, white on black, of IMAGE's size"
     )
@@ -70,6 +97,13 @@ def numbers(count: int):
 
 def run(args: argparse.Namespace) -> int:
     described = [given for given in (args.text, args.like) if given is not None]
+    if args.prompts is not None:
+        if args.point or args.negative or args.box or args.mask or described:
+            raise CommandError("--prompts has all prompts; leave out the others")
+        with chosen_device(args) as device:
+            return segment_by_file(args, device)
+    if args.image is None:
+        raise CommandError("give an IMAGE, or --prompts with the names of images")
     if not (args.point or args.negative or args.box or args.mask or described):
         raise PromptError("nothing to segment: give --point, --negative, --box, --mask, --text or --like")
     if args.mask and not (args.point or args.negative or args.box or described or args.checkpoint):
@@ -91,7 +125,7 @@ def segment(args: argparse.Namespace, described: list[str | Path], device: str) 
     from minisam.show import PromptResult, prompt_figure, save_figure
 
     out = figure_path(args)
-    image = load_image(args.image)
+    image = load_image(args.image, page=args.page)
     external = None
     if described:
         sam, token = describe(described[0], args.checkpoint)

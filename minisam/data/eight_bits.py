@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 FULL = 65535
 # Below it, the two highest of 16 bits are unused.
 FULL_FROM = 16384
+SHOWN = "more than 8 bits per value, of which {} are shown as black … white"
+"""A note for the user, with a window."""
 BRIGHTEST, CONTRAST = (
     1 / 4,
     1 / 16,

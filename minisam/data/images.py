@@ -4,9 +4,9 @@ How a file is converted:
 - an EXIF orientation is applied, and clicks therefore refer to the image as viewers show it;
 - transparent pixels are blended with white, as in a web page or a notebook, unless another colour is given;
 - 16-bit values are scaled to 8 bits (65535 -> 255), not clipped; values of a camera with fewer bits are scaled by
-  their
-  range, with a note (minisam/data/eight_bits.py); CMYK, palettes and grey become RGB;
-- an animation gives its first frame, a TIFF file its first page.
+  their range, with a note (minisam/data/eight_bits.py); CMYK, palettes and grey become RGB;
+- an animation gives its first frame, a TIFF file its first page, unless `page` says another;
+- DICOM and HEIC are read by optional libraries (minisam/data/optional_formats.py).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -23,20 +23,19 @@ import numpy as np
 from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
-from minisam.data.deep_colour import is_deep_colour, join_bytes, unpack_lower_bytes
-from minisam.data.eight_bits import FULL, FULL_FROM, Window, advice, window_of
+from minisam.data.deep_colour import is_deep_colour, unpack_lower_bytes
+from minisam.data.eight_bits import FULL_FROM, SHOWN, advice
+from minisam.data.optional_formats import DICOM, HEIF, check_page, optional_format, read_dicom, register_heif
+from minisam.data.to_rgb import scale_deep_colour_, to_rgb
 from minisam.errors import ImageError, printable
 from minisam.files import write_atomically
 from minisam.limits import MAX_PIXELS
 
 READ_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
-READ_SUFFIXES = {".jpg", ".tif", *(f".{name.lower()}" for name in READ_FORMATS)}
+READ_SUFFIXES = {".jpg", ".tif", ".dcm", ".heic", ".heif", *(f".{name.lower()}" for name in READ_FORMATS)}
 WRITE_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".bmp": "BMP"}
-# Pixels converted at a time: the largest image then takes three more bytes per pixel, not thirty.
-PIXELS_AT_ONCE = 2**20
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 ORIENTATION = 0x0112
-SHOWN = "more than 8 bits per value, of which {} are shown as black … white"
 Source = str | os.PathLike[str] | bytes | IO[bytes]
 
 
@@ -53,18 +52,22 @@ class LoadedImage(NamedTuple):
 
 
 def load_image(
-    source: Source, behind: tuple[int, int, int] = WHITE, tell: Callable[[str], object] = say
+    source: Source,
+    behind: tuple[int, int, int] = WHITE,
+    tell: Callable[[str], object] = say,
+    page: int | None = None,
 ) -> np.ndarray:
-    """Read a PNG, JPEG, WebP, BMP, GIF or TIFF image as uint8 [H, W, 3] RGB.
+    """Read a PNG, JPEG, WebP, BMP, GIF, TIFF, DICOM or HEIC image as uint8 [H, W, 3] RGB.
 
     `source` is a path, an open binary file, or a file's content as bytes.  `behind` shows through transparent
-    pixels.  `tell` is called with a line if values were scaled by their range, or if pages were left out.
+    pixels.  `tell` is called with a line if values were scaled by their range, or if pages were left out.  `page`,
+    from 1, is a page of a TIFF, or a frame of a DICOM or an animation; None is the first.
 
     Raises:
         ImageError: there is no such file, it is not an image of these formats, it is damaged or truncated,
-            or it has more than `MAX_PIXELS` pixels.
+            it has more than `MAX_PIXELS` pixels, or no such page; or the library for its format is missing.
     """
-    return read_image(source, behind, tell).pixels
+    return read_image(source, behind, tell, page=page).pixels
 
 
 def read_image(
@@ -72,6 +75,7 @@ def read_image(
     behind: tuple[int, int, int] = WHITE,
     tell: Callable[[str], object] = say,
     upright: bool = True,
+    page: int | None = None,
 ) -> LoadedImage:
     """`load_image`, with the orientation; `upright=False` returns the pixels as stored.  Raises the same errors."""
     name, opened = _name_and_file(source)
@@ -79,9 +83,14 @@ def read_image(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            loaded, deep = _read(opened, behind, lambda what: tell(f"{name}: {what}"), upright)
+            kind = optional_format(opened)
+            if kind == DICOM:
+                return LoadedImage(read_dicom(opened, page, lambda what: tell(f"{name}: {what}")), 1)
+            if kind == HEIF:
+                register_heif()
+            loaded, deep = _read(opened, behind, lambda what: tell(f"{name}: {what}"), upright, page)
             if deep and int(loaded.pixels.max()) < FULL_FROM >> 8:
-                lower, _ = _read(opened, behind, lambda what: None, upright, lower_bytes=True)
+                lower, _ = _read(opened, behind, lambda what: None, upright, page, lower_bytes=True)
                 window = scale_deep_colour_(loaded.pixels, lower.pixels)
                 tell(f"{name}: {SHOWN.format(window)}")
             return loaded
@@ -93,6 +102,8 @@ def read_image(
         raise ImageError(f"{name}: not an image in one of the formats {', '.join(READ_FORMATS)}") from None
     except PermissionError:
         raise ImageError(f"{name}: no permission to read this image") from None
+    except ImageError as error:
+        raise ImageError(f"{name}: {error}") from error.__cause__
     # Pillow's decoders raise almost any exception for damaged bytes: struct.error, KeyError, SyntaxError, ...
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -104,10 +115,12 @@ def _read(
     behind: tuple[int, int, int],
     tell: Callable[[str], object],
     upright: bool,
+    page: int | None,
     lower_bytes: bool = False,
 ) -> tuple[LoadedImage, bool]:
     """An image as Pillow decodes it, and whether its 8 bits are the upper byte of 16-bit colour."""
-    with Image.open(opened, formats=READ_FORMATS) as image:
+    with Image.open(opened, formats=[*READ_FORMATS, *{HEIF} & Image.OPEN.keys()]) as image:
+        select_page(image, page, tell)
         if image.width * image.height > MAX_PIXELS:
             raise Image.DecompressionBombError
         deep = is_deep_colour(image)
@@ -116,8 +129,17 @@ def _read(
         orientation = image.getexif().get(ORIENTATION, 1)
         if upright:
             ImageOps.exif_transpose(image, in_place=True)
-        pixels = _to_rgb(image, behind, tell)
+        pixels = to_rgb(image, behind, tell)
         return LoadedImage(pixels, orientation if orientation in range(1, 9) else 1), deep
+
+
+def select_page(image: Image.Image, page: int | None, tell: Callable[[str], object]) -> None:
+    """Go to a page or frame, counted from 1.  Raises ImageError if there is no such page."""
+    if page is not None:
+        check_page(page, getattr(image, "n_frames", 1))
+        image.seek(page - 1)
+    elif image.format == "TIFF" and (pages := getattr(image, "n_frames", 1)) > 1:
+        tell(f"the first of {pages} pages")
 
 
 def _name_and_file(source: object) -> tuple[str, str | IO[bytes]]:
@@ -198,43 +220,3 @@ def save_image(
     write_atomically(
         path, lambda file: Image.fromarray(image).save(file, format=WRITE_FORMATS[suffix], **options)
     )
-
-
-def _to_rgb(image: Image.Image, behind: tuple[int, int, int], tell: Callable[[str], object]) -> np.ndarray:
-    if image.format == "TIFF" and (pages := getattr(image, "n_frames", 1)) > 1:
-        tell(f"the first of {pages} pages")
-    rgb = np.empty((image.height, image.width, 3), np.uint8)
-    if image.mode.startswith("I") or image.mode == "F":
-        window = window_of(np.asarray(band) for _, band in _bands(image))
-        if window != Window(0, FULL):
-            tell(SHOWN.format(window))
-        for rows, band in _bands(image):
-            rgb[rows] = window.apply(np.asarray(band))[:, :, None]
-        return rgb
-    for rows, band in _bands(image):
-        if band.has_transparency_data:
-            layer = band.convert("RGBA")
-            band = Image.alpha_composite(Image.new("RGBA", layer.size, behind), layer)
-        rgb[rows] = np.asarray(band.convert("RGB"))
-    return rgb
-
-
-def scale_deep_colour_(upper: np.ndarray, lower: np.ndarray) -> Window:
-    """Replace the upper bytes [H, W, 3] of 16-bit colours by 8-bit values in the window of their range."""
-    height, width = upper.shape[:2]
-    window = window_of(join_bytes(upper[rows], lower[rows]) for rows in _rows(height, width))
-    for rows in _rows(height, width):
-        upper[rows] = window.apply(join_bytes(upper[rows], lower[rows]))
-    return window
-
-
-def _bands(image: Image.Image) -> Iterator[tuple[slice, Image.Image]]:
-    """Strips of rows of an image: their position, and each strip as an image."""
-    for rows in _rows(image.height, image.width):
-        yield rows, image.crop((0, rows.start, image.width, rows.stop))
-
-
-def _rows(height: int, width: int) -> Iterator[slice]:
-    """Slices with as many rows as may be converted together."""
-    step = max(1, PIXELS_AT_ONCE // width)
-    return (slice(start, min(start + step, height)) for start in range(0, height, step))

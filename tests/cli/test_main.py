@@ -1,5 +1,6 @@
 import argparse
 import importlib
+import json
 import os
 import signal
 import subprocess
@@ -36,6 +37,25 @@ def test_errors_become_exit_codes_and_one_line(monkeypatch, capsys, error, code)
     assert capsys.readouterr().err == f"minisam: {error}\n"
     with pytest.raises(type(error)):
         main(["doctor", "--debug"])
+
+
+@pytest.mark.parametrize("printed", ["", '{"figure": "a.png"}'])
+@pytest.mark.parametrize("error", [ImageError("no\nimage"), FileNotFoundError("f"), RuntimeError("a bug")])
+def test_json_is_one_document_even_after_an_error(monkeypatch, capsys, error, printed):
+    def fail(args):
+        print(printed, end="")
+        raise error
+
+    monkeypatch.setattr("minisam.cli.doctor.run", fail)
+    if isinstance(error, RuntimeError):
+        with pytest.raises(RuntimeError):
+            main(["doctor", "--json"])
+    else:
+        assert main(["doctor", "--json"]) == (3 if isinstance(error, ImageError) else 1)
+    out = json.loads(capsys.readouterr().out)
+    assert out == ({"figure": "a.png"} if printed else {"error": str(error)})
+    monkeypatch.setattr("minisam.cli.doctor.run", lambda args: print("plain") or 0)
+    assert main(["doctor"]) == 0 and capsys.readouterr().out == "plain\n"
 
 
 @pytest.mark.parametrize(

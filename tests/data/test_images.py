@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minisam.data import images
+from minisam.data import images, to_rgb
 from minisam.data.images import check_image_array, load_image, save_image
 from minisam.errors import ImageError
 from minisam.limits import MAX_PIXELS
@@ -164,7 +164,7 @@ def test_a_large_deep_image_takes_little_more_than_its_pixels(tmp_path: Path):
     load_image(tmp_path / "a.png")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 3000 * 3000 * 3 + images.PIXELS_AT_ONCE * 32
+    assert peak < 3000 * 3000 * 3 + to_rgb.PIXELS_AT_ONCE * 32
 
 
 def test_cmyk_becomes_rgb(tmp_path: Path):
