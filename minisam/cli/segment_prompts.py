@@ -14,8 +14,8 @@ from minisam.cli.network import load_network
 from minisam.cli.outputs import check_output
 from minisam.errors import CommandError, ImageError, PromptError
 
-MOST_SHOWN = 12
-"""Prompts in a figure."""
+MOST_SHOWN, COLUMNS = 12, 3
+"""Prompts in a figure, and in a row of it."""
 
 
 def segment_by_file(args: argparse.Namespace, device: str) -> int:
@@ -25,7 +25,7 @@ def segment_by_file(args: argparse.Namespace, device: str) -> int:
 
     prompts = read_prompts(args.prompts, args.image)
     figures = [figure_of(args, image, len(prompts)) for image in prompts]
-    predictor = SamPredictor(load_network(args.checkpoint, args.adapter).to(device))
+    predictor = SamPredictor(load_network(args, args.adapter).to(device))
     records = []
     for (image, listed), figure in zip(prompts.items(), figures, strict=True):
         records.append(segment_image(args, predictor, image, listed, figure))
@@ -57,7 +57,8 @@ def segment_image(
     from minisam.cli.segment import mask_records
     from minisam.data.images import load_image
     from minisam.predict.prompt_file import named
-    from minisam.show import PromptResult, prompt_figure, save_figure
+    from minisam.show import PromptResult, save_figure
+    from minisam.show.prompt_figure import best_masks_figure
 
     image = load_image(path, page=args.page)
     predictor.set_image(image)
@@ -79,7 +80,7 @@ def segment_image(
             print(f"{path}, prompt {number}: predicted IoU {ious[best]:.3f}, {share:.1%} of the image")
     if len(prompts) > MOST_SHOWN:
         print(f"minisam: {out} shows the first {MOST_SHOWN} of {len(prompts)} prompts", file=sys.stderr)
-    save_figure(prompt_figure(results), out)
+    save_figure(best_masks_figure(results, columns=min(COLUMNS, len(results))), out)
     if not args.json:
         print(f"figure: {out}")
     return {"image": str(path), "figure": str(out), "prompts": records}

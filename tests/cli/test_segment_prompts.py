@@ -42,7 +42,7 @@ def test_many_images(folder, capsys):
     for record, name in zip(images, ("a", "b"), strict=True):
         assert record["figure"] == str(folder / f"{name}_segment.png")
         with Image.open(record["figure"]) as figure:
-            assert figure.height > 200 * len(record["prompts"])
+            assert figure.width > 400 * len(record["prompts"])
     assert images[0]["prompts"][0]["masks"] == masks_alone(folder, "a.png", ["--point", "10,12"], capsys)
     assert images[0]["prompts"][1]["masks"] == masks_alone(folder, "a.png", ["--box", "5,5,30,25"], capsys)
     assert images[1]["prompts"][0]["masks"] == masks_alone(folder, "b.png", ["--point", "10,12"], capsys)
@@ -88,6 +88,18 @@ def test_a_page_of_a_tiff(folder, capsys):
     assert masks_alone(folder, "scan.tif", ["--point", "10,12", "--page", "2"], capsys) == second
     assert main(["segment", str(folder / "scan.tif"), "--point", "1,1", "--page", "3"]) == 3
     assert "there is no page 3; it has 2" in capsys.readouterr().err
+
+
+def test_a_page_of_every_image(folder, capsys):
+    pages = [Image.open(folder / name) for name in ("a.png", "b.png")]
+    pages[0].save(folder / "scan.tif", save_all=True, append_images=pages[1:])
+    words = prompts(folder, {"scan.tif": PROMPTS[:1], "b.png": PROMPTS[:1]})
+    assert main(["segment", *words, "--json", "--page", "2"]) == 3  # b.png has one page
+    capsys.readouterr()
+    words = prompts(folder, {"scan.tif": PROMPTS[:1]})
+    assert main(["segment", *words, "--json", "--page", "2"]) == 0
+    (record,) = json.loads(capsys.readouterr().out)["images"]
+    assert record["prompts"][0]["masks"] == masks_alone(folder, "b.png", ["--point", "10,12"], capsys)
 
 
 def test_nothing_to_segment(capsys):
