@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from minisam.cli.device_options import add_device_options, chosen_device
+from minisam.cli.mask_records import mask_records
 from minisam.cli.network import (
     add_adapter_option,
     add_network_options,
@@ -224,24 +225,3 @@ def mask_logits(mask: np.ndarray | None, sam) -> np.ndarray | None:
     from minisam.predict.mask_prompt import mask_to_logits
 
     return None if mask is None else mask_to_logits(mask, sam)
-
-
-def mask_records(masks: np.ndarray, iou_predictions: np.ndarray) -> list[dict]:
-    """One JSON record per mask: COCO run-length encoding, area in pixels, box (x, y, width, height), predicted IoU."""
-    from minisam.masks.rle import compress_rle, encode_rle
-
-    records = []
-    for mask, iou in zip(masks, iou_predictions, strict=True):
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        box = [0, 0, 0, 0]
-        if len(rows):
-            box = [int(columns[0]), int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1]
-        records.append(
-            {
-                "segmentation": compress_rle(encode_rle(mask)),
-                "area": int(mask.sum()),
-                "bbox": box,
-                "predicted_iou": float(iou),
-            }
-        )
-    return records

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from minisam.cli.mask_records import mask_records
 from minisam.cli.network import load_network
 from minisam.cli.outputs import check_output
 from minisam.errors import CommandError, ImageError, PromptError
@@ -54,7 +55,6 @@ def segment_image(
     args: argparse.Namespace, predictor: Any, path: Path, prompts: list[dict[str, np.ndarray]], out: Path
 ) -> dict[str, Any]:
     """The masks of one image's prompts as JSON, after writing its figure."""
-    from minisam.cli.segment import mask_records
     from minisam.data.images import load_image
     from minisam.predict.prompt_file import named
     from minisam.show import PromptResult, save_figure
