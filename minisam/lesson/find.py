@@ -16,8 +16,13 @@ from minisam.lesson.exercise import Exercise
 from minisam.lesson.mistakes import Mistake
 from minisam.lesson.source import run_file
 
-FOLDER = Path(__file__).resolve().parents[2] / "lessons"
+PACKAGE = Path(__file__).resolve().parents[1]
+FOLDER = next(path for path in (PACKAGE / "lessons", PACKAGE.parent / "lessons") if path.is_dir() or path.parent != PACKAGE)
+"""In the installed package, or in the repository."""
 FILES = ("lesson.py", "exercise.py", "solution.py", "wrong.py", "checks.py")
+USES_TRITON = re.compile(
+    r"^(import triton|from minisam_kernels\.(?!cases|reference|lab)|from minisam_kernels\.lab\.inspection)", re.MULTILINE
+)
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,11 @@ class Lesson:
     @property
     def builds_on(self) -> tuple[int, ...]:
         return tuple(int(number) for number in re.findall(r"\d+", self._fact(r"Builds on: ([^.]*)\.")))
+
+    @property
+    def needs_triton(self) -> bool:
+        """Whether cells of the lesson run or compile kernels."""
+        return USES_TRITON.search(self.text) is not None
 
     def _fact(self, pattern: str) -> str:
         found = re.search(pattern, self.text)
