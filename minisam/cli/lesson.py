@@ -1,10 +1,12 @@
 """`minisam lesson`: the course.
 
 list                    all lessons
-open N                  where to read it, and a file for your exercises: lesson_NN.py; --language zh-CN for Chinese
+open N                  where to read it, and your copies: lesson_NN.ipynb, lesson_NN.py; --language zh-CN for Chinese
 check N [FILE]          check your answers: which are correct, and for the first wrong one, where and why
 hint N [EXERCISE]       a hint; --number 2 for the next one
 solution N              the solutions
+grade FOLDER            mark a class's hand-ins, and count what was misunderstood
+handout N -o FOLDER     page, notebook and exercises for a class, without solutions
 build [N]               notebook, page and figures from lesson.py, for authors of lessons
 stale [N]               translated text whose English text has changed, for translators
 """
@@ -21,19 +23,21 @@ from pathlib import Path
 from minisam.cli.limits import add_limits, show_prints
 from minisam.errors import AnswerError, MinisamError
 
-WRONG = 4
+UNREADABLE, WRONG = 3, 4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     actions.add_parser("list", help="list all lessons")
-    opened = actions.add_parser("open", help="print where to read it, and make a file for your exercises")
+    opened = actions.add_parser("open", help="print where to read it, and copy its notebook and exercises")
     check = actions.add_parser("check", help="check your answers: what is correct, what is wrong, and why")
     hint = actions.add_parser("hint", help="a hint for an exercise")
     solution = actions.add_parser("solution", help="print the solutions")
+    grade = actions.add_parser("grade", help="mark a folder of hand-ins, and count what was misunderstood")
+    handout = actions.add_parser("handout", help="write page, notebook and exercises without solutions")
     build = actions.add_parser("build", help="make notebook, page and figures from lesson.py")
     stale = actions.add_parser("stale", help="list translated text whose English text has changed")
-    for action in (opened, check, hint, solution):
+    for action in (opened, check, hint, solution, handout):
         action.add_argument("lesson", type=int, metavar="N")
     build.add_argument("lesson", type=int, metavar="N", nargs="?", help="default: all lessons and the map")
     opened.add_argument("-o", "--out", type=Path, metavar="FILE", help="default: lesson_NN.py")
@@ -47,7 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     check.add_argument("--exercise", metavar="NAME", help="only this one")
     check.add_argument("--json", action="store_true", help="print JSON")
-    add_limits(check)
+    grade.add_argument("folder", type=Path, metavar="FOLDER", help=".py files and notebooks")
+    grade.add_argument("--lesson", type=int, metavar="N", help="default: by the file's name or its functions")
+    grade.add_argument("--csv", type=Path, metavar="FILE", help="a line for each exercise of each hand-in")
+    handout.add_argument("-o", "--out", type=Path, metavar="FOLDER", required=True)
+    for marking in (check, grade):
+        add_limits(marking)
     hint.add_argument("exercise", nargs="?", metavar="EXERCISE", help="default: the first")
     hint.add_argument("--number", type=int, default=1, metavar="K", help="the K-th hint (default: 1)")
     for action in actions.choices.values():
@@ -64,6 +73,8 @@ def run(args: argparse.Namespace) -> int:
         "check": run_check,
         "hint": run_hint,
         "solution": run_solution,
+        "grade": run_grade,
+        "handout": run_handout,
         "build": run_build,
         "stale": run_stale,
     }[args.action](args)
@@ -78,22 +89,32 @@ def run_list(args: argparse.Namespace) -> int:
 
 
 def run_open(args: argparse.Namespace) -> int:
+    from minisam.lesson.check import NEEDS_TRITON
     from minisam.lesson.find import lesson
+    from minisam_kernels.lab.answers.absent import has_triton
 
     chosen, out = lesson(args.lesson), args.out or answers_file(args.lesson)
     if args.language == "en":
-        pages = {chosen.folder / "README.md": False, chosen.folder / "lesson.ipynb": False}
+        notebook = out.with_name(f"lesson_{chosen.number:02}.ipynb")
+        pages = {chosen.folder / "README.md": True, notebook: not notebook.exists()}
+        if not notebook.exists():
+            shutil.copyfile(chosen.folder / "lesson.ipynb", notebook)
     else:
         from minisam.lesson.translated_lesson import open_translated
 
         pages = open_translated(chosen, args.language, out.parent)
     for before, (page, new) in zip(("read  ", "  or  "), pages.items(), strict=True):
-        print(f"{before}{page}" + ("" if new or args.language == "en" else ", which is unchanged"))
+        print(f"{before}{page}" + ("" if new else ", which is unchanged"))
     if out.exists():
         print(f"your answers are in {out}; the file is unchanged")
     else:
         shutil.copyfile(chosen.folder / "exercise.py", out)
-        print(f"write {out}, then: minisam lesson check {chosen.number}" + (f" {out}" if args.out else ""))
+        print(
+            f"write your answers into {out}, then: minisam lesson check {chosen.number}"
+            + (f" {out}" if args.out else "")
+        )
+    if chosen.needs_triton and not has_triton():
+        print(f"here you can read it; {NEEDS_TRITON}")
     return 0
 
 
@@ -134,7 +155,33 @@ def run_hint(args: argparse.Namespace) -> int:
 def run_solution(args: argparse.Namespace) -> int:
     from minisam.lesson.find import lesson
 
-    print(lesson(args.lesson).solution, end="")
+    text = lesson(args.lesson).solution
+    if not text:
+        raise MinisamError(f"the solutions of lesson {args.lesson} are not here")
+    print(text, end="")
+    return 0
+
+
+def run_grade(args: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from minisam.files import write_atomically
+    from minisam.lesson.grade import as_csv, grade, hand_ins, summary
+    from minisam_kernels.lab.answers.process import Rules
+
+    files, rules = hand_ins(args.folder), Rules(args.seconds, args.memory)
+    marked = [grade(file, args.folder, rules, args.lesson) for file in tqdm(files, disable=None)]
+    print("\n".join(summary(marked)))
+    if args.csv:
+        write_atomically(args.csv, lambda file: file.write(as_csv(marked).encode()))
+    return UNREADABLE if any(hand_in.problem for hand_in in marked) else 0
+
+
+def run_handout(args: argparse.Namespace) -> int:
+    from minisam.lesson.find import lesson
+    from minisam.lesson.handout import write_handout
+
+    print("\n".join(map(str, write_handout(lesson(args.lesson), args.out))))
     return 0
 
 

@@ -12,15 +12,24 @@ import json
 from pathlib import Path
 from typing import Any
 
+from minisam.errors import MinisamError
 from minisam.files import write_atomically
-from minisam.lesson.find import Lesson
+from minisam.lesson.cells import Cell
+from minisam.lesson.colab import button, setup_cell
+from minisam.lesson.find import INSTALLED, Lesson
 from minisam.lesson.run import Ran, run_lesson
 
 LARGEST_NOTEBOOK = 300_000
+SETUP_ID = "setup"
+"""The notebook's first cell, which is not one of lesson.py's."""
 
 
 def build(lesson: Lesson) -> list[Path]:
-    """Write the generated files of a lesson; returns their paths."""
+    """Write the generated files of a lesson; returns their paths. Raises MinisamError in an installed package."""
+    if lesson.folder.is_relative_to(INSTALLED):
+        raise MinisamError(
+            f"{lesson.folder} belongs to the installed package; build lessons in the repository"
+        )
     ran = run_lesson(lesson.folder / "lesson.py")
     written = {lesson.folder / name: data for name, data in generated(lesson, ran).items()}
     (lesson.folder / "figures").mkdir(exist_ok=True)
@@ -50,8 +59,16 @@ def fingerprint(lesson: Lesson) -> str:
 
 
 def readme(lesson: Lesson, ran: list[Ran]) -> str:
-    """The lesson as a page: text, code, printed output, figures; the solutions are folded at the end."""
-    parts = [f"<!-- Made of lesson.py by `minisam lesson build {lesson.number}`; edit that file. -->"]
+    """The page with the solutions, folded at its end."""
+    solutions = fence(lesson.solution.rstrip("\n"), "python")
+    folded = f"<details><summary>Solutions</summary>\n\n{solutions}\n\n</details>\n"
+    return page(lesson, ran) + ("\n" + folded if lesson.solution else "")
+
+
+def page(lesson: Lesson, ran: list[Ran]) -> str:
+    """The lesson as a page: text, code, printed output, figures."""
+    made_of = f"<!-- Made of lesson.py by `minisam lesson build {lesson.number}`; edit that file. -->"
+    parts = [f"{made_of}\n{button(lesson.folder.name)}"]
     number = 0
     for item in ran:
         parts.append(item.cell.source if item.cell.kind == "markdown" else fence(item.cell.source, "python"))
@@ -60,8 +77,6 @@ def readme(lesson: Lesson, ran: list[Ran]) -> str:
         for _ in item.figures:
             number += 1
             parts.append(f"![Figure {number}]({figure_name(number)})")
-    solutions = fence(lesson.solution.rstrip("\n"), "python")
-    parts.append(f"<details><summary>Solutions</summary>\n\n{solutions}\n\n</details>")
     return "\n\n".join(parts) + "\n"
 
 
@@ -70,9 +85,10 @@ def fence(text: str, language: str) -> str:
 
 
 def notebook(lesson: Lesson, ran: list[Ran]) -> str:
-    """The lesson as a notebook, format 4.5."""
+    """The lesson as a notebook, format 4.5; its first cell installs what is missing."""
+    setup = notebook_cell(SETUP_ID, Ran(Cell("code", setup_cell(lesson.needs_triton), 0)))
     content = {
-        "cells": [notebook_cell(number, item) for number, item in enumerate(ran)],
+        "cells": [setup, *(notebook_cell(f"cell-{number}", item) for number, item in enumerate(ran))],
         "metadata": {
             "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
             "language_info": {"name": "python"},
@@ -84,9 +100,9 @@ def notebook(lesson: Lesson, ran: list[Ran]) -> str:
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
-def notebook_cell(number: int, item: Ran) -> dict[str, Any]:
+def notebook_cell(id: str, item: Ran) -> dict[str, Any]:
     cell: dict[str, Any] = {
-        "id": f"cell-{number}",
+        "id": id,
         "cell_type": item.cell.kind,
         "metadata": {},
         "source": item.cell.source.splitlines(keepends=True),

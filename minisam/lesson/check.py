@@ -17,9 +17,12 @@ from minisam.lesson.diagnosis import diagnose
 from minisam.lesson.exercise import Attempt, Exercise, NotWrittenError, attempt
 from minisam.lesson.mistakes import Mistake
 from minisam_kernels.cases import Case
+from minisam_kernels.lab.answers.absent import has_triton
 from minisam_kernels.lab.answers.call import arguments
 from minisam_kernels.lab.answers.process import Function
 from minisam_kernels.lab.error_rule import compare
+
+NEEDS_TRITON = "kernels need Linux with Triton"
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Report:
-    """The results of an answer; `reason` says why an answer counts as not written."""
+    """The results of an answer; `reason` says why an answer counts as not written, or cannot be judged here."""
 
     exercise: str
     written: bool
@@ -46,6 +49,7 @@ class Report:
     total: int
     failure: Failure | None = None
     reason: str = "it raises NotImplementedError"
+    judged: bool = True
 
     @property
     def ok(self) -> bool:
@@ -60,6 +64,8 @@ def check_answer(
 ) -> Report:
     """Run a function on the exercise's cases, up to the first failure."""
     cases = [case.rounded(torch.float32) for case in exercise.cases()]
+    if exercise.framework == "triton" and not has_triton():
+        return Report(exercise.name, False, (), len(cases), reason=NEEDS_TRITON, judged=False)
     passed: list[str] = []
     for case in cases:
         try:
@@ -129,7 +135,9 @@ def fault(exercise: Exercise, answer: Attempt, wanted: np.ndarray, case: Case) -
 def explain(report: Report) -> Iterator[str]:
     """The report as lines of text."""
     name = report.exercise
-    if not report.written:
+    if not report.judged:
+        yield f"{name}: not judged here ({report.reason})"
+    elif not report.written:
         yield f"{name}: not written yet ({report.reason})"
     elif report.failure is None:
         yield f"{name}: right, {report.total} of {report.total} cases: {', '.join(report.passed)}"

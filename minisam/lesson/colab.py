@@ -1,4 +1,4 @@
-"""Where the lessons lie on GitHub, for the buttons that open a notebook in Colab and for the cell that installs minisam.
+"""Where the lessons lie on GitHub, for buttons that open a notebook in Colab, and for the cell that installs minisam.
 
 `REPOSITORY` is the only place where the address stands; OWNER is a placeholder. After a change of it:
 `minisam lesson build`.
@@ -21,7 +21,9 @@ if importlib.util.find_spec("minisam") is None:
 NEEDS_TRITON = """
 if importlib.util.find_spec("triton") is None:
     print("{remark}")"""
-REMARK = "The kernels of this lesson need Linux with Triton. Here you can read it; cells with a kernel do not run."
+REMARK = (
+    "The kernels of this lesson need Linux with Triton. Here you can read it; cells with a kernel do not run."
+)
 
 
 def button(folder: str) -> str:

@@ -1,6 +1,7 @@
-"""A lesson is a folder lessons/NN_<name> with lesson.py, exercise.py, solution.py, wrong.py and checks.py.
+"""A lesson is a folder lessons/NN_<name> with lesson.py, exercise.py checks.py, and usually solution.py and wrong.py.
 
-Every folder with these files is a lesson: there is no list.  Its first cell has the facts for the map,
+Every folder with the first three is a lesson: there is no list.  Without the other two, which a teacher may keep back,
+answers are marked all the same.  Its first cell has the facts for the map,
 "# Lesson 1 · title", "Minutes: 45." and "Builds on: 01, 02." or "Builds on: nothing."
 """
 
@@ -17,11 +18,13 @@ from minisam.lesson.mistakes import Mistake
 from minisam.lesson.source import run_file
 
 PACKAGE = Path(__file__).resolve().parents[1]
-FOLDER = next(path for path in (PACKAGE / "lessons", PACKAGE.parent / "lessons") if path.is_dir() or path.parent != PACKAGE)
-"""In the installed package, or in the repository."""
-FILES = ("lesson.py", "exercise.py", "solution.py", "wrong.py", "checks.py")
+INSTALLED = PACKAGE / "lessons"
+FOLDER = INSTALLED if INSTALLED.is_dir() else PACKAGE.parent / "lessons"
+"""In an installed package, lessons are part of it; in the repository they lie beside it."""
+FILES = ("lesson.py", "exercise.py", "checks.py")
 USES_TRITON = re.compile(
-    r"^(import triton|from minisam_kernels\.(?!cases|reference|lab)|from minisam_kernels\.lab\.inspection)", re.MULTILINE
+    r"^(import triton|from minisam_kernels\.(?!cases|reference|lab)|from minisam_kernels\.lab\.inspection)",
+    re.MULTILINE,
 )
 
 
@@ -73,12 +76,16 @@ class Lesson:
 
     @cached_property
     def solution(self) -> str:
-        return (self.folder / "solution.py").read_text(encoding="utf-8")
+        """The solutions' text; empty where there are none."""
+        path = self.folder / "solution.py"
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
 
     @cached_property
     def mistakes(self) -> dict[str, list[Mistake]]:
-        """Catalogued wrong answers, by exercise."""
-        return run_file(self.folder / "wrong.py").WRONG
+        """Catalogued wrong answers, by exercise; none where the catalogue or the solutions are absent."""
+        path = self.folder / "wrong.py"
+        catalogue = run_file(path).WRONG if path.is_file() and self.solution else {}
+        return {name: catalogue.get(name, []) for name in self.exercises}
 
 
 def lessons(folder: Path = FOLDER) -> list[Lesson]:
@@ -91,6 +98,6 @@ def lesson(number: int, folder: Path = FOLDER) -> Lesson:
     """The lesson of that number. Raises MinisamError if it is not written."""
     found = {item.number: item for item in lessons(folder)}
     if number not in found:
-        have = ", ".join(map(str, found)) or f"none: {folder} is part of the repository, not of the package"
+        have = ", ".join(map(str, found)) or f"none in {folder}"
         raise MinisamError(f"there is no lesson {number}; there are {have}")
     return found[number]

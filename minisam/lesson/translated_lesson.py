@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-from base64 import b64decode
 from pathlib import Path
 
 from minisam.errors import MinisamError
@@ -14,6 +12,7 @@ from minisam.lesson.build import notebook, readme
 from minisam.lesson.cells import Cell, cells
 from minisam.lesson.find import FOLDER, Lesson, lessons
 from minisam.lesson.run import Ran
+from minisam.lesson.stored import stored_run
 from minisam.lesson.translation import Pair, blocks, pairs, report, sections
 
 LANGUAGES = {"zh-CN": {"<summary>Solutions<": "<summary>参考答案<", "![Figure ": "![图 "}}
@@ -52,22 +51,6 @@ def translated(lesson: Lesson, language: str, to_lesson: str = "") -> list[Ran]:
         Ran(Cell(item.cell.kind, next(texts), item.cell.line)) if item.cell.kind == "markdown" else item
         for item in stored_run(lesson)
     ]
-
-
-def stored_run(lesson: Lesson) -> list[Ran]:
-    """The run whose outputs are stored in lesson.ipynb, for the cells of lesson.py."""
-    stored = json.loads((lesson.folder / "lesson.ipynb").read_bytes())["cells"]
-    written = cells(lesson.text)
-    if [cell.kind for cell in written] != [cell["cell_type"] for cell in stored]:
-        remedy = f"`minisam lesson build {lesson.number}`"
-        raise MinisamError(f"{lesson.folder / 'lesson.ipynb'} is not of this lesson.py; first run {remedy}")
-    found = []
-    for cell, with_outputs in zip(written, stored, strict=True):
-        outputs = with_outputs.get("outputs", [])
-        printed = "".join("".join(output["text"]) for output in outputs if "text" in output)
-        figures = (output["data"]["image/png"] for output in outputs if "image/png" in output.get("data", {}))
-        found.append(Ran(cell, printed, tuple(map(b64decode, figures))))
-    return found
 
 
 def page_in(lesson: Lesson, language: str, to_lesson: str = "") -> str:

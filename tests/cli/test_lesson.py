@@ -25,9 +25,13 @@ def test_open_makes_a_file_and_never_overwrites_it(tmp_path, capsys):
     file = tmp_path / "lesson_01.py"
     assert file.read_text() == (lesson(1).folder / "exercise.py").read_text()
     assert "then: minisam lesson check 1" in capsys.readouterr().out
-    file.write_text("mine")
+    notebook = tmp_path / "lesson_01.ipynb"
+    assert notebook.read_bytes() == (lesson(1).folder / "lesson.ipynb").read_bytes()
+    file.write_text("mine"), notebook.write_text("mine")
     assert main(["lesson", "open", "1"]) == 0
-    assert file.read_text() == "mine" and "the file is unchanged" in capsys.readouterr().out
+    assert file.read_text() == notebook.read_text() == "mine"
+    printed = capsys.readouterr().out
+    assert "the file is unchanged" in printed and "lesson_01.ipynb, which is unchanged" in printed
 
 
 def test_the_untouched_frames_exit_4_and_the_solutions_0(tmp_path, capsys):

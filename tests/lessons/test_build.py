@@ -16,6 +16,7 @@ from minisam.cli.main import main
 from minisam.lesson import build as building
 from minisam.lesson import course_map
 from minisam.lesson.build import build, fingerprint
+from minisam.lesson.colab import REPOSITORY
 from minisam.lesson.find import FOLDER, Lesson, lesson, lessons
 from minisam.lesson.page import check
 
@@ -61,6 +62,7 @@ def test_a_lesson_becomes_a_notebook_a_page_and_its_figures(small):
     page = (small.folder / "README.md").read_text(encoding="utf-8")
     order = [
         "minisam lesson build 1",
+        f"[Open in Colab](https://colab.research.google.com/github/{REPOSITORY}/blob/main/lessons/01_line/lesson.ipynb)",
         "# Lesson 1 · A line",
         "```python",
         'print("two")',
@@ -72,9 +74,10 @@ def test_a_lesson_becomes_a_notebook_a_page_and_its_figures(small):
     assert places == sorted(places)
 
     notebook = json.loads((small.folder / "lesson.ipynb").read_bytes())
-    text, numbers, drawn, last = notebook["cells"]
-    assert [cell["cell_type"] for cell in notebook["cells"]] == ["markdown", "code", "code", "code"]
-    assert len({cell["id"] for cell in notebook["cells"]}) == 4 and "outputs" not in text
+    setup, text, numbers, drawn, last = notebook["cells"]
+    assert [cell["cell_type"] for cell in notebook["cells"]] == ["code", "markdown", "code", "code", "code"]
+    assert "pip" in "".join(setup["source"]) and "triton" not in "".join(setup["source"])
+    assert len({cell["id"] for cell in notebook["cells"]}) == 5 and "outputs" not in text
     assert numbers["outputs"] == [{"output_type": "stream", "name": "stdout", "text": ["two\n", "2\n"]}]
     assert [output["output_type"] for output in drawn["outputs"]] == ["display_data"] * 2
     assert last["outputs"] == [] and notebook["metadata"]["minisam"]["sha256"] == fingerprint(small)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import io
 import json
-from base64 import b64decode
 from contextlib import contextmanager
 from copy import copy
 from typing import Any
@@ -20,11 +19,13 @@ from minisam.lesson import diagnosis
 from minisam.lesson.build import LARGEST_NOTEBOOK, fingerprint, generated
 from minisam.lesson.cells import cells
 from minisam.lesson.check import check_answer, explain
+from minisam.lesson.colab import setup_cell
 from minisam.lesson.exercise import Attempt, Exercise
 from minisam.lesson.find import Lesson, lessons
 from minisam.lesson.mistakes import Mistake
-from minisam.lesson.run import Ran, run_lesson
+from minisam.lesson.run import run_lesson
 from minisam.lesson.source import function_in, run_file, run_text
+from minisam.lesson.stored import stored_run
 
 LESSONS = {lesson.folder.name: lesson for lesson in lessons()}
 EXERCISES = [(lesson, exercise) for lesson in LESSONS.values() for exercise in lesson.exercises.values()]
@@ -102,7 +103,9 @@ def test_a_notebook_has_the_cells_of_its_lesson_and_its_fingerprint(lesson):
     data = (lesson.folder / "lesson.ipynb").read_bytes()
     assert len(data) <= LARGEST_NOTEBOOK
     notebook = json.loads(data)
-    stored = [(cell["cell_type"], "".join(cell["source"])) for cell in notebook["cells"]]
+    setup, *rest = notebook["cells"]
+    assert "".join(setup["source"]) == setup_cell(lesson.needs_triton)
+    stored = [(cell["cell_type"], "".join(cell["source"])) for cell in rest]
     assert stored == [(cell.kind, cell.source) for cell in cells(lesson.text)]
     assert notebook["metadata"]["minisam"]["sha256"] == fingerprint(lesson)
 
@@ -110,18 +113,9 @@ def test_a_notebook_has_the_cells_of_its_lesson_and_its_fingerprint(lesson):
 @pytest.mark.parametrize("lesson", LESSONS.values(), ids=name_of)
 def test_the_page_and_the_figures_are_those_of_the_notebook(lesson):
     """The lesson's code is not run: what it printed and drew is taken from its notebook."""
-    notebook = json.loads((lesson.folder / "lesson.ipynb").read_bytes())
-    of_lesson = zip(cells(lesson.text), notebook["cells"], strict=True)
-    for name, data in generated(lesson, [Ran(cell, *outputs(stored)) for cell, stored in of_lesson]).items():
+    for name, data in generated(lesson, stored_run(lesson)).items():
         remedy = f"run `minisam lesson build {lesson.number}`"
         assert (lesson.folder / name).read_bytes() == data, remedy
-
-
-def outputs(cell: dict) -> tuple[str, tuple[bytes, ...]]:
-    """What a notebook's cell printed, and its figures."""
-    found = cell.get("outputs", [])
-    printed = "".join(line for output in found for line in output.get("text", []))
-    return printed, tuple(b64decode(output["data"]["image/png"]) for output in found if "data" in output)
 
 
 @pytest.mark.parametrize("lesson", LESSONS.values(), ids=name_of)

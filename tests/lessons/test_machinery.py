@@ -96,7 +96,12 @@ def test_a_folder_is_all_that_a_lesson_needs(tmp_path):
     assert [item.number for item in lessons(tmp_path)] == [3]
     written = [stop for stop in stops(tmp_path) if stop.folder]
     assert [(stop.number, stop.folder) for stop in written] == [(3, "03_windows")]
-    (tmp_path / "03_windows" / "wrong.py").unlink()
+    for optional in ("wrong.py", "solution.py"):
+        (tmp_path / "03_windows" / optional).unlink()
+    (without,) = lessons(tmp_path)
+    assert without.solution == "" and set(without.mistakes) == set(without.exercises)
+    assert not any(without.mistakes.values())
+    (tmp_path / "03_windows" / "checks.py").unlink()
     assert lessons(tmp_path) == []
 
 

@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import Any, BinaryIO
 
 import minisam_kernels.lab.answers.wire as wire
+from minisam_kernels.lab.answers.absent import Absent, has_triton, stand_in_for_triton
 from minisam_kernels.lab.answers.borrowing import Borrowed, BorrowedError, BorrowingGuard
 from minisam_kernels.lab.answers.call import Outcome, call_here
 from minisam_kernels.lab.answers.source import compiled
@@ -79,6 +80,8 @@ class Answers:
         sys.modules.setdefault(path.stem, self.module)
         sys.path.insert(0, str(path.parent))
         guard = BorrowingGuard(request["closed"], request["opened"], request["roots"], request["unread"])
+        if not has_triton():
+            stand_in_for_triton()
         guard.install()
         try:
             exec(code, self.module.__dict__)
@@ -87,7 +90,7 @@ class Answers:
                 return {"borrowed": f"takes its answers from {Borrowed.touched} instead of computing them"}
             return {"error": f"cannot be run: {one_line(error)}{place_of(error, file)}"}
         finally:
-            Borrowed.loading = False
+            Borrowed.loading = Absent.loading = False
             sys.path.remove(str(path.parent))
         functions = [key for key, value in vars(self.module).items() if callable(value) and key[:1] != "_"]
         return {"functions": {name: self.what_is(name) for name in names}, "names": functions}
@@ -100,7 +103,7 @@ class Answers:
         kind = type(value).__name__
         if type(value).__module__.startswith("triton."):
             return "a kernel; name the function that launches it"
-        if isinstance(value, Borrowed):
+        if isinstance(value, (Absent, Borrowed)):
             return ""
         article = "an" if kind[:1].lower() in "aeiou" else "a"
         return "" if callable(value) else f"{article} {kind}, not a function"

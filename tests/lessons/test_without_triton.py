@@ -1,0 +1,95 @@
+"""On macOS and Windows, where Triton does not exist: an import hook refuses it here."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from minisam.lesson.check import check_answer, explain
+from minisam.lesson.find import FOLDER, lesson, lessons
+from minisam_kernels.lab.answers.absent import Absent, AbsentError
+
+REFUSES = """
+import sys
+
+class Refuses:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "triton":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Refuses())
+"""
+KERNELS = {item.number for item in lessons() if any(x.framework == "triton" for x in item.exercises.values())}
+LOAD = """
+from pathlib import Path
+from minisam.lesson.find import lessons
+from minisam.lesson.source import run_file
+import minisam.lesson.page
+for item in lessons():
+    item.exercises
+    if item.number not in {kernels}:
+        run_file(item.folder / "exercise.py"), run_file(item.folder / "solution.py")
+"""
+
+
+@pytest.fixture
+def environment(tmp_path) -> dict[str, str]:
+    (tmp_path / "hook").mkdir()
+    (tmp_path / "hook" / "sitecustomize.py").write_text(REFUSES)
+    paths = (tmp_path / "hook", FOLDER.parent, FOLDER.parent / "kernels")
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))}
+
+
+def run(environment, folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, env=environment, cwd=folder, timeout=600
+    )
+
+
+def test_frames_solutions_and_checks_import_no_triton(environment, tmp_path):
+    assert {14, 15, 16, 17, 18} == KERNELS
+    finished = run(environment, tmp_path, "-c", LOAD.format(kernels=KERNELS))
+    assert finished.returncode == 0, finished.stderr
+
+
+def test_a_kernel_is_not_judged(monkeypatch):
+    monkeypatch.setattr("minisam.lesson.check.has_triton", lambda: False)
+    report = check_answer(lesson(14).exercises["softmax_rows"], lambda x, scale: x)
+    assert not report.judged and not report.ok and report.failure is None
+    assert list(explain(report)) == ["softmax_rows: not judged here (kernels need Linux with Triton)"]
+
+
+@pytest.mark.ci
+def test_in_a_kernel_lesson_the_other_exercises_are_judged(environment, tmp_path):
+    opened = run(environment, tmp_path, "-m", "minisam.cli.main", "lesson", "open", "15")
+    assert opened.stdout.endswith("here you can read it; kernels need Linux with Triton\n")
+    solution = str(FOLDER / "15_flash_attention" / "solution.py")
+    finished = run(environment, tmp_path, "-m", "minisam.cli.main", "lesson", "check", "15", solution)
+    assert finished.returncode == 4, finished.stderr
+    first, second, third, last = finished.stdout.splitlines()
+    assert first.startswith("add_tile: right")
+    assert second == "flash_attention: not judged here (kernels need Linux with Triton)"
+    assert "not judged here" in third and last == "1 of 3 exercises are right"
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("number", [item.number for item in lessons() if item.number not in KERNELS])
+def test_every_other_solution_is_right(number, environment, tmp_path):
+    folder = next(item.folder for item in lessons() if item.number == number)
+    command = ("-m", "minisam.cli.main", "lesson", "check", str(number), str(folder / "solution.py"))
+    finished = run(environment, tmp_path, *command)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+
+
+def test_a_placeholder_can_be_named_and_launched_only_while_a_file_is_loaded(monkeypatch):
+    triton = Absent("triton")
+    kernel = triton.jit(lambda x: x)
+    assert isinstance(kernel[(3,)], Absent) and isinstance(triton.language.constexpr, Absent)
+    monkeypatch.setattr(Absent, "loading", False)
+    with pytest.raises(AbsentError, match=r"triton\.jit needs Triton, which exists for Linux only"):
+        kernel[(3,)](1)
