@@ -193,7 +193,7 @@ def test_opening_writes_page_and_notebook_once_with_links_to_the_lesson(small, t
     notebook = json.loads(stored.read_bytes())
     original = json.loads((small.folder / "lesson.ipynb").read_bytes())
     assert "".join(notebook["cells"][1]["source"]).startswith("# 第 1 课\n\n[库](../lessons/01_line/../../")
-    assert [notebook["cells"][1], notebook["metadata"]] == [original["cells"][1], original["metadata"]]
+    assert [notebook["cells"][2], notebook["metadata"]] == [original["cells"][2], original["metadata"]]
     page.write_text("mine")
     assert set(open_translated(small, "zh-CN", out).values()) == {False} and page.read_text() == "mine"
 

@@ -1,0 +1,91 @@
+"""A class's hand-ins: marks, misunderstandings, and files that cannot be marked."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+
+from minisam.cli.main import main
+from minisam.errors import AnswerError
+from minisam.lesson.check import Report
+from minisam.lesson.find import lesson
+from minisam.lesson.grade import HandIn, as_csv, hand_ins, lesson_of, mark_of, misunderstandings
+
+COLUMNS_FIRST = """
+import numpy as np
+
+def softmax(x):
+    y = np.exp(x - x.max(axis=0, keepdims=True))
+    return y / y.sum(axis=0, keepdims=True)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A class of five: two files, an executed notebook, a file that is none, and one that is something else."""
+    found = tmp_path / "class"
+    for name in ("ada", "ben", "cleo", ".hidden"):
+        (found / name).mkdir(parents=True)
+    (found / "ada" / "lesson_02.py").write_text(lesson(2).solution)
+    (found / "ben" / "attention.py").write_text(COLUMNS_FIRST)
+    cells = [
+        {"cell_type": "code", "source": "%matplotlib inline\n1 / 0", "outputs": [{"output_type": "error"}]},
+        {"cell_type": "code", "source": COLUMNS_FIRST, "execution_count": 3, "outputs": []},
+    ]
+    (found / "cleo" / "my lesson 2.ipynb").write_text(json.dumps({"cells": cells}))
+    (found / "dan_lesson_02.py").write_text("def softmax(:\n")
+    (found / "notes.py").write_text("x = 1\n")
+    (found / ".hidden" / "lesson_02.py").write_text("")
+    return found
+
+
+@pytest.mark.ci
+def test_a_class_is_marked(folder, tmp_path, capsys):
+    marks = tmp_path / "marks.csv"
+    assert main(["lesson", "grade", str(folder), "--csv", str(marks)]) == 3
+    printed = capsys.readouterr().out
+    assert "ada/lesson_02.py        lesson  2  3 of 3 right\n" in printed
+    assert "ben/attention.py" in printed and "0 of 3 right; softmax wrong, attention not written" in printed
+    assert "lesson  2  softmax: 1 of 3 right" in printed
+    told = next(line for line in printed.splitlines() if " x  lesson 2, softmax: " in line)
+    assert told.startswith("  2 x") and "down the columns" in told
+    assert (
+        "not marked: dan_lesson_02.py: " in printed and "not marked: notes.py: notes.py: of which" in printed
+    )
+    rows = list(csv.DictReader(io.StringIO(marks.read_text())))
+    found = {(row["hand-in"], row["exercise"]): row["mark"] for row in rows}
+    assert found["ada/lesson_02.py", "attention"] == "right"
+    assert found["cleo/my lesson 2.ipynb", "softmax"] == "wrong"
+    assert found["dan_lesson_02.py", ""] == "not marked" and len(rows) == 11
+
+
+def test_the_lesson_is_in_the_name_or_in_the_functions(tmp_path):
+    for name, text, number in (
+        ("lesson_07", "", 7),
+        ("Lesson 3 anna", "", 3),
+        ("mine", "def run_lengths(x): ...", 13),
+        ("windows", "def window_attention(x): ...\ndef window_partition(x): ...", 3),
+    ):
+        (tmp_path / f"{name}.py").write_text(text)
+        assert lesson_of(tmp_path / f"{name}.py").number == number
+    (tmp_path / "both.py").write_text("def softmax(x): ...\ndef shrink(x): ...\n")
+    with pytest.raises(AnswerError, match="of which lesson"):
+        lesson_of(tmp_path / "both.py")
+
+
+def test_an_empty_folder_and_no_folder_are_told(tmp_path):
+    for folder, says in ((tmp_path, "has no .py file"), (tmp_path / "none", "is not a folder")):
+        with pytest.raises(AnswerError, match=says):
+            hand_ins(folder)
+
+
+def test_a_kernel_that_was_not_judged_is_neither_right_nor_wrong():
+    assert mark_of(Report("f", False, (), 4, judged=False)) == "not judged"
+    assert misunderstandings([HandIn("a", lesson(14), (Report("softmax_rows", False, (), 4),))]) == []
+
+
+def test_a_name_is_no_formula_in_a_spreadsheet():
+    assert as_csv([HandIn("=1+1.py", problem="-2")]).splitlines()[1] == "'=1+1.py,,,not marked,,,,'-2,"
