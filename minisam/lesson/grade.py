@@ -53,7 +53,7 @@ def hand_ins(folder: Path) -> list[Path]:
 
 
 def grade(file: Path, folder: Path, limits: Rules, number: int | None = None) -> HandIn:
-    """The reports of one hand-in; a file that cannot be marked is told as its problem."""
+    """The reports of one hand-in; `problem` says why a file cannot be marked."""
     name = printable(file.relative_to(folder))
     try:
         chosen = lesson(number) if number is not None else lesson_of(file)

@@ -33,8 +33,8 @@ def test_a_handout_has_no_solutions_no_outputs_and_all_figures(tmp_path):
 
 
 def test_what_is_folded_away_is_left_out():
-    text = "Mend it.\n\n<details><summary>The mend</summary>\n\nreturn 2\n</details>\n\n## Next"
-    assert unfolded(Cell("markdown", text, 1)).source == "Mend it.\n\n## Next"
+    text = "Fix it.\n\n<details><summary>The fix</summary>\n\nreturn 2\n</details>\n\n## Next"
+    assert unfolded(Cell("markdown", text, 1)).source == "Fix it.\n\n## Next"
 
 
 def test_everything_works_where_solutions_and_catalogue_are_absent(tmp_path, capsys, monkeypatch):
