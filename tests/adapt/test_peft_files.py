@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
-from small_networks import outputs, small_sam
+from small_networks import SMALL, outputs, small_sam
 
 from minisam.adapt.from_peft import load_from_peft
 from minisam.adapt.methods import Method, adapt
@@ -59,6 +60,12 @@ def test_what_is_written_is_loaded_again(tmp_path, settings):
     with torch.no_grad():
         for one, other in zip(outputs(adapted.sam), outputs(again.sam), strict=True):
             torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
+
+
+def test_block_10_is_not_block_1(tmp_path):
+    deep = replace(SMALL, encoder_depth=11)
+    save_for_peft(adapt(small_sam(config=deep), Method("lora", blocks=(10,))), tmp_path)
+    assert load_from_peft(small_sam(config=deep), tmp_path).method.blocks == (10,)
 
 
 def test_what_peft_writes_is_loaded(tmp_path):

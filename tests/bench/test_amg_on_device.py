@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch._C._autograd import DeviceType
 
-from minisam.bench import amg_on_device, device_meter, original
+from minisam.bench import amg, amg_on_device, device_meter, original
 from minisam.bench.amg import ORIGINAL, OURS, Setting
 from minisam.bench.amg_on_device import Contestant, exact_records, measure_amg_on_device
 from minisam.bench.amg_on_device_report import ALL, DeviceAmgReport, Timeline
@@ -371,6 +371,7 @@ def test_the_command_measures_on_the_device(some_cuda, given, backend, monkeypat
         return made_up()
 
     monkeypatch.setattr(amg_on_device, "measure_amg_on_device", measure)
+    monkeypatch.setattr(amg, "measure_amg", lambda *arguments: pytest.fail("measured on the CPU"))
     out = tmp_path / "amg.json"
     assert main(["bench", "amg", "--device", "cuda", *given, "--points-per-side", "8", "-o", str(out)]) == 0
     assert asked == [(Setting("vit_b", 1024, 8, threads=2), backend, 3, "cuda")]

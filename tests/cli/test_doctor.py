@@ -131,6 +131,16 @@ def test_which_way_kernels_run(versions, monkeypatch):
     assert "triton is missing" in answer()
 
 
+def test_the_cores_of_the_machine_and_those_that_torch_uses(versions, monkeypatch):
+    monkeypatch.setattr(doctor.os, "cpu_count", lambda: 7)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 3)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda index: f"GPU {index}")
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: True)
+    values = {finding.name: finding.value for finding in doctor.examine()}
+    assert (values["cores"], values["devices"]) == ("7, of which torch uses 3", "cpu, GPU 0, GPU 1, mps")
+
+
 def test_a_package_called_kernels_in_our_tree(versions, monkeypatch):
     real = importlib.util.find_spec
 

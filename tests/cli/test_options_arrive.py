@@ -17,7 +17,9 @@ from minisam.build import WEIGHTS
 from minisam.checkpoint import save_checkpoint
 from minisam.cli.main import main
 from minisam.config import CONFIGS
+from minisam.data.skipped import Skipped
 from minisam.engine.settings import ENGINES
+from minisam.evaluate import WorldResult
 from minisam.pretrain.recipes import PRETRAINING
 from minisam.text.clip_task import ClipRecipe
 from minisam.text.text_sam_task import TextRecipe
@@ -158,6 +160,33 @@ def test_eval_of_a_file_on_a_folder(given):
     assert (got["seed"], got["clicks"]) == (7, 1) and got["sam"].image_encoder.img_size == 48
 
 
+def test_baselines_are_measured_on_the_targets_of_the_network(given, monkeypatch):
+    measured = []
+
+    def evaluate_cutouts(sam, *arguments, clicks, on_batch, **named):
+        measured.append([*arguments, *named.values()])
+        return None, Skipped()
+
+    monkeypatch.setattr("minisam.evaluate.cutouts.evaluate_cutouts", evaluate_cutouts)
+    words = "eval --model nano --cutouts a --backgrounds b --leave-out c d --images 5 --targets 3 --seed 7"
+    got = given("minisam.evaluate.cutouts.cutout_targets", f"{words} --baselines")
+    assert [list(got.values())[1:]] == measured == [[Path.cwd() / "a", Path.cwd() / "b", 5, 3, 7, ("c", "d")]]
+
+
+def test_baselines_are_measured_on_the_pictures_of_the_network(given, monkeypatch):
+    assert main("data export --images 4 --size 32 -o data".split()) == 0
+    measured = []
+
+    def evaluate_pictures(sam, folder, indices, targets, seed, **named):
+        measured.append([indices, targets, seed])
+        return WorldResult("data", 3, 6, {}, []), Skipped()
+
+    monkeypatch.setattr("minisam.evaluate.evaluate_pictures", evaluate_pictures)
+    words = "eval --model nano --data data --images 3 --targets 2 --seed 7 --baselines"
+    got = given("minisam.evaluate.pictures.baseline_targets", words)
+    assert [list(got.values())[2:]] == measured
+
+
 @pytest.mark.parametrize("quick", [False, True])
 def test_experiment(given, monkeypatch, quick):
     monkeypatch.setattr("minisam.experiments.experiment.find", lambda name: SeenExperiment(name))
@@ -205,6 +234,7 @@ def test_bench_amg_on_a_gpu(given, monkeypatch, backend):
     monkeypatch.setattr("minisam.device.check_device", lambda name: name)
     monkeypatch.setattr("minisam.bench.device_meter.CudaMeter", lambda device: f"meter of {device}")
     words = f"bench amg --device cuda:1 {f'--backend {backend}' if backend else ''}"
+    monkeypatch.setattr("minisam.bench.amg.measure_amg", lambda *arguments: pytest.fail("measured on the CPU"))
     got = given("minisam.bench.amg_on_device.measure_amg_on_device", words)
     assert (got["meter"], got["backend"]) == ("meter of cuda:1", backend or "triton")
 
@@ -242,6 +272,13 @@ def test_amg(given):
     wanted |= {"multimask_output": False, "max_area_fraction": 0.95, "crop_n_points_downscale_factor": 2}
     wanted |= {"output_mode": "coco_rle", "keep_largest_region": False}
     assert {name: value for name, value in got.items() if name != "model"} == wanted
+
+
+def test_amg_with_thresholds_of_zero(given):
+    Image.fromarray(np.full((30, 40, 3), 9, np.uint8)).save("a.png")
+    words = "amg a.png --preset paper --pred-iou-thresh 0 --stability-score-thresh 0 --crop-n-layers 0"
+    got = given("minisam.cli.amg_worker.SamAutomaticMaskGenerator", words)
+    assert [got[name] for name in ("pred_iou_thresh", "stability_score_thresh", "crop_n_layers")] == [0, 0, 0]
 
 
 def test_data_preview(given):

@@ -1,4 +1,5 @@
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from PIL import Image
 
 from minisam.checkpoint import save_checkpoint
 from minisam.cli.main import main
-from minisam.cli.segment import load_mask
+from minisam.cli.segment import describe, load_mask
 from minisam.config import CONFIGS, build_from_config
 from minisam.masks.rle import decode_rle
 
@@ -220,3 +221,13 @@ def test_malformed_numbers_are_a_usage_error(capsys):
 def test_an_image_in_no_folder_is_no_image(capsys):
     assert main(["segment", "http://example.org/a.png", "--point", "1,1"]) == 3
     assert capsys.readouterr().err.endswith("a.png: no such image file\n")
+
+
+def test_a_picture_to_look_for_is_black_where_it_is_transparent(monkeypatch, tmp_path):
+    pixels = np.full((8, 9, 4), 200, np.uint8)
+    pixels[..., 3] = 255 * (np.arange(9) < 4)
+    Image.fromarray(pixels).save(tmp_path / "crop.png")
+    model = SimpleNamespace(sam="the network", embed_image=lambda image: image)
+    monkeypatch.setattr("minisam.text.text_sam.load_text_sam", lambda checkpoint: model)
+    sam, image = describe(tmp_path / "crop.png", None)
+    assert sam == "the network" and (image[:, :4] == 200).all() and not image[:, 4:].any()

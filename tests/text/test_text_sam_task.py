@@ -108,6 +108,30 @@ def test_other_settings_and_another_clip_do_not_take_up_a_state(tmp_path, clip_f
         TrainingRun(TextSamTask(clip_file, replace(SAM, lr=1e-5)), tmp_path).run()
 
 
+class Trained:
+    """A run that has been measured twice."""
+
+    seconds = 3.0
+
+    def __init__(self, *arguments):
+        early = {"pairs": 64.0, "found": 0.1, "caption": 0.2, "random caption": 0.3}
+        self.validations = [early, {"pairs": 32.0, "found": 0.5, "caption": 0.75, "random caption": 0.25}]
+
+    def run(self):
+        pass
+
+
+def test_the_commands_print_the_last_measurement(tmp_path, capsys, monkeypatch, clip_file):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("minisam.train.run.TrainingRun", Trained)
+    assert main(["text", "clip", "--steps", "5", "-o", "clip"]) == 0
+    printed = capsys.readouterr().out
+    assert "trained 5 steps in 3 s" in printed and "of 32 new objects and captions, 50% find" in printed
+    assert main(["text", "sam", "--clip", str(clip_file), "--steps", "6", "-o", "sam"]) == 0
+    printed = capsys.readouterr().out
+    assert "trained 6 steps in 3 s" in printed and "caption 0.750, random caption 0.250" in printed
+
+
 def test_the_commands_fit_together(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["text", "clip", "--steps", "1", "-o", "clip"]) == 0

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from minisam.adapt.rsprompter.config import PrompterConfig, published_config, small_config
 from minisam.adapt.rsprompter.feature_aggregator import FeatureAggregator
 from minisam.adapt.rsprompter.feature_splitter import FeatureSplitter
 from minisam.adapt.rsprompter.features import PrompterFeatures
+from minisam.adapt.rsprompter.pixel_decoder import PixelDecoder
 from minisam.adapt.rsprompter.prompt_head import PromptHead, sine_transform
 from minisam.checkpoint.geometry import build_without_memory
 from minisam.config import CONFIGS, build_from_config
+from minisam.detect.sine_positions import sine_positions
 from minisam.errors import MinisamError
 
 
@@ -74,6 +77,43 @@ def test_the_splitter_makes_each_stride_and_its_coarsest_level_from_the_one_befo
         name for name, _ in splitter.lateral.named_parameters() if name.endswith((".0.bias", ".2.bias"))
     ]
     assert not biases
+
+
+def test_finer_levels_are_added_to_the_finest_of_the_three_that_attend():
+    """By hand, without the attention."""
+    torch.manual_seed(0)
+    decoder = PixelDecoder(8, 32, 6, levels=5)
+    decoder.layers = torch.nn.ModuleList()
+    pyramid = [torch.randn(2, 8, side, side + 1) for side in (16, 8, 4, 2, 1)]
+    memory, features = decoder(pyramid)
+    for project, level, found in zip(decoder.project, pyramid[2:], memory, strict=True):
+        torch.testing.assert_close(found, project(level))
+    y = decoder.project[0](pyramid[2])
+    for number in (1, 0):
+        enlarged = F.interpolate(y, pyramid[number].shape[2:], mode="bilinear", align_corners=False)
+        y = decoder.merge[number](decoder.lateral[number](pyramid[number]) + enlarged)
+    torch.testing.assert_close(features, decoder.mask_features(y))
+
+
+@pytest.mark.parametrize("deformable", [False, True])
+def test_cells_attend_with_their_positions_and_the_embedding_of_their_level(deformable):
+    torch.manual_seed(0)
+    decoder = PixelDecoder(8, 32, 6, levels=3, heads=4, hidden=16, deformable=deformable)
+    pyramid = [torch.randn(2, 8, side, side + 1) for side in (4, 2, 1)]
+    memory, _ = decoder(pyramid)
+    tokens, positions = [], []
+    for number, level in enumerate(pyramid):
+        tokens.append(decoder.project[number](level).flatten(2).mT)
+        sine = sine_positions((level.shape[2], level.shape[3]), 32, level.device)
+        positions.append(sine.flatten(1).T + decoder.level_embed[number])
+    x, where, grids = torch.cat(tokens, 1), torch.cat(positions), [(4, 5), (2, 3), (1, 2)]
+    for layer in decoder.layers:
+        q = x + where
+        mixed = layer.attention(q, x, grids) if deformable else layer.attention(q, q, x)
+        x = layer.norm1(x + mixed)
+        x = layer.norm2(x + layer.feed_forward(x))
+    for found, part, grid in zip(memory, x.split([20, 6, 2], dim=1), grids, strict=True):
+        torch.testing.assert_close(found, part.mT.reshape(2, 32, *grid))
 
 
 def test_tokens_are_the_sine_of_even_numbers_plus_the_odd_ones():
