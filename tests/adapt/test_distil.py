@@ -8,6 +8,7 @@ import pytest
 import torch
 from small_networks import SMALL, outputs, small_sam
 
+from minisam.adapt import distil
 from minisam.adapt.distil import DistilRecipe, DistilTask, explained_variance, student_of
 from minisam.build import build_sam
 from minisam.checkpoint import load_checkpoint, save_checkpoint
@@ -97,3 +98,15 @@ def test_a_student_is_saved_and_loaded(tmp_path):
 def test_windows_that_do_not_fit_are_refused():
     with pytest.raises(MinisamError, match="windows of 7 tokens do not fit the teacher's grid of 6"):
         student_of(small_sam(), replace(THINNER, window_size=7))
+
+
+def test_the_shares_of_processes_add_up_to_the_loss_of_the_batch(monkeypatch):
+    task = DistilTask(student_of(small_sam(), THINNER), small_sam(), replace(SHORT, batch_size=3))
+
+    def losses(rows: slice) -> dict[str, torch.Tensor]:
+        monkeypatch.setattr(distil, "own_rows", lambda count: rows)
+        return task.loss(0, torch.Generator())[1]
+
+    first, second, whole = (losses(rows) for rows in (slice(0, 1), slice(1, 3), slice(0, 3)))
+    for name, value in whole.items():
+        torch.testing.assert_close(first[name] + second[name], value, msg=name)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minisam.evaluate.edge_matching import match_edges, match_in_order, nearby_pixels
+from minisam.evaluate.edge_matching import match_edges, match_in_order, nearby_pixels, search
 
 optimize = pytest.importorskip("scipy.optimize", reason="pip install -e '.[test]' brings scipy")
 sparse = pytest.importorskip("scipy.sparse", reason="pip install -e '.[test]' brings scipy")
@@ -27,6 +27,13 @@ def test_every_prefix_is_matched_as_well_as_it_can_be(neighbours):
     matched = match_in_order(neighbours, 8)
     for count in range(len(neighbours) + 1):
         assert matched[:count].sum() == pairs_by_assignment(neighbours[:count], 8)
+
+
+def test_a_closed_region_is_not_entered_again():
+    came_from: dict[int, int] = {}
+    neighbours, owner, closed = [[0], [0, 1, 2]], [0, -1, -1], [True, False, True]
+    assert search(1, neighbours, owner, closed, came_from) == 1 and came_from == {1: 1}
+    assert search(0, neighbours, owner, closed, came_from) is None and came_from == {1: 1}
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -8,6 +8,7 @@ from quick_experiments import FILE as QUICK
 
 from minisam.build import build_sam
 from minisam.cli.main import main
+from minisam.experiments import e18_focal
 from minisam.experiments.e11_boxes import jittered
 from minisam.experiments.e12_resolution import clipped, repeat_positions_
 from minisam.experiments.e15_failure import fall
@@ -73,6 +74,17 @@ def test_boxes_move_by_a_share_of_their_sides_and_stay_boxes():
     assert jittered(boxes, torch.tensor([[0.5, -0.25, 0.0, 1.0]]), 64).tolist() == [[20.0, 10.0, 29.0, 63.0]]
     crossed = jittered(boxes, torch.tensor([[2.0, 0.0, 0.0, 0.0]]), 64)
     assert crossed.tolist() == [[29.0, 20.0, 50.0, 59.0]]
+
+
+@pytest.mark.parametrize("other", [None, *EXPECTED])
+def test_one_other_level_is_not_as_expected(other, tmp_path, monkeypatch):
+    def chosen(trees, alpha, dice):
+        level = EXPECTED.get(alpha, 0)
+        return torch.eye(3)[(level + 1) % 3 if alpha == other else level]
+
+    monkeypatch.setattr(e18_focal, "nested_masks", lambda settings: torch.zeros(4, 3, 8, 8))
+    monkeypatch.setattr(e18_focal, "levels_chosen", chosen)
+    assert e18_focal.run(None, Settings.short(tmp_path)).passed is (other is None)
 
 
 def test_a_fall_counts_from_the_easy_end():

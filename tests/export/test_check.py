@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from minisam.config import CONFIGS, build_from_config
-from minisam.export.check import TOLERANCE, differ, largest_difference
+from minisam.export.check import TOLERANCE, differ, kinds_of_input, largest_difference
 from minisam.export.parts import part_of
 
 
@@ -52,3 +52,23 @@ def test_masks_may_differ_only_where_logits_are_close_to_the_threshold():
     assert not differ(logits, np.array([-2.0, 0.0005, -0.0005, 2.0]), 0.0)
     assert differ(logits, np.array([0.1, -0.0005, 0.0005, 2.0]), 0.0)
     assert differ(logits, np.array([-2.0, -0.0005, 0.0005, -0.1]), 0.0)
+
+
+def test_an_encoder_is_compared_for_one_image_and_for_several(sam):
+    part = part_of(sam, "encoder")
+    shapes = [tuple(images.shape) for (images,) in kinds_of_input(part, sam)]
+    assert shapes == [(1, 3, 64, 64), (3, 3, 64, 64)]
+
+
+def test_a_decoder_is_compared_for_every_kind_of_prompt_with_a_mask_and_without(sam):
+    labels, masks, sizes = [], [], set()
+    for _, coords, label, mask, has_mask, size in kinds_of_input(part_of(sam, "decoder"), sam):
+        labels.append(label[0].int().tolist())
+        masks.append((bool(mask.any()), has_mask.item()))
+        sizes.add(tuple(size.tolist()))
+        assert coords.shape == (1, label.shape[1], 2) and 0 <= coords.min() <= coords.max() < 64
+        if labels[-1][:2] == [2, 3]:
+            assert (coords[0, 0] <= coords[0, 1]).all()
+    kinds = [[1, -1], [1, 0, -1], [2, 3], [2, 3, 1], [1, 0] * 20 + [-1]]
+    assert labels == [kind for kind in kinds for _ in range(2)]
+    assert masks == [(False, 0.0), (True, 1.0)] * 5 and len(sizes) == 5

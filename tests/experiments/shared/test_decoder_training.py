@@ -1,5 +1,7 @@
 """Decoders trained for an experiment: paired, on a frozen encoder, read again when they are finished."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -7,8 +9,10 @@ from torch import nn
 from minisam.build import build_sam
 from minisam.errors import CheckpointError
 from minisam.experiments.experiment import Settings
+from minisam.experiments.shared import decoder_training
 from minisam.experiments.shared.decoder_training import (
     DecoderRecipe,
+    DecoderTask,
     batch,
     renew_mask_prompt_,
     trained_decoder,
@@ -75,6 +79,18 @@ def test_a_batch_belongs_to_its_seed_and_step_alone():
     assert not embeddings.requires_grad and masks.flatten(1).any(dim=1).all()
     assert embeddings.equal(drawn(0, 3)[0])
     assert not embeddings.equal(drawn(0, 4)[0]) and not embeddings.equal(drawn(1, 3)[0])
+
+
+def test_the_shares_of_processes_add_up_to_the_loss_of_the_batch(monkeypatch):
+    task = DecoderTask(build_sam("nano"), replace(RECIPE, rounds=Rounds(2, 0)), 0)
+
+    def losses(rows: slice) -> dict[str, torch.Tensor]:
+        monkeypatch.setattr(decoder_training, "own_rows", lambda count: rows)
+        return task.loss(1, torch.Generator().manual_seed(0))[1]
+
+    first, second, whole = (losses(rows) for rows in (slice(0, 1), slice(1, 4), slice(0, 4)))
+    for name, value in whole.items():
+        torch.testing.assert_close(first[name] + second[name], value, msg=name, atol=1e-5, rtol=1e-4)
 
 
 def test_a_new_mask_prompt_leaves_all_else():
