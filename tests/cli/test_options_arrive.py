@@ -234,7 +234,9 @@ def test_bench_amg_on_a_gpu(given, monkeypatch, backend):
     monkeypatch.setattr("minisam.device.check_device", lambda name: name)
     monkeypatch.setattr("minisam.bench.device_meter.CudaMeter", lambda device: f"meter of {device}")
     words = f"bench amg --device cuda:1 {f'--backend {backend}' if backend else ''}"
-    monkeypatch.setattr("minisam.bench.amg.measure_amg", lambda *arguments: pytest.fail("measured on the CPU"))
+    monkeypatch.setattr(
+        "minisam.bench.amg.measure_amg", lambda *arguments: pytest.fail("measured on the CPU")
+    )
     got = given("minisam.bench.amg_on_device.measure_amg_on_device", words)
     assert (got["meter"], got["backend"]) == ("meter of cuda:1", backend or "triton")
 

@@ -1,6 +1,7 @@
 """Every experiment runs in its quick form, and its pieces do what they say."""
 
 import json
+from unittest.mock import MagicMock
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from quick_experiments import FILE as QUICK
 
 from minisam.build import build_sam
 from minisam.cli.main import main
-from minisam.experiments import e18_focal
+from minisam.experiments import e13_adapt, e18_focal
 from minisam.experiments.e11_boxes import jittered
 from minisam.experiments.e12_resolution import clipped, repeat_positions_
 from minisam.experiments.e15_failure import fall
@@ -85,6 +86,21 @@ def test_one_other_level_is_not_as_expected(other, tmp_path, monkeypatch):
     monkeypatch.setattr(e18_focal, "nested_masks", lambda settings: torch.zeros(4, 3, 8, 8))
     monkeypatch.setattr(e18_focal, "levels_chosen", chosen)
     assert e18_focal.run(None, Settings.short(tmp_path)).passed is (other is None)
+
+
+def answers_with(*logits):
+    """In place of a Sam of 64 pixels: the logits are always these."""
+    sam = MagicMock()
+    sam.image_encoder.img_size, sam.eval.return_value = 64, sam
+    sam.prompt_encoder.return_value = None, None
+    sam.mask_decoder.return_value = torch.tensor(logits), None
+    return sam
+
+
+def test_logits_differ_by_the_largest_difference_as_a_share_of_the_largest():
+    one, other = answers_with(4.0, -8.0), answers_with(5.0, -2.0)
+    assert e13_adapt.logits_differ(one, other) == 6 / 8 and e13_adapt.logits_differ(one, one) == 0
+    assert e13_adapt.logits_differ(other, one) == pytest.approx(6 / 5)
 
 
 def test_a_fall_counts_from_the_easy_end():

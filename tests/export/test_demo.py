@@ -119,6 +119,21 @@ def test_one_line_says_why_npm_gave_nothing(npm, monkeypatch):
         demo.runtime()
 
 
+def test_archives_of_an_npm_that_failed_are_not_taken(npm, monkeypatch):
+    def failed(words, cwd, **options):
+        npm.run(words, cwd)
+        return subprocess.CompletedProcess(words, 1, "", "npm error EPIPE\n")
+
+    def several(words, cwd, **options):
+        Path(cwd, "other.tgz").touch()
+        return npm.run(words, cwd)
+
+    for run, reason in ((failed, "npm error EPIPE"), (several, "no archive")):
+        monkeypatch.setattr(demo.subprocess, "run", run)
+        with pytest.raises(MinisamError, match=f"npm cannot fetch onnxruntime-web .*: {reason}$"):
+            demo.runtime()
+
+
 def test_nothing_of_npm_is_in_the_repository():
     root = Path(demo.__file__).parents[2]
     found = [path for path in (root / "minisam").rglob("*") if path.name in demo.RUNTIME_FILES]

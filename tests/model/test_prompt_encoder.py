@@ -105,3 +105,7 @@ def test_dense_positions_are_the_encoded_grid(grid):
 @pytest.mark.parametrize("kinds", [("points",), ("boxes",), ("points", "boxes", "masks")])
 def test_gradients(seed, kinds):
     assert_same_gradients(*draw(seed, 2, 3, (2, 3), **dict.fromkeys(kinds, True)), seed)
+
+
+def test_a_mask_prompt_has_four_numbers_a_side_for_each_token():
+    assert PromptEncoder(WIDTH, (3, 5), (12, 20), mask_in_chans=16).mask_input_size == (12, 20)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from minisam.text import Clip
 from minisam.text.crop_encoder import CropEncoder
+from minisam.text.files import read_clip, write_clip
 from minisam.text.text_encoder import TextEncoder
 from minisam.text.transformer import ResidualAttentionBlock, SelfAttention, Transformer, initialise_
 
@@ -140,3 +141,12 @@ def test_a_text_that_is_too_long_is_refused():
     assert encoder(torch.ones(1, 8, dtype=torch.long)).shape == (1, 6)
     with pytest.raises(ValueError, match="9 tokens does not fit into 8"):
         encoder(torch.ones(1, 9, dtype=torch.long))
+
+
+def test_a_clip_that_is_read_gives_the_same_vectors(clip, tmp_path):
+    write_clip(tmp_path / "clip.safetensors", clip)
+    again = read_clip(tmp_path / "clip.safetensors")
+    crops = torch.randint(0, 256, (2, 3, 48, 48)).float()
+    assert again.encode_crops(crops).equal(clip.encode_crops(crops))
+    assert again.encode_texts(["red wheel"]).equal(clip.encode_texts(["red wheel"]))
+    assert not again.training
