@@ -174,7 +174,7 @@ def test_baselines_are_measured_on_the_targets_of_the_network(given, monkeypatch
 
 
 def test_baselines_are_measured_on_the_pictures_of_the_network(given, monkeypatch):
-    assert main("data export --images 4 --size 32 -o data".split()) == 0
+    assert main(["data", "export", "--images", "4", "--size", "32", "-o", "data"]) == 0
     measured = []
 
     def evaluate_pictures(sam, folder, indices, targets, seed, **named):

@@ -195,3 +195,10 @@ def test_the_gradients_of_all_that_is_trained_are_clipped_together(tmp_path, mon
     norm = torch.stack(seen[0]).norm().item()
     assert norm == pytest.approx(1e-6, rel=1e-2)
     assert run.task.affinity.metric.weight.grad.norm() > 0
+
+
+def test_the_recipe_says_how_much_is_dropped_in_training():
+    sam = sam_run("nano", None, replace(SHORT, drop_path=0.3, dropout=0.1)).task.sam
+    assert sam.image_encoder.blocks[-1].drop_path.rate == 0.3
+    transformer = sam.mask_decoder.transformer
+    assert transformer.dropout.p == transformer.final_attn_token_to_image.dropout == 0.1
