@@ -129,6 +129,8 @@ def test_merged_it_is_a_plain_network_with_the_same_output_and_unmerged_the_same
         weights = {name: tensor.clone() for name, tensor in sam.state_dict().items()}
         adapted = merge_lora(sam)
         assert not any(isinstance(module, LoraLinear) for module in sam.modules())
+        frozen = [sam.get_submodule(path).weight.requires_grad for path in adapted]
+        assert frozen and not any(frozen)
         assert sam.state_dict().keys() == small_sam().state_dict().keys()
         for one, other in zip(before, outputs(sam), strict=True):
             torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)

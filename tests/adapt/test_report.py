@@ -22,7 +22,9 @@ CHANGES = [
 
 
 def report_on(images=None, held_out=()):
-    return Report("lora", 12, 4, CHANGES, CHANGES[1:], 150, 83.4567, 12345, Skipped(), "b", "a", images, held_out)
+    return Report(
+        "lora", 12, 4, CHANGES, CHANGES[1:], 150, 83.4567, 12345, Skipped(), "b", "a", images, held_out
+    )
 
 
 def test_the_tables_hold_both_means_and_the_change():

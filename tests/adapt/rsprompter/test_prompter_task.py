@@ -10,6 +10,7 @@ import pytest
 import torch
 from small_prompters import DrawnImages, small_prompter
 
+from minisam.adapt.rsprompter import prompter_task
 from minisam.adapt.rsprompter.examples import prepare_example, turned
 from minisam.adapt.rsprompter.instances import Instances
 from minisam.adapt.rsprompter.labelled_images import WorldImages
@@ -159,6 +160,37 @@ def test_ap_by_hand():
     overlaps = [overlaps_of(found, picture, {7: 0, 9: 1}, 2)]
     assert ap_of(overlaps, "mask", 2).mean() == pytest.approx(1) and ap_of(overlaps, "box", 2).mean() == 0
     assert ap_of([{}], "mask", 2).shape == (0, 10)
+
+
+def test_crowds_and_other_categories_in_measuring():
+    picture = DrawnImages((2,)).read(0)
+    disc, square = picture.segments
+    picture = Picture("x", picture.image, [replace(disc, crowd=True), square])
+    nothing = Instances(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0), torch.zeros(0, 64, 64, dtype=bool))
+    found = overlaps_of(nothing, picture, {7: 0}, 1)
+    assert found.keys() == {("box", 0), ("mask", 0)}
+    assert all(one.crowd.tolist() == [True] for one in found.values())
+    assert found["mask", 0].target_areas == [disc.mask().sum()]
+
+
+def test_the_numbers_of_a_validation(monkeypatch):
+    falling = np.linspace(0.9, 0.0, 10)
+    found = {"box": np.array([falling, falling / 2]), "mask": np.array([falling / 3])}
+    monkeypatch.setattr(prompter_task, "measured_images", lambda *arguments: iter([{}]))
+    monkeypatch.setattr(prompter_task, "ap_of", lambda images, kind, classes: found[kind])
+    expected = {"images": 1, "box_ap": 0.3375, "mask_ap": 0.15, "mask_ap50": 0.3}
+    assert task().validate() == pytest.approx(expected)
+    found |= {"mask": np.zeros((0, 10))}
+    assert task().validate() == pytest.approx(expected | {"mask_ap": 0, "mask_ap50": 0})
+
+
+@pytest.mark.parametrize("variant", ["anchor", "query"])
+def test_of_sam_only_what_is_trained_is_in_the_file(variant):
+    prompter = small_prompter(variant, norm="batch")
+    trained = {name for name, value in prompter.named_parameters() if value.requires_grad}
+    buffers = {name for name, _ in prompter.named_buffers() if not name.startswith("sam.")}
+    kept = {name for name in buffers if not name.endswith("num_batches_tracked")}
+    assert trained_tensors(prompter).keys() == trained | kept and kept < buffers
 
 
 def test_the_world_has_its_templates_as_categories_and_evaluation_is_other_scenes():

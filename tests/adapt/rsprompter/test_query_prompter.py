@@ -117,6 +117,54 @@ def test_there_is_a_point_before_the_first_layer_and_after_each_with_a_shared_no
     assert points[0].tokens.shape == (2, 3, 5, 16)
 
 
+def test_each_layer_looks_into_the_masks_of_the_point_before_it():
+    torch.manual_seed(0)
+    decoder = QueryDecoder(32, 16, classes=2, queries=3, layers=4, heads=4, hidden=64, points=5)
+    memory = [torch.randn(2, 32, side, side) for side in (8, 4, 2)]
+    seen = []
+    for layer in decoder.layers:
+        layer.register_forward_hook(lambda _, inputs, __: seen.append(inputs[4]))
+    points = decoder(memory, torch.randn(2, 16, 16, 16))
+    for allowed, point, side in zip(seen, points, (2, 4, 8, 2), strict=False):
+        assert allowed.equal(attention_mask(point.coarse, (side, side)))
+    assert not points[0].coarse.gt(0).equal(points[2].coarse.gt(0))
+
+
+def test_losses_of_a_point_by_hand(monkeypatch):
+    """At fixed points, the coarse loss is that of the coarse masks and the fine one that of the fine masks."""
+    prompter = small_prompter("query").train()
+    inputs, targets, generators = batch(prompter, 2, 1)
+    at = torch.rand(9, 2, generator=torch.Generator().manual_seed(3))
+    where = []
+
+    def fixed(logits, count, generator):
+        where.append(logits)
+        return at.expand(len(logits), -1, -1)
+
+    monkeypatch.setattr(query_prompter, "uncertain_points", fixed)
+    embedding, points = prompter.points(inputs)
+    pairs = [
+        match_queries(points[-1].logits[n], points[-1].coarse[n], one.labels, one.masks, torch.rand(9, 2))
+        for n, one in enumerate(targets)
+    ]
+    monkeypatch.setattr(query_prompter, "match_queries", lambda *_, found=iter(pairs): next(found))
+    losses = prompter.point_loss(embedding, points[-1], targets, generators, fine=True)
+    index = torch.tensor([0, 0, 1])
+    queries = torch.cat([queries for queries, _ in pairs])
+    masks = torch.cat([one.masks[own] for one, (_, own) in zip(targets, pairs, strict=True)]).float()
+    coarse = points[-1].coarse[index, queries]
+    fine = prompter.fine_masks(embedding, points[-1].tokens[index, queries], coarse, index)
+    at_points, wanted = at.expand(3, -1, -1), values_at(masks, at.expand(3, -1, -1))
+    torch.testing.assert_close(losses["coarse"], point_mask_loss(values_at(coarse, at_points), wanted))
+    torch.testing.assert_close(losses["fine"], point_mask_loss(values_at(fine, at_points), wanted))
+    torch.testing.assert_close(torch.cat(where), fine)
+    labels = torch.full(points[-1].logits.shape[:2], 2)
+    labels[index, queries] = torch.cat(
+        [one.labels[own] for one, (_, own) in zip(targets, pairs, strict=True)]
+    )
+    torch.testing.assert_close(losses["class"], class_loss(points[-1].logits, labels))
+
+
 def test_fine_masks_send_no_gradient_into_the_coarse_ones():
     prompter = small_prompter("query").train()
     inputs, *_ = batch(prompter, 1)
