@@ -174,6 +174,22 @@ def test_an_encoder_block_compiles_into_one_graph(window_size):
     torch.testing.assert_close(grad, wanted, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("operation", "widths"),
+    [
+        ("token_to_image", range(16, 257, 8)),
+        ("image_to_token", range(16, 257, 8)),
+        ("window_attention", range(16, 129, 8)),
+        ("rel_pos_attention", range(4, 129, 4)),
+        ("cross_attention", range(4, 129, 4)),
+    ],
+)
+def test_the_widths_that_have_a_kernel(operation, widths):
+    with minisam.use_backend("triton"):
+        found = [width for width in range(4, 300, 4) if kernel_for(operation, torch.zeros(1), width)]
+    assert found == list(widths)
+
+
 @pytest.mark.parametrize("head_dim", [8, 12, 20])
 def test_heads_of_other_widths_are_padded(head_dim, used):
     torch.manual_seed(0)

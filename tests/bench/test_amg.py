@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from small_networks import SMALL as SMALL_NETWORK
 
 from minisam.bench import amg, original
@@ -60,6 +61,16 @@ def test_without_the_original(monkeypatch, capsys):
     captured = capsys.readouterr()
     assert "minisam" in captured.out and "ratio" not in captured.out
     assert original.INSTALL_COMMAND in captured.err
+
+
+def test_threads_are_as_before_even_after_a_failure(monkeypatch):
+    seen, before = [], torch.get_num_threads()
+    monkeypatch.setattr(
+        amg, "choose_thresholds", lambda setting: seen.append(torch.get_num_threads()) or 1 / 0
+    )
+    with pytest.raises(ZeroDivisionError):
+        amg.measure_amg(amg.Setting("nano", 96, 4, threads=before + 1), 1, compare=False)
+    assert seen == [before + 1] and torch.get_num_threads() == before
 
 
 @pytest.mark.parametrize("points_per_side", [8, 40])

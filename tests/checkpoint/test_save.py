@@ -41,6 +41,13 @@ def test_geometry_and_metadata_come_back(tmp_path: Path, micro_config: SamConfig
     assert attention.num_heads == 2
 
 
+def test_a_network_of_global_blocks_alone_has_the_usual_window(tmp_path: Path, micro_config: SamConfig):
+    config = replace(micro_config, global_attn_indexes=tuple(range(micro_config.encoder_depth)))
+    save_checkpoint(build_from_config(config), tmp_path / "sam.safetensors")
+    found = load_state_dict(tmp_path / "sam.safetensors")[1]
+    assert found == replace(config, window_size=SamConfig.window_size)
+
+
 def test_a_changed_input_size_is_saved_beside_the_geometry(
     tmp_path: Path, micro: Sam, micro_config: SamConfig
 ):

@@ -147,7 +147,8 @@ def test_losses_of_a_point_by_hand(monkeypatch):
         match_queries(points[-1].logits[n], points[-1].coarse[n], one.labels, one.masks, torch.rand(9, 2))
         for n, one in enumerate(targets)
     ]
-    monkeypatch.setattr(query_prompter, "match_queries", lambda *_, found=iter(pairs): next(found))
+    in_turn = iter(pairs)
+    monkeypatch.setattr(query_prompter, "match_queries", lambda *_: next(in_turn))
     losses = prompter.point_loss(embedding, points[-1], targets, generators, fine=True)
     index = torch.tensor([0, 0, 1])
     queries = torch.cat([queries for queries, _ in pairs])
