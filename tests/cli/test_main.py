@@ -11,7 +11,7 @@ import torch
 
 from minisam.cli import main as main_module
 from minisam.cli.main import COMMANDS, main
-from minisam.cli.numbers import number_from
+from minisam.cli.numbers import LARGEST_SEED, number_from, seed
 from minisam.errors import CheckpointError, ImageError, PromptError
 
 
@@ -209,3 +209,10 @@ def test_the_work_is_done_when_a_command_is(words, ended, monkeypatch):
     monkeypatch.setattr(main_module.Interrupts, "end", lambda self: seen.append(True))
     main(words.split())
     assert seen == ended
+
+
+def test_the_largest_seed_is_the_largest_that_torch_takes():
+    assert seed(str(LARGEST_SEED)) == LARGEST_SEED and seed("0") == 0
+    assert torch.Generator().manual_seed(LARGEST_SEED).initial_seed() == LARGEST_SEED
+    with pytest.raises(argparse.ArgumentTypeError, match="a seed is at most"):
+        seed(str(LARGEST_SEED + 1))

@@ -24,7 +24,8 @@ from minisam.pretrain.recipes import PRETRAINING
 from minisam.text.clip_task import ClipRecipe
 from minisam.text.text_sam_task import TextRecipe
 from minisam.train.interactive import Rounds
-from minisam.train.presets import RECIPES, RECIPES_FROM_WEIGHTS
+from minisam.train.mixed import CutoutsOn
+from minisam.train.presets import RECIPES, RECIPES_FROM_WEIGHTS, RECIPES_ON_CUTOUTS
 
 
 class Reached(Exception):
@@ -246,6 +247,14 @@ def test_bench_train(given):
     got = given("minisam.bench.training.measure_training", words)
     assert (got["model"], got["recipe"], got["steps"]) == ("nano", RECIPES["nano"], 4)
     assert (got["threads"], got["precision"]) == (2, "bf16") and not got["source"]["cutouts"]
+
+
+def test_bench_train_on_cutouts(given):
+    got = given(
+        "minisam.bench.training.measure_training", "bench train --cutouts a --backgrounds b --leave-out c d"
+    )
+    assert got["recipe"] == RECIPES_ON_CUTOUTS["tiny"]
+    assert got["source"] == {"cutouts": [CutoutsOn(Path("a"), Path("b"), ("c", "d"))]}
 
 
 def test_segment(given):

@@ -33,6 +33,17 @@ def test_positive_negative_and_between():
     assert assigned(boxes) == [0, IGNORED, NEGATIVE, 0, NEGATIVE]
 
 
+def test_an_iou_that_is_just_a_threshold():
+    boxes = torch.tensor([beside(0, 9), beside(0, 5), beside(1, 5)])
+
+    def assigned_by(positive, negative, lowest):
+        return assign_by_iou(boxes, TARGETS, positive, negative, lowest).tolist()
+
+    assert assigned_by(0.75, 0.5, 0.75) == [0, IGNORED, IGNORED]
+    assert assigned_by(0.5, 0.5, 0.75) == [0, 0, 1]
+    assert assigned_by(0.75, 0.75, 0.5) == [0, NEGATIVE, 1]
+
+
 def test_every_target_gets_its_best_candidates_with_all_ties_unless_they_are_too_far():
     boxes = [beside(0, 9), beside(1, 5), beside(1, 5), beside(1, 4)]
     assert assigned(boxes) == [0, 1, 1, IGNORED]

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 import minisam.experiments.e08_text as e08
 from minisam.experiments.experiment import Settings
+from minisam.experiments.shared import text_sams
 
 KINDS = {
     "image": 0.5, "image + point": 0.6, "short caption": 0.2, "caption uncentred": 0.2, "image zeroed": 0.4,
@@ -71,3 +72,41 @@ def test_the_criterion(changes, passed, monkeypatch, tmp_path):
     assert outcome.values["crop + point - point"][0] == pytest.approx(
         0.6 - (GOOD | changes)["point"], abs=1e-4
     )
+
+
+class Pool:
+    """In place of processes."""
+
+    def __init__(self, *arguments):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *arguments):
+        pass
+
+    def submit(self, function, *arguments):
+        result = function(*arguments)
+        return SimpleNamespace(result=lambda: result)
+
+
+def test_both_arms_go_on_from_the_papers_recipe_one_of_them_with_captions(monkeypatch, tmp_path):
+    trained = []
+
+    def train(folder, clip_file, recipe, start_from=None, captions=0.0):
+        trained.append((folder.name, clip_file.is_file(), recipe, start_from and start_from.name, captions))
+        return folder
+
+    monkeypatch.setattr(text_sams, "train", train)
+    monkeypatch.setattr(text_sams, "ProcessPoolExecutor", Pool)
+    shipped = text_sams.load_text_sam()
+    monkeypatch.setattr(text_sams, "load_text_sam", lambda file=None: file.name if file else shipped)
+    settings = SimpleNamespace(quick=False, work=tmp_path)
+    assert text_sams.trained_text_sams(settings) == {"": "sam", "in words": "in_words", "longer": "longer"}
+    recipe, longer = text_sams.TEXT, text_sams.LONGER
+    assert trained == [
+        ("sam", True, recipe, None, 0.0),
+        ("in_words", True, longer, "sam", 0.8),
+        ("longer", True, longer, "sam", 0.0),
+    ]

@@ -25,3 +25,17 @@ def test_an_image_size_that_is_set_later_counts():
     )[0]
     wanted = predictor.predict(np.array([[60, 40]]), np.array([1]), return_logits=True)[0]
     np.testing.assert_allclose(masks[0, 1:].numpy(), wanted, atol=1e-4 * np.abs(wanted).max())
+
+
+def test_scores_may_be_stabilities_with_the_offset_of_segment_anything():
+    torch.manual_seed(0)
+    sam = build_from_config(CONFIGS["nano"])
+    model = SamOnnxModel(sam, return_single_mask=False, use_stability_score=True, return_extra_metrics=True)
+    embedding = torch.randn(1, 96, 8, 8, generator=torch.Generator().manual_seed(0))
+    no_mask = torch.zeros(1, 1, *sam.prompt_encoder.mask_input_size), torch.zeros(1)
+    point = torch.tensor([[[30.0, 20.0], [0.0, 0.0]]]), torch.tensor([[1.0, -1.0]])
+    masks, scores, stability, areas, low_res = model(embedding, *point, *no_mask, torch.tensor([48.0, 64.0]))
+    assert masks.shape == (1, 4, 48, 64) and areas.equal((masks > 0).sum(dim=(2, 3)))
+    for found, logits in ((scores, low_res), (stability, masks)):
+        inner, outer = (logits > 1).sum(dim=(2, 3)), (logits > -1).sum(dim=(2, 3))
+        torch.testing.assert_close(found, inner / outer, equal_nan=True)
