@@ -5,20 +5,26 @@ from __future__ import annotations
 import io
 from itertools import combinations, pairwise
 
+import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch, Rectangle
+from matplotlib.path import Path
 
+from minisam.lesson import course_map
 from minisam.lesson.course_map import (
     COLORS,
     HEIGHT,
+    LANES,
     PARTS,
     PIXELS,
+    ROW,
     STEP,
     WIDTH,
     Stop,
     columns,
+    draw_way,
     rows,
     save_map,
     stops,
@@ -152,3 +158,22 @@ def test_the_table_has_the_written_lessons():
     lines = table(COURSE).splitlines()
     assert lines[2] == "| [0 · Start](00_start/README.md) | 30 | nothing |"
     assert lines[5] == "| [3 · Both](03_both/README.md) | 50 | 1, 2 |" and len(lines) == 7
+
+
+@pytest.mark.parametrize("lane", range(LANES))
+def test_a_way_goes_down_in_gaps_at_the_place_of_its_lane(lane, monkeypatch):
+    """Straight across to a stop of the next column; else below the stops between, and back."""
+    drawn = []
+    monkeypatch.setattr(course_map, "Polyline", lambda corners: drawn.append(corners) or Path(corners))
+    axes = Figure().subplots()
+    for distance in (STEP, 3 * STEP):
+        draw_way(axes, (0.0, 2.0), (distance, -1.0), lane, "red")
+    aside = (lane + 1) / (LANES + 2) * (STEP - WIDTH)
+    start, end = WIDTH / 2, 3 * STEP - WIDTH / 2
+    first, last = start + aside, end - (STEP - WIDTH) + aside
+    direct, around = drawn
+    assert np.allclose(direct, [(start, 2), (first, 2), (first, -1), (STEP - WIDTH / 2, -1)])
+    across = around[2][1]
+    assert HEIGHT / 2 < across + 1 < ROW - HEIGHT / 2
+    corners = [(start, 2), (first, 2), (first, across), (last, across), (last, -1), (end, -1)]
+    assert np.allclose(around, corners)
