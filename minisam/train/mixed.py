@@ -53,6 +53,7 @@ class MixedSource:
             "seed": hash_seed(self.seed, step),
             "image_size": phase.image_size,
             "cutout_images": cutouts,
+            "layered": phase.layered,
             "folders": Random(hash_seed(self.seed, step)).choice(self.folders),
             "world_images": phase.batch_size - cutouts,
             "world": phase.worlds[step % len(phase.worlds)],
@@ -77,6 +78,7 @@ def draw_mixed(
     seed: int,
     image_size: int,
     cutout_images: int,
+    layered: float,
     folders: CutoutsOn,
     world_images: int,
     world: str,
@@ -92,6 +94,7 @@ def draw_mixed(
             cutout_images,
             image_size,
             leave_out=folders.leave_out,
+            layered=layered,
         )
         parts.append(pasted.scenes)
         skipped = pasted.skipped

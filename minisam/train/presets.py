@@ -41,6 +41,8 @@ class Phase:
     """The weight of the encoder's own loss (minisam/train/affinity.py)."""
     cutouts: float = 0.0
     """The share of a step's images that are cut-outs on photographs (minisam/data/cutouts) instead of PartWorld's."""
+    layered: float = 0.0
+    """The share of scenes with cut-outs that have large objects behind small ones."""
     clear_prompts: bool = False
     """Whether boxes and masks, as first prompts, also train mask 0 (minisam/train/interactive.py)."""
     mask_first_share: float = 0.0
@@ -167,6 +169,7 @@ ON_PHOTOS = Phase(
     single_round_share=0.75,
     worlds=MIXED,
     cutouts=0.5,
+    layered=0.4,
     clear_prompts=True,
     mask_first_share=0.08,
 )
@@ -180,7 +183,7 @@ RECIPES_ON_CUTOUTS: dict[str, Recipe] = {
         ema_decay=0.999,
     ),
     "small": Recipe(
-        steps=20000,
+        steps=4000,
         phases=(
             replace(ON_PHOTOS, batch_size=14, cutouts=0.6),
             replace(
@@ -189,13 +192,14 @@ RECIPES_ON_CUTOUTS: dict[str, Recipe] = {
                 batch_size=4,
                 prompts_per_image=6,
                 rounds=Rounds(4, 1),
-                single_round_share=0.6,
+                single_round_share=0.5,
             ),
         ),
-        lr=5e-4,
-        muon_lr=1e-3,
+        lr=4e-4,
+        muon_lr=8e-4,
         milestones=(),
+        linear_decay=True,
         ema_decay=0.999,
     ),
 }
-"""For cut-outs on photographs (`--cutouts`), from trained weights: a constant rate, and an average of the weights."""
+"""For cut-outs on photographs (`--cutouts`), from trained weights, with an average of the weights."""

@@ -1,7 +1,8 @@
 """Random positions, sizes and angles of the cut-outs of a scene, from tiny ones to almost the whole image.
 
-A scene is one of four kinds.  Some scenes repeat a few cut-outs many times; the network then learns to separate an
-object from neighbours of the same kind.
+A scene is one of four kinds, whose objects are of similar size, or it is layered: large objects behind small ones, as
+people in front of a bus.  Some scenes repeat a few cut-outs many times; the network then learns to separate an object
+from neighbours of the same kind.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ KINDS = (
     Kind(0.28, 5, 12, 0.10, 0.45),
     Kind(0.12, 12, 30, 0.05, 0.22),
 )
+LAYERED = Kind(1.0, 3, 9, 0.08, 1.3)
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,19 @@ class Placement:
     mirrored: bool
 
 
-def sample_placements(random: np.random.Generator, cutouts: int) -> list[Placement]:
-    """The objects of one scene, from the back to the front; `cutouts` is how many there are to choose from."""
+def sample_placements(random: np.random.Generator, cutouts: int, layered: float = 0.0) -> list[Placement]:
+    """The objects of one scene, from the back to the front; `cutouts` is how many there are to choose from.
+
+    `layered` is the share of layered scenes.
+    """
+    if layered and random.random() < layered:
+        return sorted(placements_of(random, LAYERED, cutouts), key=lambda place: -place.side)
     kind = KINDS[random.choice(len(KINDS), p=[kind.weight for kind in KINDS])]
+    return placements_of(random, kind, cutouts)
+
+
+def placements_of(random: np.random.Generator, kind: Kind, cutouts: int) -> list[Placement]:
+    """The objects of a scene of this kind, in random order."""
     count = int(random.integers(kind.fewest, kind.most + 1))
     chosen = random.integers(cutouts, size=count)
     if random.random() < REPEATING_SHARE:

@@ -56,10 +56,12 @@ def render_cutouts(
     image_size: int = 256,
     part: Part = "training",
     leave_out: tuple[str, ...] = (),
+    layered: float = 0.0,
 ) -> CutoutBatch:
     """Draw B scenes of S pixels with the exact visible mask of every object.
 
-    Objects are wholes (level 0); there are no parts.  `part` and `leave_out` are those of `open_cutouts`.
+    Objects are wholes (level 0); there are no parts.  `part` and `leave_out` are those of `open_cutouts`;
+    `layered` is the share of scenes with large objects behind small ones.
 
     Raises:
         DatasetError: a folder is missing, or has no or hardly any usable files.
@@ -73,17 +75,21 @@ def render_cutouts(
     labels = np.full((batch_size, 3, image_size, image_size), -1, np.int16)
     for i in range(batch_size):
         random = np.random.default_rng([seed % 2**63, i])
-        images[i], labels[i, 0] = draw_scene(random, folders, image_size, skipped)
+        images[i], labels[i, 0] = draw_scene(random, folders, image_size, skipped, layered)
     return CutoutBatch(as_scene_batch(images, labels), skipped)
 
 
 def draw_scene(
-    random: np.random.Generator, folders: CutoutFolders, image_size: int, skipped: Skipped
+    random: np.random.Generator,
+    folders: CutoutFolders,
+    image_size: int,
+    skipped: Skipped,
+    layered: float = 0.0,
 ) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
     """One image [S, S, 3] and the object visible at each pixel [S, S], -1 = none."""
     image = draw_background(random, folders, image_size, skipped)
     label = np.full((image_size, image_size), -1, np.int16)
-    for node, place in enumerate(sample_placements(random, len(folders.cutout_names))):
+    for node, place in enumerate(sample_placements(random, len(folders.cutout_names), layered)):
         first = folders.cutouts / folders.cutout_names[place.cutout]
         levels = first_usable(random, first, folders.cutouts, folders.cutout_names, load_cutout, skipped)
         sprite = warp(levels, place, image_size)
