@@ -78,13 +78,13 @@ def draw_mixed(
     seed: int,
     image_size: int,
     cutout_images: int,
-    layered: float,
     folders: CutoutsOn,
     world_images: int,
     world: str,
+    layered: float = 0.0,
     **knobs: float,
 ) -> CutoutBatch:
-    """`cutout_images` scenes of cut-outs, then `world_images` of PartWorld's `world`, on the CPU."""
+    """Scenes of cut-outs, a share of them `layered`, then scenes of a `world` of PartWorld, on the CPU."""
     parts, skipped = [], Skipped()
     if cutout_images:
         pasted = render_cutouts(

@@ -62,6 +62,7 @@ def test_every_step_asks_for_its_own_seed_and_the_next_world(folders):
         "seed": 3 * 1_000_003 + 5 * 7919 + 1,
         "image_size": 64,
         "cutout_images": 2,
+        "layered": 0.0,
         "folders": source.folders[0],
         "world_images": 2,
         "world": "cartoon",
@@ -87,6 +88,21 @@ def test_both_kinds_are_drawn_from_the_seed(folders):
     world = render_scenes(7, 2, 64, "cartoon", object_scale=1.5)
     assert torch.equal(scenes.images, torch.cat([pasted.images, world.images]))
     assert torch.equal(scenes.area, torch.cat([pasted.area, world.area]))
+
+
+def test_the_phase_says_how_many_scenes_are_layered(folders):
+    layered = replace(RECIPE, phases=(replace(PHASE, layered=1.0, cutouts=1.0),))
+    source = MixedSource([folders], layered, 0, "cpu", in_background=False)
+    got = source.batch(0, layered.phases[0], torch.Generator().manual_seed(0)).images
+    given = source.arguments(0)
+    assert given["layered"] == 1.0
+    pasted = [
+        render_cutouts(
+            folders.cutouts, folders.backgrounds, given["seed"], len(got), given["image_size"], layered=share
+        )
+        for share in (1.0, 0.0)
+    ]
+    assert torch.equal(got, pasted[0].scenes.images) and not torch.equal(got, pasted[1].scenes.images)
 
 
 def test_what_could_not_be_used_gathers(folders):
