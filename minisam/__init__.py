@@ -5,6 +5,8 @@ A name is imported when it is first used, which keeps `import minisam` and the c
 
 import importlib
 
+__version__ = "0.2.0"
+
 TYPE_CHECKING = False  # type checkers treat it as True; importing it from typing is slow
 if TYPE_CHECKING:
     from minisam.backend import use_backend

@@ -6,10 +6,12 @@ import argparse
 import sys
 from pathlib import Path
 
+from minisam.cli.device_options import add_device_option
 from minisam.cli.network import add_network_options, load_network
-from minisam.cli.numbers import number_from, seed
+from minisam.cli.numbers import number_from
 from minisam.cli.outputs import check_output, check_output_folder
 from minisam.cli.replaceable import check_replaceable_json, check_replaceable_run, check_replaceable_text
+from minisam.cli.run_options import add_seed_option, add_threads_option, use_threads
 from minisam.errors import PromptError
 
 METHODS = ("auto", "decoder", "late", "full", "lora", "adapter", "hq")
@@ -62,16 +64,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SHARE",
         help="share of the images that is held out, chosen by a hash of their names (default: 0.2)",
     )
-    parser.add_argument("--save-every", type=number_from(1), default=50, metavar="N")
+    parser.add_argument(
+        "--save-every",
+        type=number_from(1),
+        default=50,
+        metavar="STEPS",
+        help="steps between saves (default: 50)",
+    )
     parser.add_argument(
         "--patience",
         type=number_from(1),
         default=5,
         help="end after so many saves without improvement on the held-out images (default: 5)",
     )
-    parser.add_argument("--seed", type=seed, default=0)
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
-    parser.add_argument("--threads", type=number_from(1), help="CPU threads (default: torch's choice)")
+    add_seed_option(parser)
+    add_device_option(parser)
+    add_threads_option(parser)
     parser.add_argument(
         "-o", "--out", type=Path, help=f"folder of the run (default: runs/adapt); after {MERGE}, the new file"
     )
@@ -86,7 +94,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def adapt_folder(args: argparse.Namespace) -> int:
-    import torch
 
     from minisam.adapt.adapt_run import Wanted, adapt_to_folder, with_steps
     from minisam.adapt.adapt_task import Training
@@ -98,8 +105,7 @@ def adapt_folder(args: argparse.Namespace) -> int:
     from minisam.files import write_atomically
     from minisam.show.figure_file import check_replaceable_figure, save_figure
 
-    if args.threads:
-        torch.set_num_threads(args.threads)
+    use_threads(args)
     if args.lr is not None and not 0 < args.lr < 1:
         raise PromptError(f"--lr {args.lr}: use a rate between 0 and 1, such as 1e-4")
     if not 0 < args.validation < 1:

@@ -29,7 +29,12 @@ LIMITS = {"points_per_side": (1, 1024), "crop_n_layers": (0, 5), "min_mask_regio
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("images", type=Path, metavar="IMAGE|FOLDER")
+    parser.add_argument(
+        "images",
+        type=Path,
+        metavar="IMAGE|FOLDER",
+        help="an image file, or a folder with all images below it",
+    )
     parser.add_argument(
         "-o", "--out", type=Path, metavar="FOLDER", help="where the records go (default: beside the images)"
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from minisam.cli.cutout_options import add_cutout_options, check_cutout_options
 from minisam.cli.numbers import number_from
 from minisam.cli.outputs import check_output
+from minisam.cli.run_options import add_precision_option
 
 if TYPE_CHECKING:
     from minisam.bench.amg import AmgReport
@@ -31,14 +32,14 @@ LARGEST_IMAGE = 8192
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from minisam.config import CONFIGS
 
-    subjects = parser.add_subparsers(dest="subject", metavar="SUBJECT", required=True)
+    subjects = parser.add_subparsers(dest="subject", metavar="SUBJECT", required=True, help="what to measure")
     encoder = subjects.add_parser("encoder", help="the image encoder and segment-anything's")
     encoder.add_argument("--size", type=image_size, help="pixels per side (default: the model's)")
     decoder = subjects.add_parser("decoder", help="the mask decoder and segment-anything's")
     decoder.add_argument(
         "--prompts", type=number_from(1), default=64, help="prompts of one point each (default: 64)"
     )
-    decoder.add_argument("--single-mask", action="store_true", help="one mask per prompt instead of three")
+    decoder.add_argument("--single", action="store_true", help="one mask per prompt instead of three")
     amg = subjects.add_parser("amg", help="the automatic mask generator and segment-anything's")
     amg.add_argument(
         "--size",
@@ -59,11 +60,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the backend of minisam on a CUDA device (default: triton)",
     )
     training = subjects.add_parser("train", help="where the time of a training step goes")
-    training.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32")
+    add_precision_option(training, ("fp32", "bf16", "fp16"))
     add_cutout_options(training)
     for subject in (encoder, decoder, amg, training):
+        model = "tiny" if subject is training else "vit_b"
         subject.add_argument(
-            "--model", choices=tuple(CONFIGS), default="tiny" if subject is training else "vit_b"
+            "--model", choices=tuple(CONFIGS), default=model, help=f"the network (default: {model})"
         )
         subject.add_argument("--threads", type=number_from(1), default=2, help="CPU threads (default: 2)")
         subject.add_argument(
@@ -111,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
         size = args.size or CONFIGS[args.model].image_size
         report = measure_encoder(args.model, size, args.threads, args.repeats, compare)
     else:
-        multimask_output = not args.single_mask
+        multimask_output = not args.single
         report = measure_decoder(
             args.model, args.prompts, multimask_output, args.threads, args.repeats, compare
         )

@@ -16,8 +16,10 @@ import torch
 from tqdm import tqdm
 
 from minisam.cli.cutout_options import PARTS, add_cutout_options, check_cutout_options
+from minisam.cli.device_options import add_device_option
 from minisam.cli.numbers import number_from
 from minisam.cli.outputs import check_output
+from minisam.cli.run_options import add_seed_option
 from minisam.data.cutouts import open_cutouts, render_cutouts
 from minisam.data.cutouts.folder import Part
 from minisam.data.cutouts.prepare import prepare_folders
@@ -39,15 +41,20 @@ WARM_BATCHES = 40
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the two actions and their options."""
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True, help="what to do")
     preview = actions.add_parser(
         "preview", help="draw a contact sheet: images with their whole, part and subpart maps"
     )
-    preview.add_argument("--world", choices=sorted(WORLDS | VARIANTS), default="train")
-    preview.add_argument("--seed", type=int, default=0)
-    preview.add_argument("--images", type=int, default=8, help="how many scenes (default 8)")
-    preview.add_argument("--columns", type=int, default=2, help="scenes side by side (default 2)")
-    preview.add_argument("--size", type=int, default=256, help="side of an image in pixels (default 256)")
+    preview.add_argument(
+        "--world",
+        choices=sorted(WORLDS | VARIANTS),
+        default="train",
+        help="the world to draw (default: train)",
+    )
+    add_seed_option(preview)
+    preview.add_argument("--images", type=int, default=8, help="how many scenes (default: 8)")
+    preview.add_argument("--columns", type=int, default=2, help="scenes side by side (default: 2)")
+    preview.add_argument("--size", type=int, default=256, help="side of an image in pixels (default: 256)")
     preview.add_argument(
         "--knob", action="append", default=[], metavar="NAME=VALUE",
         help="contrast, thinness, occlusion, levels or object_scale; may be given several times",
@@ -57,35 +64,61 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--part", choices=PARTS, default="training", help="which cut-outs (default: training)"
     )
     preview.add_argument(
-        "-o", "--output", type=Path, metavar="FILE", help="contact sheet (default: partworld.png)"
+        "-o", "--out", type=Path, metavar="FILE", help="contact sheet (default: partworld.png)"
     )
     bench = actions.add_parser(
         "bench", help="milliseconds per image at 64, 256 and 512 px, on one core or a device"
     )
-    bench.add_argument("--world", choices=sorted(WORLDS | VARIANTS), default="train")
-    bench.add_argument("--batch-size", type=number_from(1), default=16)
-    bench.add_argument("--repeats", type=number_from(1), default=10)
-    bench.add_argument("--device", default="cpu")
+    bench.add_argument(
+        "--world",
+        choices=sorted(WORLDS | VARIANTS),
+        default="train",
+        help="the world to draw (default: train)",
+    )
+    bench.add_argument("--batch-size", type=number_from(1), default=16, help="images at once (default: 16)")
+    bench.add_argument(
+        "--repeats", type=number_from(1), default=10, help="measured batches of each size (default: 10)"
+    )
+    add_device_option(bench)
     add_cutout_options(bench)
     bench.add_argument("--json", action="store_true", help="print JSON")
     export = actions.add_parser("export", help="write images with masks, in the format of SA-1B or of COCO")
-    export.add_argument("--world", choices=sorted(WORLDS | VARIANTS), default="train")
-    export.add_argument("--seed", type=int, default=0)
-    export.add_argument("--images", type=int, default=100, metavar="N", help="how many images (default 100)")
-    export.add_argument("--size", type=int, default=256, help="side of an image in pixels (default 256)")
-    export.add_argument("--format", choices=("sa1b", "coco"), default="sa1b")
+    export.add_argument(
+        "--world",
+        choices=sorted(WORLDS | VARIANTS),
+        default="train",
+        help="the world to draw (default: train)",
+    )
+    add_seed_option(export)
+    export.add_argument("--images", type=int, default=100, metavar="N", help="how many images (default: 100)")
+    export.add_argument("--size", type=int, default=256, help="side of an image in pixels (default: 256)")
+    export.add_argument(
+        "--format", choices=("sa1b", "coco"), default="sa1b", help="of the files (default: sa1b)"
+    )
     export.add_argument(
         "--knob", action="append", default=[], metavar="NAME=VALUE", help="as for preview"
     )  # fmt: skip
-    export.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder to write to")
+    export.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder to write to")
     shrink = actions.add_parser(
         "shrink",
         help="copy cut-outs as small WebP files and backgrounds as JPEG, which are faster to read and copy",
     )
     add_cutout_options(shrink, required=True)
-    shrink.add_argument("--cutout-side", type=number_from(64), default=512, metavar="PIXELS")
-    shrink.add_argument("--background-side", type=number_from(64), default=1024, metavar="PIXELS")
-    shrink.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder to write to")
+    shrink.add_argument(
+        "--cutout-side",
+        type=number_from(64),
+        default=512,
+        metavar="PIXELS",
+        help="longest side of a cut-out (default: 512)",
+    )
+    shrink.add_argument(
+        "--background-side",
+        type=number_from(64),
+        default=1024,
+        metavar="PIXELS",
+        help="longest side of a background (default: 1024)",
+    )
+    shrink.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder to write to")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -100,7 +133,7 @@ def shrink(args: argparse.Namespace) -> int:
     for line in prepare_folders(
         args.cutouts,
         args.backgrounds,
-        args.output,
+        args.out,
         args.cutout_side,
         args.background_side,
         tuple(args.leave_out),
@@ -130,9 +163,9 @@ def preview(args: argparse.Namespace) -> int:
     check_cutout_options(args)
     if args.columns < 1:
         raise PromptError(f"--columns {args.columns}: use at least 1")
-    output = args.output or Path("partworld.png")
+    output = args.out or Path("partworld.png")
     check_output(output, suffixes=WRITE_FORMATS)
-    if args.output is None:
+    if args.out is None:
         check_replaceable_figure(output)
     try:
         scenes = draw(args, args.seed, args.images, args.size, parse_knobs(args.knob))
@@ -168,10 +201,10 @@ def export(args: argparse.Namespace) -> int:
     pictures = annotated_pictures(args.world, args.images, args.size, args.seed, **parse_knobs(args.knob))
     shown = tqdm(pictures, total=args.images, unit="image", disable=None)
     try:
-        written = (write_sa1b if args.format == "sa1b" else write_as_coco)(args.output, iter(shown))
+        written = (write_sa1b if args.format == "sa1b" else write_as_coco)(args.out, iter(shown))
     except ValueError as error:
         raise PromptError(str(error)) from error
-    print(f"{written} images with masks: {args.output}")
+    print(f"{written} images with masks: {args.out}")
     return 0
 
 

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minisam.cli.detect_training import add_training_arguments
+from minisam.cli.device_options import add_device_option
 from minisam.cli.network import add_network_options, load_network
-from minisam.cli.numbers import number_from
 from minisam.cli.outputs import check_output
+from minisam.cli.run_options import add_threads_option
 from minisam.errors import CommandError, DatasetError, ImageError, MinisamError, OutputError
 
 if TYPE_CHECKING:
@@ -52,8 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--out", type=Path, help="figure, results file or, with train, folder of the run"
     )
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:1 … (default: cpu)")
-    parser.add_argument("--threads", type=number_from(1), help="CPU threads (default: torch's choice)")
+    add_device_option(parser)
+    add_threads_option(parser)
     parser.add_argument("--json", action="store_true", help="print the objects as JSON")
     add_training_arguments(parser)
 

@@ -45,7 +45,7 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
         help="share of the images held out (default: 0.1)",
     )
     group.add_argument("--train-encoder", action="store_true", help="also train the image encoder")
-    group.add_argument("--seed", type=seed, default=0)
+    group.add_argument("--seed", type=seed, default=0, help="of all random numbers (default: 0)")
     group.add_argument(
         "--save-every", type=number_from(1), default=250, metavar="STEPS", help="steps between saves"
     )

@@ -7,11 +7,19 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from minisam.cli.run_options import add_threads_option, use_threads
+
 BACKENDS = ("auto", "torch", "triton")
 
 
+def add_device_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 …, mps or xpu (default: cpu)")
+
+
 def add_device_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:1 … (default: cpu)")
+    """--device, --threads and --backend."""
+    add_device_option(parser)
+    add_threads_option(parser)
     parser.add_argument(
         "--backend",
         choices=BACKENDS,
@@ -31,6 +39,7 @@ def chosen_device(args: argparse.Namespace) -> Iterator[str]:
     from minisam.device import check_device
     from minisam.errors import MinisamError
 
+    use_threads(args)
     device = check_device(args.device)
     if device == "mps":
         raise MinisamError("clicks are placed in float64, which 'mps' lacks; use --device cpu")

@@ -8,19 +8,21 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from minisam.cli.numbers import number_from
 from minisam.cli.outputs import check_output_folder
 from minisam.cli.replaceable import check_no_results
+from minisam.cli.run_options import add_seed_option, add_threads_option, use_threads
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the one action and its options."""
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True, help="what to do")
     run = actions.add_parser(
         "run", help="collect masks in three stages and train between them; run it again to resume"
     )
     run.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder of the engine")
-    run.add_argument("--preset", choices=("nano",), default="nano")
+    run.add_argument(
+        "--preset", choices=("nano",), default="nano", help="the network and its recipe (default: nano)"
+    )
     run.add_argument(
         "--from",
         dest="start_from",
@@ -44,13 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="steps of the first training and of each later one (default: the preset's)",
     )
     run.add_argument("--held-out", type=int, metavar="N", help="scenes that every model is measured on")
-    run.add_argument("--seed", type=int, default=0)
-    run.add_argument("--threads", type=number_from(1), help="CPU threads (default: torch's choice)")
+    add_seed_option(run)
+    add_threads_option(run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the engine to its end and print the table."""
-    import torch
 
     from minisam.distributed import is_first
     from minisam.engine.report import report_rows, table
@@ -58,8 +59,7 @@ def run(args: argparse.Namespace) -> int:
     from minisam.engine.settings import ENGINES
     from minisam.errors import MinisamError
 
-    if args.threads:
-        torch.set_num_threads(args.threads)
+    use_threads(args)
     settings = ENGINES[args.preset]
     if args.images:
         labelled, manual, semi, automatic = args.images

@@ -11,10 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from minisam.cli.cutout_options import add_cutout_options, check_cutout_options
+from minisam.cli.device_options import add_device_option
 from minisam.cli.network import add_adapter_option, add_network_options, chosen_model, load_network
 from minisam.cli.numbers import number_from, seed
 from minisam.cli.outputs import check_output_folder
 from minisam.cli.replaceable import check_replaceable_json, check_replaceable_text
+from minisam.cli.run_options import add_threads_option, use_threads
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,8 +78,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0,
         help="selects the scenes, which are never those of training (default: 0)",
     )
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
-    parser.add_argument("--threads", type=number_from(1), help="CPU threads (default: torch's choice)")
+    add_device_option(parser)
+    add_threads_option(parser)
     parser.add_argument("-o", "--out", type=Path, help="folder for results.json, table.md and figure.png")
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
 
@@ -105,8 +107,7 @@ def run(args: argparse.Namespace) -> int:
     from minisam.files import write_atomically
     from minisam.show.figure_file import check_replaceable_figure
 
-    if args.threads:
-        torch.set_num_threads(args.threads)
+    use_threads(args)
     if args.out:
         check_output_folder(
             args.out, (args.checkpoint, args.adapter, args.data), ("results.json", "table.md", "figure.png")

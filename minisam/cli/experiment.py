@@ -9,6 +9,7 @@ from pathlib import Path
 from minisam.cli.numbers import number_from
 from minisam.cli.outputs import check_output_folder
 from minisam.cli.replaceable import check_replaceable_pair
+from minisam.cli.run_options import add_threads_option, use_threads
 from minisam.errors import OutputError
 
 
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=24,
         help="scenes for each seed (default: 24; not with --quick)",
     )
-    parser.add_argument("--threads", type=number_from(1), help="CPU threads (default: torch's choice)")
+    add_threads_option(parser)
     parser.add_argument(
         "-o", "--out", type=Path, default=Path("experiments"), help="folder for ID.json and ID.png"
     )
@@ -58,13 +59,10 @@ def run(args: argparse.Namespace) -> int:
             print(f"{id:5} {experiment.title}: {experiment.question}")
         return 0
     if args.id != "list":
-        import torch
-
         from minisam.build import build_sam
         from minisam.checkpoint import load_checkpoint
 
-        if args.threads:
-            torch.set_num_threads(args.threads)
+        use_threads(args)
         chosen = list(experiments().values()) if args.id == "all" else [find(args.id)]
         sam = load_checkpoint(args.checkpoint) if args.checkpoint else build_sam(args.model)
         network = args.checkpoint.name if args.checkpoint else args.model

@@ -43,7 +43,7 @@ WRONG = 4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    tools = parser.add_subparsers(dest="tool", metavar="TOOL", required=True)
+    tools = parser.add_subparsers(dest="tool", metavar="TOOL", required=True, help="what to do with kernels")
     check = tools.add_parser(
         "check",
         help="compare your own kernel with the reference",
@@ -61,24 +61,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_limits(check)
 
     inspect = tools.add_parser("inspect", help="registers, spills, shared memory, instructions; needs no GPU")
-    inspect.add_argument("kernel", choices=KERNELS)
-    inspect.add_argument("--arch", choices=ARCHS, default="sm_90")
-    inspect.add_argument("--dtype", choices=DTYPES, default="bf16")
-    inspect.add_argument("--head-dim", type=number_from(1), default=64, metavar="D")
+    inspect.add_argument("kernel", choices=KERNELS, help="one of ours")
+    inspect.add_argument(
+        "--arch", choices=ARCHS, default="sm_90", help="the GPU to compile for (default: sm_90)"
+    )
+    inspect.add_argument("--dtype", choices=DTYPES, default="bf16", help="of the tensors (default: bf16)")
+    inspect.add_argument(
+        "--head-dim", type=number_from(1), default=64, metavar="D", help="channels of a head (default: 64)"
+    )
     inspect.add_argument("--launch", action="append", help="default: every launch of the kernel")
 
     roofline = tools.add_parser("roofline", help="the least time a kernel can take, with the calculation")
     roofline.add_argument("kernel", choices=KERNELS, nargs="?", help="default: a table of all of them")
-    roofline.add_argument("--gpu", choices=GPUS, default="H100")
-    roofline.add_argument("--model", choices=MODELS, default="vit_b")
-    roofline.add_argument("--batch", type=number_from(1), default=8)
-    roofline.add_argument("--dtype", choices=DTYPES, default="bf16")
+    roofline.add_argument(
+        "--gpu", choices=GPUS, default="H100", help="the GPU whose rates are used (default: H100)"
+    )
+    roofline.add_argument(
+        "--model", choices=MODELS, default="vit_b", help="the network whose sizes are used (default: vit_b)"
+    )
+    roofline.add_argument("--batch", type=number_from(1), default=8, help="images at once (default: 8)")
+    roofline.add_argument("--dtype", choices=DTYPES, default="bf16", help="of the tensors (default: bf16)")
     roofline.add_argument("-o", "--out", type=Path, metavar="FILE", help="draw the roofline there, as a PNG")
 
     trace = tools.add_parser("trace", help="a figure of which program accesses which elements")
-    trace.add_argument("kernel", choices=KERNELS)
+    trace.add_argument("kernel", choices=KERNELS, help="one of ours")
     trace.add_argument("--backward", action="store_true", help="also the kernels of the backward")
-    trace.add_argument("-o", "--out", type=Path, metavar="FILE", default=Path("trace.png"))
+    trace.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        metavar="FILE",
+        default=Path("trace.png"),
+        help="the figure (default: trace.png)",
+    )
 
     bench = tools.add_parser("bench", help="our kernels and all peers, on this machine's GPU")
     bench.add_argument("--quick", action="store_true", help="only ViT-B, batch 8, no compiled peers")

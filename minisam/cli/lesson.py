@@ -27,7 +27,7 @@ UNREADABLE, WRONG = 3, 4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True, help="what to do")
     actions.add_parser("list", help="list all lessons")
     opened = actions.add_parser("open", help="print where to read it, and copy its notebook and exercises")
     check = actions.add_parser("check", help="check your answers: what is correct, what is wrong, and why")
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     build = actions.add_parser("build", help="make notebook, page and figures from lesson.py")
     stale = actions.add_parser("stale", help="list translated text whose English text has changed")
     for action in (opened, check, hint, solution, handout):
-        action.add_argument("lesson", type=int, metavar="N")
+        action.add_argument("lesson", type=int, metavar="N", help="its number, from `minisam lesson list`")
     build.add_argument("lesson", type=int, metavar="N", nargs="?", help="default: all lessons and the map")
     opened.add_argument("-o", "--out", type=Path, metavar="FILE", help="default: lesson_NN.py")
     opened.add_argument(
@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     grade.add_argument("folder", type=Path, metavar="FOLDER", help=".py files and notebooks")
     grade.add_argument("--lesson", type=int, metavar="N", help="default: by the file's name or its functions")
     grade.add_argument("--csv", type=Path, metavar="FILE", help="a line for each exercise of each hand-in")
-    handout.add_argument("-o", "--out", type=Path, metavar="FOLDER", required=True)
+    handout.add_argument("-o", "--out", type=Path, metavar="FOLDER", required=True, help="a new folder")
     for marking in (check, grade):
         add_limits(marking)
     hint.add_argument("exercise", nargs="?", metavar="EXERCISE", help="default: the first")

@@ -17,6 +17,8 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
+from minisam import __version__
+from minisam.cli.completion import SHELLS, PrintCompletion
 from minisam.cli.json_answer import one_document
 from minisam.cli.ranks import are_several, run_as_one_of_several, said_once
 from minisam.errors import MinisamError, printable
@@ -46,14 +48,22 @@ EXPECTED = (MinisamError, OSError, MemoryError)
 OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "Storage size calculation overflowed")
 
 
-def build_parser(command: str | None = None) -> argparse.ArgumentParser:
-    """The parser; only `command`'s arguments are added, which keeps `--help` and start-up fast."""
+def build_parser(*commands: str | None) -> argparse.ArgumentParser:
+    """The parser; only the arguments of these commands are added, which keeps `--help` and start-up fast."""
     parser = argparse.ArgumentParser(prog="minisam", description="Segment Anything, from scratch.")
+    parser.add_argument("--version", action="version", version=f"minisam {__version__}")
+    parser.add_argument(
+        "--print-completion",
+        action=PrintCompletion,
+        const=lambda: build_parser(*COMMANDS),
+        choices=SHELLS,
+        help="print what a shell needs to complete commands and options, and exit",
+    )
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in COMMANDS.items():
         subparser = subparsers.add_parser(name, help=summary, description=summary)
         subparser.add_argument("--debug", action="store_true", help="show the full trace of an error")
-        if name == command:
+        if name in commands:
             importlib.import_module(f"minisam.cli.{name}").add_arguments(subparser)
     return parser
 

@@ -7,35 +7,44 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from minisam.cli.numbers import number_from, seed
+from minisam.cli.device_options import add_device_option
+from minisam.cli.numbers import number_from
 from minisam.cli.outputs import check_output_folder
 from minisam.cli.replaceable import check_replaceable_run
+from minisam.cli.run_options import add_precision_option, add_seed_option, add_threads_option, use_threads
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--preset", choices=("nano", "tiny"), default="nano")
+    parser.add_argument(
+        "--preset",
+        choices=("nano", "tiny"),
+        default="nano",
+        help="the network and its recipe (default: nano)",
+    )
     parser.add_argument("-o", "--out", type=Path, help="folder of the run (default: runs/PRESET-mae)")
     parser.add_argument("--steps", type=number_from(1), help="optimiser steps (default: the preset's)")
     parser.add_argument("--mask-ratio", type=float, help="share of hidden patches (default: 0.75)")
-    parser.add_argument("--seed", type=seed, default=0)
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
-    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
-    parser.add_argument("--threads", type=number_from(1), help="CPU threads (default: torch's choice)")
+    add_seed_option(parser)
+    add_device_option(parser)
+    add_precision_option(parser, ("fp32", "bf16"))
+    add_threads_option(parser)
     parser.add_argument(
-        "--save-every", type=number_from(1), default=200, metavar="STEPS", help="steps between saves"
+        "--save-every",
+        type=number_from(1),
+        default=200,
+        metavar="STEPS",
+        help="steps between saves (default: 200)",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    import torch
 
     from minisam.device import check_device
     from minisam.errors import MinisamError
     from minisam.pretrain.mae_task import mae_run
     from minisam.pretrain.recipes import PRETRAINING
 
-    if args.threads:
-        torch.set_num_threads(args.threads)
+    use_threads(args)
     recipe = PRETRAINING[args.preset]
     if args.steps:
         recipe = replace(recipe, steps=args.steps)

@@ -6,19 +6,26 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from minisam.cli.numbers import number_from, seed
+from minisam.cli.numbers import number_from
 from minisam.cli.outputs import check_output, check_output_folder
 from minisam.cli.replaceable import check_replaceable_run
+from minisam.cli.run_options import add_precision_option, add_seed_option, add_threads_option, use_threads
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True, help="what to do")
     clip = actions.add_parser("clip", help="train a small CLIP on crops of PartWorld and their captions")
     clip.add_argument("-o", "--out", type=Path, default=Path("runs/clip"), help="folder of the run")
     sam = actions.add_parser(
         "sam", help="train a network that accepts the embeddings of that CLIP as prompts"
     )
-    sam.add_argument("--clip", type=Path, default=Path("runs/clip/clip.safetensors"), metavar="FILE")
+    sam.add_argument(
+        "--clip",
+        type=Path,
+        default=Path("runs/clip/clip.safetensors"),
+        metavar="FILE",
+        help="what `minisam text clip` wrote (default: runs/clip/clip.safetensors)",
+    )
     sam.add_argument(
         "--preset", choices=("nano", "tiny"), default="nano", help="the trained weights to start from"
     )
@@ -41,10 +48,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     words.add_argument("-o", "--out", type=Path, help="write them to this file instead")
     for action in (clip, sam):
         action.add_argument("--steps", type=number_from(1), help="optimiser steps (default: the recipe's)")
-        action.add_argument("--seed", type=seed, default=0)
-        action.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
-        action.add_argument("--threads", type=number_from(1), help="CPU threads (default: torch's choice)")
-        action.add_argument("--save-every", type=number_from(1), default=200, metavar="STEPS")
+        add_seed_option(action)
+        add_precision_option(action, ("fp32", "bf16"))
+        add_threads_option(action)
+        action.add_argument(
+            "--save-every",
+            type=number_from(1),
+            default=200,
+            metavar="STEPS",
+            help="steps between saves (default: 200)",
+        )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -52,13 +65,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def train_clip(args: argparse.Namespace) -> int:
-    import torch
 
     from minisam.text.clip_task import ClipRecipe, ClipTask
     from minisam.train.run import TrainingRun
 
-    if args.threads:
-        torch.set_num_threads(args.threads)
+    use_threads(args)
     check_output_folder(args.out)
     check_replaceable_run(args.out, ("clip.safetensors",))
     recipe = replace(ClipRecipe(), steps=args.steps or ClipRecipe.steps)
@@ -71,14 +82,12 @@ def train_clip(args: argparse.Namespace) -> int:
 
 
 def train_sam(args: argparse.Namespace) -> int:
-    import torch
 
     from minisam.errors import MinisamError
     from minisam.text.text_sam_task import TextRecipe, TextSamTask
     from minisam.train.run import TrainingRun
 
-    if args.threads:
-        torch.set_num_threads(args.threads)
+    use_threads(args)
     recipe = replace(TextRecipe(), steps=args.steps or TextRecipe.steps)
     folder = args.out or Path("runs") / f"{args.preset}-text"
     check_output_folder(folder, (args.clip, args.start_from), ("text.safetensors", "state.pt"))

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minisam.cli.cutout_options import add_cutout_options, check_cutout_options
-from minisam.cli.numbers import number_from, seed
+from minisam.cli.device_options import add_device_option
+from minisam.cli.numbers import number_from
 from minisam.cli.outputs import check_output_folder
 from minisam.cli.replaceable import check_replaceable_run
+from minisam.cli.run_options import add_precision_option, add_seed_option, add_threads_option, use_threads
 
 if TYPE_CHECKING:
     from minisam.model import Sam
@@ -33,7 +35,12 @@ FILES = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--preset", choices=("nano", "tiny", "small"), default="nano")
+    parser.add_argument(
+        "--preset",
+        choices=("nano", "tiny", "small"),
+        default="nano",
+        help="the network and its recipe (default: nano)",
+    )
     parser.add_argument(
         "--model",
         metavar="NAME",
@@ -90,17 +97,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar=("CORRECTIVE", "MASK_ONLY"),
         help="rounds after the first prompt, if the preset has any (the paper: 8 2)",
     )
-    parser.add_argument("--seed", type=seed, default=0)
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
-    parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32")
-    parser.add_argument("--threads", type=number_from(1), help="CPU threads (default: torch's choice)")
+    add_seed_option(parser)
+    add_device_option(parser)
+    add_precision_option(parser, ("fp32", "bf16", "fp16"))
+    add_threads_option(parser)
     parser.add_argument(
-        "--save-every", type=number_from(1), default=200, metavar="STEPS", help="steps between saves"
+        "--save-every",
+        type=number_from(1),
+        default=200,
+        metavar="STEPS",
+        help="steps between saves (default: 200)",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    import torch
 
     from minisam.checkpoint import save_checkpoint
     from minisam.device import check_device
@@ -114,8 +124,7 @@ def run(args: argparse.Namespace) -> int:
     check_cutout_options(args)
     if args.cutouts and args.data:
         raise PromptError("--cutouts and --data cannot be used together; give one of them")
-    if args.threads:
-        torch.set_num_threads(args.threads)
+    use_threads(args)
     model, recipe = chosen_recipe(args)
     folder = args.out or Path("runs") / model
     left_out = tuple(args.leave_out)

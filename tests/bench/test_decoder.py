@@ -23,7 +23,7 @@ def without_processes(monkeypatch):
 
 
 @installed
-@pytest.mark.parametrize("options", [[], ["--single-mask"]])
+@pytest.mark.parametrize("options", [[], ["--single"]])
 def test_json_says_what_was_measured(without_processes, tmp_path: Path, capsys, options):
     out = tmp_path / "decoder.json"
     assert main([*SMALL, *options, "--repeats", "2", "--json", "-o", str(out)]) == 0

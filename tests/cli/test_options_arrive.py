@@ -216,7 +216,7 @@ def test_bench_encoder(given):
 
 @pytest.mark.parametrize("single", [False, True])
 def test_bench_decoder(given, single):
-    words = f"bench decoder --model tiny --prompts 5 --repeats 4 {'--single-mask' if single else ''}"
+    words = f"bench decoder --model tiny --prompts 5 --repeats 4 {'--single' if single else ''}"
     got = given("minisam.bench.decoder.measure_decoder", words)
     assert (got["model"], got["prompts"], got["repeats"]) == ("tiny", 5, 4)
     assert got["multimask_output"] is not single

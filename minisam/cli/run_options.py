@@ -1,0 +1,30 @@
+"""Options with one name and one meaning in every command: --seed, --threads and --precision."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from minisam.cli.numbers import number_from, seed
+
+
+def add_seed_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seed", type=seed, default=0, help="of all random numbers (default: 0)")
+
+
+def add_threads_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--threads", type=number_from(1), help="CPU threads (default: torch's choice)")
+
+
+def use_threads(args: argparse.Namespace) -> None:
+    """Give torch the wanted number of threads."""
+    if args.threads:
+        import torch
+
+        torch.set_num_threads(args.threads)
+
+
+def add_precision_option(parser: argparse.ArgumentParser, choices: Sequence[str]) -> None:
+    parser.add_argument(
+        "--precision", choices=choices, default="fp32", help="numbers in matrix products (default: fp32)"
+    )
