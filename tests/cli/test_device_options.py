@@ -141,7 +141,7 @@ def test_a_device_that_is_not_there(command, weights, photo, capsys):
 
 
 def choose(device: str, name: str) -> str:
-    with chosen_device(argparse.Namespace(device=device, backend=name)) as chosen:
+    with chosen_device(argparse.Namespace(device=device, backend=name, threads=None)) as chosen:
         return chosen
 
 
@@ -159,7 +159,7 @@ def test_a_backend_that_cannot_run_there(monkeypatch):
         choose("cpu", "triton")
     assert kernel_for("mask_bits", torch.zeros(1), 8) == before
     assert choose("cuda:1", "triton") == "cuda:1" and choose("cpu", "torch") == choose("cpu", "auto") == "cpu"
-    with chosen_device(argparse.Namespace(device="cpu", backend="auto")):
+    with chosen_device(argparse.Namespace(device="cpu", backend="auto", threads=None)):
         assert kernel_for("mask_bits", torch.zeros(1), 8) is None
     monkeypatch.setattr("minisam_kernels.launch.INTERPRETED", True)
     assert choose("cpu", "triton") == "cpu"
