@@ -84,8 +84,8 @@ def to_translate(language: str, chosen: Lesson | None = None) -> list[str]:
         if chosen or is_translated(lesson, language):
             file = translation_file(lesson, language).relative_to(FOLDER.parent)
             messages += report(lesson_pairs(lesson, language), file.as_posix())
-    for name in () if chosen else PAGES:
-        english = FOLDER.parent / name
+    pages = [FOLDER.parent / name for name in PAGES]
+    for english in [] if chosen else [page for page in pages if page.is_file()]:
         own = english.with_suffix(f".{language}.md")
         found = pairs(sections(english.read_text(encoding="utf-8")), blocks(own.read_text(encoding="utf-8")))
         messages += report(found, own.relative_to(FOLDER.parent).as_posix())
