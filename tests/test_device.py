@@ -16,14 +16,16 @@ def test_other_devices_are_named(monkeypatch):
         check_device("cuda")
 
 
-@pytest.mark.parametrize("name", ["cuda", "cuda:0", "cuda:1", "mps"])
+@pytest.mark.parametrize("name", ["cuda", "cuda:0", "cuda:1", "xpu", "xpu:0", "mps"])
 def test_a_device_that_is_there_is_used_by_each_process_as_its_own(name, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("torch.xpu.is_available", lambda: True)
+    monkeypatch.setattr("torch.xpu.device_count", lambda: 1)
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: True)
     monkeypatch.setattr("minisam.device.own_device", lambda name: f"own {name}")
     assert check_device(name) == f"own {name}"
-    with pytest.raises(MinisamError, match=r"use cpu or cuda or cuda:0 or cuda:1 or mps$"):
+    with pytest.raises(MinisamError, match=r"use cpu or cuda or cuda:0 or cuda:1 or xpu or xpu:0 or mps$"):
         check_device("cuda:2")
 
 

@@ -11,6 +11,15 @@ from minisam.cli.run_options import add_threads_option, use_threads
 
 BACKENDS = ("auto", "torch", "triton")
 
+FALLBACKS = ("PYTORCH_ENABLE_MPS_FALLBACK", "PYTORCH_ENABLE_XPU_FALLBACK")
+"""torch runs operations that mps or xpu lack on the CPU, and prints their names, if these are set before its import."""
+
+
+def allow_fallbacks() -> None:
+    """To be called before torch is imported; a value that the user has set stays."""
+    for name in FALLBACKS:
+        os.environ.setdefault(name, "1")
+
 
 def add_device_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 …, mps or xpu (default: cpu)")
@@ -32,8 +41,7 @@ def add_device_options(parser: argparse.ArgumentParser) -> None:
 def chosen_device(args: argparse.Namespace) -> Iterator[str]:
     """The device, with the backend chosen inside.
 
-    Raises MinisamError for a device that this machine does not have or that lacks float64, and for a backend that
-    cannot run there.
+    Raises MinisamError for a device that this machine does not have, and for a backend that cannot run there.
     """
     from minisam.backend import use_backend
     from minisam.device import check_device
@@ -41,8 +49,6 @@ def chosen_device(args: argparse.Namespace) -> Iterator[str]:
 
     use_threads(args)
     device = check_device(args.device)
-    if device == "mps":
-        raise MinisamError("clicks are placed in float64, which 'mps' lacks; use --device cpu")
     # Triton 3.9 warns if this is not set.
     os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")
     with use_backend(args.backend):

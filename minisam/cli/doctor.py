@@ -100,11 +100,12 @@ def check_packages() -> Iterator[Finding]:
 def check_devices() -> Iterator[Finding]:
     import torch
 
+    from minisam.device import WITHOUT_FLOAT64, device_names
+
     yield Finding("cores", f"{os.cpu_count()}, of which torch uses {torch.get_num_threads()}")
-    names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-    if torch.backends.mps.is_available():
-        names.append("mps")
-    yield Finding("devices", ", ".join(["cpu", *names]))
+    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    others = [name for name in device_names() if name in WITHOUT_FLOAT64]
+    yield Finding("devices", ", ".join(["cpu", *gpus, *others]))
 
 
 def check_triton() -> Iterator[Finding]:

@@ -19,6 +19,7 @@ from typing import TextIO
 
 from minisam import __version__
 from minisam.cli.completion import SHELLS, PrintCompletion
+from minisam.cli.device_options import allow_fallbacks
 from minisam.cli.json_answer import one_document
 from minisam.cli.ranks import are_several, run_as_one_of_several, said_once
 from minisam.errors import MinisamError, printable
@@ -72,6 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     interrupts = Interrupts(is_program=argv is None)
     argv = list(sys.argv[1:] if argv is None else argv)
+    allow_fallbacks()
     try:
         show_every_name(sys.stdout)
         command = next((word for word in argv if not word.startswith("-")), None)

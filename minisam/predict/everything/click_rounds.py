@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from minisam.device import bring_to
 from minisam.predict.predictor import SamPredictor
 
 LOGITS_A_ROUND = 2**28  # 1 GiB in float32: SAM's 32 x 32 clicks are one round, 64 x 64 are four
@@ -38,7 +39,8 @@ def decode_in_rounds(
 ) -> Iterator[Round]:
     """The masks of clicks [N, 2], in pixels of the current image."""
     device = predictor.device
-    coords = torch.from_numpy(predictor.transform.apply_coords(points, predictor.original_size)).to(device)
+    resized = torch.from_numpy(predictor.transform.apply_coords(points, predictor.original_size))
+    coords = bring_to(resized, device)
     labels = torch.ones((len(points), 1), dtype=torch.int, device=device)
     step = clicks_a_round(predictor, points_per_batch, multimask_output)
     for start in range(0, len(points), step):
