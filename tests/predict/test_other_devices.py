@@ -47,16 +47,17 @@ def test_predict(name, prompt):
 
 
 def test_every_mask():
-    settings = {"points_per_side": 4, "pred_iou_thresh": 0.0, "stability_score_thresh": 0.0}
+    settings = {"points_per_side": 2, "pred_iou_thresh": 0.0, "stability_score_thresh": 0.0}
     here = SamAutomaticMaskGenerator(build_sam("nano"), **settings).generate(IMAGE)
     with MockDevice() as device:
         there = SamAutomaticMaskGenerator(build_sam("nano").to("mps"), **settings).generate(IMAGE)
         assert device.used > 100
-    assert len(here) == len(there) > 10
+    assert len(here) == len(there) > 3
     for one, other in zip(here, there, strict=True):
         assert (one["segmentation"] != other["segmentation"]).mean() < 1e-3
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("command", ["segment", "amg"])
 def test_commands(command, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: True)
