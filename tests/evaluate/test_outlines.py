@@ -1,0 +1,54 @@
+"""The outlined photographs of docs/training: the file holds together, and `collect.py` makes a folder of it."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from minisam.data.segmentation_folder import open_folder
+from minisam.masks.rle import decode_rle
+
+HOME = Path(__file__).parents[2] / "docs" / "training" / "photographs"
+RECORDS = json.loads((HOME / "outlines.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def collect():
+    spec = importlib.util.spec_from_file_location("collect", HOME / "collect.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.collect
+
+
+def test_every_outline_fits_its_photograph():
+    names = [record["image"]["file_name"] for record in RECORDS]
+    assert len(set(names)) == len(RECORDS) == 30
+    assert sum(len(record["annotations"]) for record in RECORDS) == 113
+    for record in RECORDS:
+        height, width = record["image"]["height"], record["image"]["width"]
+        assert max(height, width) <= 1024
+        for annotation in record["annotations"]:
+            mask = decode_rle(annotation["segmentation"])
+            assert mask.shape == (height, width) and mask.sum() == annotation["area"]
+            assert 0.0015 <= mask.mean() <= 0.42
+            rows, columns = np.nonzero(mask)
+            box = [columns.min(), rows.min(), np.ptp(columns), np.ptp(rows)]
+            np.testing.assert_allclose(annotation["bbox"], box, atol=1)
+
+
+def test_photographs_are_scaled_to_their_outlines_and_missing_ones_are_named(tmp_path, collect):
+    first, second = RECORDS[0], RECORDS[1]
+    source = tmp_path / "packages" / first["source"]
+    source.parent.mkdir(parents=True)
+    twice = (2 * first["image"]["width"], 2 * first["image"]["height"])
+    Image.new("RGB", twice, (200, 30, 30)).save(source)
+    missing = collect(tmp_path / "packages", tmp_path / "photographs")
+    assert len(missing) == 29 and second["source"] in missing and first["source"] not in missing
+    folder = open_folder(tmp_path / "photographs")
+    picture = folder.read(0)
+    assert len(folder.names) == 1 and len(picture.segments) == len(first["annotations"])
+    assert picture.segments[0].mask().sum() == first["annotations"][0]["area"]
