@@ -1,4 +1,4 @@
-"""The animated picture of the README: hovering, a click and a box, on the page of `minisam click`.
+"""The animated figure of the README: hovering, a click and a box, on the page of `minisam click`.
 
     python tests/web/animation.py -o docs/click.webp
 
