@@ -58,6 +58,7 @@ class Wanted:
     held_out: float = 0.2
     save_every: int = 50
     device: str = "cpu"
+    log: str | None = None
 
 
 def adapt_to_folder(
@@ -90,7 +91,7 @@ def adapt_to_folder(
         return {name.replace(", ", " ").replace(" ", "_"): float(iou.mean()) for name, iou in found.items()}
 
     task = AdaptTask(adapted, images, training, wanted.training, score)
-    run = TrainingRun(task, out, wanted.save_every)
+    run = TrainingRun(task, out, wanted.save_every, wanted.log)
     run.run()
 
     after = load_adapter(base().to(wanted.device), out / ADAPTER).sam.eval()

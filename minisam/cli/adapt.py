@@ -11,7 +11,13 @@ from minisam.cli.network import add_network_options, load_network
 from minisam.cli.numbers import number_from
 from minisam.cli.outputs import check_output, check_output_folder
 from minisam.cli.replaceable import check_replaceable_json, check_replaceable_run, check_replaceable_text
-from minisam.cli.run_options import add_seed_option, add_threads_option, use_threads
+from minisam.cli.run_options import (
+    add_log_option,
+    add_seed_option,
+    add_threads_option,
+    check_log,
+    use_threads,
+)
 from minisam.errors import PromptError
 
 METHODS = ("auto", "decoder", "late", "full", "lora", "adapter", "hq")
@@ -80,6 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_seed_option(parser)
     add_device_option(parser)
     add_threads_option(parser)
+    add_log_option(parser)
     parser.add_argument(
         "-o", "--out", type=Path, help=f"folder of the run (default: runs/adapt); after {MERGE}, the new file"
     )
@@ -94,7 +101,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def adapt_folder(args: argparse.Namespace) -> int:
-
     from minisam.adapt.adapt_run import Wanted, adapt_to_folder, with_steps
     from minisam.adapt.adapt_task import Training
     from minisam.adapt.choose import SETTINGS, method_for
@@ -106,6 +112,7 @@ def adapt_folder(args: argparse.Namespace) -> int:
     from minisam.show.figure_file import check_replaceable_figure, save_figure
 
     use_threads(args)
+    check_log(args)
     if args.lr is not None and not 0 < args.lr < 1:
         raise PromptError(f"--lr {args.lr}: use a rate between 0 and 1, such as 1e-4")
     if not 0 < args.validation < 1:
@@ -136,6 +143,7 @@ def adapt_folder(args: argparse.Namespace) -> int:
         args.validation,
         args.save_every,
         check_device(args.device),
+        args.log,
     )
     report = adapt_to_folder(lambda: load_network(args), folder, wanted, out)
     if report.skipped:

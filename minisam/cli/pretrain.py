@@ -11,7 +11,14 @@ from minisam.cli.device_options import add_device_option
 from minisam.cli.numbers import number_from
 from minisam.cli.outputs import check_output_folder
 from minisam.cli.replaceable import check_replaceable_run
-from minisam.cli.run_options import add_precision_option, add_seed_option, add_threads_option, use_threads
+from minisam.cli.run_options import (
+    add_log_option,
+    add_precision_option,
+    add_seed_option,
+    add_threads_option,
+    check_log,
+    use_threads,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_device_option(parser)
     add_precision_option(parser, ("fp32", "bf16"))
     add_threads_option(parser)
+    add_log_option(parser)
     parser.add_argument(
         "--save-every",
         type=number_from(1),
@@ -38,13 +46,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-
     from minisam.device import check_device
     from minisam.errors import MinisamError
     from minisam.pretrain.mae_task import mae_run
     from minisam.pretrain.recipes import PRETRAINING
 
     use_threads(args)
+    check_log(args)
     recipe = PRETRAINING[args.preset]
     if args.steps:
         recipe = replace(recipe, steps=args.steps)
@@ -65,6 +73,7 @@ def run(args: argparse.Namespace) -> int:
         save_every=args.save_every,
         draw_ahead=args.device == "cpu" and (os.cpu_count() or 1) > 1,
     )
+    training.log = args.log
     training.run()
     print(f"pre-trained {recipe.steps} steps in {training.seconds:.0f} s: {folder / 'mae.safetensors'}")
     print(f"next: minisam train --preset {args.preset} --from-mae {folder / 'mae.safetensors'}")

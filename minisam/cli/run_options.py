@@ -1,4 +1,4 @@
-"""Options with one name and one meaning in every command: --seed, --threads and --precision."""
+"""Options with one name and one meaning in every command: --seed, --threads, --precision and --log."""
 
 from __future__ import annotations
 
@@ -22,6 +22,20 @@ def use_threads(args: argparse.Namespace) -> None:
         import torch
 
         torch.set_num_threads(args.threads)
+
+
+def add_log_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--log", choices=("tensorboard",), help="write the metrics for TensorBoard too, into the run's folder"
+    )
+
+
+def check_log(args: argparse.Namespace) -> None:
+    """Raises MinisamError if the library of --log is missing."""
+    if args.log is not None:
+        from minisam.train.tensorboard import summary_writer
+
+        summary_writer()
 
 
 def add_precision_option(parser: argparse.ArgumentParser, choices: Sequence[str]) -> None:

@@ -9,7 +9,14 @@ from pathlib import Path
 from minisam.cli.numbers import number_from
 from minisam.cli.outputs import check_output, check_output_folder
 from minisam.cli.replaceable import check_replaceable_run
-from minisam.cli.run_options import add_precision_option, add_seed_option, add_threads_option, use_threads
+from minisam.cli.run_options import (
+    add_log_option,
+    add_precision_option,
+    add_seed_option,
+    add_threads_option,
+    check_log,
+    use_threads,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         add_seed_option(action)
         add_precision_option(action, ("fp32", "bf16"))
         add_threads_option(action)
+        add_log_option(action)
         action.add_argument(
             "--save-every",
             type=number_from(1),
@@ -65,15 +73,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def train_clip(args: argparse.Namespace) -> int:
-
     from minisam.text.clip_task import ClipRecipe, ClipTask
     from minisam.train.run import TrainingRun
 
     use_threads(args)
+    check_log(args)
     check_output_folder(args.out)
     check_replaceable_run(args.out, ("clip.safetensors",))
     recipe = replace(ClipRecipe(), steps=args.steps or ClipRecipe.steps)
-    training = TrainingRun(ClipTask(recipe, args.seed, args.precision), args.out, args.save_every)
+    training = TrainingRun(ClipTask(recipe, args.seed, args.precision), args.out, args.save_every, args.log)
     training.run()
     last = training.validations[-1]
     print(f"trained {recipe.steps} steps in {training.seconds:.0f} s: {args.out / 'clip.safetensors'}")
@@ -82,12 +90,12 @@ def train_clip(args: argparse.Namespace) -> int:
 
 
 def train_sam(args: argparse.Namespace) -> int:
-
     from minisam.errors import MinisamError
     from minisam.text.text_sam_task import TextRecipe, TextSamTask
     from minisam.train.run import TrainingRun
 
     use_threads(args)
+    check_log(args)
     recipe = replace(TextRecipe(), steps=args.steps or TextRecipe.steps)
     folder = args.out or Path("runs") / f"{args.preset}-text"
     check_output_folder(folder, (args.clip, args.start_from), ("text.safetensors", "state.pt"))
@@ -99,7 +107,7 @@ def train_sam(args: argparse.Namespace) -> int:
     task = TextSamTask(
         args.clip, recipe, args.preset, args.seed, args.precision, args.start_from, args.captions
     )
-    training = TrainingRun(task, folder, args.save_every)
+    training = TrainingRun(task, folder, args.save_every, args.log)
     training.run()
     last, file = training.validations[-1], folder / "text.safetensors"
     print(f"trained {recipe.steps} steps in {training.seconds:.0f} s: {file}")

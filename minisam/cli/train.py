@@ -15,7 +15,14 @@ from minisam.cli.device_options import add_device_option
 from minisam.cli.numbers import number_from
 from minisam.cli.outputs import check_output_folder
 from minisam.cli.replaceable import check_replaceable_run
-from minisam.cli.run_options import add_precision_option, add_seed_option, add_threads_option, use_threads
+from minisam.cli.run_options import (
+    add_log_option,
+    add_precision_option,
+    add_seed_option,
+    add_threads_option,
+    check_log,
+    use_threads,
+)
 
 if TYPE_CHECKING:
     from minisam.model import Sam
@@ -101,6 +108,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_device_option(parser)
     add_precision_option(parser, ("fp32", "bf16", "fp16"))
     add_threads_option(parser)
+    add_log_option(parser)
     parser.add_argument(
         "--save-every",
         type=number_from(1),
@@ -111,7 +119,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-
     from minisam.checkpoint import save_checkpoint
     from minisam.device import check_device
     from minisam.distributed import is_first
@@ -125,6 +132,7 @@ def run(args: argparse.Namespace) -> int:
     if args.cutouts and args.data:
         raise PromptError("--cutouts and --data cannot be used together; give one of them")
     use_threads(args)
+    check_log(args)
     model, recipe = chosen_recipe(args)
     folder = args.out or Path("runs") / model
     left_out = tuple(args.leave_out)
@@ -145,6 +153,7 @@ def run(args: argparse.Namespace) -> int:
         held_out=args.validation if args.data else 0.0,
         validation=validation(args),
     )
+    training.log = args.log
     task = training.run()
     path, about = folder / "model.safetensors", task.about()
     about = {"preset": model, "steps": recipe.steps, "seed": args.seed, "from": about["start_from"]}

@@ -29,6 +29,7 @@ from minisam.train.metrics import EVERY, PROGRESS, Row, mean_row, read_rows, wri
 from minisam.train.optimizer import parameters_of
 from minisam.train.state import read_state, write_state
 from minisam.train.task import Task
+from minisam.train.tensorboard import TensorBoard
 
 T = TypeVar("T", bound=Task)
 
@@ -41,6 +42,8 @@ class TrainingRun(Generic[T]):
     folder: Path | None = None
     """None saves nothing, for trainings of a minute."""
     save_every: int = 200
+    log: str | None = None
+    """Where metrics go besides metrics.csv: None, or "tensorboard" (minisam/train/tensorboard.py)."""
 
     def __post_init__(self) -> None:
         kind = torch.device(self.task.device).type
@@ -50,6 +53,7 @@ class TrainingRun(Generic[T]):
         self.rows: list[Row] = []
         self.validations: list[Row] = []
         self.since_last_row: list[Tensor] = []
+        self.board: TensorBoard | None = None
 
     def run(self, progress_bar: bool | None = None) -> T:
         """Resume from the folder, train to the last step, and return the task, its modules in evaluation mode.
@@ -63,6 +67,7 @@ class TrainingRun(Generic[T]):
                 value for m in task.modules.values() for value in m.state_dict().values()
             )
             self.resume()
+            self.open_log()
             with tqdm(
                 total=task.steps, initial=self.step, disable=hidden if distributed.is_first() else True
             ) as bar:
@@ -76,6 +81,8 @@ class TrainingRun(Generic[T]):
             if not self.validations:  # a finished run whose file is lost
                 self.measure()
             self.set_training(False)
+            if self.board is not None:
+                self.board.close()
             if self.folder is not None and distributed.is_first():
                 self.write_validations(self.folder)
                 task.finish(self.folder)
@@ -126,6 +133,9 @@ class TrainingRun(Generic[T]):
         if folder is None or not distributed.is_first():
             return
         write_rows(folder / "metrics.csv", self.rows, (*PROGRESS, *task.metrics))
+        if self.board is not None:
+            self.board.add("train", self.rows)
+            self.board.add("validation", self.validations)
         task.save(folder, self.step, self.rows)
         self.write_validations(folder)
         state = {
@@ -188,6 +198,10 @@ class TrainingRun(Generic[T]):
     def set_training(self, training: bool) -> None:
         for module in self.task.modules.values():
             module.train(training)
+
+    def open_log(self) -> None:
+        if self.log is not None and self.folder is not None and distributed.is_first():
+            self.board = TensorBoard(self.folder, self.step)
 
     def folder_for_itself(self) -> AbstractContextManager[None]:
         """The folder, made and locked by the first process."""
