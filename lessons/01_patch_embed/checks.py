@@ -13,6 +13,7 @@ SIZES = {  # B, C, H, W, P, D
     "two images": (2, 3, 6, 3, 3, 2),
     "one channel, patches of one pixel": (1, 1, 3, 5, 1, 3),
     "edges that fill no patch": (2, 3, 7, 11, 3, 4),
+    "many patches": (1, 2, 36, 32, 2, 3),
 }
 PADDED = {  # H, W, size
     "a wide image": (3, 5, 6),
@@ -68,6 +69,9 @@ EXERCISES = [
         cases=patch_embed_cases,
         reference=patch_embed,
         framework="torch",
+        differentiable=("image", "weight", "bias"),
+        banned=("conv",),
+        most_operations=50,
         hints=(
             "Cut off what fills no patch, then give each image side two axes: which patch, which pixel in it.",
             "[B, C, rows, P, columns, P] has to become [B, rows, columns, C, P, P] before it is flattened.",

@@ -3,6 +3,7 @@
 import numpy as np
 
 from minisam.lesson.exercise import Exercise
+from minisam.lesson.scales import with_other_scales
 from minisam_kernels.cases import Case, cases
 from minisam_kernels.reference.attention import attention
 from minisam_kernels.reference.softmax import softmax
@@ -30,7 +31,7 @@ def many_cases() -> list[Case]:
         normal = np.random.default_rng(seed).standard_normal
         inputs = {"q": normal((B * M, L, D)), "k": normal((B, S, D)), "v": normal((B, S, D))}
         found.append(Case("attend_per_prompt", name, inputs, {"scale": D**-0.5}))
-    return found
+    return with_other_scales(found)
 
 
 def attend_per_prompt(q: np.ndarray, k: np.ndarray, v: np.ndarray, scale: float) -> np.ndarray:
@@ -54,9 +55,10 @@ EXERCISES = [
     Exercise(
         name="attention",
         task="scaled dot-product attention in torch, from its equation",
-        cases=lambda: cases("attention"),
+        cases=lambda: with_other_scales(cases("attention")),
         reference=attention,
         framework="torch",
+        differentiable=("q", "k", "v"),
         hints=(
             "scores = scale * q @ k with its last two axes exchanged: [..., L, S].",
             "Each query's weights sum to one: softmax over the keys, the last axis of the scores.",

@@ -92,6 +92,7 @@ EXERCISES = [
         cases=lambda: [without_tables(case) for case in cases("window_attention")],
         reference=window_attention_alone,
         framework="torch",
+        differentiable=("qkv", "qkv_bias"),
         hints=(
             "A padded token is zero before the projection. What is its q, k and v after it? Pad with that.",
             "Each window's tokens are [S·S, 3·C]; the last axis is q, k, v, and within each the heads: "

@@ -3,6 +3,7 @@
 import numpy as np
 
 from minisam.lesson.exercise import Exercise
+from minisam.lesson.scales import with_other_scales
 from minisam_kernels.cases import Case, cases
 from minisam_kernels.reference import rel_pos_attention as reference
 
@@ -44,7 +45,7 @@ def grid_cases() -> list[Case]:
         size = 0.0 if name == "tables of zeros" else 0.5
         inputs |= {"rel_pos_h": size * normal((2 * H - 1, D)), "rel_pos_w": size * normal((2 * W - 1, D))}
         found.append(Case("attend_on_grid", name, inputs, {"scale": D**-0.5}))
-    return found
+    return with_other_scales(found)
 
 
 def attend_on_grid(
@@ -72,9 +73,10 @@ EXERCISES = [
     Exercise(
         name="rel_pos_attention",
         task="attention with the two position terms, in torch",
-        cases=lambda: cases("rel_pos_attention"),
+        cases=lambda: with_other_scales(cases("rel_pos_attention")),
         reference=reference.rel_pos_attention,
         framework="torch",
+        differentiable=("q", "k", "v", "rel_h", "rel_w"),
         hints=(
             "Key token m sits in row m // W and column m % W: its bias is rel_h of that row plus rel_w of that column.",
             "rel_h[..., :, None] + rel_w[..., None, :] is [B, N, H·W, H, W]; flatten its last two axes.",
@@ -87,6 +89,7 @@ EXERCISES = [
         cases=grid_cases,
         reference=attend_on_grid,
         framework="torch",
+        differentiable=("q", "k", "v"),
         find_the_bug=True,
         hints=(
             "With tables of zeros it is right, and with heads of one channel. What is the scale then?",

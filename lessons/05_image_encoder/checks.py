@@ -163,6 +163,7 @@ EXERCISES = [
         cases=encoder_cases,
         reference=image_encoder,
         framework="torch",
+        differentiable=("image",),
         hints=(
             "In this order: patches (F.conv2d with stride P), channels last, positions, blocks, channels first, neck.",
             "Block number `index` is global if (index + 1) % global_every == 0: its window is x.shape[1] wide.",

@@ -26,6 +26,8 @@ PROMPTS = {  # labels of each prompt's points, boxes a prompt, size, F
     "three clicks, two prompts": ([[1, 0, 1], [1, 1, 0]], 0, 256, 8),
     "padding of different lengths": ([[1, -1], [0, 1]], 0, 64, 4),
     "two clicks and two boxes, two prompts": ([[1, 0], [0, -1]], 2, 1024, 12),
+    "corners among the points, no box": ([[2, 3, 1]], 0, 64, 5),
+    "corners among the points, and a box": ([[2, 3]], 1, 64, 4),
 }
 PICTURES = {  # B, C, h, w, D
     "one pixel": (1, 1, 1, 1, 4),
@@ -74,7 +76,9 @@ def picture_cases() -> list[Case]:
         inputs = {"x": normal((B, C, 2 * h, 2 * w)), "weight": normal((D, C, 2, 2)), "bias": normal(D)}
         inputs |= {"norm_weight": 1 + 0.3 * normal(D), "norm_bias": normal(D)}
         cases.append(Case("shrink", name, inputs))
-    return cases
+    nearly_equal = dict(cases[1].inputs)
+    nearly_equal |= {name: 1e-3 * nearly_equal[name] for name in ("x", "bias")}
+    return [*cases, Case("shrink", "channels that hardly differ", nearly_equal)]
 
 
 def mask_cases() -> list[Case]:
@@ -129,6 +133,9 @@ EXERCISES = [
         cases=prompt_cases,
         reference=sparse_tokens,
         framework="torch",
+        case_hints={
+            "corners among the points, no box": "Labels 2 and 3 are no box: the padding point depends on boxes alone."
+        },
         hints=(
             "boxes.reshape(B, -1, 2) is a list of corners: top left, bottom right, top left, …",
             "Put all places in one list and all labels in another (2 and 3 for corners, −1 for padding); then it is "
@@ -142,6 +149,10 @@ EXERCISES = [
         cases=picture_cases,
         reference=shrink,
         framework="torch",
+        differentiable=("x", "weight", "bias", "norm_weight", "norm_bias"),
+        case_hints={
+            "channels that hardly differ": "The variance is tiny here, so eps counts: 1e-6, added under the root."
+        },
         hints=(
             "F.conv2d(x, weight, bias, stride=2) makes one vector of every 2 × 2 square.",
             "The channels are axis 1: mean(dim=1, keepdim=True).",

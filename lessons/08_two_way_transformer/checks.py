@@ -113,6 +113,7 @@ EXERCISES = [
         cases=block_cases,
         reference=two_way_block,
         framework="torch",
+        differentiable=("x", "y"),
         hints=(
             "Four lines, one for each equation, with attend and norm as they are given.",
             "Step 1 has two forms: where first is 1, x = norm(attend(x, x, x, …)), without p and without a residual.",
@@ -125,6 +126,7 @@ EXERCISES = [
         cases=image_cases,
         reference=image_asks,
         framework="torch",
+        differentiable=("x", "y"),
         find_the_bug=True,
         hints=(
             "The result of attention is an average of the values. Whose values are they?",

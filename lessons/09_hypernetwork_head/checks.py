@@ -21,6 +21,7 @@ PICTURES = {  # B, C, D, h, w
     "a wide picture": (1, 2, 5, 2, 7),
     "two pictures": (2, 8, 4, 3, 2),
     "one channel": (2, 1, 1, 5, 4),
+    "many pixels": (1, 2, 2, 24, 30),
 }
 CHOICES = {  # B, parts, does the clear prompt's mask have the highest prediction?
     "one click": (1, 1, False),
@@ -66,7 +67,8 @@ def choice_cases() -> list[Case]:
         iou[:, 0] = 1.1 if clear_is_best else -0.1
         inputs = {"masks": rng.standard_normal((B, 4, 3, 5)), "iou": iou}
         cases.append(Case("choose", name, inputs, {"parts": parts}))
-    return cases
+    equal = {"masks": cases[2].inputs["masks"], "iou": np.array([[0.1, 0.7, 0.7, 0.2], [0.9, 0.4, 0.8, 0.8]])}
+    return [*cases, Case("choose", "equal predictions", equal, {"parts": 1})]
 
 
 def mask_cases() -> list[Case]:
@@ -77,7 +79,9 @@ def mask_cases() -> list[Case]:
         logits = rng.standard_normal(shape)
         truth = np.where(rng.uniform(size=shape) < 0.67, logits > 0, logits <= 0)
         cases.append(Case("true_iou", name, {"logits": logits, "truth": truth.astype(float)}))
-    return cases
+    at_zero = np.array([[[0.0, 2, 0], [1, -1, 0]]])
+    inputs = {"logits": at_zero, "truth": np.array([[[0.0, 1, 0], [1, 0, 1]]])}
+    return [*cases, Case("true_iou", "logits of exactly zero", inputs)]
 
 
 def mask_heads(tokens, features, w_1, b_1, w_2, b_2, w_3, b_3) -> np.ndarray:
@@ -128,6 +132,9 @@ EXERCISES = [
         cases=picture_cases,
         reference=finer,
         framework="torch",
+        differentiable=("x", "weight", "bias"),
+        banned=("conv",),
+        most_operations=40,
         hints=(
             'torch.einsum("bcyx,cdij->bdyxij", x, weight) has all the numbers: for each token, its square of 2 × 2.',
             "The axes have to be in the order y, i, x, j before y with i, and x with j, become one axis each.",

@@ -123,6 +123,7 @@ EXERCISES = [
         cases=mask_cases,
         reference=postprocess,
         framework="torch",
+        differentiable=("low_res",),
         hints=(
             "Three lines: enlarge to (size, size), cut, scale to (height, width).",
             "The image lies at the top left of the square: [:, :, :h, :w].",

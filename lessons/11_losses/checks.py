@@ -70,7 +70,15 @@ def iou_cases() -> list[Case]:
     rng = np.random.default_rng(4)
     nothing = {"logits": -1 - rng.random((2, 3, 4, 4)), "targets": np.zeros((2, 4, 4))}
     nothing["logits"][0, 1, 2, 2] = 3
-    return [*several_cases("iou_target"), Case("iou_target", "empty masks and targets", nothing)]
+    even = {
+        "logits": np.array([[[[0.0, 2, 0], [1, -1, 0]]]]),
+        "targets": np.array([[[0.5, 1, 0.5], [0.5, 0, 1]]]),
+    }
+    return [
+        *several_cases("iou_target"),
+        Case("iou_target", "empty masks and targets", nothing),
+        Case("iou_target", "logits of exactly zero, targets of exactly one half", even),
+    ]
 
 
 def tree_cases() -> list[Case]:
@@ -145,6 +153,7 @@ EXERCISES = [
         cases=lambda: mask_cases("dice_loss"),
         reference=in_torch(losses.dice_loss),
         framework="torch",
+        differentiable=("logits",),
         hints=(
             "p is the sigmoid of the logits, and it is not thresholded: a threshold has no gradient.",
             "Three sums over dim=(-2, -1): of p·t, of p and of t.",
@@ -167,6 +176,7 @@ EXERCISES = [
         cases=lambda: several_cases("best_mask_loss"),
         reference=in_torch(best_mask_loss),
         framework="torch",
+        differentiable=("logits",),
         hints=(
             "Give the targets an axis for the masks, targets[:, None], and both losses come as [P, M].",
             "Add them up first, 20 focal + dice, then take the least of each prompt.",

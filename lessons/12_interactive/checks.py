@@ -16,6 +16,8 @@ REGIONS = {  # prompts, h, w, share inside, image size
     "four masks, image of its size": (4, 9, 9, 0.3, 9),
     "an image four times as large": (3, 8, 8, 0.3, 32),
     "an image sixteen times as large": (2, 5, 5, 0.5, 80),
+    "regions wider than high": (3, 4, 9, 0.4, 36),
+    "regions higher than wide": (3, 11, 5, 0.3, 10),
 }
 BOXES = {  # prompts, size, standard deviations
     "no noise": (2, 12, 0.0),
@@ -92,7 +94,12 @@ def correction_cases() -> list[Case]:
     logits[1, 2] *= -1
     perfect = Case("corrections", "two of three right to the pixel", {"logits": logits, "targets": targets})
     empty = Case("corrections", "an empty mask", {"logits": np.full((1, 5, 6), -3.0), "targets": targets[:1]})
-    return [*found, perfect, empty]
+    even = {
+        "logits": np.array([[[0.0, 2, 0], [1, -1, 0]]]),
+        "targets": np.array([[[0.5, 1, 0.5], [0.5, 0, 1]]]),
+    }
+    at_threshold = Case("corrections", "logits of exactly zero, targets of exactly one half", even)
+    return [*found, perfect, empty, at_threshold]
 
 
 def corrections(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
@@ -110,7 +117,9 @@ def feedback_cases() -> list[Case]:
         rng = np.random.default_rng(seed)
         inputs = {"logits": 3 * rng.standard_normal((P, M, h, w)), "iou_predictions": rng.random((P, M))}
         found.append(Case("feedback", name, inputs))
-    return found
+    sure = {"logits": 15 * found[1].inputs["logits"], "iou_predictions": found[1].inputs["iou_predictions"]}
+    equal = {"logits": found[0].inputs["logits"], "iou_predictions": np.array([[0.2, 0.6, 0.6]])}
+    return [*found, Case("feedback", "logits up to 100", sure), Case("feedback", "equal predictions", equal)]
 
 
 def feedback(logits: np.ndarray, iou_predictions: np.ndarray) -> np.ndarray:
@@ -159,6 +168,9 @@ EXERCISES = [
         cases=feedback_cases,
         reference=feedback,
         framework="torch",
+        case_hints={
+            "logits up to 100": "A sure network says so: nothing is clamped, scaled or rounded on the way."
+        },
         find_the_bug=True,
         hints=(
             "What does the network know about a pixel with logit 0.1, and about one with 8? What is left of it?",

@@ -39,7 +39,9 @@ def logit_cases() -> list[Case]:
         logits[:, 0, :2] = threshold + 2 * offset
         numbers = {"threshold": threshold, "offset": offset}
         found.append(Case("stability_score", name, {"logits": logits}, numbers))
-    return found
+    even = {"logits": np.array([[[1.0, -1, 2], [0, 1, -1]]])}
+    numbers = {"threshold": 0.0, "offset": 1.0}
+    return [*found, Case("stability_score", "logits of exactly threshold ± offset", even, numbers)]
 
 
 def stability_score(logits: np.ndarray, threshold: float, offset: float) -> np.ndarray:
@@ -59,7 +61,7 @@ def box_cases() -> list[Case]:
     return [
         Case("box_iou", name, {"boxes": random_boxes(seed, *size)})
         for seed, (name, size) in enumerate(BOXES.items())
-    ]
+    ] + [Case("box_iou", "no box", {"boxes": np.zeros((0, 4))})]
 
 
 def box_iou(boxes: np.ndarray) -> np.ndarray:
@@ -80,6 +82,11 @@ def suppression_cases() -> list[Case]:
         "two duplicates": ([[0, 0, 10, 10], [1, 0, 11, 10]], [0.8, 0.9], 0.7),
         "a chain of three": ([[0, 0, 10, 10], [3, 0, 13, 10], [6, 0, 16, 10]], [0.9, 0.8, 0.7], 0.4),
         "an overlap of exactly the threshold": ([[0, 0, 10, 10], [0, 0, 10, 5]], [0.9, 0.8], 0.5),
+        "equal scores": (
+            [[0, 0, 10, 10], [1, 0, 11, 10], [30, 0, 40, 10], [29, 0, 39, 10]],
+            [0.5, 0.5, 0.5, 0.5],
+            0.7,
+        ),
     }
     cases = [
         Case("nms", name, {"boxes": np.array(boxes, float), "scores": np.array(scores)}, {"iou_threshold": t})
@@ -91,7 +98,8 @@ def suppression_cases() -> list[Case]:
             "scores": np.random.default_rng(seed).permutation(count) / count,
         }
         cases.append(Case("nms", f"{count} boxes", inputs, {"iou_threshold": t}))
-    return cases
+    nothing = {"boxes": np.zeros((0, 4)), "scores": np.zeros(0)}
+    return [*cases, Case("nms", "no box", nothing, {"iou_threshold": 0.7})]
 
 
 def non_maximum_suppression(boxes: np.ndarray, scores: np.ndarray, iou_threshold: float) -> np.ndarray:
@@ -109,7 +117,14 @@ def random_masks() -> dict[str, np.ndarray]:
         mask[0, 0] = seed % 2
         mask[0, -1] = 1.0
         masks[name] = mask
-    return {**masks, "an empty mask": np.zeros((3, 4)), "a full mask": np.ones((4, 2))}
+    long = np.zeros((40, 30))
+    long[20, 8:10] = 1
+    return {
+        **masks,
+        "runs of more than 255 pixels": long,
+        "an empty mask": np.zeros((3, 4)),
+        "a full mask": np.ones((4, 2)),
+    }
 
 
 def mask_cases() -> list[Case]:
@@ -154,6 +169,7 @@ EXERCISES = [
         cases=box_cases,
         reference=box_iou,
         framework="torch",
+        most_operations=60,
         hints=(
             "What two boxes share starts at the larger of the starts, and ends at the smaller of the ends.",
             "boxes[:, None] against boxes[None] compares each with each.",
@@ -165,6 +181,9 @@ EXERCISES = [
         task="of boxes that overlap, the best stays, in NumPy",
         cases=suppression_cases,
         reference=non_maximum_suppression,
+        case_hints={
+            "equal scores": "Of boxes with equal scores, the one that comes first is kept: sort stably."
+        },
         hints=(
             "Go through the boxes by falling score, and keep a list of those that are still in the race.",
             "A box that is kept takes all others with an IoU above the threshold out of the race.",

@@ -3,7 +3,8 @@
 import numpy as np
 
 from minisam.lesson.exercise import Exercise
-from minisam_kernels.cases import Case, cases, reference
+from minisam.lesson.scales import with_other_scales
+from minisam_kernels.cases import Case, cases, make_case, reference
 from minisam_kernels.reference.softmax import softmax
 
 TILES = {  # queries, keys seen before, keys of the tile, D, what is added to the scores seen and to the new ones
@@ -59,6 +60,14 @@ def row_cases() -> list[Case]:
     return found
 
 
+def attention_cases() -> list[Case]:
+    """The kernel's own cases, with other scales, and a head dim beyond 128."""
+    return [
+        *with_other_scales(cases("attention")),
+        make_case("attention", "head dim 136", (1, 1, 3, 5, 136)),
+    ]
+
+
 EXERCISES = [
     Exercise(
         name="add_tile",
@@ -75,9 +84,10 @@ EXERCISES = [
     Exercise(
         name="flash_attention",
         task="attention as one Triton kernel, key tile by key tile",
-        cases=lambda: cases("attention"),
+        cases=attention_cases,
         reference=reference("attention"),
         framework="triton",
+        case_hints={"head dim 136": "BLOCK_D is the power of two that holds D, whatever D is: 256 here."},
         hints=(
             "Query l of head h starts at q_ptr + (h * L + l) * D, key s of it at k_ptr + (h * S + s) * D.",
             "dims = tl.arange(0, BLOCK_D) with BLOCK_D a power of two of 16 or more; mask dims < D in every load.",

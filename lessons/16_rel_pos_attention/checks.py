@@ -3,7 +3,8 @@
 import numpy as np
 
 from minisam.lesson.exercise import Exercise
-from minisam_kernels.cases import Case, cases, reference
+from minisam.lesson.scales import with_other_scales
+from minisam_kernels.cases import Case, cases, make_case, reference
 from minisam_kernels.reference.softmax import softmax
 
 LOG2E = np.log2(np.e)
@@ -34,7 +35,7 @@ def row_cases() -> list[Case]:
         keys = {"q": factors[0] * normal((M, D)), "k": normal((W, D)), "v": normal((W, D))}
         bias = {"rel_h": factors[1] * normal(M), "rel_w": factors[2] * normal((M, W))}
         found.append(Case("add_grid_row", name, {"state": state, **keys, **bias}, {"scale": D**-0.5}))
-    return found
+    return with_other_scales(found)
 
 
 def summary(exponents: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -62,7 +63,10 @@ def add_grid_row(
 
 def smallest_first() -> list[Case]:
     """The kernel's cases, by the number of steps that they take."""
-    return sorted(cases("rel_pos_attention"), key=lambda case: case.inputs["rel_h"].size)
+    own = sorted(cases("rel_pos_attention"), key=lambda case: case.inputs["rel_h"].size)
+    wide = make_case("rel_pos_attention", "a row of 130 columns", (1, 1, 1, 130, 16))
+    deep = make_case("rel_pos_attention", "head dim 136", (1, 1, 2, 3, 136))
+    return [*with_other_scales(own), wide, deep]
 
 
 def weight_cases() -> list[Case]:
@@ -75,7 +79,7 @@ def weight_cases() -> list[Case]:
             "rel_w": size * normal((R, W)),
         }
         found.append(Case("attention_weights", name, inputs, {"scale": 0.25}))
-    return found
+    return with_other_scales(found)
 
 
 def attention_weights(products: np.ndarray, rel_h: np.ndarray, rel_w: np.ndarray, scale: float) -> np.ndarray:
@@ -103,6 +107,10 @@ EXERCISES = [
         cases=smallest_first,
         reference=reference("rel_pos_attention"),
         framework="triton",
+        case_hints={
+            "a row of 130 columns": "BLOCK_K is the power of two that holds W, whatever W is: 256 here.",
+            "head dim 136": "BLOCK_D is the power of two that holds D, whatever D is: 256 here.",
+        },
         hints=(
             "Start from lesson 15's kernel: the loop now runs over i in range(0, H), the tile is W keys wide.",
             "Key column j of grid row i is token i * W + j: k starts at k_ptr + (head * L + i * W + columns) * D.",

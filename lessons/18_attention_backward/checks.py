@@ -3,6 +3,7 @@
 import numpy as np
 
 from minisam.lesson.exercise import Exercise
+from minisam.lesson.scales import with_other_scales
 from minisam_kernels.cases import Case, cases, expected, output_gradient
 
 HEADS = {  # L, S, D of one head
@@ -39,7 +40,7 @@ def with_what_forward_kept(case: Case) -> Case:
 
 
 def attention_cases() -> list[Case]:
-    return [with_what_forward_kept(case) for case in cases("attention")]
+    return [with_what_forward_kept(case) for case in with_other_scales(cases("attention"))]
 
 
 def head_cases() -> list[Case]:
@@ -57,7 +58,7 @@ def head_cases() -> list[Case]:
             "v": normal((40, 16)),
         }
         found.append(Case("attention", name, inputs, {"scale": 0.25}))
-    return [with_what_forward_kept(case) for case in found]
+    return [with_what_forward_kept(case) for case in with_other_scales(found)]
 
 
 def grid_cases() -> list[Case]:
@@ -75,7 +76,7 @@ def table_cases() -> list[Case]:
         inputs = {"grad_scores": normal((H * W, H * W)), "k": normal((H * W, D))}
         inputs |= {"R_h": normal((H, H, D)), "R_w": normal((W, W, D))}
         found.append(Case("all_of_grad_q", name, inputs, {"scale": D**-0.5}))
-    return found
+    return with_other_scales(found)
 
 
 def softmax_backward(weights: np.ndarray, grad_weights: np.ndarray) -> np.ndarray:

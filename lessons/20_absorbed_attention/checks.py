@@ -126,6 +126,7 @@ EXERCISES = [
         cases=lambda: attention_cases("tokens_ask"),
         reference=tokens_ask,
         framework="torch",
+        differentiable=("x", "y"),
         hints=(
             "Rows as in absorb_keys, their softmax over the keys y + e, the average of y alone, W_v, and b_v once.",
             "(y + e)[:, None] is [B, 1, S, C]: it meets the rows [B, N, T, C] of every head.",
@@ -150,6 +151,7 @@ EXERCISES = [
         cases=lambda: attention_cases("image_asks"),
         reference=image_asks,
         framework="torch",
+        differentiable=("x", "y"),
         find_the_bug=True,
         hints=(
             "Write out (W_q y + b_q) · k, where k is now of a token. Which terms are in the code?",

@@ -196,6 +196,7 @@ EXERCISES = [
         cases=step_cases,
         reference=step_loss,
         framework="torch",
+        differentiable=("tokens", "mask_token"),
         find_the_bug=True,
         hints=(
             "Which position does the first visible patch get? Where in the image did it come from?",

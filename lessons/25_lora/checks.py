@@ -155,6 +155,7 @@ EXERCISES = [
         cases=window_cases,
         reference=adapted_attention,
         framework="torch",
+        differentiable=("x", "a", "b"),
         find_the_bug=True,
         hints=(
             "Which cases pass, and which fail? What do the tokens with wrong values have in common?",

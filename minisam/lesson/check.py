@@ -1,7 +1,6 @@
 """Is an answer correct?  It is compared with the reference on the project's cases; the first failure is explained.
 
-Correct means, as for kernels: at most twice the error of the reference in float32, compared with float64
-(minisam_kernels/lab/error_rule.py).
+minisam/lesson/fault.py says what correct means.
 """
 
 from __future__ import annotations
@@ -14,13 +13,12 @@ import numpy as np
 import torch
 
 from minisam.lesson.diagnosis import diagnose
-from minisam.lesson.exercise import Attempt, Exercise, NotWrittenError, attempt
+from minisam.lesson.exercise import Exercise, NotWrittenError, attempt
+from minisam.lesson.fault import fault
 from minisam.lesson.mistakes import Mistake
-from minisam_kernels.cases import Case
 from minisam_kernels.lab.answers.absent import has_triton
 from minisam_kernels.lab.answers.call import arguments
 from minisam_kernels.lab.answers.process import Function
-from minisam_kernels.lab.error_rule import compare
 
 NEEDS_TRITON = "kernels need Linux with Triton"
 
@@ -75,7 +73,7 @@ def check_answer(
         wanted = exercise.expected(case.inputs, case.constants)
         what, place = fault(exercise, answer, wanted, case)
         if what:
-            hint = diagnose(exercise, function, answer, wanted, case, cases, mistakes, solution)
+            hint = diagnose(exercise, function, answer, what, wanted, case, cases, mistakes, solution)
             failure = Failure(
                 case.name, sizes(case.inputs) or numbers(case.constants), what, hint, wanted.shape, **place
             )
@@ -102,34 +100,6 @@ def numbers(constants: Mapping[str, Any]) -> str:
         shown = getattr(value, "name", value)
         parts.append(f"{name} of {len(value.splitlines())} lines" if long else f"{name} {shown}")
     return ", ".join(parts)
-
-
-def fault(exercise: Exercise, answer: Attempt, wanted: np.ndarray, case: Case) -> tuple[str, dict[str, Any]]:
-    """The error of an answer in words, and its position; empty if there is none."""
-    if answer.value is None:
-        return answer.error, {}
-    got = answer.value
-    if got.shape != wanted.shape:
-        return f"the shape is {list(got.shape)}, expected {list(wanted.shape)}", {}
-    if got.dtype != np.float32:
-        return f"it returns {got.dtype} for float32 inputs", {}
-    small = {name: array.astype(np.float32) for name, array in case.inputs.items()}
-    with np.errstate(all="ignore"):
-        same_precision = torch.from_numpy(np.asarray(exercise.expected(small, case.constants)))
-    verdict = compare("output", torch.from_numpy(np.array(got)), wanted, same_precision)
-    if verdict.ok:
-        return "", {}
-    off = np.where(np.isfinite(got), np.abs(got - wanted), np.inf)
-    bad = off > verdict.allowed
-    index = tuple(int(i) for i in np.argwhere(bad)[0]) if bad.any() else verdict.where
-    place = {"index": index, "expected": float(wanted[index]), "got": float(got[index])}
-    if wanted.ndim == 0:
-        return f"expected {place['expected']:.6g}, got {place['got']:.6g}", place
-    what = (
-        f"output {list(wanted.shape)}: {int(bad.sum())} of {wanted.size} values are wrong, the first at "
-        f"{list(index)}: expected {place['expected']:.6g}, got {place['got']:.6g}"
-    )
-    return what, place
 
 
 def explain(report: Report) -> Iterator[str]:

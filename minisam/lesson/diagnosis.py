@@ -1,9 +1,9 @@
 """From a wrong result to a helpful explanation.
 
-First the catalogue: a function with the same results as a catalogued wrong answer on every case has the same
-misunderstanding; otherwise one with the same results up to the first failure, unless the numbers are correct and only
-their type is wrong.  Then general signs of an error: one number everywhere, an unchanged input, exchanged axes, a
-factor, the correct numbers in wrong places, infinity.  Finally the first hint of the exercise.
+First the catalogue: a function has the misunderstanding of a catalogued wrong answer only if both are right on the same
+cases and have the same wrong numbers on all others.  Then general signs of an error: another type, one number
+everywhere, an unchanged input, exchanged axes, a factor, the correct numbers in wrong places, infinity.  Finally the
+hint of the failed case, or the first one of the exercise.
 """
 
 from __future__ import annotations
@@ -14,29 +14,33 @@ from collections.abc import Sequence
 import numpy as np
 
 from minisam.lesson.exercise import Attempt, Exercise, NotWrittenError, attempt
+from minisam.lesson.fault import VALUES_RIGHT, fault
 from minisam.lesson.mistakes import Mistake
 from minisam_kernels.cases import Case
 from minisam_kernels.lab.answers.process import Function
+
+KEPT: dict[tuple[str, str, str], Attempt] = {}
+FUNCTIONS: dict[tuple[str, str], Function] = {}
 
 
 def diagnose(
     exercise: Exercise,
     function: Function,
     answer: Attempt,
+    what: str,
     wanted: np.ndarray,
     case: Case,
     cases: Sequence[Case],
     mistakes: Sequence[Mistake],
     solution: str,
 ) -> str:
-    """One or two sentences."""
-    until_now = cases[: cases.index(case)]
+    """One or two sentences about an answer that is wrong on the case; `what` is wrong there."""
     return (
         catalogued(exercise, function, answer, case, cases, mistakes, solution)
         or wrong_type(answer, wanted)
-        or catalogued(exercise, function, answer, case, until_now, mistakes, solution)
+        or wrong_gradient(what)
         or symptom(answer, wanted, case)
-        or f"Not one of the usual mistakes. {exercise.hints[0]}"
+        or f"Not one of the usual mistakes. {exercise.case_hints.get(case.name, exercise.hints[0])}"
     )
 
 
@@ -49,22 +53,66 @@ def catalogued(
     mistakes: Sequence[Mistake],
     solution: str,
 ) -> str:
-    """The catalogue's explanation of a wrong answer that agrees on the failed case and on all `cases`."""
-    learners: dict[str, Attempt] = {case.name: answer}
+    """The catalogue's explanation of a wrong answer, if one agrees with it on every case."""
     order = [case, *(other for other in cases if other is not case)]
+    learners: dict[str, Attempt] = {case.name: answer}
     for mistake in mistakes:
-        theirs = mistake.function(solution, exercise.name)
         for other in order:
-            try:
-                if other.name not in learners:
-                    learners[other.name] = attempt(exercise, function, other)
-                if not learners[other.name].same_as(attempt(exercise, theirs, other)):
-                    break
-            except NotWrittenError:
+            if other.name not in learners:
+                learners[other.name] = _attempt(exercise, function, other)
+            if not _agree(
+                exercise, other, learners[other.name], _catalogues(exercise, mistake, solution, other)
+            ):
                 break
         else:
             return mistake.says
     return ""
+
+
+def _agree(exercise: Exercise, case: Case, answer: Attempt, theirs: Attempt) -> bool:
+    """Both right, or both wrong with the same numbers: much closer to each other than to the right ones."""
+    wanted = exercise.expected(case.inputs, case.constants)
+    answer, theirs = _in_float32(answer), _in_float32(theirs)
+    what, of_theirs = (fault(exercise, one, wanted, case)[0] for one in (answer, theirs))
+    if not what or not of_theirs:
+        return what == of_theirs
+    in_gradient = what.startswith(VALUES_RIGHT)
+    if in_gradient != of_theirs.startswith(VALUES_RIGHT) or not answer.same_as(theirs):
+        return False
+    if in_gradient:
+        return True
+    if answer.value is None or theirs.value is None or theirs.value.shape != wanted.shape:
+        return True
+    with np.errstate(all="ignore"):
+        apart, error = answer.value - theirs.value, theirs.value - wanted
+    finite = np.isfinite(apart) & np.isfinite(error)
+    if not finite.all() or not np.abs(error).max(initial=0.0):
+        return True
+    return bool(np.linalg.norm(apart) <= 0.02 * np.linalg.norm(error))
+
+
+def _in_float32(answer: Attempt) -> Attempt:
+    if answer.value is None or answer.value.dtype.kind not in "biuf":
+        return answer
+    return Attempt(answer.value.astype(np.float32), answer.error, answer.gradients)
+
+
+def _attempt(exercise: Exercise, function: Function, case: Case) -> Attempt:
+    try:
+        return attempt(exercise, function, case)
+    except NotWrittenError:
+        return Attempt(None, "it is not written")
+
+
+def _catalogues(exercise: Exercise, mistake: Mistake, solution: str, case: Case) -> Attempt:
+    """The result of a catalogued wrong answer, which is computed once in a process."""
+    source = mistake.source(solution)
+    key = (source, exercise.name, case.name)
+    if key not in KEPT:
+        if key[:2] not in FUNCTIONS:
+            FUNCTIONS[key[:2]] = mistake.function(solution, exercise.name)
+        KEPT[key] = _attempt(exercise, FUNCTIONS[key[:2]], case)
+    return KEPT[key]
 
 
 def wrong_type(answer: Attempt, wanted: np.ndarray) -> str:
@@ -78,20 +126,35 @@ def wrong_type(answer: Attempt, wanted: np.ndarray) -> str:
     )
 
 
+def wrong_gradient(what: str) -> str:
+    """The explanation for right values that cannot be trained through; empty for any other result."""
+    if not what.startswith(VALUES_RIGHT):
+        return ""
+    return (
+        "This function is trained through, so its gradient counts: detach(), item(), NumPy, torch.no_grad() and "
+        "new tensors made of numbers cut it off, on all of the way back or on a part of it."
+    )
+
+
 def symptom(answer: Attempt, wanted: np.ndarray, case: Case) -> str:
     """An explanation from one result alone, without knowing the exercise; empty if there is none."""
     got = answer.value
     if got is None:
         return _why_it_stops(answer.error)
     for name, array in case.inputs.items():
-        if got.size == array.size and np.array_equal(got.ravel(), array.astype(np.float32).ravel()):
+        if 1 < got.size == array.size and np.array_equal(got.ravel(), array.astype(np.float32).ravel()):
             return f"The input {name} comes back unchanged."
     if got.shape != wanted.shape:
         return _wrong_shape(got.shape, wanted.shape)
     if got.size > 1 and np.ptp(got) == 0:
-        return f"Every value is {got.flat[0]:.6g}, for any input."
+        return f"Every value is {got.flat[0]:.6g} here."
     if not np.isfinite(got).all():
         return "Some results are not finite: an exponential that overflows, 0 / 0, or memory that was never written."
+    if _close(got, wanted):
+        return (
+            "The numbers are nearly right, and not as exact as float32 allows: look for a small number that stands in "
+            "another place or has another size, such as an eps, and for a type of lower precision."
+        )
     for axes in itertools.permutations(range(got.ndim)):
         turned = got.transpose(axes)
         if list(axes) != sorted(axes) and turned.shape == wanted.shape and _close(turned, wanted):
@@ -99,7 +162,7 @@ def symptom(answer: Attempt, wanted: np.ndarray, case: Case) -> str:
     with np.errstate(all="ignore"):
         ratio = got[np.abs(wanted) > 1e-6] / wanted[np.abs(wanted) > 1e-6]
         shift = got - wanted
-    if ratio.size > 1 and np.ptp(ratio) <= 1e-3 * abs(ratio.mean()):
+    if ratio.size > 1 and np.ptp(ratio) <= 1e-3 * abs(ratio.mean()) and _close(got, ratio.mean() * wanted):
         return (
             f"Every value is {ratio.mean():.4g} times what it should be: is a factor missing or there twice?"
         )
@@ -125,6 +188,14 @@ def _why_it_stops(error: str) -> str:
         return "Which loop does not end? Print the values in its condition, with a small input."
     if "taking it from there" in error or "instead of computing" in error:
         return "Write down the computation itself; what it is compared with is no answer."
+    if "changes its input" in error:
+        return "The caller still needs its array: +=, *= and x[...] = … write into it. Make a new one."
+    if "requires grad" in error:
+        return "A network is trained through this function: stay in torch, because NumPy has no gradients."
+    if "which the task excludes" in error:
+        return "The result may be right; the task is to make it in another way. Read the text above the exercise again."
+    if "it computes with torch" in error or "its kernel has not stored" in error:
+        return "torch may make and reshape tensors; what is computed, the kernel computes and stores."
     if "saw no access" in error:
         return "The kernel that is launched reads and writes nothing: its body is still to be written."
     if any(words in error for words in ("broadcast", "size of tensor", "matmul", "mat1 and mat2", "reshape")):

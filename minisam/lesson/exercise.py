@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from minisam_kernels.cases import Case
 from minisam_kernels.lab.answers.call import Call, Outcome, arguments
+from minisam_kernels.lab.answers.operations import LAYOUT
 from minisam_kernels.lab.answers.process import Function, outcome_of
 
 
@@ -31,6 +32,14 @@ class Exercise:
     hints: tuple[str, ...]
     framework: str = "numpy"  # or "torch" or "triton"
     find_the_bug: bool = False
+    differentiable: tuple[str, ...] = ()
+    """Inputs whose gradients are compared too."""
+    banned: tuple[str, ...] = ()
+    """torch's operations that the task excludes, by their names below autograd: "convolution"."""
+    most_operations: int = 0
+    """The most operations of torch for one call, where the task excludes loops; 0 for any number."""
+    case_hints: Mapping[str, str] = field(default_factory=dict)
+    """For cases that show one thing, the hint that belongs to it."""
 
     def expected(self, inputs: Mapping[str, np.ndarray], constants: Mapping[str, Any]) -> np.ndarray:
         """The reference's result for a case's arrays and numbers."""
@@ -43,14 +52,19 @@ class Attempt:
 
     value: np.ndarray | None
     error: str = ""
+    gradients: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def same_as(self, other: Attempt) -> bool:
         """Whether two answers have the same result, correct or wrong."""
         if self.value is None or other.value is None:
             return _without_counts(self.error) == _without_counts(other.error)
-        if self.value.shape != other.value.shape:
+        if self.value.shape != other.value.shape or set(self.gradients) != set(other.gradients):
             return False
-        return np.allclose(self.value, other.value, rtol=1e-3, atol=1e-5, equal_nan=True)
+        pairs = [
+            (self.value, other.value),
+            *((self.gradients[n], other.gradients[n]) for n in self.gradients),
+        ]
+        return all(np.allclose(a, b, rtol=1e-3, atol=1e-5, equal_nan=True) for a, b in pairs)
 
 
 def _without_counts(error: str) -> str:
@@ -65,7 +79,11 @@ class NotWrittenError(Exception):
 def attempt(exercise: Exercise, function: Function, case: Case) -> Attempt:
     """Call the function, here or in a separate process, on a case. Raises NotWrittenError for a stub."""
     arrays = {name: array.astype(np.float32) for name, array in case.inputs.items()}
-    outcome = outcome_of(function, Call(arrays, case.constants, exercise.framework))
+    gradient = None
+    if exercise.differentiable:
+        gradient = output_gradient(exercise.expected(case.inputs, case.constants).shape)
+    call = Call(arrays, case.constants, exercise.framework, gradient=gradient)
+    outcome = outcome_of(function, call)
     if outcome.not_written:
         raise NotWrittenError
     if outcome.error:
@@ -89,11 +107,38 @@ def _value(exercise: Exercise, outcome: Outcome, case: Case) -> Attempt:
         wanted, is_one = "a tensor", outcome.value is not None
     if not is_one:
         return Attempt(None, f"it returns {_kind(outcome.kind)}, not {wanted}")
-    if exercise.framework == "triton" and not outcome.launches:
-        return Attempt(None, "it launches no kernel: the work is to be done in a function under @triton.jit")
+    error = _work_elsewhere(exercise, outcome)
+    if error:
+        return Attempt(None, error)
     if outcome.dtype == "torch.bfloat16":
         return Attempt(None, "it returns bfloat16 for float32 inputs")
-    return Attempt(outcome.value)
+    if outcome.gradient_error:
+        return Attempt(None, f"its gradient cannot be computed: it {outcome.gradient_error}")
+    return Attempt(outcome.value, gradients=outcome.gradients)
+
+
+def output_gradient(shape: tuple[int, ...]) -> np.ndarray:
+    """The gradient of the output that the inputs' gradients are computed from: always the same, and not constant."""
+    return np.random.default_rng(0).standard_normal(shape)
+
+
+def _work_elsewhere(exercise: Exercise, outcome: Outcome) -> str:
+    """Whether the result was made by what the task excludes, in one line."""
+    if exercise.framework == "triton":
+        in_kernel = "the work is to be done in a function under @triton.jit"
+        if not outcome.launches:
+            return f"it launches no kernel: {in_kernel}"
+        computed = [name for name in outcome.operations if name not in LAYOUT]
+        if computed:
+            return f"it computes with torch ({', '.join(computed)}): {in_kernel}"
+        if not outcome.stored_by_kernel:
+            return f"it returns values that its kernel has not stored: {in_kernel}"
+    used = [name for name in outcome.operations if any(word in name for word in exercise.banned)]
+    if used:
+        return f"it uses torch's {', '.join(used)}, which the task excludes"
+    if exercise.most_operations and outcome.operation_count > exercise.most_operations:
+        return f"it calls torch {outcome.operation_count} times here, as a loop does, which the task excludes"
+    return ""
 
 
 def _kind(name: str) -> str:

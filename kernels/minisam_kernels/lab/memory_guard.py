@@ -37,6 +37,7 @@ class Access:
     addresses: np.ndarray
     lanes: int
     itemsize: int
+    values: np.ndarray | None = None  # what an active lane stores
 
 
 def fenced(tensor: Tensor) -> Tensor:
@@ -173,12 +174,14 @@ def watched_interpreter(
     builder, executor = interpreter.interpreter_builder, interpreter.GridExecutor
     counts = {"launches": 0, "accesses": 0}
 
-    def report(kind: str, pointers: Any, mask: Any) -> None:
+    def report(kind: str, pointers: Any, mask: Any, value: Any = None) -> None:
         counts["accesses"] += 1
         addresses, active = np.broadcast_arrays(pointers.data, mask.data)
+        lanes = active.astype(bool)
+        values = None if value is None else np.broadcast_to(value.data, lanes.shape)[lanes]
         itemsize = max(1, pointers.get_element_ty().primitive_bitwidth // 8)
         x, y, z = (int(i) for i in builder.grid_idx)
-        on_access(Access(kind, (x, y, z), addresses[active.astype(bool)], addresses.size, itemsize))
+        on_access(Access(kind, (x, y, z), addresses[lanes], addresses.size, itemsize, values))
 
     def load(original: Callable[..., Any]) -> Callable[..., Any]:
         def watched(pointers: Any, mask: Any, *rest: Any) -> Any:
@@ -189,7 +192,7 @@ def watched_interpreter(
 
     def store(original: Callable[..., Any]) -> Callable[..., Any]:
         def watched(pointers: Any, value: Any, mask: Any, *rest: Any) -> Any:
-            report("store", pointers, mask)
+            report("store", pointers, mask, value)
             return original(pointers, value, mask, *rest)
 
         return watched

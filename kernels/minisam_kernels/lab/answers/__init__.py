@@ -10,6 +10,7 @@ killed together with all processes that it started.
 
     source.py     the text of a .py file, or the part of a notebook that its functions need
     call.py       one call and its outcome
+    operations.py  which of torch's operations a function performs
     words.py      an exception in one line
     absent.py     a placeholder for Triton where it cannot be installed
     borrowing.py  blocks imports that would give away the answer

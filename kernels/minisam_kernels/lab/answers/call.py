@@ -19,8 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from minisam_kernels.lab.answers.operations import Operations
 from minisam_kernels.lab.answers.words import one_line, stops_with
 from minisam_kernels.lab.memory_guard import (
+    Access,
     StrayAccess,
     checked_lanes,
     fenced,
@@ -51,7 +53,8 @@ class Outcome:
     """`error` says in one line why there is no value; `kind` is the type of the returned object.
 
     `value`, `again` and `gradients` are arrays; bfloat16, which NumPy lacks, is stored as float32, and `dtype` names
-    the original type.
+    the original type. `operations` names torch's operations, each once; `stored_by_kernel` is False if the result has
+    values that no interpreted kernel stored.
     """
 
     error: str = ""
@@ -62,6 +65,9 @@ class Outcome:
     dtype: str = ""
     device: str = "cpu"
     launches: int = 0
+    operations: list[str] = field(default_factory=list)
+    operation_count: int = 0
+    stored_by_kernel: bool = True
     again_error: str = ""
     gradient_error: str = ""
     differentiable: bool = False
@@ -116,7 +122,14 @@ def _in_torch(function: Function, call: Call) -> Outcome:
 
     def run(where: str) -> Any:
         launches: list[int] = []
+        stored: list[np.ndarray] = []
+        operations = Operations()
         result = None
+
+        def note(access: Access) -> None:
+            if access.values is not None:
+                stored.append(access.values)
+
         with ExitStack() as stack:
             stack.enter_context(_noted(outcome, where))
             stack.enter_context(np.errstate(all="ignore"))
@@ -124,12 +137,15 @@ def _in_torch(function: Function, call: Call) -> Outcome:
             stack.enter_context(guard_bands())
             if watch_lanes:
                 stack.enter_context(checked_lanes())
-                stack.enter_context(
-                    watched_interpreter(lambda tensors: launches.append(1), lambda access: None)
-                )
+                stack.enter_context(watched_interpreter(lambda tensors: launches.append(1), note))
+            stack.enter_context(operations)
             result = _called(function, given, call)
         if where == "error":
             outcome.launches = len(launches) if watch_lanes else 1
+            outcome.operations = sorted(set(operations.names))
+            outcome.operation_count = len(operations.names)
+            if stored and isinstance(result, Tensor):
+                outcome.stored_by_kernel = bool(np.isin(_array(result), np.concatenate(stored)).all())
         return None if getattr(outcome, where) else result
 
     out = run("error")
