@@ -95,6 +95,10 @@ WRONG = {
                 )
             },
         ),
+        Mistake(
+            "The scale is an argument, and this takes D ** -0.5 in its place. They are equal only where the caller says so.",
+            {"scale * q @ k": "q.shape[-1] ** -0.5 * q @ k"},
+        ),
     ],
     "attend_per_prompt": [
         Mistake(
@@ -139,6 +143,10 @@ WRONG = {
         Mistake(
             "The weights are no longer divided by their sum.",
             {"return weights / weights.sum(axis=-1, keepdims=True) @ values": "return weights @ values"},
+        ),
+        Mistake(
+            "The copies are right now, and the scale is no longer the one that is given.",
+            {"scores = scale * q @": "scores = q.shape[-1] ** -0.5 * q @"},
         ),
     ],
 }

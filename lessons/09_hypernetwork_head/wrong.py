@@ -138,6 +138,14 @@ WRONG = {
             "Only one pixel of each square is filled, the others hold nothing but the bias.",
             {FINER: "squares[:, :, :, 1:] = 0\n    squares[..., 1:] = 0\n    " + FINER},
         ),
+        Mistake(
+            "The result is right, and made by F.conv_transpose2d. The task is to make it from a product and two reorderings.",
+            {
+                "import torch\n": "import torch\nimport torch.nn.functional as F\n",
+                '    squares = torch.einsum("bcyx,cdij->bdyixj", x, weight)\n': "",
+                "return squares.flatten(4, 5).flatten(2, 3) + bias[:, None, None]": "return F.conv_transpose2d(x, weight, bias, stride=2)",
+            },
+        ),
     ],
     "choose": [
         Mistake(
@@ -188,6 +196,10 @@ WRONG = {
         Mistake(
             "All three are returned. One mask for each prompt is wanted.",
             {CHOSEN: "return masks[:, 1:]"},
+        ),
+        Mistake(
+            "Of equal predictions, the first mask is taken, as argmax does; this takes the last.",
+            {"best = 1 + iou[:, 1:].argmax(axis=1)": "best = 3 - iou[:, :0:-1].argmax(axis=1)"},
         ),
     ],
     "true_iou": [
@@ -245,6 +257,14 @@ WRONG = {
                 SHARED: "shared = (predicted * true).sum(axis=(1, 2))",
                 COVERED: "covered = (predicted + true - predicted * true).sum(axis=(1, 2))",
             },
+        ),
+        Mistake(
+            "A pixel with a logit of exactly 0 is background: the mask is where the logits are above 0, not at it.",
+            {"logits > 0, truth": "logits >= 0, truth"},
+        ),
+        Mistake(
+            "|logit| > 0 holds for all pixels but those of exactly 0: the sign says whether a pixel is in the mask.",
+            {"logits > 0, truth": "np.abs(logits) > 0, truth"},
         ),
     ],
 }

@@ -1,5 +1,7 @@
 """What the answers of lesson 10 are held to: minisam's own way to the network and back, and the original's numbers."""
 
+import copy
+
 import numpy as np
 import torch
 
@@ -32,6 +34,8 @@ PROMPTS = {  # images, prompts of each, D, h, w
 }
 SAM = build_from_config(ORIGINAL.SMALL)
 SAM.load_state_dict(ORIGINAL.draw_weights(ORIGINAL.shapes_of(SAM)), strict=True)
+LARGER_SAM = copy.deepcopy(SAM)
+LARGER_SAM.set_image_size(96)
 
 
 def point_cases() -> list[Case]:
@@ -58,7 +62,13 @@ def segment_cases() -> list[Case]:
     for name, (_, (height, width), _) in ORIGINAL.PROMPTS.items():
         constants = {"sam": SAM, "height": height, "width": width}
         cases.append(Case("segment", name, ORIGINAL.draw_prompt(name), constants))
-    return cases
+    prompt = next(iter(cases)).inputs
+    inputs = {
+        **prompt,
+        "image": np.pad(prompt["image"], ((0, 0), (0, 0), (0, 96 - prompt["image"].shape[2]))),
+    }
+    constants = {"sam": LARGER_SAM, "height": 49, "width": 110}
+    return [*cases, Case("segment", "a network for images of 96 pixels", inputs, constants)]
 
 
 def input_cases() -> list[Case]:
@@ -82,8 +92,12 @@ def postprocess(low_res, size: int, h: int, w: int, height: int, width: int) -> 
 
 
 def segment(image, points, labels, sam, height: int, width: int) -> np.ndarray:
-    """In float64 what segment-anything's own code answered; in float32 what minisam does, which measures rounding."""
-    if image.dtype == np.float64:
+    """In float64 what segment-anything's own code answered; in float32 what minisam does, which measures rounding.
+
+    For the network for larger images there is no stored answer: minisam's own, in float64.
+    """
+    dtype = torch.from_numpy(image).dtype
+    if dtype == torch.float64 and sam is SAM:
         name = next(name for name, prompt in ORIGINAL.PROMPTS.items() if prompt[1] == (height, width))
         stored = np.load(FOLDER / "10_sam" / "original.npz")
         return stored[f"{name}/logits"][np.argsort(-stored[f"{name}/iou"])].astype(np.float64)
@@ -91,10 +105,11 @@ def segment(image, points, labels, sam, height: int, width: int) -> np.ndarray:
         "image": torch.from_numpy(image),
         "original_size": (height, width),
         "point_coords": torch.from_numpy(
-            points * scale_points(np.ones((1, 2), np.float32), height, width, 64)
+            points * scale_points(np.ones((1, 2), np.float32), height, width, sam.image_encoder.img_size)
         )[None],
         "point_labels": torch.from_numpy(labels)[None],
     }
+    sam = copy.deepcopy(sam).to(dtype)
     (result,) = sam([record], multimask_output=True)
     logits = sam.postprocess_masks(result["low_res_logits"], image.shape[1:], (height, width))[0]
     return logits[result["iou_predictions"][0].argsort(descending=True)].numpy()

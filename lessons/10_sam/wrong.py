@@ -230,6 +230,10 @@ WRONG = {
             "The axis of the batch is still there: [3, height, width] is wanted.",
             {OUT: "return masks[:, best_first]"},
         ),
+        Mistake(
+            "The network's input size is written down as 64. Ask the network: sam.image_encoder.img_size.",
+            {"sam.image_encoder.img_size": "64"},
+        ),
     ],
     "decoder_input": [
         Mistake(

@@ -116,6 +116,14 @@ WRONG = {
             "Means instead of sums: the ones, meant as one pixel, are then as large as the whole image.",
             {DICE: "n = logits[0].numel()\n    return 1 - (2 * overlap / n + 1) / (total / n + 1)"},
         ),
+        Mistake(
+            "The value is right, but detach() cuts the gradient off: with this loss nothing is learned.",
+            {"p = logits.sigmoid()": "p = logits.detach().sigmoid()"},
+        ),
+        Mistake(
+            "The overlap is computed from a detached copy: a part of the gradient is lost.",
+            {"overlap = (p * targets)": "overlap = (p.detach() * targets)"},
+        ),
     ],
     "one_mask_ceiling": [
         Mistake(
@@ -201,6 +209,14 @@ WRONG = {
         Mistake("The worst mask is trained: max for min.", {LEAST: "return each.amax(dim=1)"}),
         Mistake("The first mask is trained, whichever is best.", {LEAST: "return each[:, 0]"}),
         Mistake("The dice loss is missing.", {EACH: "each = 20 * focal"}),
+        Mistake(
+            "The value is right, but detach() cuts the gradient off: with this loss nothing is learned.",
+            {"each.amin(dim=1)": "each.detach().amin(dim=1)"},
+        ),
+        Mistake(
+            "The dice part is detached, so only the focal loss trains the masks.",
+            {"20 * focal + dice": "20 * focal + dice.detach()"},
+        ),
     ],
     "iou_target": [
         Mistake(
@@ -247,6 +263,14 @@ WRONG = {
                 "overlap = (masks & wanted).sum(axis=(-2, -1))": "overlap = (masks & wanted).sum(axis=(0, 1))",
                 UNITED: "union = (masks | wanted).sum(axis=(0, 1))",
             },
+        ),
+        Mistake(
+            "A pixel with a logit of exactly 0 is background: the mask is where the logits are above 0, not at it.",
+            {"masks = logits > 0": "masks = logits >= 0"},
+        ),
+        Mistake(
+            "A target of exactly one half is background: inside is above 0.5, not at it.",
+            {"targets > 0.5": "targets >= 0.5"},
         ),
     ],
 }

@@ -64,6 +64,10 @@ WRONG = {
             "Drawn from the pixels outside the region.",
             {NONZERO: "y, x = np.nonzero(inside == inside.min())"},
         ),
+        Mistake(
+            "One scale from the height of the region. It is right where regions are square.",
+            {"region.shape[-1]\n": "region.shape[-2]\n"},
+        ),
     ],
     "noisy_boxes": [
         Mistake(
@@ -163,6 +167,14 @@ WRONG = {
             "Both regions are all errors: then a click's label is not known.",
             {STACKED: "return torch.stack([missed | spilled, missed | background], dim=1).float()"},
         ),
+        Mistake(
+            "A pixel with a logit of exactly 0 is background: the mask is where the logits are above 0, not at it.",
+            {"predicted = logits > 0": "predicted = logits >= 0"},
+        ),
+        Mistake(
+            "A target of exactly one half is background: inside is above 0.5, not at it.",
+            {"wanted = targets > 0.5": "wanted = targets >= 0.5"},
+        ),
     ],
     "feedback": [
         Mistake(
@@ -209,6 +221,16 @@ WRONG = {
         Mistake(
             "The largest mask comes back, not the one ranked first.",
             {BEST: "best = (logits > 0).float().mean(dim=(-2, -1)).argmax(dim=1)"},
+        ),
+        Mistake(
+            "The logits are clamped to ± 10. What is fed back are the logits as the decoder gave them.",
+            {"return chosen[:, None]": "return chosen[:, None].clamp(-10, 10)"},
+        ),
+        Mistake(
+            "Of equal predictions, the first mask is taken, as argmax does; this takes the last.",
+            {
+                "best = iou_predictions.argmax(dim=1)": "best = iou_predictions.shape[1] - 1 - iou_predictions.flip(1).argmax(dim=1)"
+            },
         ),
     ],
 }

@@ -67,6 +67,14 @@ WRONG = {
                 OUTER: "1 / (1 + np.exp(-logits)) > threshold - offset",
             },
         ),
+        Mistake(
+            "A logit at the raised threshold is not above it: both masks are where the logits are above, not at.",
+            {"logits > threshold + offset": "logits >= threshold + offset"},
+        ),
+        Mistake(
+            "A logit at the lowered threshold is not above it: both masks are where the logits are above, not at.",
+            {"logits > threshold - offset": "logits >= threshold - offset"},
+        ),
     ],
     "box_iou": [
         Mistake(
@@ -118,6 +126,12 @@ WRONG = {
             "An area is width times height, not their sum.",
             {OVERLAP: "(end - start).clamp(min=0).sum(dim=-1)", AREA: "(last - first).sum(dim=-1)"},
         ),
+        Mistake(
+            "The result is right, and made in a loop. The task is to compare all boxes with all at once.",
+            {
+                "    start = torch.maximum(first[:, None], first[None])\n    end = torch.minimum(last[:, None], last[None])\n": "    start = torch.stack([torch.maximum(one, first) for one in first]) if len(first) else boxes.new_zeros(0, 0, 2)\n    end = torch.stack([torch.minimum(one, last) for one in last]) if len(last) else boxes.new_zeros(0, 0, 2)\n"
+            },
+        ),
     ],
     "non_maximum_suppression": [
         Mistake(
@@ -166,6 +180,10 @@ WRONG = {
             "These are the scores of the kept boxes; wanted is a 1 for each.",
             {"kept[best] = 1": "kept[best] = scores[best]"},
         ),
+        Mistake(
+            "Of boxes with equal scores the last one is kept here. The first stays: a stable sort of the negative scores.",
+            {'np.argsort(-scores, kind="stable")': 'np.argsort(scores, kind="stable")[::-1]'},
+        ),
     ],
     "run_lengths": [
         Mistake(
@@ -213,6 +231,10 @@ WRONG = {
             "The columns are read from the bottom up; they start at the top.",
             {'mask.ravel(order="F")': 'mask[::-1].ravel(order="F")'},
         ),
+        Mistake(
+            "The lengths are stored as uint8, which ends at 255: 299 zeros become 43.",
+            {"return counts.astype(mask.dtype)": "return counts.astype(np.uint8).astype(mask.dtype)"},
+        ),
     ],
     "decode": [
         Mistake(
@@ -255,6 +277,12 @@ WRONG = {
         Mistake(
             "The last run is left out, and with it the pixels at the end.",
             {"np.repeat(values, counts.astype(int))": "np.repeat(values[:-1], counts[:-1].astype(int))"},
+        ),
+        Mistake(
+            "The order is right now, but the lengths go through uint8, which ends at 255.",
+            {
+                "np.repeat(values, counts.astype(int))": "np.resize(np.repeat(values, counts.astype(int).astype(np.uint8)), height * width)"
+            },
         ),
     ],
 }

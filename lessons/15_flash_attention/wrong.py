@@ -174,6 +174,20 @@ WRONG = {
             "Blocks have sizes that are powers of two: BLOCK_D is the power of two that holds D.",
             {"block_d = max(16, triton.next_power_of_2(D))": "block_d = D"},
         ),
+        Mistake(
+            "The scale is an argument, and this takes D ** -0.5 in its place. They are equal only where the caller says so.",
+            {"q, k, v, out, scale, L,": "q, k, v, out, D**-0.5, L,"},
+        ),
+        Mistake(
+            "BLOCK_D is 128 for every head dim: a head of 136 has channels that no lane holds.",
+            {"block_d = max(16, triton.next_power_of_2(D))": "block_d = 128"},
+        ),
+        Mistake(
+            "The kernel is launched, and torch computes the result. What is computed, the kernel computes.",
+            {
+                "D, BLOCK_M=64, BLOCK_K=32, BLOCK_D=block_d\n    )  # fmt: skip\n    return out": "D, BLOCK_M=64, BLOCK_K=32, BLOCK_D=block_d\n    )  # fmt: skip\n    return (scale * q @ k.transpose(-2, -1)).softmax(dim=-1) @ v"
+            },
+        ),
     ],
     "wide_softmax": [
         Mistake(

@@ -93,6 +93,10 @@ WRONG = {
             "below them.",
             {STEP_MAX: "new_max = scores.max(axis=1, keepdims=True) + row_bias"},
         ),
+        Mistake(
+            "The scale is an argument, and this takes D ** -0.5 in its place. They are equal only where the caller says so.",
+            {"(scale * LOG2E) + rel_w * LOG2E": "(q.shape[1] ** -0.5 * LOG2E) + rel_w * LOG2E"},
+        ),
     ],
     "rel_pos_attention": [
         Mistake(
@@ -168,6 +172,18 @@ WRONG = {
             "Only whole blocks of queries have a program: round up, with triton.cdiv.",
             {GRID: "grid = (max(1, L // 64), B * N)"},
         ),
+        Mistake(
+            "The scale is an argument, and this takes D ** -0.5 in its place. They are equal only where the caller says so.",
+            {"rel_w, out, scale, H, W, D, LOG2E, **blocks": "rel_w, out, D**-0.5, H, W, D, LOG2E, **blocks"},
+        ),
+        Mistake(
+            "BLOCK_K is 128 for every grid: in a row of 130 columns the last two keys are in no lane.",
+            {'"BLOCK_K": max(16, triton.next_power_of_2(W))': '"BLOCK_K": 128'},
+        ),
+        Mistake(
+            "BLOCK_D is 128 for every head dim: a head of 136 has channels that no lane holds.",
+            {'"BLOCK_D": max(16, triton.next_power_of_2(D))': '"BLOCK_D": 128'},
+        ),
     ],
     "attention_weights": [
         Mistake(
@@ -211,6 +227,10 @@ WRONG = {
         Mistake(
             "The row of a key is key // W: a row of the grid has W of them.",
             {"rel_h_ptr + query * H + key // W": "rel_h_ptr + query * H + key // H"},
+        ),
+        Mistake(
+            "The bias is in base 2 now, and the scale is no longer the one that is given.",
+            {"scale, H, W, LOG2E, BLOCK=block)": "0.25, H, W, LOG2E, BLOCK=block)"},
         ),
     ],
 }
