@@ -102,20 +102,39 @@ WRONG = {
             {"weight.flatten(1).T": "weight.reshape(-1, weight.shape[0])"},
         ),
         Mistake(
-            "The result is right, and made by F.conv2d. The task is to make it as one matrix product: the convolution is what you are building.",
+            "The result is right, and made by F.conv2d. The task is to make it as "
+            "one matrix product: the convolution is what you are building.",
             {
-                "from torch import Tensor": "import torch.nn.functional as F\nfrom torch import Tensor",
-                "    height, width = image.shape[2] // P * P, image.shape[3] // P * P\n    cut = image[:, :, :height, :width].unflatten(3, (-1, P)).unflatten(2, (-1, P))\n    patches = cut.permute(0, 2, 4, 1, 3, 5).flatten(3)  # [B, rows, columns, C*P*P]\n    return patches @ weight.flatten(1).T + bias": "    return F.conv2d(image, weight, bias, stride=P).permute(0, 2, 3, 1)",
+                "from torch import Tensor": ("import torch.nn.functional as F\nfrom torch import Tensor"),
+                (
+                    "    height, width = image.shape[2] // P * P, image.shape[3] // P * P\n"
+                    "    cut = image[:, :, :height, :width].unflatten(3, (-1, "
+                    "P)).unflatten(2, (-1, P))\n"
+                    "    patches = cut.permute(0, 2, 4, 1, 3, 5).flatten(3)  # [B, rows, "
+                    "columns, C*P*P]\n"
+                    "    return patches @ weight.flatten(1).T + bias"
+                ): "    return F.conv2d(image, weight, bias, stride=P).permute(0, 2, 3, 1)",
             },
         ),
         Mistake(
-            "The result is right, and made in a loop over patches. The task is one matrix product for all of them.",
+            "The result is right, and made in a loop over patches. The task is one "
+            "matrix product for all of them.",
             {
-                "    cut = image[:, :, :height, :width].unflatten(3, (-1, P)).unflatten(2, (-1, P))\n": "    tokens = image.new_zeros(len(image), height // P, width // P, len(weight))\n    for i in range(height // P):\n        for j in range(width // P):\n            patch = image[:, :, i * P : (i + 1) * P, j * P : (j + 1) * P].flatten(1)\n            tokens[:, i, j] = patch @ weight.flatten(1).T + bias\n    return tokens\n"
+                ("    cut = image[:, :, :height, :width].unflatten(3, (-1, P)).unflatten(2, (-1, P))\n"): (
+                    "    tokens = image.new_zeros(len(image), height // P, width // P, "
+                    "len(weight))\n"
+                    "    for i in range(height // P):\n"
+                    "        for j in range(width // P):\n"
+                    "            patch = image[:, :, i * P : (i + 1) * P, j * P : (j + 1) * "
+                    "P].flatten(1)\n"
+                    "            tokens[:, i, j] = patch @ weight.flatten(1).T + bias\n"
+                    "    return tokens\n"
+                )
             },
         ),
         Mistake(
-            "The values are right, but the gradient is cut off: detach() and NumPy make a layer that cannot be trained.",
+            "The values are right, but the gradient is cut off: detach() and NumPy "
+            "make a layer that cannot be trained.",
             {
                 "return patches @ weight.flatten(1).T + bias": "return patches @ weight.detach().flatten(1).T + bias"
             },

@@ -96,8 +96,9 @@ WRONG = {
             },
         ),
         Mistake(
-            "The scale is an argument, and this takes D ** -0.5 in its place. They are equal only where the caller says so.",
-            {"scale * q @ k": "q.shape[-1] ** -0.5 * q @ k"},
+            "The scale is an argument, and this takes D ** -0.5 in its place. They "
+            "are equal only where the caller says so.",
+            {"scale * q @ k.transpose(-2, -1)": "q.shape[-1] ** -0.5 * q @ k.transpose(-2, -1)"},
         ),
     ],
     "attend_per_prompt": [
@@ -146,7 +147,7 @@ WRONG = {
         ),
         Mistake(
             "The copies are right now, and the scale is no longer the one that is given.",
-            {"scores = scale * q @": "scores = q.shape[-1] ** -0.5 * q @"},
+            {"scores = scale * q @ keys": "scores = q.shape[-1] ** -0.5 * q @ keys"},
         ),
     ],
 }

@@ -121,7 +121,8 @@ WRONG = {
             {WEIGHTS: "scores_per_key.exp() / scores_per_key.exp().sum(dim=-1, keepdim=True) @ v"},
         ),
         Mistake(
-            "The scale is an argument, and this takes D ** -0.5 in its place. They are equal only where the caller says so.",
+            "The scale is an argument, and this takes D ** -0.5 in its place. They "
+            "are equal only where the caller says so.",
             {"scores_per_key = scale *": "scores_per_key = q.shape[-1] ** -0.5 *"},
         ),
     ],
@@ -179,7 +180,8 @@ WRONG = {
         ),
         Mistake("The bias is missing.", {GRID_SCORES: "scores = (scale * q) @ k.transpose(-2, -1)\n"}),
         Mistake(
-            "The scale is an argument, and this takes D ** -0.5 in its place. They are equal only where the caller says so.",
+            "The scale is an argument, and this takes D ** -0.5 in its place. They "
+            "are equal only where the caller says so.",
             {"(scale * q) @": "(q.shape[-1] ** -0.5 * q) @"},
         ),
     ],

@@ -150,10 +150,9 @@ WRONG = {
             {TOKENS_OUT: TOKENS_OUT.replace("not_a_point,", "positions + not_a_point,")},
         ),
         Mistake(
-            "Labels 2 and 3 among the points are taken for a box. The padding point is left out only where boxes has one.",
-            {
-                "pads = 1 if boxes.shape[1] == 0 else 0": "pads = 1 if boxes.shape[1] == 0 and not (labels > 1).any() else 0"
-            },
+            "Labels 2 and 3 among the points are taken for a box. The padding point "
+            "is left out only where boxes has one.",
+            {PADS: PADS.replace("== 0 else", "== 0 and not (labels > 1).any() else")},
         ),
     ],
     "shrink": [
@@ -208,11 +207,13 @@ WRONG = {
             "The convolution's bias is missing.", {CONVOLVED: "convolved = F.conv2d(x, weight, stride=2)"}
         ),
         Mistake(
-            "eps stands outside the root: sqrt(variance) + eps. Where the channels hardly differ, that is another number.",
+            "eps stands outside the root: sqrt(variance) + eps. Where the channels "
+            "hardly differ, that is another number.",
             {"(variance + 1e-6).sqrt()": "(variance.sqrt() + 1e-6)"},
         ),
         Mistake(
-            "eps is 1e-5, torch's default for a layer norm. SAM's is 1e-6, and where the channels hardly differ it shows.",
+            "eps is 1e-5, torch's default for a layer norm. SAM's is 1e-6, and where "
+            "the channels hardly differ it shows.",
             {"variance + 1e-6": "variance + 1e-5"},
         ),
     ],

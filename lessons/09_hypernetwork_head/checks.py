@@ -80,7 +80,7 @@ def mask_cases() -> list[Case]:
         truth = np.where(rng.uniform(size=shape) < 0.67, logits > 0, logits <= 0)
         cases.append(Case("true_iou", name, {"logits": logits, "truth": truth.astype(float)}))
     at_zero = np.array([[[0.0, 2, 0], [1, -1, 0]]])
-    inputs = {"logits": at_zero, "truth": np.array([[[0.0, 1, 0], [1, 0, 1]]])}
+    inputs = {"logits": at_zero, "truth": np.array([[[1.0, 1, 0], [1, 0, 1]]])}
     return [*cases, Case("true_iou", "logits of exactly zero", inputs)]
 
 

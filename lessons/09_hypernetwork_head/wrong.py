@@ -139,11 +139,12 @@ WRONG = {
             {FINER: "squares[:, :, :, 1:] = 0\n    squares[..., 1:] = 0\n    " + FINER},
         ),
         Mistake(
-            "The result is right, and made by F.conv_transpose2d. The task is to make it from a product and two reorderings.",
+            "The result is right, and made by F.conv_transpose2d. The task is to "
+            "make it from a product and two reorderings.",
             {
-                "import torch\n": "import torch\nimport torch.nn.functional as F\n",
+                "import torch\n": ("import torch\nimport torch.nn.functional as F\n"),
                 '    squares = torch.einsum("bcyx,cdij->bdyixj", x, weight)\n': "",
-                "return squares.flatten(4, 5).flatten(2, 3) + bias[:, None, None]": "return F.conv_transpose2d(x, weight, bias, stride=2)",
+                FINER: "return F.conv_transpose2d(x, weight, bias, stride=2)",
             },
         ),
     ],
@@ -259,11 +260,13 @@ WRONG = {
             },
         ),
         Mistake(
-            "A pixel with a logit of exactly 0 is background: the mask is where the logits are above 0, not at it.",
+            "A pixel with a logit of exactly 0 is background: the mask is where the "
+            "logits are above 0, not at it.",
             {"logits > 0, truth": "logits >= 0, truth"},
         ),
         Mistake(
-            "|logit| > 0 holds for all pixels but those of exactly 0: the sign says whether a pixel is in the mask.",
+            "|logit| > 0 holds for all pixels but those of exactly 0: the sign says "
+            "whether a pixel is in the mask.",
             {"logits > 0, truth": "np.abs(logits) > 0, truth"},
         ),
     ],

@@ -72,7 +72,7 @@ def iou_cases() -> list[Case]:
     nothing["logits"][0, 1, 2, 2] = 3
     even = {
         "logits": np.array([[[[0.0, 2, 0], [1, -1, 0]]]]),
-        "targets": np.array([[[0.5, 1, 0.5], [0.5, 0, 1]]]),
+        "targets": np.array([[[0.5, 1, 0], [0.5, 0, 1]]]),
     }
     return [
         *several_cases("iou_target"),

@@ -265,7 +265,8 @@ WRONG = {
             },
         ),
         Mistake(
-            "A pixel with a logit of exactly 0 is background: the mask is where the logits are above 0, not at it.",
+            "A pixel with a logit of exactly 0 is background: the mask is where the "
+            "logits are above 0, not at it.",
             {"masks = logits > 0": "masks = logits >= 0"},
         ),
         Mistake(

@@ -168,7 +168,8 @@ WRONG = {
             {STACKED: "return torch.stack([missed | spilled, missed | background], dim=1).float()"},
         ),
         Mistake(
-            "A pixel with a logit of exactly 0 is background: the mask is where the logits are above 0, not at it.",
+            "A pixel with a logit of exactly 0 is background: the mask is where the "
+            "logits are above 0, not at it.",
             {"predicted = logits > 0": "predicted = logits >= 0"},
         ),
         Mistake(
@@ -229,7 +230,9 @@ WRONG = {
         Mistake(
             "Of equal predictions, the first mask is taken, as argmax does; this takes the last.",
             {
-                "best = iou_predictions.argmax(dim=1)": "best = iou_predictions.shape[1] - 1 - iou_predictions.flip(1).argmax(dim=1)"
+                "best = iou_predictions.argmax(dim=1)": (
+                    "best = iou_predictions.shape[1] - 1 - iou_predictions.flip(1).argmax(dim=1)"
+                )
             },
         ),
     ],

@@ -68,11 +68,13 @@ WRONG = {
             },
         ),
         Mistake(
-            "A logit at the raised threshold is not above it: both masks are where the logits are above, not at.",
+            "A logit at the raised threshold is not above it: both masks are where "
+            "the logits are above, not at.",
             {"logits > threshold + offset": "logits >= threshold + offset"},
         ),
         Mistake(
-            "A logit at the lowered threshold is not above it: both masks are where the logits are above, not at.",
+            "A logit at the lowered threshold is not above it: both masks are where "
+            "the logits are above, not at.",
             {"logits > threshold - offset": "logits >= threshold - offset"},
         ),
     ],
@@ -129,7 +131,15 @@ WRONG = {
         Mistake(
             "The result is right, and made in a loop. The task is to compare all boxes with all at once.",
             {
-                "    start = torch.maximum(first[:, None], first[None])\n    end = torch.minimum(last[:, None], last[None])\n": "    start = torch.stack([torch.maximum(one, first) for one in first]) if len(first) else boxes.new_zeros(0, 0, 2)\n    end = torch.stack([torch.minimum(one, last) for one in last]) if len(last) else boxes.new_zeros(0, 0, 2)\n"
+                (
+                    "    start = torch.maximum(first[:, None], first[None])\n"
+                    "    end = torch.minimum(last[:, None], last[None])\n"
+                ): (
+                    "    start = torch.stack([torch.maximum(one, first) for one in first]) "
+                    "if len(first) else boxes.new_zeros(0, 0, 2)\n"
+                    "    end = torch.stack([torch.minimum(one, last) for one in last]) if "
+                    "len(last) else boxes.new_zeros(0, 0, 2)\n"
+                )
             },
         ),
     ],
@@ -181,7 +191,8 @@ WRONG = {
             {"kept[best] = 1": "kept[best] = scores[best]"},
         ),
         Mistake(
-            "Of boxes with equal scores the last one is kept here. The first stays: a stable sort of the negative scores.",
+            "Of boxes with equal scores the last one is kept here. The first stays: "
+            "a stable sort of the negative scores.",
             {'np.argsort(-scores, kind="stable")': 'np.argsort(scores, kind="stable")[::-1]'},
         ),
     ],
@@ -281,7 +292,9 @@ WRONG = {
         Mistake(
             "The order is right now, but the lengths go through uint8, which ends at 255.",
             {
-                "np.repeat(values, counts.astype(int))": "np.resize(np.repeat(values, counts.astype(int).astype(np.uint8)), height * width)"
+                "np.repeat(values, counts.astype(int))": (
+                    "np.resize(np.repeat(values, counts.astype(int).astype(np.uint8)), height * width)"
+                )
             },
         ),
     ],

@@ -60,11 +60,14 @@ WRONG = {
         Mistake(
             "The kernel is launched, and torch computes the result. What is computed, the kernel computes.",
             {
-                "BLOCK=triton.next_power_of_2(N))\n    return y": "BLOCK=triton.next_power_of_2(N))\n    return (scale * x).softmax(dim=-1)"
+                ("BLOCK=triton.next_power_of_2(N))\n    return y"): (
+                    "BLOCK=triton.next_power_of_2(N))\n    return (scale * x).softmax(dim=-1)"
+                )
             },
         ),
         Mistake(
-            "The kernel makes the exponentials, and torch divides by their sums. The division belongs into the kernel as well.",
+            "The kernel makes the exponentials, and torch divides by their sums. The "
+            "division belongs into the kernel as well.",
             {
                 "exponentials / row_sum, mask": "exponentials, mask",
                 "    return y\n": "    return y / y.sum(dim=-1, keepdim=True)\n",

@@ -175,7 +175,8 @@ WRONG = {
             {"block_d = max(16, triton.next_power_of_2(D))": "block_d = D"},
         ),
         Mistake(
-            "The scale is an argument, and this takes D ** -0.5 in its place. They are equal only where the caller says so.",
+            "The scale is an argument, and this takes D ** -0.5 in its place. They "
+            "are equal only where the caller says so.",
             {"q, k, v, out, scale, L,": "q, k, v, out, D**-0.5, L,"},
         ),
         Mistake(
@@ -185,7 +186,11 @@ WRONG = {
         Mistake(
             "The kernel is launched, and torch computes the result. What is computed, the kernel computes.",
             {
-                "D, BLOCK_M=64, BLOCK_K=32, BLOCK_D=block_d\n    )  # fmt: skip\n    return out": "D, BLOCK_M=64, BLOCK_K=32, BLOCK_D=block_d\n    )  # fmt: skip\n    return (scale * q @ k.transpose(-2, -1)).softmax(dim=-1) @ v"
+                ("D, BLOCK_M=64, BLOCK_K=32, BLOCK_D=block_d\n    )  # fmt: skip\n    return out"): (
+                    "D, BLOCK_M=64, BLOCK_K=32, BLOCK_D=block_d\n"
+                    "    )  # fmt: skip\n"
+                    "    return (scale * q @ k.transpose(-2, -1)).softmax(dim=-1) @ v"
+                )
             },
         ),
     ],

@@ -94,7 +94,8 @@ WRONG = {
             {STEP_MAX: "new_max = scores.max(axis=1, keepdims=True) + row_bias"},
         ),
         Mistake(
-            "The scale is an argument, and this takes D ** -0.5 in its place. They are equal only where the caller says so.",
+            "The scale is an argument, and this takes D ** -0.5 in its place. They "
+            "are equal only where the caller says so.",
             {"(scale * LOG2E) + rel_w * LOG2E": "(q.shape[1] ** -0.5 * LOG2E) + rel_w * LOG2E"},
         ),
     ],
@@ -173,7 +174,8 @@ WRONG = {
             {GRID: "grid = (max(1, L // 64), B * N)"},
         ),
         Mistake(
-            "The scale is an argument, and this takes D ** -0.5 in its place. They are equal only where the caller says so.",
+            "The scale is an argument, and this takes D ** -0.5 in its place. They "
+            "are equal only where the caller says so.",
             {"rel_w, out, scale, H, W, D, LOG2E, **blocks": "rel_w, out, D**-0.5, H, W, D, LOG2E, **blocks"},
         ),
         Mistake(

@@ -123,10 +123,13 @@ WRONG = {
         Mistake("dP is made of out instead of its gradient.", {"dP = grad_out @": "dP = out @"}),
         Mistake("dK and dV are exchanged.", {STACK: "np.concatenate([dQ, dV, dK], axis=-2)"}),
         Mistake(
-            "The scale is an argument, and this takes D ** -0.5 in its place. They are equal only where the caller says so.",
+            "The scale is an argument, and this takes D ** -0.5 in its place. They "
+            "are equal only where the caller says so.",
             {
                 "dV = P.": "dV, dQ = P.",
-                "@ grad_out\n    return np.conc": "@ grad_out, q.shape[-1] ** -0.5 * dS @ k\n    return np.conc",
+                ("@ grad_out\n    return np.conc"): (
+                    "@ grad_out, q.shape[-1] ** -0.5 * dS @ k\n    return np.conc"
+                ),
             },
         ),
     ],
@@ -192,7 +195,8 @@ WRONG = {
             {"range(0, S, BLOCK_K)": "range(0, BLOCK_K, BLOCK_K)"},
         ),
         Mistake(
-            "The scale is an argument, and this takes D ** -0.5 in its place. They are equal only where the caller says so.",
+            "The scale is an argument, and this takes D ** -0.5 in its place. They "
+            "are equal only where the caller says so.",
             {"tl.store(grad_q_ptr + own, scale * grad_q,": "tl.store(grad_q_ptr + own, D**-0.5 * grad_q,"},
         ),
     ],
@@ -289,7 +293,8 @@ WRONG = {
             {ALL: "return scale * through_keys - through_rows - through_columns"},
         ),
         Mistake(
-            "The scale is an argument, and this takes D ** -0.5 in its place. They are equal only where the caller says so.",
+            "The scale is an argument, and this takes D ** -0.5 in its place. They "
+            "are equal only where the caller says so.",
             {"return scale * through_keys": "return D**-0.5 * through_keys"},
         ),
     ],

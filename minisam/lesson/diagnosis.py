@@ -1,7 +1,6 @@
 """From a wrong result to a helpful explanation.
 
-First the catalogue: a function has the misunderstanding of a catalogued wrong answer only if both are right on the same
-cases and have the same wrong numbers on all others.  Then general signs of an error: another type, one number
+First the catalogue (minisam/lesson/catalogue.py).  Then general signs of an error: another type, one number
 everywhere, an unchanged input, exchanged axes, a factor, the correct numbers in wrong places, infinity.  Finally the
 hint of the failed case, or the first one of the exercise.
 """
@@ -13,14 +12,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minisam.lesson.exercise import Attempt, Exercise, NotWrittenError, attempt
-from minisam.lesson.fault import VALUES_RIGHT, fault
+from minisam.lesson.catalogue import catalogued
+from minisam.lesson.exercise import Attempt, Exercise
+from minisam.lesson.fault import VALUES_RIGHT
 from minisam.lesson.mistakes import Mistake
 from minisam_kernels.cases import Case
 from minisam_kernels.lab.answers.process import Function
-
-KEPT: dict[tuple[str, str, str], Attempt] = {}
-FUNCTIONS: dict[tuple[str, str], Function] = {}
 
 
 def diagnose(
@@ -42,77 +39,6 @@ def diagnose(
         or symptom(answer, wanted, case)
         or f"Not one of the usual mistakes. {exercise.case_hints.get(case.name, exercise.hints[0])}"
     )
-
-
-def catalogued(
-    exercise: Exercise,
-    function: Function,
-    answer: Attempt,
-    case: Case,
-    cases: Sequence[Case],
-    mistakes: Sequence[Mistake],
-    solution: str,
-) -> str:
-    """The catalogue's explanation of a wrong answer, if one agrees with it on every case."""
-    order = [case, *(other for other in cases if other is not case)]
-    learners: dict[str, Attempt] = {case.name: answer}
-    for mistake in mistakes:
-        for other in order:
-            if other.name not in learners:
-                learners[other.name] = _attempt(exercise, function, other)
-            if not _agree(
-                exercise, other, learners[other.name], _catalogues(exercise, mistake, solution, other)
-            ):
-                break
-        else:
-            return mistake.says
-    return ""
-
-
-def _agree(exercise: Exercise, case: Case, answer: Attempt, theirs: Attempt) -> bool:
-    """Both right, or both wrong with the same numbers: much closer to each other than to the right ones."""
-    wanted = exercise.expected(case.inputs, case.constants)
-    answer, theirs = _in_float32(answer), _in_float32(theirs)
-    what, of_theirs = (fault(exercise, one, wanted, case)[0] for one in (answer, theirs))
-    if not what or not of_theirs:
-        return what == of_theirs
-    in_gradient = what.startswith(VALUES_RIGHT)
-    if in_gradient != of_theirs.startswith(VALUES_RIGHT) or not answer.same_as(theirs):
-        return False
-    if in_gradient:
-        return True
-    if answer.value is None or theirs.value is None or theirs.value.shape != wanted.shape:
-        return True
-    with np.errstate(all="ignore"):
-        apart, error = answer.value - theirs.value, theirs.value - wanted
-    finite = np.isfinite(apart) & np.isfinite(error)
-    if not finite.all() or not np.abs(error).max(initial=0.0):
-        return True
-    return bool(np.linalg.norm(apart) <= 0.02 * np.linalg.norm(error))
-
-
-def _in_float32(answer: Attempt) -> Attempt:
-    if answer.value is None or answer.value.dtype.kind not in "biuf":
-        return answer
-    return Attempt(answer.value.astype(np.float32), answer.error, answer.gradients)
-
-
-def _attempt(exercise: Exercise, function: Function, case: Case) -> Attempt:
-    try:
-        return attempt(exercise, function, case)
-    except NotWrittenError:
-        return Attempt(None, "it is not written")
-
-
-def _catalogues(exercise: Exercise, mistake: Mistake, solution: str, case: Case) -> Attempt:
-    """The result of a catalogued wrong answer, which is computed once in a process."""
-    source = mistake.source(solution)
-    key = (source, exercise.name, case.name)
-    if key not in KEPT:
-        if key[:2] not in FUNCTIONS:
-            FUNCTIONS[key[:2]] = mistake.function(solution, exercise.name)
-        KEPT[key] = _attempt(exercise, FUNCTIONS[key[:2]], case)
-    return KEPT[key]
 
 
 def wrong_type(answer: Attempt, wanted: np.ndarray) -> str:

@@ -5,24 +5,19 @@ from __future__ import annotations
 import ast
 import io
 import json
-from contextlib import contextmanager
 from copy import copy
-from typing import Any
-from unittest import mock
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from minisam.lesson import diagnosis
 from minisam.lesson.build import LARGEST_NOTEBOOK, fingerprint, generated
 from minisam.lesson.cells import cells
 from minisam.lesson.check import check_answer, explain
 from minisam.lesson.colab import setup_cell
-from minisam.lesson.exercise import Attempt, Exercise
+from minisam.lesson.exercise import Exercise
 from minisam.lesson.find import Lesson, lessons
-from minisam.lesson.mistakes import Mistake
 from minisam.lesson.run import run_lesson
 from minisam.lesson.source import function_in, run_file, run_text
 from minisam.lesson.stored import stored_run
@@ -42,8 +37,6 @@ MISTAKES = [
 ]
 # A commit runs the code of the others; these train something, or compile kernels.
 LONG = {0, 11, 12, 13, 19, 21, 22, 23, 24, 25}
-FUNCTIONS: dict[int, Any] = {}
-ATTEMPTS: dict[Any, Attempt] = {}
 
 
 def name_of(value: object) -> str:
@@ -152,35 +145,11 @@ def test_there_are_eight_wrong_answers(lesson, exercise):
     assert len({mistake.says for mistake in lesson.mistakes[exercise.name]}) >= 8
 
 
-@contextmanager
-def catalogue_run_once():
-    """Within it, a diagnosis runs each of the catalogue's wrong answers on a case once in this process."""
-
-    def function_of(mistake: Mistake, solution: str, name: str):
-        if id(mistake) not in FUNCTIONS:
-            FUNCTIONS[id(mistake)] = function_of_mistake(mistake, solution, name)
-        return FUNCTIONS[id(mistake)]
-
-    def attempt(exercise: Exercise, function, case):
-        key = function, case.name
-        if key not in ATTEMPTS:
-            ATTEMPTS[key] = attempt_by_running(exercise, function, case)
-        return ATTEMPTS[key]
-
-    function_of_mistake, attempt_by_running = Mistake.function, diagnosis.attempt
-    with (
-        mock.patch.object(Mistake, "function", function_of),
-        mock.patch.object(diagnosis, "attempt", attempt),
-    ):
-        yield
-
-
 @pytest.mark.parametrize(("lesson", "exercise", "number"), MISTAKES, ids=name_of)
 def test_a_wrong_answer_is_rejected_with_its_own_explanation(lesson, exercise, number):
     mistake = lesson.mistakes[exercise.name][number]
     function = mistake.function(lesson.solution, exercise.name)
-    with catalogue_run_once():
-        report = checked(lesson, exercise, function)
+    report = checked(lesson, exercise, function)
     assert report.failure is not None
     assert report.failure.hint == mistake.says
     assert report.failure.index is not None or "shape" in report.failure.what or "it " in report.failure.what

@@ -145,7 +145,10 @@ def _in_torch(function: Function, call: Call) -> Outcome:
             outcome.operations = sorted(set(operations.names))
             outcome.operation_count = len(operations.names)
             if stored and isinstance(result, Tensor):
-                outcome.stored_by_kernel = bool(np.isin(_array(result), np.concatenate(stored)).all())
+                values = _array(result)  # NaN where nothing was written: a wrong value, and nobody's work
+                outcome.stored_by_kernel = bool(
+                    np.isin(values[values == values], np.concatenate(stored)).all()
+                )
         return None if getattr(outcome, where) else result
 
     out = run("error")
