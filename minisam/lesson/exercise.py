@@ -39,7 +39,7 @@ class Exercise:
     most_operations: int = 0
     """The most operations of torch for one call, where the task excludes loops; 0 for any number."""
     case_hints: Mapping[str, str] = field(default_factory=dict)
-    """For cases that show one thing, the hint that belongs to it."""
+    """By the names of cases: the hint for an answer that fails there first."""
 
     def expected(self, inputs: Mapping[str, np.ndarray], constants: Mapping[str, Any]) -> np.ndarray:
         """The reference's result for a case's arrays and numbers."""

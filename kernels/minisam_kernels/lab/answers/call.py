@@ -145,7 +145,7 @@ def _in_torch(function: Function, call: Call) -> Outcome:
             outcome.operations = sorted(set(operations.names))
             outcome.operation_count = len(operations.names)
             if stored and isinstance(result, Tensor):
-                values = _array(result)  # NaN where nothing was written: a wrong value, and nobody's work
+                values = _array(result)  # NaN where nothing was written
                 outcome.stored_by_kernel = bool(
                     np.isin(values[values == values], np.concatenate(stored)).all()
                 )
