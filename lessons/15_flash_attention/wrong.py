@@ -180,7 +180,7 @@ WRONG = {
             {"q, k, v, out, scale, L,": "q, k, v, out, D**-0.5, L,"},
         ),
         Mistake(
-            "BLOCK_D is 128 for every head dim: a head of 136 has channels that no lane holds.",
+            "BLOCK_D ends at 128: a head of 136 has channels that no lane holds.",
             {"block_d = max(16, triton.next_power_of_2(D))": "block_d = 128"},
         ),
         Mistake(

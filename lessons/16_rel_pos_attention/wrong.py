@@ -179,11 +179,11 @@ WRONG = {
             {"rel_w, out, scale, H, W, D, LOG2E, **blocks": "rel_w, out, D**-0.5, H, W, D, LOG2E, **blocks"},
         ),
         Mistake(
-            "BLOCK_K is 128 for every grid: in a row of 130 columns the last two keys are in no lane.",
+            "BLOCK_K ends at 128: in a row of 130 columns the last two keys are in no lane.",
             {'"BLOCK_K": max(16, triton.next_power_of_2(W))': '"BLOCK_K": 128'},
         ),
         Mistake(
-            "BLOCK_D is 128 for every head dim: a head of 136 has channels that no lane holds.",
+            "BLOCK_D ends at 128: a head of 136 has channels that no lane holds.",
             {'"BLOCK_D": max(16, triton.next_power_of_2(D))': '"BLOCK_D": 128'},
         ),
     ],

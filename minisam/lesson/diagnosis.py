@@ -72,7 +72,7 @@ def symptom(answer: Attempt, wanted: np.ndarray, case: Case) -> str:
             return f"The input {name} comes back unchanged."
     if got.shape != wanted.shape:
         return _wrong_shape(got.shape, wanted.shape)
-    if got.size > 1 and np.ptp(got) == 0:
+    if got.size > 1 and np.ptp(got) == 0 and np.ptp(wanted) > 0:
         return f"Every value is {got.flat[0]:.6g} here."
     if not np.isfinite(got).all():
         return "Some results are not finite: an exponential that overflows, 0 / 0, or memory that was never written."
