@@ -161,11 +161,12 @@ def merge(args: argparse.Namespace) -> int:
     from minisam.adapt.files import load_adapter
     from minisam.adapt.merge import merged
     from minisam.checkpoint import save_checkpoint
+    from minisam.checkpoint.save import TORCH_SUFFIXES
 
     if args.adapter is None:
         raise PromptError(f"minisam adapt {MERGE} needs the adapter's file")
     out = args.out or args.adapter.with_name(args.adapter.stem + "_merged.safetensors")
-    check_output(out, (args.adapter, args.checkpoint), (".safetensors",))
+    check_output(out, (args.adapter, args.checkpoint), (".safetensors", *TORCH_SUFFIXES))
     sam = merged(load_adapter(load_network(args), args.adapter))
     save_checkpoint(sam, out)
     print(f"wrote {out}, a plain network", file=sys.stderr)

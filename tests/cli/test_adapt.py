@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -70,10 +71,12 @@ def test_a_finished_run_gives_the_same_again(lora, home, capsys):
     assert ((lora / "adapter.safetensors").read_bytes(), (lora / "table.md").read_text()) == before
 
 
-def test_merging_gives_a_plain_network(lora, home):
-    base, plain = home / "base.safetensors", home / "plain.safetensors"
+@pytest.mark.parametrize("name", ["plain.safetensors", "plain.pth"])
+def test_merging_gives_a_plain_network(name, lora, home):
+    base, plain = home / "base.safetensors", home / name
     merge = ["adapt", "merge", str(lora / "adapter.safetensors"), "--checkpoint", str(base), "-o", str(plain)]
     assert main(merge) == 0
+    assert zipfile.is_zipfile(plain) == name.endswith(".pth")
     adapted = load_adapter(load_checkpoint(base), lora / "adapter.safetensors").sam.eval()
     merged = load_checkpoint(plain).eval()
     assert merged.state_dict().keys() == load_checkpoint(base).state_dict().keys()
