@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from minisam.lesson.find import INSTALLED, Lesson
 from minisam.lesson.run import Ran, run_lesson
 
 LARGEST_NOTEBOOK = 300_000
+HINT = re.compile(r"^  hint +(\S.*)\n", re.MULTILINE)
 SETUP_ID = "setup"
 """The notebook's first cell, which is not one of lesson.py's."""
 
@@ -72,12 +74,21 @@ def page(lesson: Lesson, ran: list[Ran]) -> str:
     number = 0
     for item in ran:
         parts.append(item.cell.source if item.cell.kind == "markdown" else fence(item.cell.source, "python"))
-        if item.printed:
-            parts.append(fence(item.printed.rstrip("\n"), "text"))
+        printed, hint = without_hint(item.printed)
+        if printed:
+            parts.append(fence(printed.rstrip("\n"), "text"))
+        if hint:
+            parts.append(f"<details><summary>Hint</summary>\n\n{hint}\n\n</details>")
         for _ in item.figures:
             number += 1
             parts.append(f"![Figure {number}]({figure_name(number)})")
     return "\n\n".join(parts) + "\n"
+
+
+def without_hint(printed: str) -> tuple[str, str]:
+    """What a cell printed, and the hint of its verdict, which would give the bug away to a reader."""
+    found = HINT.search(printed)
+    return (HINT.sub("", printed), found.group(1)) if found else (printed, "")
 
 
 def fence(text: str, language: str) -> str:
@@ -110,8 +121,9 @@ def notebook_cell(id: str, item: Ran) -> dict[str, Any]:
     if item.cell.kind == "markdown":
         return cell
     outputs: list[dict[str, Any]] = []
-    if item.printed:
-        text = item.printed.splitlines(keepends=True)
+    printed, _ = without_hint(item.printed)
+    if printed:
+        text = printed.splitlines(keepends=True)
         outputs.append({"output_type": "stream", "name": "stdout", "text": text})
     for figure in item.figures:
         data = {"image/png": base64.b64encode(figure).decode(), "text/plain": ["<Figure>"]}

@@ -97,6 +97,23 @@ def test_a_figure_is_of_the_cell_that_drew_it_and_a_second_run_is_the_same(small
     assert {path: path.read_bytes() for path in small.folder.rglob("*") if path.is_file()} == first
 
 
+VERDICT = """
+# %%
+print("f: wrong\\n  case    'one'\\n  found   2 is not 3\\n  hint    The bug is still there: one too few.")
+"""
+
+
+def test_the_hint_of_a_wrong_answer_is_folded_on_the_page_and_not_in_the_notebook(small):
+    (small.folder / "lesson.py").write_text(TEXT + VERDICT, encoding="utf-8")
+    build(small)
+    page = (small.folder / "README.md").read_text(encoding="utf-8")
+    shown = "```text\nf: wrong\n  case    'one'\n  found   2 is not 3\n```"
+    hint = "<details><summary>Hint</summary>\n\nThe bug is still there: one too few.\n\n</details>"
+    assert f"{shown}\n\n{hint}" in page and page.count("one too few.") == 2  # and in the cell itself
+    stored = json.loads((small.folder / "lesson.ipynb").read_bytes())["cells"][-1]["outputs"]
+    assert stored[0]["text"] == ["f: wrong\n", "  case    'one'\n", "  found   2 is not 3\n"]
+
+
 @pytest.mark.parametrize("number", [None, 3])
 def test_the_command_builds_one_lesson_or_all_and_the_map(number, monkeypatch, capsys):
     built = []
