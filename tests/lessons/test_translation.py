@@ -132,6 +132,7 @@ def kept(text: str) -> set[str]:
         r"^```.*?^```$|<!-- lessons.*?/lessons -->|^\|.*?\|$", "", text, flags=re.MULTILINE | re.DOTALL
     )
     found = [one for pattern in KEPT.values() for one in re.findall(pattern, text, re.DOTALL)]
+    found = [one for one in found if not one.startswith("#")]  # sections, whose names are translated
     return {re.sub(r"\\text\{[^}]*\}|\s|\.zh-CN", "", one) for one in found}
 
 
