@@ -98,6 +98,26 @@ def test_frozen_parts_stay_in_evaluation_mode(folder):
     assert not task.sam.image_encoder.training and task.sam.mask_decoder.training
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_an_adapted_network_stays_in_evaluation_mode(name):
+    sam = adapt(small_sam().eval(), Method(name)).sam
+    assert not any(part.training for part in sam.modules())
+
+
+@pytest.mark.parametrize("name", ["decoder", "full"])
+def test_every_mask_is_prompted_on_its_own_image(folder, name, monkeypatch):
+    task = task_of(folder, name, replace(QUICK, batch_size=3))
+    drawn, prompted = [], []
+    draw, rounds = task.draw, task.rounds
+    monkeypatch.setattr(task, "draw", lambda *given: drawn.append(draw(*given)) or drawn[-1])
+    monkeypatch.setattr(task, "rounds", lambda *given: prompted.extend(given) or rounds(*given))
+    task.loss(0, torch.Generator())
+    embeddings, image_index, masks, *_ = prompted
+    assert len(drawn) == 3 and image_index.tolist() == [0, 0, 1, 1, 2, 2]
+    assert masks.equal(torch.cat([own for _, own in drawn]))
+    assert embeddings.equal(torch.cat([embedding for embedding, _ in drawn]))
+
+
 def test_a_run_resumes_bit_for_bit(folder, tmp_path):
     whole = TrainingRun(task_of(folder, "lora"), tmp_path / "whole").run(progress_bar=False)
     first = TrainingRun(task_of(folder, "lora"), tmp_path / "parts")

@@ -12,8 +12,9 @@ from small_networks import SMALL as SMALL_NETWORK
 
 from minisam.bench import amg, original
 from minisam.bench.compare_records import compare_records
+from minisam.bench.twins import randomise
 from minisam.cli.main import main
-from minisam.config import CONFIGS
+from minisam.config import CONFIGS, build_from_config
 from minisam.predict import SamAutomaticMaskGenerator
 
 installed = pytest.mark.skipif(not original.is_installed(), reason=original.INSTALL_COMMAND)
@@ -120,3 +121,15 @@ def test_records_are_compared_by_click_and_pixels():
         assert not comparison.all_same and comparison.same == 2
     twice = compare_records([theirs[0], theirs[0], theirs[2]], theirs)
     assert not twice.all_same and twice.same == 2
+
+
+def test_random_networks_have_masks_with_clear_edges(monkeypatch):
+    """Of what `randomise` draws, only the last layers of the mask heads are larger, and IoUs higher."""
+    monkeypatch.setattr(amg, "is_trained", lambda model: False)
+    drawn = build_from_config(CONFIGS["nano"])
+    randomise(drawn, seed=3)
+    expected = drawn.state_dict()
+    for name, value in amg.build_network("nano").state_dict().items():
+        is_last = "output_hypernetworks_mlps" in name and ".layers.2." in name
+        shift = 1 if name.endswith("iou_prediction_head.layers.2.bias") else 0
+        assert value.equal(20 * expected[name] if is_last else expected[name] + shift), name

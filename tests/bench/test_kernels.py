@@ -10,7 +10,7 @@ import torch
 from minisam.bench import kernel_encoder, kernel_layers, kernels
 from minisam.bench.agreement import TORCH, Agreement, complaint, worst
 from minisam.bench.kernel_encoder import Encoders, measure_encoder
-from minisam.bench.kernel_layers import measure_layers
+from minisam.bench.kernel_layers import measure_layers, results_of
 from minisam.config import CONFIGS
 from minisam_kernels.lab.bench import Deadline
 from minisam_kernels.lab.results import OURS, EncoderResult, KernelResult, Results
@@ -224,3 +224,14 @@ def test_a_run_that_breaks_leaves_what_it_had(monkeypatch, tmp_path, capsys):
 def test_a_wrong_result_of_ours_is_exit_code_4(monkeypatch, tmp_path, capsys):
     assert fill_with(monkeypatch, tmp_path, {OURS: "ArithmeticError: wrong"}) == kernels.WRONG
     assert "failed: ArithmeticError: wrong" in capsys.readouterr().out
+
+
+def test_results_are_those_of_the_last_image():
+    torch.manual_seed(0)
+    layer, tokens = torch.nn.Linear(4, 4), torch.randn(3, 2, 2, 4)
+    with torch.no_grad():
+        assert results_of(layer, layer, tokens, "forward")["output"].equal(layer(tokens[2:]))
+    alone = results_of(layer, layer, tokens[2:], "backward")
+    for name, gradient in results_of(layer, layer, tokens, "backward").items():
+        torch.testing.assert_close(gradient, alone[name], msg=name)
+    assert alone.keys() == {"tokens", "weight", "bias"}

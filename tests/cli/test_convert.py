@@ -107,7 +107,7 @@ def test_what_a_format_cannot_hold_is_said(tmp_path, capsys):
     sam.mask_threshold = 0.5
     save_checkpoint(sam, tmp_path / "a.safetensors")
     heard = {}
-    for out in ("a.pth", "folder", "b.safetensors"):
+    for out in ("a.pth", "folder", "b.safetensors", "c.SafeTensors"):
         convert(tmp_path / "a.safetensors", tmp_path / out)
         heard[out] = capsys.readouterr().out
     for word in (
@@ -116,7 +116,7 @@ def test_what_a_format_cannot_hold_is_said(tmp_path, capsys):
         "mask_threshold 0.5",
         "decoder_heads 2",
     ):
-        assert word in heard["a.pth"] and word not in heard["b.safetensors"]
+        assert word in heard["a.pth"] and word not in heard["b.safetensors"] + heard["c.SafeTensors"]
     assert "image_size 96" in heard["folder"] and "mask_threshold 0.5" in heard["folder"]
     assert "pixel_mean" not in heard["folder"] and "decoder_heads" not in heard["folder"]
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from small_prompters import DrawnImages
 
+from minisam.adapt.rsprompter.instances import Instances
 from minisam.checkpoint import save_checkpoint
 from minisam.cli.main import main
 from minisam.config import CONFIGS, build_from_config
@@ -82,6 +84,26 @@ def test_an_image_gives_a_figure_and_results_beside_it(detector, folder, checkpo
     assert "figure: " in capsys.readouterr().out
     assert detect(image, *options[:-1], "1") == 0
     assert "no object with a score" in capsys.readouterr().out
+
+
+def test_a_score_that_is_just_enough(tmp_path, capsys, monkeypatch):
+    save_image(tmp_path / "a.png", np.zeros((20, 30, 3), np.uint8))
+    masks = torch.zeros(3, 20, 30, dtype=torch.bool)
+    masks[:, 2:12, 3:15] = True
+    scores = torch.tensor([0.75, 0.5, 0.4999])
+    found = Instances(torch.tensor([[3.0, 2, 15, 12]] * 3), torch.tensor([0, 1, 0]), scores, masks)
+    prompter = SimpleNamespace(config=SimpleNamespace(classes=("disc", "square")))
+    monkeypatch.setattr("minisam.cli.detect.loaded", lambda args: prompter)
+    monkeypatch.setattr("minisam.adapt.rsprompter.measure.detect_objects", lambda *_: found)
+    assert detect(tmp_path / "a.png", "--detector", "x", "--min-score", "0.5") == 0
+    first, second, *_ = capsys.readouterr().out.splitlines()
+    assert first == "disc 0.75  box 3,2,15,12, 20.0% of the image"
+    assert second == "square 0.50  box 3,2,15,12, 20.0% of the image"
+    results = read_results(tmp_path / "a_detect.json")
+    assert [(one.category_id, one.score, one.box) for one in results] == [
+        (1, 0.75, (3, 2, 12, 10)),
+        (2, 0.5, (3, 2, 12, 10)),
+    ]
 
 
 def test_a_folder_gives_results_that_eval_measures(detector, folder, checkpoint, tmp_path, capsys):

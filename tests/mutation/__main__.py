@@ -3,6 +3,7 @@
     python tests/mutation --only train --count 40 --seed 0      mutants of minisam/train, drawn at random
     python tests/mutation --only train/losses.py                all mutants of a file
     python tests/mutation --recheck                             those of mutants.json, each by the test that it names
+    python tests/mutation --count 40 --coverage .coverage       by all tests that run the line (covering.py)
 
 Prints what survives the nearest tests; `-o FILE` writes every mutant with the test that killed it as JSON. A
 survivor wants a test, or an entry of mutants.json that says why no test can tell it from the original.
@@ -24,6 +25,7 @@ os.environ["TRITON_INTERPRET"] = "1"
 os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from covering import covering_tests
 from edits import Mutant, mutants_of
 from nearest import ROOT, nearest_tests
 from trial import trial
@@ -37,6 +39,9 @@ def main() -> int:
     parser.add_argument("--count", type=int, help="how many mutants, drawn at random (default: all)")
     parser.add_argument("--seed", type=int, default=0, help="of the draw (default: 0)")
     parser.add_argument("--recheck", action="store_true", help="the mutants of mutants.json instead")
+    parser.add_argument(
+        "--coverage", type=Path, help="the tests that run the line, by this file, not the nearest"
+    )
     parser.add_argument("-o", dest="output", type=Path, help="write the outcomes here as JSON")
     arguments = parser.parse_args()
     os.chdir(ROOT)
@@ -66,20 +71,26 @@ def draw(arguments: argparse.Namespace) -> Iterator[list[dict]]:
         of_file[mutant.file].append(mutant)
     slow: dict[str, list[str]] = {}
     for file in sorted(of_file):
-        yield outcomes(file, of_file[file], slow)
+        if arguments.coverage:
+            path = ROOT / "minisam" / file
+            for mutant in of_file[file]:
+                line = mutant.line(path.read_text(encoding="utf-8"))
+                yield outcomes(file, [mutant], covering_tests(arguments.coverage, path, line), slow)
+        else:
+            yield outcomes(file, of_file[file], nearest_tests(file), slow)
 
 
-def outcomes(file: str, mutants: list[Mutant], slow: dict[str, list[str]]) -> list[dict]:
-    """What the nearest tests say to the mutants of a file; `slow` keeps the slow tests of each test file."""
-    tests = nearest_tests(file)
-    print(f"{file}: {len(mutants)} mutants, {' '.join(tests) or 'no test'}", flush=True)
-    for test in tests:
-        if test not in slow:
-            baseline = trial(None, [test])
+def outcomes(file: str, mutants: list[Mutant], tests: list[str], slow: dict[str, list[str]]) -> list[dict]:
+    """What tests say to the mutants of a file; `slow` keeps the slow tests of each test file."""
+    homes = list(dict.fromkeys(test.split("::")[0] for test in tests))
+    print(f"{file}: {len(mutants)} mutants, {' '.join(homes) or 'no test'}", flush=True)
+    for home in homes:
+        if home not in slow:
+            baseline = trial(None, [home])
             if baseline.killed_by:
                 sys.exit(f"{baseline.killed_by} fails without a mutant")
-            slow[test] = baseline.slow
-    skip = {name for test in tests for name in slow[test]}
+            slow[home] = baseline.slow
+    skip = {name for home in homes for name in slow[home]}
     entries = []
     for mutant in mutants:
         killed_by = trial(mutant, tests, skip).killed_by if tests else None

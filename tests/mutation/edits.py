@@ -99,8 +99,8 @@ class Mutant:
     before: str
     after: str
 
-    def apply(self, source: str) -> str:
-        """The source with the edit. Raises ValueError unless the line is there exactly once in the function."""
+    def line(self, source: str) -> int:
+        """The number of the line, from 1. Raises ValueError unless it is there exactly once in the function."""
         lines = source.split("\n")
         first, last = span(source, self.function)
         at = [n for n in range(first, last) if lines[n].strip() == self.before]
@@ -108,7 +108,12 @@ class Mutant:
             raise ValueError(
                 f"{self.file}, {self.function}: {self.before!r} is there {len(at)} times, not once"
             )
-        lines[at[0]] = lines[at[0]].replace(self.before, self.after)
+        return at[0] + 1
+
+    def apply(self, source: str) -> str:
+        """The source with the edit. Raises ValueError as `line` does."""
+        lines, at = source.split("\n"), self.line(source) - 1
+        lines[at] = lines[at].replace(self.before, self.after)
         return "\n".join(lines)
 
 

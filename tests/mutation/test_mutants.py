@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from mutation.covering import those_that_run
 from mutation.edits import Mutant, mutants_of
 from mutation.nearest import nearest_tests
 
@@ -66,6 +67,12 @@ def test_a_line_that_is_not_there_is_refused(function):
 def test_the_nearest_tests_come_first_and_there_are_some_for_what_is_only_used_by_others():
     assert nearest_tests("train/losses.py")[0] == "tests/train/test_losses.py"
     assert "tests/evaluate/test_edge_map.py" in nearest_tests("evaluate/edge_thinning.py")
+
+
+def test_the_tests_that_run_a_line():
+    by_line = {1: [""], 2: ["", "a.py::one|run"], 3: ["a.py::one|setup", "a.py::one|run", "b.py::two[|]|run"]}
+    assert those_that_run(by_line, 2) == ["a.py::one"]
+    assert those_that_run(by_line, 3) == those_that_run(by_line, 1) == ["a.py::one", "b.py::two[|]"]
 
 
 def test_every_entry_says_what_notices_it_or_why_nothing_can():

@@ -19,6 +19,11 @@ def test_one_kind_is_enough():
     assert read_prompt({"points": [[0, 1, 1]]}).boxes.shape == (0, 4)
 
 
+def test_a_thousand_of_each_are_not_too_many():
+    prompt = read_prompt({"points": [[1, 2, 1]] * 1000, "boxes": [[0, 1, 2, 3]] * 1000})
+    assert len(prompt.points) == len(prompt.boxes) == 1000
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -40,6 +45,7 @@ def test_one_kind_is_enough():
         {"points": [[10**400, 2, 1]]},
         {"points": [[1, 2, 1]] * 1001},
         {"points": [1, 2, 1]},
+        {"boxes": [[0, 1, 2, 3]] * 1001},
         {"boxes": [[1, 2, 3]]},
         {"boxes": [[1, 2, 3, float("inf")]]},
         {"boxes": [[[1], 2, 3, 4]]},

@@ -188,6 +188,7 @@ def test_headers_keep_the_address_secret(server):
         ("photos/0/save", prompt((1, 1, 1), kind="mask"), "index"),
         ("photos/0/save", prompt((1, 1, 1), kind="mask", index=True), "index"),
         ("photos/0/save", prompt((1, 1, 1), kind="mask", index=3), "index"),
+        ("photos/0/save", prompt((1, 1, 1), kind="mask", index=-1), "index"),
         ("photos/0/save", prompt((1, 1, 1), kind="/etc/passwd", index=0), "one of mask, coco, cutout"),
         ("photos?name=a.png", "no image", "not an image"),
     ],
