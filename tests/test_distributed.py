@@ -16,7 +16,7 @@ from shared_work import TRAININGS, begin, do_all, run_engine, sam_training
 
 from minisam import distributed
 from minisam.data.partworld import render_scenes
-from minisam.distributed import in_turn, own_items, own_rows
+from minisam.distributed import in_turn, own_device, own_items, own_rows
 from minisam.errors import MinisamError
 
 
@@ -161,3 +161,19 @@ def test_processes_share_all_rows_and_all_items_evenly(processes, count, monkeyp
     if processes > 1:
         with pytest.raises(MinisamError, match=f"{processes} processes cannot share a batch of 1"):
             distributed.own_rows(1)
+
+
+def test_each_process_of_a_machine_has_a_gpu_of_its_own(monkeypatch):
+    chosen = []
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert own_device("cuda") == "cuda"  # one process
+    monkeypatch.setattr(distributed, "world_size", lambda: 3)
+    for rank in "01":
+        monkeypatch.setenv("LOCAL_RANK", rank)
+        assert own_device("cuda") == f"cuda:{rank}" and own_device("cuda:7") == "cuda:7"
+        assert own_device("cpu") == "cpu"
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(MinisamError, match="process 2 of this machine has no GPU; start 2"):
+        own_device("cuda")
+    assert chosen == [0, 1]

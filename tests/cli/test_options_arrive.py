@@ -137,13 +137,6 @@ def test_engine(given):
     assert (got["folder"], got["settings"]) == (Path("x"), settings)
 
 
-def test_an_engine_from_weights_starts_with_the_later_training(given):
-    got = given("minisam.engine.run.EngineRun", "engine run -o x --from start.safetensors")["settings"]
-    nano = ENGINES["nano"]
-    assert got == replace(nano, start_from=str(Path("start.safetensors").resolve()), first=nano.later)
-    assert nano.first != nano.later
-
-
 def test_engine_as_it_is(given):
     assert given("minisam.engine.run.EngineRun", "engine run -o x --seed 0")["settings"] == ENGINES["nano"]
 

@@ -60,9 +60,13 @@ def test_any_network_is_trained_by_its_own_recipe_or_by_another():
         (["--model", "vit_x"], "there is no network 'vit_x'; use vit_b"),
         (["--model", "vit_b", "--recipe", "x"], "no recipe for x here; add --recipe"),
         (["--image-size", "100"], "multiple of 16"),
+        (["--image-size", "72"], "multiple of 16"),
     ],
 )
-def test_a_network_or_a_recipe_that_is_not_there_is_named(arguments: list[str], message: str, capsys):
+def test_a_network_or_a_recipe_that_is_not_there_is_named(
+    arguments: list[str], message: str, capsys, monkeypatch
+):
+    monkeypatch.setattr("minisam.train.sam_run.sam_run", lambda *_, **__: pytest.fail("it trains"))
     assert main(["train", *arguments]) != 0
     assert message in capsys.readouterr().err
 

@@ -135,6 +135,7 @@ def test_a_record_is_sa1b_and_says_what_it_cost(tmp_path):
         0.8,
     )
     assert first["point_coords"] == [[10, 9]] and second["seconds"] == 25
+    assert [one["stability_score"] for one in record["annotations"]] == [1, 1, 1]
     assert decode_rle(third["segmentation"]).sum() == third["area"] == 100
     assert len({one["id"] for one in record["annotations"]}) == 3
     read = open_folder(tmp_path).read(0)

@@ -90,3 +90,16 @@ def test_measured_over_images_and_put_into_a_table(monkeypatch):
         "GrabCut: left out; pip install opencv-python-headless",
         "Felzenszwalb: left out; pip install scikit-image",
     ]
+
+
+def test_the_best_of_the_scales_the_middle_one_and_the_first(monkeypatch):
+    image, targets = disc_on_grass()
+    masks = torch.zeros(len(targets), 3, *targets.shape[1:], dtype=torch.bool)
+    masks[:, 1, :, ::2], masks[:, 2] = targets[:, :, ::2], targets
+    scales = baselines.Baseline("scales", None, ("oracle", "top1", "box_single"), lambda *_: masks)
+    monkeypatch.setattr(baselines, "BASELINES", (scales,))
+    found = measure_baselines([ImageTargets(image, targets)])["scales"]
+    half = masks[:, 1].sum().item() / targets.sum().item()
+    assert {name: one.value for name, one in found.items()} == pytest.approx(
+        {"oracle": 1.0, "top1": half, "box_single": 0.0}
+    )

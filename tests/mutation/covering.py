@@ -2,7 +2,7 @@
 
 `pip install pytest-cov`, then this writes .coverage in some 20 minutes:
 
-    pytest -n 0 --cov=minisam --cov-context=test --cov-report=
+    pytest -n 0 --dist no --cov=minisam --cov-context=test --cov-report=
 """
 
 from __future__ import annotations

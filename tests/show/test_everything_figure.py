@@ -35,3 +35,13 @@ def test_colours_differ_and_outlines_lie_between_labels():
     assert distances.min() > 5
     labels = np.array([[0, 0, 1], [0, 2, 1]], np.int32)
     assert outlines(labels).tolist() == [[False, True, False], [True, True, False]]
+
+
+def test_outlines_are_a_thousandth_of_the_shorter_side_thick():
+    labels = np.zeros((1000, 2300), np.int32)
+    labels[:, 1200:] = 1
+    assert np.flatnonzero(outlines(labels)[0]).tolist() == [1199]
+    assert np.flatnonzero(outlines(labels.T)[:, 0]).tolist() == [1199]
+    large = np.zeros((1400, 1500), np.int32)
+    large[:, 700:] = 1
+    assert np.flatnonzero(outlines(large)[0]).tolist() == [698, 699]

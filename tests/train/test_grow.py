@@ -103,3 +103,13 @@ def test_where_the_new_blocks_go():
 def test_what_cannot_grow_says_so(small, change):
     with pytest.raises(CheckpointError, match="cannot grow"):
         grow(small, replace(LARGE, **change))
+
+
+def test_block_10_is_not_block_1():
+    deep = replace(SMALL, encoder_depth=11, global_attn_indexes=(10,))
+    torch.manual_seed(0)
+    sam = build_from_config(deep)
+    grown = grow(sam, replace(deep, image_size=64))
+    for name, value in sam.image_encoder.blocks.state_dict().items():
+        found = grown.image_encoder.blocks.state_dict()[name]
+        assert found.shape != value.shape or found.equal(value), name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 
 import pytest
 import torch
@@ -212,3 +213,13 @@ def test_oblong_pictures_are_padded_with_the_mean_colour(folder, tmp_path, monke
         pad((image - run.task.sam.pixel_mean) / run.task.sam.pixel_std, (0, 0, 0, 12)) for image in oblong
     ]
     assert seen[0].equal(torch.stack(expected))
+
+
+def test_a_phase_without_affinity_reads_only_the_masks_it_needs(folder):
+    phases = (Phase(0.0, 32, 2, 3, affinity=1.0), Phase(0.5, 48, 4, 5, min_area=0.25))
+    source = PictureSource(folder, 0.2, replace(RECIPE, phases=phases), 7, "cpu", False)
+    asked = [source.arguments(step) for step in (0, 3)]
+    assert [one["all_masks"] for one in asked] == [True, False]
+    names = ("batch_size", "image_size", "masks_per_image", "min_area", "validation")
+    assert [asked[1][name] for name in names] == [4, 48, 5, 0.25, 0.2]
+    assert asked[0]["seed"] != asked[1]["seed"]

@@ -16,7 +16,7 @@ from minisam.experiments.e06_engine import ENGINE, as_expected
 from minisam.experiments.experiment import Settings
 from minisam.experiments.shared import engine_models
 from minisam.experiments.shared.engine_models import after_a_click, control_models, last_trainings
-from minisam.experiments.shared.engine_rounds import collected
+from minisam.experiments.shared.engine_rounds import collected, draw_bars
 
 
 def record(clicks, ious, seconds=0.0, stage="assisted-manual"):
@@ -153,3 +153,13 @@ def test_the_outcome_compares_the_last_models_of_the_stages(worse, passed, tmp_p
     assert outcome.values["collected"]["1-manual-1"]["clicks"][0] == 4
     assert outcome.values["collected"]["3-automatic"]["over_90"][0] == 0.5
     assert outcome.values["mIoU of each seed"]["2-semi"] == [0.58] * 3
+
+
+def test_bars_have_their_intervals():
+    axes = Figure().subplots()
+    draw_bars(axes, [Estimate(0.5, 0.4, 0.8), Estimate(2.0, 1.0, 2.5)], ["red", "blue"])
+    (bars,) = [one for one in axes.containers if hasattr(one, "patches")]
+    assert [bar.get_height() for bar in bars] == [0.5, 2.0]
+    _, _, (intervals,) = bars.errorbar.lines
+    ends = [segment[:, 1].tolist() for segment in intervals.get_segments()]
+    assert ends == [pytest.approx([0.4, 0.8]), pytest.approx([1.0, 2.5])]

@@ -55,3 +55,8 @@ def test_sums_over_resampled_images():
     counts = torch.tensor([[1, 2, 4], [2, 6, 4]])
     assert share(counts, 1, once).item() == 3 / 8 and share(counts, 2, twice).item() == 1 / 2
     assert share(torch.zeros(2, 3, dtype=torch.int64), 1, once).item() == 1
+
+
+def test_a_resample_without_a_thing_has_a_recall_of_0():
+    weights = torch.tensor([[1.0, 1.0], [0.0, 2.0]])
+    assert average_recall_of([(15, 2), (0, 0)], weights).tolist() == pytest.approx([0.75, 0.0])
