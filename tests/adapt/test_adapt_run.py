@@ -1,4 +1,4 @@
-"""A report's numbers are those of both networks, whatever the run keeps to be quicker."""
+"""A report has the numbers of both networks: what the run keeps to be quicker changes none."""
 
 from __future__ import annotations
 
