@@ -71,6 +71,7 @@ def test_the_api_has_every_public_file_once(collect):
         ("#part", "[a](#part)", "[a](#part)"),
         ("../minisam/model/sam.py", "[a][minisam.model.sam]", "[a][minisam.model.sam]"),
         ("../kernels/minisam_kernels/cases.py", "[a][minisam_kernels.cases]", "[a][minisam_kernels.cases]"),
+        ("../minisam/model", "[a](../api/minisam.model.md)", "[a](../api/minisam.model.md)"),
         ("experiments", "[a](experiments/README.md)", "[a](experiments/README.md)"),
         ("../pyproject.toml", "[a](https://h/blob/main/pyproject.toml)", "a"),
         ("../tests", "[a](https://h/tree/main/tests)", "a"),
@@ -78,9 +79,8 @@ def test_the_api_has_every_public_file_once(collect):
 )
 def test_links_lead_to_pages_api_pages_or_the_repository(collect, target, with_address, without):
     for address, expected in (("https://h", with_address), ("", without)):
-        text = collect.with_links(
-            f"[a]({target})", "docs/x.md", lambda path: path == "docs/other.md", address
-        )
+        on_site = {"docs/other.md", "api/minisam.model.md"}.__contains__
+        text = collect.with_links(f"[a]({target})", "docs/x.md", on_site, address)
         assert text == expected
     code = f"`[a]({target})` \n```\n[a]({target})\n```"
     assert collect.with_links(code, "docs/x.md", lambda path: False, "https://h") == code
@@ -103,8 +103,9 @@ def test_a_lesson_links_to_its_other_language_below_its_title(collect):
 
 
 def test_pages_are_read_as_github_reads_them(collect):
-    text = "<!-- for\nauthors -->\n\n# A\n<details><summary>B</summary>\n"
-    assert collect.for_python_markdown(text) == '# A\n<details markdown="1"><summary>B</summary>\n'
+    text = "<!-- for\nauthors -->\n\n| a |\n<!-- /table -->\nB\n<details><summary>C</summary>\n"
+    read = '\n\n| a |\n\nB\n<details markdown="1"><summary>C</summary>\n'
+    assert collect.for_python_markdown(text) == read
 
 
 def test_only_pages_with_formulas_load_mathjax(collect):

@@ -84,6 +84,9 @@ def with_links(
             return match[0]
         if (root / path / "README.md").is_file():
             return f"[{label}]({target.rstrip('/')}/README.md)"
+        api = f"api/{dotted(path)}.md"
+        if on_site(api):
+            return f"[{label}]({os.path.relpath(api, Path(page).parent).replace(os.sep, '/')})"
         if path.endswith(".py") and path.startswith(PACKAGES) and not Path(path).name.startswith("_"):
             return f"[{label}][{dotted(path.removesuffix('.py'))}]"
         if not (root / path).exists():
@@ -110,7 +113,7 @@ def outside_code(text: str, change: Callable[[str], str]) -> str:
 
 def for_python_markdown(text: str) -> str:
     """GitHub's Markdown as Python-Markdown reads it: Markdown inside <details>, and no comments for authors."""
-    text = re.sub(r"^<!--.*?-->\n*", "", text, flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"^<!--.*?-->$", "", text, flags=re.MULTILINE | re.DOTALL)
     return text.replace("<details>", '<details markdown="1">')
 
 
