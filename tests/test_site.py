@@ -30,7 +30,12 @@ def test_pages_and_images_of_all_folders_are_collected(collect):
     pages, pictures = collect.pages(), collect.pictures()
     assert {"README.md", "README.zh-CN.md", "docs/click.md", "docs/experiments/README.md"} <= set(pages)
     assert {"kernels/README.md", "lessons/README.md", "lessons/01_patch_embed/README.md"} <= set(pages)
-    assert {"docs/demo.png", "lessons/map.png", "lessons/01_patch_embed/figures/1.png"} <= set(pictures)
+    assert {
+        "docs/demo.jpg",
+        "docs/click.webp",
+        "lessons/map.png",
+        "lessons/01_patch_embed/figures/1.png",
+    } <= set(pictures)
     assert not [page for page in pages if page.startswith("docs/site")]
 
 

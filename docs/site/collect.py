@@ -24,6 +24,7 @@ PACKAGES = ("minisam", "kernels/minisam_kernels")
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^()\s]+)\)")
 CODE = re.compile(r"^```.*?^```$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 LANGUAGE = "zh-CN"
+IMAGES = {".png", ".jpg", ".webp", ".gif", ".svg"}
 MATHJAX = "assets/mathjax.js"
 
 
@@ -36,8 +37,9 @@ def pages(root: Path = ROOT) -> list[str]:
 
 def pictures(root: Path = ROOT) -> list[str]:
     """Every image in the folders of pages."""
-    patterns = ("docs/**/*.png", "lessons/*.png", "lessons/*/figures/*.png", "kernels/**/*.png")
-    return sorted(path.relative_to(root).as_posix() for pattern in patterns for path in root.glob(pattern))
+    folders = [root / folder for folder in ("docs", "kernels", "lessons")]
+    found = [path for folder in folders for path in folder.rglob("*") if path.suffix in IMAGES]
+    return sorted(path.relative_to(root).as_posix() for path in found)
 
 
 def modules(folder: str, root: Path = ROOT) -> list[str]:

@@ -123,7 +123,7 @@ def english_and_chinese() -> list[tuple[str, str, str]]:
     return found
 
 
-KEPT = {"formula": r"\$\$.*?\$\$", "link": r"\]\(([^)]*)\)", "code": r"`[^`]+`"}
+KEPT = {"formula": r"\$\$.*?\$\$", "link": r"\]\(([^)#]+)\)", "code": r"`[^`]+`"}
 
 
 def kept(text: str) -> set[str]:
