@@ -58,7 +58,8 @@ def head_cases() -> list[Case]:
             "v": normal((40, 16)),
         }
         found.append(Case("attention", name, inputs, {"scale": 0.25}))
-    return [with_what_forward_kept(case) for case in with_other_scales(found)]
+    ordinary, unusual = found[: len(HEADS)], found[len(HEADS) :]
+    return [with_what_forward_kept(case) for case in (*with_other_scales(ordinary), *unusual)]
 
 
 def grid_cases() -> list[Case]:
