@@ -27,7 +27,7 @@ def test_usage_errors(arguments):
     [
         (["--images", "0", "1", "1", "1"], "every stage needs an image"),
         (["--steps", "0", "5"], "--steps 0 5"),
-        (["--seed", "-1"], "0 to 1999"),
+        (["--seed", "2000"], "0 to 1999"),
         (["--manual-rounds", "0"], "at least one round"),
     ],
 )
