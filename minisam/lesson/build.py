@@ -21,7 +21,7 @@ from minisam.lesson.find import INSTALLED, Lesson
 from minisam.lesson.run import Ran, run_lesson
 
 LARGEST_NOTEBOOK = 300_000
-HINT = re.compile(r"^  hint +(\S.*)\n", re.MULTILINE)
+HINT = re.compile(r"^  hint    (\S.*)\n\Z", re.MULTILINE)
 SETUP_ID = "setup"
 """The notebook's first cell, which is not one of lesson.py's."""
 
@@ -86,9 +86,14 @@ def page(lesson: Lesson, ran: list[Ran]) -> str:
 
 
 def without_hint(printed: str) -> tuple[str, str]:
-    """What a cell printed, and the hint of its verdict, which would give the bug away to a reader."""
+    """What a cell printed, and the hint at its end, which would give the bug away to a reader."""
     found = HINT.search(printed)
-    return (HINT.sub("", printed), found.group(1)) if found else (printed, "")
+    return (printed[: found.start()], found.group(1)) if found else (printed, "")
+
+
+def with_hint(printed: str, hint: str) -> str:
+    """What `without_hint` was given."""
+    return f"{printed}  hint    {hint}\n" if hint else printed
 
 
 def fence(text: str, language: str) -> str:
@@ -121,7 +126,9 @@ def notebook_cell(id: str, item: Ran) -> dict[str, Any]:
     if item.cell.kind == "markdown":
         return cell
     outputs: list[dict[str, Any]] = []
-    printed, _ = without_hint(item.printed)
+    printed, hint = without_hint(item.printed)
+    if hint:
+        cell["metadata"] = {"minisam": {"hint": hint}}
     if printed:
         text = printed.splitlines(keepends=True)
         outputs.append({"output_type": "stream", "name": "stdout", "text": text})

@@ -6,7 +6,7 @@ import json
 from base64 import b64decode
 
 from minisam.errors import MinisamError
-from minisam.lesson.build import SETUP_ID
+from minisam.lesson.build import SETUP_ID, with_hint
 from minisam.lesson.cells import cells
 from minisam.lesson.find import Lesson
 from minisam.lesson.run import Ran
@@ -24,6 +24,7 @@ def stored_run(lesson: Lesson) -> list[Ran]:
     for cell, with_outputs in zip(written, stored, strict=True):
         outputs = with_outputs.get("outputs", [])
         printed = "".join("".join(output["text"]) for output in outputs if "text" in output)
+        hint = with_outputs["metadata"].get("minisam", {}).get("hint", "")
         figures = (output["data"]["image/png"] for output in outputs if "image/png" in output.get("data", {}))
-        found.append(Ran(cell, printed, tuple(map(b64decode, figures))))
+        found.append(Ran(cell, with_hint(printed, hint), tuple(map(b64decode, figures))))
     return found

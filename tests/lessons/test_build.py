@@ -15,10 +15,11 @@ from PIL import Image
 from minisam.cli.main import main
 from minisam.lesson import build as building
 from minisam.lesson import course_map
-from minisam.lesson.build import build, fingerprint
+from minisam.lesson.build import build, fingerprint, generated
 from minisam.lesson.colab import REPOSITORY
 from minisam.lesson.find import FOLDER, Lesson, lesson, lessons
 from minisam.lesson.page import check
+from minisam.lesson.stored import stored_run
 
 TEXT = """# %% [markdown]
 # # Lesson 1 · A line
@@ -112,6 +113,7 @@ def test_the_hint_of_a_wrong_answer_is_folded_on_the_page_and_not_in_the_noteboo
     assert f"{shown}\n\n{hint}" in page and page.count("one too few.") == 2  # and in the cell itself
     stored = json.loads((small.folder / "lesson.ipynb").read_bytes())["cells"][-1]["outputs"]
     assert stored[0]["text"] == ["f: wrong\n", "  case    'one'\n", "  found   2 is not 3\n"]
+    assert generated(small, stored_run(small))["README.md"] == page.encode()
 
 
 @pytest.mark.parametrize("number", [None, 3])
