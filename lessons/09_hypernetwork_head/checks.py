@@ -30,11 +30,12 @@ CHOICES = {  # B, parts, does the clear prompt's mask have the highest predictio
     "three clicks and a box": (3, 4, True),
     "five single clicks": (5, 1, False),
 }
-MASKS = {
-    "one mask": (1, 6, 6),
-    "three masks": (3, 5, 7),
-    "a wide mask": (2, 2, 12),
-    "large masks": (2, 16, 16),
+OUTPUTS = {  # B, masks, tokens of the prompt, C, h, w
+    "no prompt": (1, 4, 0, 5, 3, 3),
+    "one click with its padding": (1, 4, 2, 6, 4, 5),
+    "two boxes": (2, 4, 2, 3, 2, 6),
+    "many clicks, three masks": (3, 3, 9, 4, 3, 2),
+    "one mask, one channel": (2, 1, 3, 1, 4, 4),
 }
 
 
@@ -71,17 +72,13 @@ def choice_cases() -> list[Case]:
     return [*cases, Case("choose", "equal predictions", equal, {"parts": 1})]
 
 
-def mask_cases() -> list[Case]:
-    """Logits around zero, with a truth that agrees with two pixels of three."""
+def output_cases() -> list[Case]:
     cases = []
-    for seed, (name, shape) in enumerate(MASKS.items()):
-        rng = np.random.default_rng(seed)
-        logits = rng.standard_normal(shape)
-        truth = np.where(rng.uniform(size=shape) < 0.67, logits > 0, logits <= 0)
-        cases.append(Case("true_iou", name, {"logits": logits, "truth": truth.astype(float)}))
-    at_zero = np.array([[[0.0, 2, 0], [1, -1, 0]]])
-    inputs = {"logits": at_zero, "truth": np.array([[[1.0, 1, 0], [1, 0, 1]]])}
-    return [*cases, Case("true_iou", "logits of exactly zero", inputs)]
+    for seed, (name, (B, masks, prompt, C, h, w)) in enumerate(OUTPUTS.items()):
+        normal = np.random.default_rng(seed).standard_normal
+        inputs = {"tokens": normal((B, 1 + masks + prompt, C)), "features": normal((B, C, h, w))}
+        cases.append(Case("masks_of", name, inputs, {"masks": masks}))
+    return cases
 
 
 def mask_heads(tokens, features, w_1, b_1, w_2, b_2, w_3, b_3) -> np.ndarray:
@@ -105,13 +102,9 @@ def choose(masks, iou, parts: int) -> np.ndarray:
     return np.stack([mask[number] for mask, number in zip(masks, numbers, strict=True)])
 
 
-def true_iou(logits, truth) -> np.ndarray:
-    """Pixel by pixel, as sets."""
-    found = []
-    for mask, true in zip(logits, truth, strict=True):
-        a, b = (set(np.flatnonzero(values > 0)) for values in (mask, true))
-        found.append(len(a & b) / len(a | b))
-    return np.array(found, logits.dtype)
+def masks_of(tokens, features, masks: int) -> np.ndarray:
+    """Mask by mask, each a sum over the channels."""
+    return np.stack([(tokens[:, 1 + m, :, None, None] * features).sum(axis=1) for m in range(masks)], axis=1)
 
 
 EXERCISES = [
@@ -154,14 +147,14 @@ EXERCISES = [
         ),
     ),
     Exercise(
-        name="true_iou",
-        task="find the bug: the IoU that a predicted mask really has",
-        cases=mask_cases,
-        reference=true_iou,
+        name="masks_of",
+        task="find the bug: which of the transformer's tokens become masks",
+        cases=output_cases,
+        reference=masks_of,
         find_the_bug=True,
         hints=(
-            "The probability that belongs to a logit z is 1 / (1 + e^(−z)).",
-            "Which logit has a probability of one half?",
+            "Write down the order of the tokens for one click with its padding: seven of them.",
+            "The number of prompt tokens changes from prompt to prompt. Count from the front.",
         ),
     ),
 ]

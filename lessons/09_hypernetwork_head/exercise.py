@@ -31,12 +31,10 @@ def choose(masks: np.ndarray, iou: np.ndarray, parts: int) -> np.ndarray:
     raise NotImplementedError
 
 
-def true_iou(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Mask logits [B, h, w], true masks of 0 and 1 [B, h, w] -> the IoU of each [B]. There is a bug in it.
+def masks_of(tokens: np.ndarray, features: np.ndarray, masks: int) -> np.ndarray:
+    """Tokens from the transformer [B, T, C], features [B, C, h, w] -> logits of the masks [B, masks, h, w].
 
-    A pixel belongs to the predicted mask if that is more likely than not.
+    The mask tokens are already those that their perceptrons have made. There is a bug in it.
     """
-    predicted, true = logits > 0.5, truth > 0.5
-    shared = (predicted & true).sum(axis=(1, 2))
-    covered = (predicted | true).sum(axis=(1, 2))
-    return (shared / covered).astype(logits.dtype)
+    chosen = tokens[:, -masks:]
+    return np.einsum("btc,bchw->bthw", chosen, features)

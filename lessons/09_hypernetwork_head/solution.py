@@ -33,8 +33,6 @@ def choose(masks: np.ndarray, iou: np.ndarray, parts: int) -> np.ndarray:
     return masks[np.arange(len(masks)), best]
 
 
-def true_iou(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    predicted, true = logits > 0, truth > 0.5
-    shared = (predicted & true).sum(axis=(1, 2))
-    covered = (predicted | true).sum(axis=(1, 2))
-    return (shared / covered).astype(logits.dtype)
+def masks_of(tokens: np.ndarray, features: np.ndarray, masks: int) -> np.ndarray:
+    chosen = tokens[:, 1 : 1 + masks]
+    return np.einsum("btc,bchw->bthw", chosen, features)

@@ -11,9 +11,8 @@ FINER = "return squares.flatten(4, 5).flatten(2, 3) + bias[:, None, None]"
 CLEAR = "if parts > 1:\n        return masks[:, 0]"
 BEST = "best = 1 + iou[:, 1:].argmax(axis=1)"
 CHOSEN = "return masks[np.arange(len(masks)), best]"
-THRESHOLD = "predicted, true = logits > 0, truth > 0.5"
-SHARED = "shared = (predicted & true).sum(axis=(1, 2))"
-COVERED = "covered = (predicted | true).sum(axis=(1, 2))"
+MASK_TOKENS = "chosen = tokens[:, 1 : 1 + masks]"
+SUM = 'return np.einsum("btc,bchw->bthw", chosen, features)'
 
 WRONG = {
     "mask_heads": [
@@ -203,71 +202,42 @@ WRONG = {
             {"best = 1 + iou[:, 1:].argmax(axis=1)": "best = 3 - iou[:, :0:-1].argmax(axis=1)"},
         ),
     ],
-    "true_iou": [
+    "masks_of": [
         Mistake(
-            "The bug is still there: 0.5 is one half as a probability, and as a logit 62 %. One half is a logit of 0.",
-            {THRESHOLD: "predicted, true = logits > 0.5, truth > 0.5"},
+            "The bug is still there: the last tokens are the prompt's. Only without a prompt are they the mask tokens.",
+            {MASK_TOKENS: "chosen = tokens[:, -masks:]"},
         ),
         Mistake(
-            "A sigmoid is always positive: compare the logit with 0, or the probability with one half.",
-            {THRESHOLD: "predicted, true = 1 / (1 + np.exp(-logits)) > 0, truth > 0.5"},
+            "The first token is the IoU token, and it has no mask; the mask tokens begin behind it.",
+            {MASK_TOKENS: "chosen = tokens[:, :masks]"},
         ),
         Mistake(
-            "Both at once: a sigmoid of a logit above one half is asked for, and then compared with 0.5 again.",
-            {THRESHOLD: "predicted, true = 1 / (1 + np.exp(-logits)) > 0.62, truth > 0.5"},
+            "Mask 0 is left out, and the token behind the last mask token is taken for a mask: the prompt's first.",
+            {MASK_TOKENS: "chosen = np.concatenate([tokens, tokens[:, :1]], axis=1)[:, 2 : 2 + masks]"},
         ),
         Mistake(
-            "The sign is turned: this is the background.",
-            {THRESHOLD: "predicted, true = logits < 0, truth > 0.5"},
+            "The order is turned round: the first mask comes last.",
+            {MASK_TOKENS: "chosen = tokens[:, masks:0:-1]"},
         ),
         Mistake(
-            "A threshold of 1 is stricter still. More likely than not is a logit above 0.",
-            {THRESHOLD: "predicted, true = logits > 1, truth > 0.5"},
+            "The prompt's last two tokens are cut off, as if there were always two.",
+            {MASK_TOKENS: "chosen = tokens[:, : max(len(tokens[0]) - 2, masks)][:, -masks:]"},
         ),
         Mistake(
-            "Divided by the area of the true mask: that is recall, and a mask of everything would be perfect.",
-            {COVERED: "covered = true.sum(axis=(1, 2))"},
+            "The mean over the channels is taken. A mask's logit is their sum, the dot product of token and place.",
+            {SUM: SUM + " / features.shape[1]"},
         ),
         Mistake(
-            "Divided by the area of the predicted mask: that is precision, and one right pixel would be perfect.",
-            {COVERED: "covered = np.maximum(predicted.sum(axis=(1, 2)), 1)"},
+            "All prompts get the first one's mask tokens; each prompt has its own.",
+            {MASK_TOKENS: "chosen = np.repeat(tokens[:1, 1 : 1 + masks], len(tokens), axis=0)"},
         ),
         Mistake(
-            "Divided by the sum of both areas, the shared one counted twice. Covered is what at least one covers.",
-            {COVERED: "covered = predicted.sum(axis=(1, 2)) + true.sum(axis=(1, 2))"},
+            "All prompts get the first one's features.",
+            {SUM: SUM.replace("features)", "np.repeat(features[:1], len(features), axis=0))")},
         ),
         Mistake(
-            "The share of pixels that agree: background counts, too, and an empty mask looks good.",
-            {
-                SHARED: "shared = (predicted == true).sum(axis=(1, 2))",
-                COVERED: "covered = logits[0].size * np.ones(len(logits))",
-            },
-        ),
-        Mistake(
-            "One IoU for the whole batch: each mask has its own.",
-            {
-                SHARED: "shared = (predicted & true).sum() * np.ones(len(logits))",
-                COVERED: "covered = (predicted | true).sum()",
-            },
-        ),
-        Mistake(
-            "The probabilities are summed, not thresholded: a soft IoU. The mask that is shown is hard, and so is its "
-            "IoU.",
-            {
-                THRESHOLD: "predicted, true = 1 / (1 + np.exp(-logits)), truth",
-                SHARED: "shared = (predicted * true).sum(axis=(1, 2))",
-                COVERED: "covered = (predicted + true - predicted * true).sum(axis=(1, 2))",
-            },
-        ),
-        Mistake(
-            "A pixel with a logit of exactly 0 is background: the mask is where the "
-            "logits are above 0, not at it.",
-            {"logits > 0, truth": "logits >= 0, truth"},
-        ),
-        Mistake(
-            "|logit| > 0 holds for all pixels but those of exactly 0: the sign says "
-            "whether a pixel is in the mask.",
-            {"logits > 0, truth": "np.abs(logits) > 0, truth"},
+            "A sigmoid is applied. The head gives logits; the loss and the threshold want them as they are.",
+            {SUM: SUM.replace("np.einsum", "1 / (1 + np.exp(-np.einsum") + "))"},
         ),
     ],
 }

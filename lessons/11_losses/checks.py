@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from minisam.lesson.exercise import Exercise
@@ -66,21 +67,6 @@ def several_cases(operation: str) -> list[Case]:
     return found
 
 
-def iou_cases() -> list[Case]:
-    rng = np.random.default_rng(4)
-    nothing = {"logits": -1 - rng.random((2, 3, 4, 4)), "targets": np.zeros((2, 4, 4))}
-    nothing["logits"][0, 1, 2, 2] = 3
-    even = {
-        "logits": np.array([[[[0.0, 2, 0], [1, -1, 0]]]]),
-        "targets": np.array([[[0.5, 1, 0], [0.5, 0, 1]]]),
-    }
-    return [
-        *several_cases("iou_target"),
-        Case("iou_target", "empty masks and targets", nothing),
-        Case("iou_target", "logits of exactly zero, targets of exactly one half", even),
-    ]
-
-
 def tree_cases() -> list[Case]:
     """Masks that lie in each other, smallest first, and chances of sum one."""
     found = []
@@ -117,8 +103,9 @@ def best_mask_loss(logits: Tensor, targets: Tensor) -> Tensor:
     return each.gather(1, each.argmin(dim=1, keepdim=True)).squeeze(1)
 
 
-def true_iou(logits: Tensor, targets: Tensor) -> Tensor:
-    return losses.mask_iou(logits > 0, (targets > 0.5)[:, None]).to(logits.dtype)
+def mask_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    each = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    return each.mean(dim=(-2, -1)) + losses.dice_loss(logits, targets)
 
 
 def one_mask_ceiling(masks: np.ndarray, chance: np.ndarray) -> np.ndarray:
@@ -183,14 +170,14 @@ EXERCISES = [
         ),
     ),
     Exercise(
-        name="iou_target",
-        task="find the bug: what the predicted IoU is trained on",
-        cases=iou_cases,
-        reference=in_torch(true_iou),
+        name="mask_loss",
+        task="find the bug: a loss that never comes near zero",
+        cases=lambda: mask_cases("mask_loss"),
+        reference=in_torch(mask_loss),
         find_the_bug=True,
         hints=(
-            "At which logit does the sigmoid pass 1/2?",
-            "A mask is where the logits are above mask_threshold, and that is 0.",
+            "Which of the two losses wants a logit, and which a probability?",
+            "log(1 + e^x) - x·t is the cross-entropy of the sigmoid of x: x is the logit.",
         ),
     ),
 ]

@@ -38,9 +38,10 @@ def best_mask_loss(logits: Tensor, targets: Tensor) -> Tensor:
     return each.amin(dim=1)
 
 
-def iou_target(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    masks = logits > 0
-    wanted = (targets > 0.5)[:, None]
-    overlap = (masks & wanted).sum(axis=(-2, -1))
-    union = (masks | wanted).sum(axis=(-2, -1))
-    return (overlap / np.maximum(union, 1)).astype(logits.dtype)
+def mask_loss(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    inside = 1 / (1 + np.exp(-logits))
+    shared = (inside * targets).sum(axis=(-2, -1))
+    areas = inside.sum(axis=(-2, -1)) + targets.sum(axis=(-2, -1))
+    dice = 1 - (2 * shared + 1) / (areas + 1)
+    cross_entropy = np.logaddexp(0, logits) - logits * targets
+    return cross_entropy.mean(axis=(-2, -1)) + dice

@@ -16,10 +16,9 @@ EXPECTED = "expected = (iou * chance[:, None, :]).sum(axis=-1)"
 BEST = "return expected.max(axis=-1)"
 EACH = "each = 20 * focal + dice"
 LEAST = "return each.amin(dim=1)"
-MASKS = "masks = logits > 0\n"
-WANTED = "wanted = (targets > 0.5)[:, None]\n    overlap = (masks"
-RATIO = "return (overlap / np.maximum(union, 1)).astype(logits.dtype)"
-UNITED = "union = (masks | wanted).sum(axis=(-2, -1))"
+LOGIT_LOSS = "cross_entropy = np.logaddexp(0, logits) - logits * targets"
+CROSS_ENTROPY_AND_DICE = "cross_entropy.mean(axis=(-2, -1)) + dice"
+DICE_OF_MASK = "dice = 1 - (2 * shared + 1) / (areas + 1)"
 
 WRONG = {
     "focal_loss": [
@@ -218,60 +217,50 @@ WRONG = {
             {"20 * focal + dice": "20 * focal + dice.detach()"},
         ),
     ],
-    "iou_target": [
+    "mask_loss": [
         Mistake(
-            "The bug is still there: 0.5 is a threshold for probabilities, and these are logits. p > 0.5 is logit > 0.",
-            {MASKS: "masks = logits > 0.5\n"},
+            "The bug is still there: the cross-entropy is given the probability, but it has the sigmoid inside and "
+            "wants the logit. The sigmoid of a probability lies between 0.5 and 0.73, never near 0 or 1.",
+            {LOGIT_LOSS: LOGIT_LOSS.replace("logits", "inside")},
         ),
         Mistake(
-            "A probability is always above 0: every mask is the whole image.",
-            {MASKS: "masks = 1 / (1 + np.exp(-logits)) > 0\n"},
-        ),
-        Mistake("Inside and outside are exchanged.", {MASKS: "masks = logits < 0\n"}),
-        Mistake(
-            "A target pixel that is covered at all counts as inside; its share has to pass 1/2.",
-            {WANTED: "wanted = (targets > 0)[:, None]\n    overlap = (masks"},
+            "log(p) is -infinity where the sigmoid rounds to 0 or 1, and 0 times infinity is NaN. Compute the "
+            "cross-entropy from the logit.",
+            {LOGIT_LOSS: "cross_entropy = -(targets * np.log(inside) + (1 - targets) * np.log(1 - inside))"},
         ),
         Mistake(
-            "The overlap is divided by the wanted mask alone: a mask of the whole image would be perfect.",
-            {UNITED: "union = wanted.sum(axis=(-2, -1))"},
+            "The background is missing: pixels with t = 0 cost log(1 + e^x), too.",
+            {LOGIT_LOSS: "cross_entropy = targets * np.logaddexp(0, -logits)"},
         ),
         Mistake(
-            "The overlap is divided by the mask's own area: a mask of one right pixel would be perfect.",
-            {UNITED: "union = masks.sum(axis=(-2, -1))"},
+            "Foreground and background are exchanged in the cross-entropy.",
+            {LOGIT_LOSS: LOGIT_LOSS.replace("logits * targets", "logits * (1 - targets)")},
         ),
         Mistake(
-            "Both areas are added up and the overlap is not taken off: that is half of dice.",
-            {UNITED: "union = masks.sum(axis=(-2, -1)) + wanted.sum(axis=(-2, -1))"},
-        ),
-        Mistake(
-            "0 / 0 where mask and target are both empty.",
-            {RATIO: "return (overlap / union).astype(logits.dtype)"},
-        ),
-        Mistake(
-            "Probabilities and shares instead of masks: the true IoU is that of the masks which a user would see.",
+            "Now dice has the logits. It wants probabilities: overlap and total are areas.",
             {
-                RATIO: (
-                    "p, t = 1 / (1 + np.exp(-logits)), targets[:, None]\n"
-                    "    return (np.minimum(p, t).sum(axis=(-2, -1)) / np.maximum(p, t).sum(axis=(-2, -1)))"
-                )
+                "(inside * targets).sum(axis": "(logits * targets).sum(axis",
+                "inside.sum(axis": "logits.sum(axis",
             },
         ),
         Mistake(
-            "The axes of the sum are prompts and masks; the pixels are the last two.",
+            "The pixels' cross-entropies are added up. The loss is their mean, or large images would count more.",
+            {CROSS_ENTROPY_AND_DICE: "cross_entropy.sum(axis=(-2, -1)) + dice"},
+        ),
+        Mistake(
+            "Dice is missing.",
+            {CROSS_ENTROPY_AND_DICE: "cross_entropy.mean(axis=(-2, -1)) + 0 * dice"},
+        ),
+        Mistake(
+            "The smoothing of dice is gone: an empty mask for an empty target is right, and costs nothing.",
+            {DICE_OF_MASK: "dice = 1 - 2 * shared / (areas + 1)"},
+        ),
+        Mistake(
+            "The probability is thresholded before dice: a threshold has no gradient.",
             {
-                "overlap = (masks & wanted).sum(axis=(-2, -1))": "overlap = (masks & wanted).sum(axis=(0, 1))",
-                UNITED: "union = (masks | wanted).sum(axis=(0, 1))",
+                "(inside * targets).sum(axis": "((inside > 0.5) * targets).sum(axis",
+                "inside.sum(axis": "(inside > 0.5).sum(axis",
             },
-        ),
-        Mistake(
-            "A pixel with a logit of exactly 0 is background: the mask is where the "
-            "logits are above 0, not at it.",
-            {"masks = logits > 0": "masks = logits >= 0"},
-        ),
-        Mistake(
-            "A target of exactly one half is background: inside is above 0.5, not at it.",
-            {"targets > 0.5": "targets >= 0.5"},
         ),
     ],
 }
