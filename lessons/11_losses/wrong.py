@@ -240,7 +240,7 @@ WRONG = {
             "Now dice has the logits. It wants probabilities: overlap and total are areas.",
             {
                 "(inside * targets).sum(axis": "(logits * targets).sum(axis",
-                "inside.sum(axis": "logits.sum(axis",
+                "areas = inside.sum(axis": "areas = logits.sum(axis",
             },
         ),
         Mistake(
@@ -259,7 +259,7 @@ WRONG = {
             "The probability is thresholded before dice: a threshold has no gradient.",
             {
                 "(inside * targets).sum(axis": "((inside > 0.5) * targets).sum(axis",
-                "inside.sum(axis": "(inside > 0.5).sum(axis",
+                "areas = inside.sum(axis": "areas = (inside > 0.5).sum(axis",
             },
         ),
     ],
