@@ -57,7 +57,7 @@ LAUNCHES = {
 }
 WIDE_HEADS = LAUNCHES | {
     "hopper": Launch(block_m=64, block_k=16, num_warps=8, num_stages=1),
-    "single": Launch(block_m=16, block_k=16, num_warps=8, num_stages=1),
+    "single": Launch(block_m=16, block_k=16, num_warps=4, num_stages=1),
 }
 """For more than 64 channels per head: with the others, values would not fit into the registers."""
 

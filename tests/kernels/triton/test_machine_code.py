@@ -78,6 +78,23 @@ def test_defaults_in_every_type_and_at_the_head_dim_of_vit_h(worker, operation, 
     check_default(compile_all(worker, operation, dtype, head_dim, None))
 
 
+@pytest.mark.parametrize(
+    ("launch", "dtype", "head_dim", "archs"),
+    [
+        ("few, half", "bf16", 16, ("sm_90",)),
+        *(
+            pytest.param(launch, dtype, head_dim, ARCHS, marks=pytest.mark.slow)
+            for head_dim in (16, 32)
+            for launch in launches_by_name("cross_attention")
+            for dtype in (("bf16", "fp16") if launch.endswith("half") else ("fp32",))
+        ),
+    ],
+)
+def test_the_decoders_cross_attention_at_its_own_head_dims(worker, launch, dtype, head_dim, archs):
+    """16 where the decoder halves its channels, 32 where it does not; few queries, and many."""
+    check_default(compile_all(worker, "cross_attention", dtype, head_dim, launch, archs))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
