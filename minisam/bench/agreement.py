@@ -20,7 +20,6 @@ TORCH = "minisam, torch backend"
 FACTOR = 2.0
 SCALE = 0.003
 EXACT = 1e-6
-"""An error that is right in any type."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +41,15 @@ def worst(agreements: list[Agreement]) -> Agreement:
     return Agreement(float(errors.max()), float(scales[(scales - 1).abs().argmax()]))
 
 
-def complaint(agreements: Mapping[str, Agreement]) -> str:
-    """What is wrong with our result; "" if it is right, or if there is nothing to compare it with."""
+def complaint(agreements: Mapping[str, Agreement], exact: float = EXACT) -> str:
+    """What is wrong with our result; "" if it is right, or if there is nothing to compare it with.
+
+    An error up to `exact` is right in any type.
+    """
     if OURS not in agreements or TORCH not in agreements:
         return ""
     ours, torchs = agreements[OURS], agreements[TORCH]
-    if not ours.error <= max(FACTOR * torchs.error, EXACT):
+    if not ours.error <= max(FACTOR * torchs.error, exact):
         return f"wrong: error {ours.error:.1e}, torch's in the same type {torchs.error:.1e}"
     if not abs(ours.scale - 1) <= SCALE:
         return f"wrong: the result is {ours.scale:.4f} times the right one"
