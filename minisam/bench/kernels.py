@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -29,17 +30,22 @@ from minisam_kernels.lab.bench import (
     median_milliseconds,
 )
 from minisam_kernels.lab.bench_report import report, save_bench_figure
+from minisam_kernels.lab.peers import Function
 from minisam_kernels.lab.results import OURS, EncoderResult, Results, path_for
 
 WRONG = 4
 
 
+def new_results() -> Results:
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+    found = versions("triton", "transformers") | {"cuda": str(torch.version.cuda)}
+    return Results(device, found, commit(), datetime.now(timezone.utc).isoformat(timespec="seconds"))
+
+
 def bench(out: Path | None, quick: bool, minutes: float, as_json: bool) -> int:
     """Measure, write the record and a figure beside it, and print a report; 4 if one of our results was wrong."""
-    device = torch.cuda.get_device_name()
-    found = versions("triton", "transformers") | {"cuda": str(torch.version.cuda)}
-    results = Results(device, found, commit(), datetime.now(timezone.utc).isoformat(timespec="seconds"))
-    path = out or path_for(device)
+    results = new_results()
+    path = out or path_for(results.device)
     try:
         run(results, lambda: results.save(path), quick, Deadline(minutes))
     finally:  # write the results so far, even if the GPU failed
@@ -48,6 +54,51 @@ def bench(out: Path | None, quick: bool, minutes: float, as_json: bool) -> int:
             write_atomically(path.with_suffix(".png"), lambda file: save_bench_figure(file, results))
         print(path, file=sys.stderr)
     return WRONG if any(OURS in item.failed for item in (*results.kernels, *results.encoder)) else 0
+
+
+def bench_one(
+    operation: str,
+    function: Function | None,
+    name: str,
+    out: Path | None,
+    minutes: float,
+    as_json: bool,
+    **how: Any,
+) -> int:
+    """One operation at ViT-B's shapes: a user's function if there is one, ours and its peers.
+
+    Writes a file only where `out` is given; 4 if ours or the user's was wrong.
+    """
+    results, users = new_results(), {name: function} if function else {}
+    plan = [item for item in PLAN if item[:2] == (operation, "vit_b")]
+
+    def save() -> None:
+        if out is not None:
+            results.save(out)
+
+    for compiled in (False, True):
+        measure_kernels(results, plan, compiled, Deadline(minutes), save, users=users, **how)
+    print(results.to_json() if as_json else "\n".join(report(results)))
+    return WRONG if any({OURS, *users} & item.failed.keys() for item in results.kernels) else 0
+
+
+def fractions_of_floor(
+    operation: str, function: Function, name: str, model: str, batch: int, **how: Any
+) -> list[str]:
+    """A line for each direction: the time of a user's function, and the floor's share of it."""
+    results = new_results()
+    measure_kernels(
+        results, [(operation, model, batch)], False, Deadline(5), lambda: None, users={name: function}, **how
+    )
+    lines = []
+    for item in results.kernels:
+        milliseconds, floor = item.milliseconds.get(name), item.floor_milliseconds
+        if milliseconds is None:
+            lines.append(f"{name} {item.direction}: {item.failed.get(name, 'not measured')}")
+        else:
+            share = f", {floor / milliseconds:.0%} of which is the floor" if floor else ""
+            lines.append(f"{name} {item.direction}: {milliseconds * 1e3:.1f} µs on {results.device}{share}")
+    return lines
 
 
 def run(results: Results, save: Callable[[], None], quick: bool, deadline: Deadline) -> None:

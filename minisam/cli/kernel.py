@@ -4,7 +4,9 @@ check FILE.py:function --like rel_pos_attention    is your kernel correct, and d
 inspect KERNEL --arch sm_90 --dtype bf16           its machine code, launch by launch; needs no GPU
 roofline [KERNEL] --gpu H100                       the least time it can take, with the calculation
 trace KERNEL -o trace.png                          which program accesses which elements of which tensor
-bench                                              our kernels and all peers; needs a GPU
+bench [KERNEL]                                     our kernels and all peers; needs a GPU
+
+KERNEL is one of ours, or FILE.py:function --like OPERATION.
 """
 
 from __future__ import annotations
@@ -13,32 +15,20 @@ import argparse
 import importlib.util
 import json
 import os
-import sys
 from pathlib import Path
 
+from minisam.cli.kernel_names import ARGUMENTS, KERNELS, add_kernel_name, named
+from minisam.cli.kernel_roofline import FIGURES, run_roofline
 from minisam.cli.limits import add_limits, show_prints
 from minisam.cli.numbers import number_from
 from minisam.cli.outputs import check_output
 from minisam.cli.replaceable import check_replaceable_pair
 from minisam.errors import CommandError, KernelFileError, MinisamError
 
-ARGUMENTS = {
-    "softmax": "x, scale",
-    "attention": "q, k, v, scale",
-    "cross_attention": "q, k, v, scale",
-    "rel_pos_attention": "q, k, v, rel_h, rel_w, scale",
-    "window_attention": "qkv, qkv_bias, rel_pos_h, rel_pos_w, num_heads, window_size",
-    "token_to_image": "rows, image, image_pe, scale",
-    "image_to_token": "image, image_pe, rows, offsets, values, weight, bias, scale, eps",
-    "mask_statistics": "low_res, row_first, row_weights, column_first, column_weights, lower, middle, upper",
-    "mask_bits": "low_res, row_first, row_weights, column_first, column_weights, threshold",
-}
-KERNELS = tuple(ARGUMENTS)
 ARCHS = ("sm_80", "sm_89", "sm_90", "sm_100", "gfx942")
 DTYPES = ("fp32", "fp16", "bf16")
 MODELS = ("vit_b", "vit_l", "vit_h")
 GPUS = ("H200", "H100", "A100", "B200", "RTX4090", "L4", "T4")
-FIGURES = (".png",)
 WRONG = 4
 
 
@@ -61,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_limits(check)
 
     inspect = tools.add_parser("inspect", help="registers, spills, shared memory, instructions; needs no GPU")
-    inspect.add_argument("kernel", choices=KERNELS, help="one of ours")
+    add_kernel_name(inspect)
     inspect.add_argument(
         "--arch", choices=ARCHS, default="sm_90", help="the GPU to compile for (default: sm_90)"
     )
@@ -72,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     inspect.add_argument("--launch", action="append", help="default: every launch of the kernel")
 
     roofline = tools.add_parser("roofline", help="the least time a kernel can take, with the calculation")
-    roofline.add_argument("kernel", choices=KERNELS, nargs="?", help="default: a table of all of them")
+    add_kernel_name(roofline, "default: a table of all of them")
     roofline.add_argument(
         "--gpu", choices=GPUS, default="H100", help="the GPU whose rates are used (default: H100)"
     )
@@ -84,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     roofline.add_argument("-o", "--out", type=Path, metavar="FILE", help="draw the roofline there, as a PNG")
 
     trace = tools.add_parser("trace", help="a figure of which program accesses which elements")
-    trace.add_argument("kernel", choices=KERNELS, help="one of ours")
+    add_kernel_name(trace)
     trace.add_argument("--backward", action="store_true", help="also the kernels of the backward")
     trace.add_argument(
         "-o",
@@ -96,12 +86,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
     bench = tools.add_parser("bench", help="our kernels and all peers, on this machine's GPU")
+    add_kernel_name(bench, "default: all of them")
     bench.add_argument("--quick", action="store_true", help="only ViT-B, batch 8, no compiled peers")
     bench.add_argument(
         "--minutes", type=float, default=7.5, help="start no new measurement after that (default: 7.5)"
     )
     bench.add_argument(
-        "-o", "--out", type=Path, metavar="FILE", help="default: kernels/benchmarks/DEVICE.json"
+        "-o",
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="default: kernels/benchmarks/DEVICE.json, of one KERNEL none",
     )
     for tool in (check, inspect, roofline, bench):
         tool.add_argument("--json", action="store_true", help="print JSON")
@@ -125,20 +120,22 @@ def run(args: argparse.Namespace) -> int:
 
 def run_check(args: argparse.Namespace) -> int:
     interpret_without_gpu()
-    from dataclasses import asdict
+    from dataclasses import asdict, replace
 
     from minisam_kernels.lab.answers.process import Rules
     from minisam_kernels.lab.check import (
         ChoiceError,
+        Failure,
         LoadError,
         check_function,
         chosen_checks,
         explain,
         loaded,
     )
+    from minisam_kernels.lab.compiled_check import CompiledCheck, check_compiled, explain_compiled
 
     try:
-        chosen_checks(args.like, args.dtype, args.case)
+        cases = [case for case, _ in chosen_checks(args.like, args.dtype, args.case)]
         with loaded(args.function, Rules(args.seconds, args.memory)) as function:
             report = check_function(function, args.like, args.dtype, args.case)
     except LoadError as error:
@@ -146,7 +143,17 @@ def run_check(args: argparse.Namespace) -> int:
     except ChoiceError as error:
         raise CommandError(str(error)) from error
     show_prints(function.file.printed)
-    print(json.dumps(asdict(report), indent=1) if args.json else "\n".join(explain(report)))
+    compiled = CompiledCheck("")
+    if report.failure is None and report.launches:
+        compiled = check_compiled(args.function, args.like, cases, report.dtypes)
+        if compiled.error:
+            report = replace(report, failure=Failure(compiled.case, compiled.dtype, compiled.error))
+    if args.json:
+        print(json.dumps({**asdict(report), "compiled": asdict(compiled)}, indent=1))
+    else:
+        print("\n".join(explain(report)))
+        if report.failure is None:
+            print("\n".join(explain_compiled(compiled)))
     return WRONG if report.failure else 0
 
 
@@ -156,57 +163,22 @@ def run_inspect(args: argparse.Namespace) -> int:
     from minisam_kernels.lab.catalog import launches_by_name
     from minisam_kernels.lab.inspection import COLUMNS, CompileError, format_table, inspect, rows
 
-    names = args.launch or [None, *launches_by_name(args.kernel)]
+    kernel = named(args)
+    if kernel.place is not None and args.launch:
+        raise CommandError("--launch names a launch of our kernels; your function chooses its own")
+    names = [None] if kernel.place else args.launch or [None, *launches_by_name(kernel.operation)]
+    kernel.check_place()
     try:
-        compiled = inspect(args.kernel, args.dtype, args.head_dim, [args.arch], names)
+        compiled = inspect(kernel.operation, args.dtype, args.head_dim, [args.arch], names, kernel.place)
     except CompileError as error:
         raise MinisamError(str(error)) from error
     if args.json:
         print(json.dumps([asdict(item) for item in compiled], indent=1))
         return 0
-    print(f"{args.kernel}, {args.dtype}, head dim {args.head_dim}, {args.arch}, forward and backward")
+    if not compiled:
+        raise MinisamError(f"{kernel.title} launches no kernel")
+    print(f"{kernel.title}, {args.dtype}, head dim {args.head_dim}, {args.arch}, forward and backward")
     print(format_table(COLUMNS, rows(compiled)))
-    return 0
-
-
-def run_roofline(args: argparse.Namespace) -> int:
-    from minisam.files import write_atomically
-    from minisam_kernels.lab.gpus import GPUS as RATES
-    from minisam_kernels.lab.roofline import floor_on, working
-    from minisam_kernels.lab.roofline_figure import Point, measured_points, save_roofline_figure
-    from minisam_kernels.lab.work import directions_of, work_of
-
-    if args.out is not None:
-        check_output(args.out, suffixes=FIGURES)
-    gpu = RATES[args.gpu]
-    kernels = [args.kernel] if args.kernel else list(KERNELS)
-    works = {
-        (kernel, direction): work_of(kernel, args.model, args.batch, args.dtype, direction == "backward")
-        for kernel in kernels
-        for direction in directions_of(kernel)
-    }
-    floors = {key: floor_on(gpu, work) for key, work in works.items()}
-    if args.json:
-        records = [
-            {"kernel": kernel, "direction": direction, "limit": floor.limit, "floor_seconds": floor.floor}
-            | {"serial_seconds": floor.serial}
-            for (kernel, direction), floor in floors.items()
-        ]
-        print(json.dumps({"gpu": gpu.name, "source": gpu.source, "floors": records}, indent=1))
-    elif args.kernel:
-        for (_, direction), work in works.items():
-            print("\n".join([f"{direction}:", *working(gpu, work)]))
-    else:
-        print(f"{gpu.name}, {args.model}, batch {args.batch}, {args.dtype}: floors")
-        for (kernel, direction), floor in floors.items():
-            print(f"  {kernel:18} {direction:9} {floor.floor * 1e6:9.1f} µs  {floor.limit}")
-        print(f"rates: {gpu.source}")
-    if args.out is not None:
-        measured = measured_points(gpu, args.model, args.batch, args.dtype)
-        points = [Point(f"{k} {d}", work, measured.get((k, d))) for (k, d), work in works.items()]
-        drawn = [point for point in points if point.work.total("products")]
-        write_atomically(args.out, lambda file: save_roofline_figure(file, gpu, drawn))
-        print(args.out, file=sys.stderr if args.json else sys.stdout)
     return 0
 
 
@@ -214,13 +186,15 @@ def run_trace(args: argparse.Namespace) -> int:
     os.environ["TRITON_INTERPRET"] = "1"
     from minisam.files import write_atomically
     from minisam_kernels.cases import make_case
-    from minisam_kernels.lab.catalog import function_of
     from minisam_kernels.lab.trace import PICTURED, trace_call
     from minisam_kernels.lab.trace_figure import save_trace_figure
 
     check_output(args.out, suffixes=FIGURES)
-    case = make_case(args.kernel, "trace", PICTURED[args.kernel])
-    launches = trace_call(function_of(args.kernel), case.inputs, args.backward, **case.constants)
+    kernel = named(args)
+    case = make_case(kernel.operation, "trace", PICTURED[kernel.operation])
+    launches = trace_call(kernel.function(), case.inputs, args.backward, **case.constants)
+    if not launches:
+        raise MinisamError(f"{kernel.title} launches no kernel")
     write_atomically(args.out, lambda file: save_trace_figure(file, launches))
     print(args.out)
     return 0
@@ -232,10 +206,15 @@ def run_bench(args: argparse.Namespace) -> int:
     if args.out is not None:
         check_output(args.out, suffixes=(".json",))
         check_replaceable_pair(args.out, ("device", "kernels", "encoder"))
+    kernel = named(args)
+    kernel.check_place()
     if not torch.cuda.is_available():
         raise MinisamError("the benchmark needs a CUDA device, and this machine has none")
-    from minisam.bench.kernels import bench
+    from minisam.bench.kernels import bench, bench_one
 
+    if kernel.operation:
+        function = kernel.function() if kernel.place else None
+        return bench_one(kernel.operation, function, kernel.title, args.out, args.minutes, args.json)
     return bench(args.out, args.quick, args.minutes, args.json)
 
 

@@ -235,3 +235,35 @@ def test_results_are_those_of_the_last_image():
     for name, gradient in results_of(layer, layer, tokens, "backward").items():
         torch.testing.assert_close(gradient, alone[name], msg=name)
     assert alone.keys() == {"tokens", "weight", "bias"}
+
+
+SHAPES = {"softmax": (2, 5)}
+
+
+@pytest.mark.parametrize(("factor", "code"), [(1.0, 0), (1.01, 4)])
+def test_a_function_of_the_users_is_measured_beside_ours(monkeypatch, tmp_path, capsys, factor, code):
+    from minisam_kernels.lab import bench
+
+    def tiny(operation, dtype, head_dim, batch, heads):
+        return {"x": torch.empty(SHAPES[operation], dtype=dtype, device="meta")}, {"scale": 1.0}
+
+    def mine(x, scale):
+        return factor * torch.softmax(scale * x, -1)
+
+    monkeypatch.setattr(bench, "call_in_sam", tiny)
+    monkeypatch.setattr(bench, "DTYPE", torch.float32)
+    here = {"device": "cpu", "timer": run_once}
+    out = tmp_path / "one.json"
+    assert kernels.bench_one("softmax", mine, "mine.py:mine", out, 1.0, True, **here) == code
+    results = Results.from_json(capsys.readouterr().out)
+    assert results == Results.from_json(out.read_text())
+    assert [(item.kernel, item.batch, item.direction) for item in results.kernels] == [
+        ("softmax", 8, "forward"),
+        ("softmax", 8, "backward"),
+    ]
+    for item in results.kernels:
+        assert item.milliseconds.keys() == {OURS, "torch"} | ({"mine.py:mine"} if code == 0 else set())
+        assert ("mine.py:mine" in item.failed) == (code == 4)
+    lines = kernels.fractions_of_floor("softmax", mine, "mine.py:mine", "vit_b", 8, **here)
+    what = "4000.0 µs on CPU" if code == 0 else "output: wrong"
+    assert len(lines) == 2 and lines[0].startswith(f"mine.py:mine forward: {what}")

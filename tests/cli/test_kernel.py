@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -33,7 +34,9 @@ def test_a_right_function_exits_0(tmp_path, capsys):
     (tmp_path / "mine.py").write_text(RIGHT)
     words = ["kernel", "check", f"{tmp_path}/mine.py:mine", "--like", "softmax", "--case", "wider"]
     assert main(words) == 0
-    assert capsys.readouterr().out.startswith("correct: 2 checks of softmax in fp32, fp16")
+    printed = capsys.readouterr().out
+    assert printed.startswith("correct: 2 checks of softmax in fp32, fp16")
+    assert printed.endswith("\nno kernel was launched\n")
 
 
 def test_a_wrong_function_exits_4_and_says_where(tmp_path, capsys):
@@ -41,7 +44,7 @@ def test_a_wrong_function_exits_4_and_says_where(tmp_path, capsys):
     words = ["kernel", "check", f"{tmp_path}/mine.py:mine", "--like", "softmax", "--dtype", "fp32"]
     assert main(words) == 4
     printed = capsys.readouterr().out
-    assert printed.startswith("wrong: case 'prime' in fp32: output: wrong, the worst at [")
+    assert printed.startswith("wrong: case 'prime' in fp32: output: wrong, the first at [0, 0]: got ")
     assert main([*words, "--json"]) == 4
     report = json.loads(capsys.readouterr().out)
     assert report["failure"]["case"] == "prime" and report["right"] == 2
@@ -192,6 +195,46 @@ def test_bench_without_a_gpu_says_so_in_one_line(capsys):
     assert (
         capsys.readouterr().err == "minisam: the benchmark needs a CUDA device, and this machine has none\n"
     )
+
+
+KERNEL = Path(__file__).parents[1] / "kernels" / "lab" / "learners_kernels.py"
+OWN = [f"{KERNEL}:right", "--like", "attention"]
+
+
+def test_trace_takes_a_function_of_the_users(tmp_path, capsys):
+    out = tmp_path / "trace.png"
+    assert main(["kernel", "trace", *OWN, "-o", str(out)]) == 0
+    assert width_of(out) > 300 and capsys.readouterr().out == f"{out}\n"
+
+
+@pytest.mark.ci
+def test_inspect_takes_a_function_of_the_users(capsys):
+    assert main(["kernel", "inspect", *OWN, "--dtype", "fp16", "--head-dim", "16"]) == 0
+    title, _, *rows = capsys.readouterr().out.splitlines()
+    assert title == f"{OWN[0]}, fp16, head dim 16, sm_90, forward and backward"
+    assert [row.split()[:2] for row in rows] == [["default", "attention_kernel"]]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="what is said where there is no CUDA device")
+def test_roofline_takes_a_function_of_the_users(capsys):
+    assert main(["kernel", "roofline", *OWN]) == 0
+    printed = capsys.readouterr().out
+    assert "attention, bf16, on H100" in printed
+    assert printed.endswith(f"{OWN[0]}: not measured, because this machine has no CUDA device\n")
+
+
+@pytest.mark.parametrize("tool", ["inspect", "trace", "bench", "roofline"])
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["mine.py:f"], 2, "add --like and the operation that mine.py:f computes"),
+        (["softmax", "--like", "softmax"], 2, "--like is for a function of your own"),
+        (["none.py:f", "--like", "softmax"], 3, "there is no file none.py"),
+    ],
+)
+def test_a_function_is_named_as_for_check(tool, words, code, says, capsys):
+    assert main(["kernel", tool, *words]) == code
+    assert capsys.readouterr().err.startswith(f"minisam: {says}")
 
 
 def test_without_triton_the_lab_says_what_to_install(monkeypatch, capsys):

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -170,14 +170,24 @@ def time_direction(call: Call, function: Function, direction: str, timer: Timer)
     )
 
 
-def measure(call: Call, name: str, function: Function, result: KernelResult, timer: Timer) -> None:
-    """Time one contestant in one direction, then compare its output; add both to the result."""
+def measure(
+    call: Call,
+    name: str,
+    function: Function,
+    result: KernelResult,
+    timer: Timer,
+    checked: Collection[str] = (OURS,),
+) -> None:
+    """Time one contestant in one direction, then compare its output; add both to the result.
+
+    A contestant of a name in `checked` has no time if its output is wrong.
+    """
     try:
         milliseconds = time_direction(call, function, result.direction, timer)
         if NO_BIAS not in name:
             found = call.run(function, result.direction)
             result.relative_error[name] = relative_error(found, call.reference)
-            if name == OURS and (complaint := wrong(call, found, result.direction)):
+            if name in checked and (complaint := wrong(call, found, result.direction)):
                 raise ArithmeticError(complaint)
         result.milliseconds[name] = milliseconds
     except Exception as error:
@@ -195,11 +205,18 @@ def measure_kernels(
     save: Callable[[], None],
     device: str = "cuda",
     timer: Timer = median_milliseconds,
+    users: Mapping[str, Function] | None = None,
 ) -> None:
-    """Every shape of the plan, with only the compiled peers or without them; saves after each direction."""
+    """Every shape of the plan, with only the compiled peers or without them; saves after each direction.
+
+    `users` are a user's functions for the operation of the plan; they come first.
+    """
+    users = users or {}
     gpu = gpu_of_device(results.device)
     for operation, model, batch in plan:
-        contestants = peers(operation) if compiled else {OURS: function_of(operation), **peers(operation)}
+        contestants = (
+            peers(operation) if compiled else {**users, OURS: function_of(operation), **peers(operation)}
+        )
         contestants = {name: f for name, f in contestants.items() if (COMPILED in name) == compiled}
         if not contestants or deadline.passed:
             continue
@@ -217,7 +234,7 @@ def measure_kernels(
                 result.floor_milliseconds = floor_on(gpu, work).floor * 1e3
             for name, function in contestants.items():
                 if not deadline.passed:
-                    measure(call, name, function, result, timer)
+                    measure(call, name, function, result, timer, (OURS, *users))
             save()
 
 

@@ -72,6 +72,8 @@ class Report:
     dtypes: tuple[str, ...]
     with_gradients: bool
     failure: Failure | None
+    launches: int = 0
+    """How often kernels were launched; 0 for a function in torch alone. On a GPU, 1 for each case."""
 
 
 def parts_of(place: str) -> tuple[str, str]:
@@ -164,22 +166,23 @@ def check_function(
     """Run the chosen checks and stop at the first failure. Raises ChoiceError."""
     chosen = chosen_checks(operation, dtypes, only)
     dtypes = tuple(dtypes or default_dtypes())
-    with_gradients = False
+    with_gradients, launches = False, 0
     for right, (case, dtype) in enumerate(tqdm(chosen, desc="checking", disable=None, leave=False)):
         try:
-            with_gradients = check_case(function, case, DTYPES[dtype])
+            outcome = check_case(function, case, DTYPES[dtype])
+            with_gradients, launches = outcome.differentiable, launches + outcome.launches
         except CheckError as error:
             failure = Failure(case.name, dtype, str(error))
-            return Report(operation, right, len(chosen), dtypes, with_gradients, failure)
-    return Report(operation, len(chosen), len(chosen), dtypes, with_gradients, None)
+            return Report(operation, right, len(chosen), dtypes, with_gradients, failure, launches)
+    return Report(operation, len(chosen), len(chosen), dtypes, with_gradients, None, launches)
 
 
 class CheckError(Exception):
     """One line that describes an error in a result."""
 
 
-def check_case(function: Function, case: Case, dtype: torch.dtype) -> bool:
-    """Raises CheckError at the first error; returns whether gradients could be checked."""
+def check_case(function: Function, case: Case, dtype: torch.dtype) -> Outcome:
+    """Raises CheckError at the first error; returns the outcome of a call that had none."""
     device = "cpu" if INTERPRETED or not torch.cuda.is_available() else "cuda"
     case = case.rounded(dtype)
     twins = {name: t.requires_grad_(not case.counts) for name, t in case.tensors(dtype, device).items()}
@@ -201,7 +204,7 @@ def check_case(function: Function, case: Case, dtype: torch.dtype) -> bool:
         )
     if outcome.differentiable:
         require_gradients(outcome, case, dtype, twins, torchs)
-    return outcome.differentiable
+    return outcome
 
 
 def require_output(outcome: Outcome, case: Case, dtype: torch.dtype, device: str) -> Tensor:
@@ -217,7 +220,25 @@ def require_output(outcome: Outcome, case: Case, dtype: torch.dtype, device: str
     wanted = torch.int32 if case.counts else dtype
     if outcome.dtype != str(wanted) or outcome.device != device:
         raise CheckError(f"returned {outcome.dtype} on {outcome.device}, wanted {wanted} on {device}")
+    require_written(outcome.value, outcome.dtype, case.counts)
     return torch.tensor(outcome.value).to(wanted)
+
+
+def require_written(value: np.ndarray, dtype: str, counts: bool) -> None:
+    """Raises CheckError if elements have all bits set, as in a new tensor; no kernel computes this NaN.
+
+    A count of −1 has all bits set too, and is reported only if all counts are −1.
+    """
+    new = 0xFFFF0000 if dtype == "torch.bfloat16" else np.iinfo(f"u{value.itemsize}").max
+    unwritten = value.view(f"u{value.itemsize}") == new
+    if value.size and (unwritten.all() if counts else unwritten.any()):
+        first = [int(i) for i in np.argwhere(unwritten)[0]]
+        how_many = (
+            "no value was ever"
+            if unwritten.all()
+            else f"{int(unwritten.sum())} of {value.size} values were never"
+        )
+        raise CheckError(f"output: {how_many} written, the first at {first}")
 
 
 def require_gradients(

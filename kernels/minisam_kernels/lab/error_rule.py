@@ -44,17 +44,21 @@ class Verdict:
     first_wanted: float = np.nan
 
     def explain(self) -> str:
-        """One line: the worst value and its error; if more values are wrong, also the first of them."""
+        """One line: the first wrong value, the worst one and its error."""
         if self.shape_error:
             return f"{self.name}: {self.shape_error}"
-        at = f"at {list(self.where)}: got {self.got:.6g}, wanted {self.wanted:.6g}"
+        worst = f"the worst at {list(self.where)}: got {self.got:.6g}, wanted {self.wanted:.6g}"
         if self.not_finite:
-            return f"{self.name}: {self.not_finite} values are not finite, the first {at}"
+            first = worst.replace("the worst", "the first", 1)
+            return f"{self.name}: {self.not_finite} values are not finite, {first}"
         rms = f"RMS {self.rms_ratio:.1e}, {self.rms_allowed:.2g} allowed"
-        size = f"off by {self.error:.2e}, {self.allowed:.2e} allowed; {rms}"
-        first = f"the first at {list(self.first)}: got {self.first_got:.6g}, wanted {self.first_wanted:.6g}"
-        others = f"; {first}" if self.error > self.allowed and self.first != self.where else ""
-        return f"{self.name}: {'right' if self.ok else 'wrong'}, the worst {at}, {size}{others}"
+        worst = f"{worst}, off by {self.error:.2e}, {self.allowed:.2e} allowed; {rms}"
+        if self.error > self.allowed and self.first != self.where:
+            first = (
+                f"the first at {list(self.first)}: got {self.first_got:.6g}, wanted {self.first_wanted:.6g}"
+            )
+            worst = f"{first}; {worst}"
+        return f"{self.name}: {'right' if self.ok else 'wrong'}, {worst}"
 
 
 def compare(

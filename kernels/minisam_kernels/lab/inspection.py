@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,11 +43,17 @@ class CompileError(Exception):
     """A kernel did not compile; the message is one line."""
 
 
+class UnseenError(CompileError):
+    """The user's function could not be called without a GPU, and its launches are unknown; one line."""
+
+
 @dataclass(frozen=True)
 class Request:
     """One call of an operation to compile; with `launch` None the operation chooses.
 
     With `listing` the result includes the instructions as text; `only` names one of the kernels that it launches.
+    `place`, "FILE.py:function", is a user's function that is called in the operation's place, with the shapes of the
+    operation's case of the name `case`, or of the call in SAM.
     """
 
     operation: str
@@ -56,6 +63,8 @@ class Request:
     archs: tuple[str, ...]
     listing: bool = False
     only: str | None = None
+    place: str | None = None
+    case: str | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +93,10 @@ class Compiler:
         line = self.process.stdout.readline()
         answer: dict[str, Any] = json.loads(line) if line else {"error": "the compiling process has ended"}
         if "error" in answer:
-            raise CompileError(f"{request.operation}, {request.dtype}, {request.launch}: {answer['error']}")
+            if answer.get("unseen"):
+                raise UnseenError(answer["error"])
+            what = request.place or f"{request.operation}, {request.dtype}, {request.launch}"
+            raise CompileError(f"{what}: {answer['error']}")
         return [
             Compiled(
                 request=request,
@@ -99,8 +111,11 @@ class Compiler:
 
 
 @contextmanager
-def compiler() -> Iterator[Compiler]:
-    """A compiling process, which ends with this context; it never interprets, even if this process does."""
+def compiler(seconds: float | None = None) -> Iterator[Compiler]:
+    """A compiling process, which ends with this context, or after so many seconds.
+
+    It never interprets, even if this process does.
+    """
     environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
     environment["PYTHONPATH"] = os.pathsep.join([PACKAGES, *filter(None, [environment.get("PYTHONPATH")])])
     # Triton 3.9 warns if this is not set.
@@ -109,19 +124,33 @@ def compiler() -> Iterator[Compiler]:
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     ) as process:
-        yield Compiler(process)
-        assert process.stdin is not None
-        process.stdin.close()
+        timer = threading.Timer(seconds or threading.TIMEOUT_MAX, process.kill)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield Compiler(process)
+        finally:
+            timer.cancel()
+            assert process.stdin is not None
+            process.stdin.close()
 
 
 def inspect(
-    operation: str, dtype: str, head_dim: int, archs: Sequence[str], names: Sequence[str | None]
+    operation: str,
+    dtype: str,
+    head_dim: int,
+    archs: Sequence[str],
+    names: Sequence[str | None],
+    place: str | None = None,
 ) -> list[Compiled]:
-    """Every kernel, forward and backward, of every launch in `names`.  Raises CompileError."""
+    """Every kernel, forward and backward, of every launch in `names`, or of a user's function.
+
+    Raises CompileError.
+    """
     compiled = []
     with compiler() as worker:
         for name in tqdm(names, desc="compiling", disable=None, leave=False):
-            compiled += worker.compile(Request(operation, dtype, head_dim, name, tuple(archs)))
+            compiled += worker.compile(Request(operation, dtype, head_dim, name, tuple(archs), place=place))
     return compiled
 
 

@@ -7,8 +7,8 @@ This changes the whole process permanently, and runs in a separate one: worker.p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -136,4 +136,20 @@ def launches_of(
         out = call(**shapes, **constants)
         if out.requires_grad:
             torch.autograd.grad(out, list(shapes.values()), torch.empty_like(out), allow_unused=True)
+    return [launch for place, launch in enumerate(found) if launch not in found[:place]]
+
+
+def launches_of_user(
+    call: Callable[..., Any], inputs: Sequence[Tensor], numbers: Sequence[Any]
+) -> list[RecordedLaunch]:
+    """The same for a user's function, whose outputs are never written; inputs with values keep them."""
+    with ExitStack() as stack:
+        if any(x.is_meta for x in inputs):
+            stack.enter_context(FakeTensorMode())
+            inputs = [torch.empty_strided(x.shape, x.stride(), dtype=x.dtype) for x in inputs]
+        found = stack.enter_context(recorded_launches())
+        leaves = [x.requires_grad_() for x in inputs if x.dtype.is_floating_point]
+        out = call(*inputs, *numbers)
+        if isinstance(out, Tensor) and out.requires_grad:
+            torch.autograd.grad(out, leaves, torch.empty_like(out), allow_unused=True)
     return [launch for place, launch in enumerate(found) if launch not in found[:place]]

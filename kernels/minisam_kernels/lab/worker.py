@@ -1,7 +1,7 @@
 """A separate process that compiles kernels, because a process that interprets them cannot.
 
-    request, a line of JSON   {"operation", "dtype", "head_dim", "launch", "archs", "listing", "only"}
-    reply, a line of JSON     {"kernels": [...]} or {"error": "one line"}
+    request, a line of JSON   an inspection.Request
+    reply, a line of JSON     {"kernels": [...]} or {"error": "one line", "unseen": whether nothing was compiled}
 
 Run as `python -m minisam_kernels.lab.worker`, with requests on standard input and one reply to each on standard
 output. inspection.py starts it.
@@ -12,30 +12,35 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from minisam_kernels import launch as launch_checks
+from minisam_kernels.lab.answers.words import one_line
+
+if TYPE_CHECKING:
+    from minisam_kernels.lab.launches import RecordedLaunch
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
+class UnseenError(Exception):
+    """The user's function, or its file, stops before it launches what should be compiled."""
+
+
 def answer(request: dict) -> dict:
-    """The kernels that a call of the operation launches, forward and backward, compiled for every arch."""
-    from minisam_kernels.lab.catalog import call_in_sam, default_launch, function_of, module_of
-    from minisam_kernels.lab.launches import launches_of, take_shapes_for_real
+    """The kernels that a call launches, forward and backward, compiled for every arch."""
     from minisam_kernels.lab.machine_code import compile_for
 
-    operation, name = request["operation"], request["launch"]
-    for module in [m for key, m in sys.modules.items() if key.startswith("minisam_kernels.")]:
-        take_shapes_for_real(module)
-    take_shapes_for_real(module_of(operation))
-    dtype, kernels = DTYPES[request["dtype"]], []
+    kernels = []
     for arch in request["archs"]:
-        chosen = name or default_launch(operation, dtype, generation(arch))
-        tensors, constants = call_in_sam(operation, dtype, request["head_dim"], launch=chosen)
-        for launch in launches_of(function_of(operation), tensors, **constants, launch=chosen):
+        launches = users_launches(request) if request.get("place") else our_launches(request, arch)
+        for launch in launches:
             if request.get("only") not in (None, launch.name):
                 continue
             code = compile_for(
@@ -53,6 +58,57 @@ def answer(request: dict) -> dict:
     return {"kernels": kernels}
 
 
+def our_launches(request: dict, arch: str) -> list[RecordedLaunch]:
+    """Those of the operation, as SAM calls it."""
+    from minisam_kernels.lab.catalog import call_in_sam, default_launch, function_of, module_of
+    from minisam_kernels.lab.launches import launches_of, take_shapes_for_real
+
+    operation, dtype = request["operation"], DTYPES[request["dtype"]]
+    for module in [m for key, m in sys.modules.items() if key.startswith("minisam_kernels.")]:
+        take_shapes_for_real(module)
+    take_shapes_for_real(module_of(operation))
+    chosen = request["launch"] or default_launch(operation, dtype, generation(arch))
+    tensors, constants = call_in_sam(operation, dtype, request["head_dim"], launch=chosen)
+    return launches_of(function_of(operation), tensors, **constants, launch=chosen)
+
+
+def users_launches(request: dict) -> list[RecordedLaunch]:
+    """Those of the user's function, as SAM or a case calls it. Raises UnseenError."""
+    from minisam_kernels.cases import cases
+    from minisam_kernels.lab.catalog import call_in_sam
+    from minisam_kernels.lab.launches import launches_of_user
+
+    operation, dtype = request["operation"], DTYPES[request["dtype"]]
+    if request.get("case") is None:
+        tensors, constants = call_in_sam(operation, dtype, request["head_dim"])
+    else:
+        case = next(case for case in cases(operation) if case.name == request["case"])
+        tensors, constants = case.tensors(dtype), case.constants
+    function = users_function(request["place"])
+    try:
+        return launches_of_user(function, list(tensors.values()), list(constants.values()))
+    except Exception as error:
+        raise UnseenError(f"stops before its kernels can be compiled: {one_line(error)}") from error
+
+
+@lru_cache
+def users_function(place: str) -> Callable[..., Any]:
+    """The function of "FILE.py:name". Raises UnseenError."""
+    from minisam_kernels.lab.answers.source import read_source
+    from minisam_kernels.lab.answers.worker import Answers
+    from minisam_kernels.lab.check import CLOSED, parts_of
+
+    file, name = parts_of(place)
+    answers = Answers()
+    request = {"load": file, "text": read_source(file), "functions": [name], "closed": CLOSED}
+    roots = [f"{Path(__file__).parents[1]}/"]
+    found = answers.load({**request, "opened": (), "roots": roots, "unread": ()})
+    if "functions" not in found or found["functions"][name]:
+        reason = found.get("error") or found.get("borrowed") or f"has no function {name}"
+        raise UnseenError(f"{file} {reason}")
+    return getattr(answers.module, name)
+
+
 def generation(arch: str) -> int:
     """8 for sm_80 and sm_89, 9 for sm_90; AMD's GPUs are launched like Ampere's."""
     return int(arch.removeprefix("sm_")) // 10 if arch.startswith("sm_") else 8
@@ -66,9 +122,17 @@ def main() -> None:
             with contextlib.redirect_stdout(sys.stderr):
                 reply = answer(json.loads(line))
         except Exception as error:
-            text = str(error).strip().splitlines() or [""]
-            reply = {"error": f"{type(error).__name__}: {text[-1]}"}
-        print(json.dumps(reply), flush=True)
+            reply = {"error": reason(error), "unseen": isinstance(error, UnseenError)}
+        print(json.dumps(reply, default=str), flush=True)
+
+
+def reason(error: BaseException) -> str:
+    """One line; of a chain of errors, the first cause, which is the compiler's message."""
+    if isinstance(error, UnseenError):
+        return str(error)
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return one_line(error)
 
 
 if __name__ == "__main__":

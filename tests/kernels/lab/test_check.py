@@ -40,6 +40,10 @@ def areas_as_floats(*arguments):
     return dense.mask_statistics(*arguments).float()
 
 
+def no_count_at_all(*arguments):
+    return torch.empty_like(dense.mask_statistics(*arguments))
+
+
 def no_box(*arguments):
     return dense.mask_statistics(*arguments)[:, :4]
 
@@ -49,6 +53,7 @@ def no_box(*arguments):
     [
         (one_pixel_more, "output: wrong in 1 of 8 numbers, the first at [0, 1]: got 2, wanted 1"),
         (areas_as_floats, "returned torch.float32 on cpu, wanted torch.int32 on cpu"),
+        (no_count_at_all, "output: no value was ever written, the first at [0, 0]"),
         (no_box, "output: has shape [1, 4], wanted [1, 8]"),
     ],
 )
@@ -111,6 +116,10 @@ def moves_on_every_run(x, scale):
     return torch.softmax(scale * x, -1) * (1 + 1e-7 * torch.rand(()))
 
 
+def never_writes(x, scale):
+    return x.new_empty(x.shape)
+
+
 def leaves_half_unwritten(x, scale):
     out = torch.empty_like(x)
     out[:, : x.shape[1] // 2] = torch.softmax(scale * x, -1)[:, : x.shape[1] // 2]
@@ -140,7 +149,8 @@ class WrongGradient(torch.autograd.Function):
 @pytest.mark.parametrize(
     ("function", "says"),
     [
-        (zeros, "output: wrong, the worst at ["),
+        (zeros, "output: wrong, the first at [0, 0]: got 0, wanted 0."),
+        (never_writes, "output: no value was ever written, the first at [0, 0]"),
         (no_scale, "output: wrong"),
         (wrong_axis, "output: wrong"),
         (one_wrong_number, "at [2, 3]: got "),
@@ -150,10 +160,10 @@ class WrongGradient(torch.autograd.Function):
         (nothing, "returned NoneType, wanted a tensor"),
         (writes_to_its_input, "input x was written to"),
         (moves_on_every_run, "a second run gives other bits"),
-        (leaves_half_unwritten, "values are not finite, the first at [0, 6]"),
+        (leaves_half_unwritten, "output: 49 of 91 values were never written, the first at [0, 6]"),
         (stops, "stops with RuntimeError: the reason"),
         (detached_gradient, "gradient of x: there is none"),
-        (WrongGradient.apply, "gradient of x: wrong, the worst at ["),
+        (WrongGradient.apply, "gradient of x: wrong, the first at ["),
     ],
 )
 def test_what_is_wrong_is_named(function, says):
