@@ -1,4 +1,4 @@
-"""One measurement of run_on_gpu.sh, in a process of its own: measure.py WHAT OUT [--quick]
+"""One measurement of run_on_gpu.sh, in a separate process: measure.py WHAT OUT [--quick]
 
 environment   versions, commit, processor, GPU, its clocks and power, as nvidia-smi reports them
 kernels       only with --quick, in place of `minisam kernel bench`: tiny sizes, in Triton's interpreter

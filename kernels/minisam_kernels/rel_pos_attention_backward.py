@@ -6,11 +6,13 @@
     d rel_h[l, i] = sum over j of ds[l, (i, j)]         d rel_w[l, j] = sum over i of ds[l, (i, j)]
 
 The bias is an outer sum, and its gradient consists of the sums of ds along the two axes of the grid. The first kernel
-goes over the key rows like forward: the sum of a [M, K] tile of ds along its row is the complete d rel_h[:, i], and
-the tiles add up to d rel_w. In the second kernel, programs own keys and go over the queries. Each number has one
+goes over the key rows like forward: the sum of a [M, K] tile of ds along its row is d rel_h[:, i], if the tile holds
+all columns of the grid. If not, each block of columns stores its part in float32, and the parts are added afterwards.
+The tiles add up to d rel_w. In the second kernel, programs own keys and go over the queries. Each number has one
 writer and one order of additions: the same input gives the same bits, in every run and every batch.
 
-Bytes     The dense bias and its gradient, 403 MB each for ViT-B in bfloat16, are never written.
+Bytes     The dense bias and its gradient, 403 MB each for ViT-B in bfloat16, are never written. The parts of d rel_h
+          are 25 MB for an image, if two blocks of 32 columns make up a row.
 Symbols   as in rel_pos_attention.py; scores are [K, M] in the second kernel, which then need not transpose p and ds
 """
 

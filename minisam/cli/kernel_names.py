@@ -45,7 +45,7 @@ class Named:
             raise KernelFileError(str(error)) from error
 
     def function(self) -> Callable[..., Any]:
-        """Called with the operation's arguments by name, whatever the user's function calls them.
+        """Called with the arguments by the names of the operation; the user's function may have other names.
 
         Runs the user's file in this process. Raises KernelFileError.
         """

@@ -3,7 +3,7 @@
     python tests/kernels/code_generation.py             every type, head dim and launch; a quarter of an hour each
     python tests/kernels/code_generation.py -k defaults -m "not slow"    what follows goes to pytest
 
-Each version is installed into a folder of its own, ~/.cache/minisam/triton-VERSION or --folder, without its
+Each version is installed into a separate folder, ~/.cache/minisam/triton-VERSION or --folder, without its
 dependencies, and comes first on the path of a separate pytest.  The exit code is 1 if the gate fails under one of them.
 """
 
@@ -37,7 +37,7 @@ def installed(version: str, folder: Path) -> Path:
 
 
 def environment(version: str, place: Path) -> dict[str, str]:
-    """The environment in which a process imports that Triton, with a compile cache of its own."""
+    """The environment in which a process imports that Triton, with a separate compile cache."""
     paths = [str(place), str(ROOT), str(ROOT / "kernels")]
     cache = str(place.with_name(f"compiled-by-{version}"))
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "TRITON_CACHE_DIR": cache}

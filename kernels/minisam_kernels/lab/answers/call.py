@@ -29,6 +29,7 @@ from minisam_kernels.lab.memory_guard import (
     guard_bands,
     watched_interpreter,
 )
+from minisam_kernels.lab.races import RaceError, Races, checked_races
 
 NUMBERS = "biufc"  # kinds of NumPy types that are numbers
 
@@ -123,12 +124,17 @@ def _in_torch(function: Function, call: Call) -> Outcome:
     def run(where: str) -> Any:
         launches: list[int] = []
         stored: list[np.ndarray] = []
-        operations = Operations()
+        operations, races = Operations(), Races()
         result = None
 
         def note(access: Access) -> None:
+            races.note(access)
             if access.values is not None:
                 stored.append(access.values)
+
+        def begin(tensors: list[Tensor]) -> None:
+            launches.append(1)
+            races.begin(tensors)
 
         with ExitStack() as stack:
             stack.enter_context(_noted(outcome, where))
@@ -137,9 +143,10 @@ def _in_torch(function: Function, call: Call) -> Outcome:
             stack.enter_context(guard_bands())
             if watch_lanes:
                 stack.enter_context(checked_lanes())
-                stack.enter_context(watched_interpreter(lambda tensors: launches.append(1), note))
+                stack.enter_context(watched_interpreter(begin, note))
             stack.enter_context(operations)
             result = _called(function, given, call)
+            races.end()
         if where == "error":
             outcome.launches = len(launches) if watch_lanes else 1
             outcome.operations = sorted(set(operations.names))
@@ -193,6 +200,7 @@ def _differentiate(
         stack.enter_context(guard_bands())
         if watch_lanes:
             stack.enter_context(checked_lanes())
+            stack.enter_context(checked_races())
         found = torch.autograd.grad(out, list(leaves.values()), grad, allow_unused=True)
     outcome.gradients = {
         name: _array(tensor) for name, tensor in zip(leaves, found, strict=False) if tensor is not None
@@ -223,6 +231,8 @@ def _noted(outcome: Outcome, where: str) -> Iterator[None]:
         setattr(outcome, where, "is not written: it raises NotImplementedError")
     except StrayAccess as error:
         setattr(outcome, where, f"touches memory outside its tensors: {error}")
+    except RaceError as error:
+        setattr(outcome, where, f"has a race: {error}")
     except (Exception, SystemExit) as error:
         setattr(outcome, where, stops_with(error))
 
