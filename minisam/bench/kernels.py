@@ -8,7 +8,7 @@ starts after the time limit. An interrupted run therefore leaves a smaller recor
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -36,15 +36,14 @@ from minisam_kernels.lab.results import OURS, EncoderResult, Results, path_for
 WRONG = 4
 
 
-def new_results() -> Results:
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+def new_results(device: str) -> Results:
     found = versions("triton", "transformers") | {"cuda": str(torch.version.cuda)}
     return Results(device, found, commit(), datetime.now(timezone.utc).isoformat(timespec="seconds"))
 
 
 def bench(out: Path | None, quick: bool, minutes: float, as_json: bool) -> int:
     """Measure, write the record and a figure beside it, and print a report; 4 if one of our results was wrong."""
-    results = new_results()
+    results = new_results(torch.cuda.get_device_name())
     path = out or path_for(results.device)
     try:
         run(results, lambda: results.save(path), quick, Deadline(minutes))
@@ -54,6 +53,11 @@ def bench(out: Path | None, quick: bool, minutes: float, as_json: bool) -> int:
             write_atomically(path.with_suffix(".png"), lambda file: save_bench_figure(file, results))
         print(path, file=sys.stderr)
     return WRONG if any(OURS in item.failed for item in (*results.kernels, *results.encoder)) else 0
+
+
+def device_name(how: Mapping[str, Any]) -> str:
+    """The name of the GPU, or of the other device that measure_kernels is given."""
+    return str(how["device"]) if "device" in how else torch.cuda.get_device_name()
 
 
 def bench_one(
@@ -69,7 +73,7 @@ def bench_one(
 
     Writes a file only where `out` is given; 4 if ours or the user's was wrong.
     """
-    results, users = new_results(), {name: function} if function else {}
+    results, users = new_results(device_name(how)), {name: function} if function else {}
     plan = [item for item in PLAN if item[:2] == (operation, "vit_b")]
 
     def save() -> None:
@@ -86,7 +90,7 @@ def fractions_of_floor(
     operation: str, function: Function, name: str, model: str, batch: int, **how: Any
 ) -> list[str]:
     """A line for each direction: the time of a user's function, and the floor's share of it."""
-    results = new_results()
+    results = new_results(device_name(how))
     measure_kernels(
         results, [(operation, model, batch)], False, Deadline(5), lambda: None, users={name: function}, **how
     )

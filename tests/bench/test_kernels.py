@@ -265,5 +265,5 @@ def test_a_function_of_the_users_is_measured_beside_ours(monkeypatch, tmp_path, 
         assert item.milliseconds.keys() == {OURS, "torch"} | ({"mine.py:mine"} if code == 0 else set())
         assert ("mine.py:mine" in item.failed) == (code == 4)
     lines = kernels.fractions_of_floor("softmax", mine, "mine.py:mine", "vit_b", 8, **here)
-    what = "4000.0 µs on CPU" if code == 0 else "output: wrong"
+    what = "4000.0 µs on cpu" if code == 0 else "ArithmeticError: output: wrong"
     assert len(lines) == 2 and lines[0].startswith(f"mine.py:mine forward: {what}")
