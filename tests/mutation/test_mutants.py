@@ -13,6 +13,7 @@ from mutation.edits import Mutant, mutants_of
 from mutation.nearest import nearest_tests
 
 RUNNER = Path(__file__).parent
+ROOT = RUNNER.parents[1]
 LIST = json.loads((RUNNER / "mutants.json").read_text(encoding="utf-8"))
 
 
@@ -81,6 +82,21 @@ def test_every_entry_says_what_notices_it_or_why_nothing_can():
     for entry in LIST:
         assert ("killed_by" in entry) != ("equivalent" in entry)
         assert Path(entry.get("killed_by", __file__).split("::")[0]).suffix == ".py"
+
+
+def test_every_listed_line_and_the_test_that_notices_it_are_there():
+    missing = []
+    for entry in LIST:
+        mutant = Mutant(*(entry[key] for key in ("file", "function", "before", "after")))
+        try:
+            mutant.apply((ROOT / "minisam" / mutant.file).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            missing.append(f"{mutant.file}: {error}")
+        path, _, test = entry.get("killed_by", "").partition("::")
+        name = test.partition("[")[0].rpartition("::")[2]
+        if path and not ((ROOT / path).is_file() and f"def {name}(" in (ROOT / path).read_text("utf-8")):
+            missing.append(f"{path}: no {name}")
+    assert not missing
 
 
 @pytest.mark.ci
