@@ -328,7 +328,7 @@ def test_kernel_inspect(given):
     pytest.importorskip("triton")
     words = "kernel inspect attention --arch sm_80 --dtype fp16 --head-dim 32 --launch forward"
     got = given("minisam_kernels.lab.inspection.inspect", words)
-    assert list(got.values()) == ["attention", "fp16", 32, ["sm_80"], ["forward"]]
+    assert list(got.values()) == ["attention", "fp16", 32, ["sm_80"], ["forward"], None]
 
 
 @pytest.mark.parametrize("command", ["lesson check 2 mine.py", "kernel check mine.py:f --like softmax"])
