@@ -153,7 +153,7 @@ def test_the_page_gives_the_predictors_masks(tmp_path):
 
     from minisam.build import build_sam
 
-    assert main(["export", "--demo", str(tmp_path)]) == 0
+    assert main(["export", "--demo", str(tmp_path), "--model", "tiny"]) == 0
     handler = functools.partial(Silent, directory=str(tmp_path))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
