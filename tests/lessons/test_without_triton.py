@@ -11,7 +11,7 @@ import pytest
 
 from minisam.lesson.check import check_answer, explain
 from minisam.lesson.find import FOLDER, lesson, lessons
-from minisam_kernels.lab.answers.absent import Absent, AbsentError
+from minisam_kernels.lab.answers.absent import NAMES, Absent, AbsentError, stand_in_for_triton
 
 REFUSES = """
 import sys
@@ -84,6 +84,15 @@ def test_every_other_solution_is_right(number, environment, tmp_path):
     command = ("-m", "minisam.cli.main", "lesson", "check", str(number), str(folder / "solution.py"))
     finished = run(environment, tmp_path, *command)
     assert finished.returncode == 0, finished.stdout + finished.stderr
+
+
+def test_the_placeholder_is_gone_after_loading(monkeypatch):
+    """torch looks for Triton too, when a function is called, and must not take the placeholder for it."""
+    for name in NAMES:
+        monkeypatch.setitem(sys.modules, name, None)
+    with stand_in_for_triton():
+        assert all(isinstance(sys.modules[name], Absent) for name in NAMES)
+    assert not set(NAMES) & set(sys.modules)
 
 
 def test_a_placeholder_can_be_named_and_launched_only_while_a_file_is_loaded(monkeypatch):

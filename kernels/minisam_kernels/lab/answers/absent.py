@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
@@ -44,7 +46,13 @@ def has_triton() -> bool:
         return False
 
 
-def stand_in_for_triton() -> None:
-    """From now on, `import triton` gives the placeholder."""
+@contextmanager
+def stand_in_for_triton() -> Iterator[None]:
+    """Inside, `import triton` gives the placeholder.  Afterwards not even torch, which looks for Triton, finds it."""
     for name in NAMES:
         sys.modules[name] = Absent(name)
+    try:
+        yield
+    finally:
+        for name in NAMES:
+            sys.modules.pop(name, None)
