@@ -30,7 +30,7 @@ class PromptResult:
     mask: NDArray[np.bool_] | None = None
 
 
-SMALL = 0.4  # height of an alternative's panel, as a share of the large panel's
+SMALL = 0.4  # width of an alternative's panel, as a share of the large panel's
 
 
 def prompt_figure(result: PromptResult, size: float = 6.0) -> Figure:
