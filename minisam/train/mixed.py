@@ -54,6 +54,7 @@ class MixedSource:
             "image_size": phase.image_size,
             "cutout_images": cutouts,
             "layered": phase.layered,
+            "enlarged": phase.enlarged,
             "folders": Random(hash_seed(self.seed, step)).choice(self.folders),
             "world_images": phase.batch_size - cutouts,
             "world": phase.worlds[step % len(phase.worlds)],
@@ -82,9 +83,10 @@ def draw_mixed(
     world_images: int,
     world: str,
     layered: float = 0.0,
+    enlarged: float = 0.0,
     **knobs: float,
 ) -> CutoutBatch:
-    """Scenes of cut-outs, a share of them `layered`, then scenes of a `world` of PartWorld, on the CPU."""
+    """Scenes of cut-outs, shares of them `layered` and `enlarged`, then scenes of a `world` of PartWorld."""
     parts, skipped = [], Skipped()
     if cutout_images:
         pasted = render_cutouts(
@@ -95,6 +97,7 @@ def draw_mixed(
             image_size,
             leave_out=folders.leave_out,
             layered=layered,
+            enlarged=enlarged,
         )
         parts.append(pasted.scenes)
         skipped = pasted.skipped

@@ -43,6 +43,8 @@ class Phase:
     """The share of a step's images that are cut-outs on photographs (minisam/data/cutouts) instead of PartWorld's."""
     layered: float = 0.0
     """The share of scenes with cut-outs that have large objects behind small ones."""
+    enlarged: float = 0.0
+    """The share of scenes with cut-outs that are drawn smaller and enlarged as a whole."""
     clear_prompts: bool = False
     """Whether boxes and masks, as first prompts, also train mask 0 (minisam/train/interactive.py)."""
     mask_first_share: float = 0.0
@@ -193,6 +195,7 @@ RECIPES_ON_CUTOUTS: dict[str, Recipe] = {
                 prompts_per_image=6,
                 rounds=Rounds(4, 1),
                 single_round_share=0.5,
+                enlarged=0.5,
             ),
         ),
         lr=4e-4,

@@ -63,6 +63,7 @@ def test_every_step_asks_for_its_own_seed_and_the_next_world(folders):
         "image_size": 64,
         "cutout_images": 2,
         "layered": 0.0,
+        "enlarged": 0.0,
         "folders": source.folders[0],
         "world_images": 2,
         "world": "cartoon",
@@ -90,19 +91,19 @@ def test_both_kinds_are_drawn_from_the_seed(folders):
     assert torch.equal(scenes.area, torch.cat([pasted.area, world.area]))
 
 
-def test_the_phase_says_how_many_scenes_are_layered(folders):
-    layered = replace(RECIPE, phases=(replace(PHASE, layered=1.0, cutouts=1.0),))
-    source = MixedSource([folders], layered, 0, "cpu", in_background=False)
-    got = source.batch(0, layered.phases[0], torch.Generator().manual_seed(0)).images
+@pytest.mark.parametrize("kind", ["layered", "enlarged"])
+def test_the_phase_says_how_many_scenes_are_layered_or_enlarged(folders, kind):
+    recipe = replace(RECIPE, phases=(replace(PHASE, cutouts=1.0, **{kind: 1.0}),))
+    source = MixedSource([folders], recipe, 0, "cpu", in_background=False)
+    got = source.batch(0, recipe.phases[0], torch.Generator().manual_seed(0)).images
     given = source.arguments(0)
-    assert given["layered"] == 1.0
-    pasted = [
-        render_cutouts(
-            folders.cutouts, folders.backgrounds, given["seed"], len(got), given["image_size"], layered=share
-        )
+    assert given[kind] == 1.0
+    pair = (folders.cutouts, folders.backgrounds)
+    all_of_them, none = (
+        render_cutouts(*pair, given["seed"], len(got), given["image_size"], **{kind: share}).scenes
         for share in (1.0, 0.0)
-    ]
-    assert torch.equal(got, pasted[0].scenes.images) and not torch.equal(got, pasted[1].scenes.images)
+    )
+    assert torch.equal(got, all_of_them.images) and not torch.equal(got, none.images)
 
 
 def test_what_could_not_be_used_gathers(folders):

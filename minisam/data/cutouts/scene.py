@@ -37,7 +37,8 @@ from minisam.data.skipped import Skipped
 from minisam.errors import DatasetError, ImageError
 
 FAILURES_IN_A_ROW = 200
-SEED_STRIDE = 1_000_003
+ENLARGED_FROM = (0.35, 0.7)
+"""The size at which an enlarged scene is drawn, as a share of the image's."""
 T = TypeVar("T")
 
 
@@ -57,11 +58,13 @@ def render_cutouts(
     part: Part = "training",
     leave_out: tuple[str, ...] = (),
     layered: float = 0.0,
+    enlarged: float = 0.0,
 ) -> CutoutBatch:
     """Draw B scenes of S pixels with the exact visible mask of every object.
 
     Objects are wholes (level 0); there are no parts.  `part` and `leave_out` are those of `open_cutouts`;
-    `layered` is the share of scenes with large objects behind small ones.
+    `layered` is the share of scenes with large objects behind small ones; `enlarged` is the share of scenes that are
+    drawn smaller and enlarged as a whole, so that objects can be larger than their files allow.
 
     Raises:
         DatasetError: a folder is missing, or has no or hardly any usable files.
@@ -75,7 +78,7 @@ def render_cutouts(
     labels = np.full((batch_size, 3, image_size, image_size), -1, np.int16)
     for i in range(batch_size):
         random = np.random.default_rng([seed % 2**63, i])
-        images[i], labels[i, 0] = draw_scene(random, folders, image_size, skipped, layered)
+        images[i], labels[i, 0] = draw_scene(random, folders, image_size, skipped, layered, enlarged)
     return CutoutBatch(as_scene_batch(images, labels), skipped)
 
 
@@ -85,14 +88,18 @@ def draw_scene(
     image_size: int,
     skipped: Skipped,
     layered: float = 0.0,
+    enlarged: float = 0.0,
 ) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
     """One image [S, S, 3] and the object visible at each pixel [S, S], -1 = none."""
-    image = draw_background(random, folders, image_size, skipped)
-    label = np.full((image_size, image_size), -1, np.int16)
+    side = image_size
+    if enlarged and random.random() < enlarged:
+        side = max(1, round(image_size * random.uniform(*ENLARGED_FROM)))
+    image = draw_background(random, folders, side, skipped)
+    label = np.full((side, side), -1, np.int16)
     for node, place in enumerate(sample_placements(random, len(folders.cutout_names), layered)):
         first = folders.cutouts / folders.cutout_names[place.cutout]
         levels = first_usable(random, first, folders.cutouts, folders.cutout_names, load_cutout, skipped)
-        sprite = warp(levels, place, image_size)
+        sprite = warp(levels, place, side)
         if sprite is None:
             continue
         if random.random() < SHADOW_SHARE:
@@ -100,7 +107,21 @@ def draw_scene(
         sprite = relight(random, sprite, image[sprite.rows, sprite.columns])
         mask = lay_over(image, sprite)
         label[sprite.rows, sprite.columns][mask] = node
+    if side != image_size:
+        image, label = enlarge(image, label, image_size)
     return photograph(random, image), label
+
+
+def enlarge(
+    image: NDArray[np.float32], label: NDArray[np.int16], image_size: int
+) -> tuple[NDArray[np.float32], NDArray[np.int16]]:
+    """image [s, s, 3] by cubic interpolation and label [s, s] by the nearest pixel -> S pixels per side."""
+    size = (image_size, image_size)
+    channels = [
+        Image.fromarray(image[:, :, c]).resize(size, Image.Resampling.BICUBIC) for c in range(image.shape[2])
+    ]
+    nearest = Image.fromarray(label.astype(np.int32)).resize(size, Image.Resampling.NEAREST)
+    return np.stack([np.asarray(one) for one in channels], axis=2), np.asarray(nearest).astype(np.int16)
 
 
 def draw_background(

@@ -14,6 +14,7 @@ from minisam.data.cutouts.folder import load_cutout, pyramid
 from minisam.data.cutouts.light import cast_shadow, relight
 from minisam.data.cutouts.paste import Sprite, lay_over, warp
 from minisam.data.cutouts.placement import KINDS, Placement, sample_placements
+from minisam.data.cutouts.scene import enlarge
 from minisam.errors import DatasetError
 
 FLAT = Placement(cutout=0, centre=(0.5, 0.5), side=0.5, angle=0.0, stretch=1.0, mirrored=False)
@@ -46,6 +47,38 @@ def test_a_seed_gives_the_same_scene_in_any_batch(folders):
     assert torch.equal(one.area[:2], two.area)
     other = render_cutouts(*folders, 8, 2, 64).scenes
     assert not torch.equal(two.images, other.images)
+
+
+def test_without_enlarged_scenes_nothing_else_is_drawn(folders):
+    """The world photo stays as it is."""
+    one, two = (
+        render_cutouts(*folders, 7, 3, 64).scenes,
+        render_cutouts(*folders, 7, 3, 64, enlarged=0.0).scenes,
+    )
+    assert torch.equal(one.images, two.images) and torch.equal(one.labels, two.labels)
+
+
+def test_enlarged_scenes_have_larger_objects(folders):
+    """The files have few pixels: without enlarging, no object is larger than they allow."""
+    plain, enlarged = (render_cutouts(*folders, 3, 24, 256, enlarged=share).scenes for share in (0.0, 1.0))
+    largest = [float(scenes.area.max()) for scenes in (plain, enlarged)]
+    assert 2 < largest[1] / largest[0] < 9
+    share = render_cutouts(*folders, 3, 24, 256, enlarged=0.5).scenes
+    assert share.images.shape == (24, 3, 256, 256) and share.labels.shape == (24, 3, 256, 256)
+
+
+def test_enlarging_keeps_every_label_over_its_object():
+    """A white object on black: white pixels have its label, and a constant image stays constant."""
+    label = np.full((40, 40), -1, np.int16)
+    label[8:20, 10:30] = 3
+    image = np.repeat(np.where(label == 3, np.float32(255), 0)[:, :, None], 3, axis=2)
+    image, label = enlarge(image, label, 100)
+    assert image.shape == (100, 100, 3) and image.dtype == np.float32 and label.dtype == np.int16
+    ys, xs = np.nonzero(label == 3)
+    assert (ys.min(), ys.max() + 1, xs.min(), xs.max() + 1) == (20, 50, 25, 75)
+    assert ((image[:, :, 0] > 127.5) == (label == 3)).all() and set(np.unique(label)) == {-1, 3}
+    flat, _ = enlarge(np.full((8, 8, 3), 17, np.float32), np.zeros((8, 8), np.int16), 21)
+    np.testing.assert_allclose(flat, 17, atol=1e-4)
 
 
 def test_training_and_held_out_scenes_are_of_different_files(folders):
