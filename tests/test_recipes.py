@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+import constants
 import pytest
 from recipes import FILE, options, recipes
 
@@ -24,6 +25,19 @@ def changes(now: object, before: object, where: str) -> list[str]:
 def test_a_recipe_is_as_it_was(command: str):
     before = json.loads(FILE.read_text(encoding="utf-8"))[command]
     assert before and changes(RECIPES[command], before, command) == []
+
+
+def test_constants_and_default_arguments_are_as_they_were():
+    """A file or a name that is gone or new is no change."""
+    now, before = constants.constants(), json.loads(constants.FILE.read_text(encoding="utf-8"))
+    shared = {file: own for file, own in before.items() if file in now}
+    held = {
+        file: {name: value for name, value in own.items() if name in now[file]}
+        for file, own in shared.items()
+    }
+    assert (
+        sum(map(len, held.values())) > 0.9 * sum(map(len, before.values())) and changes(now, held, "") == []
+    )
 
 
 def test_a_default_is_what_the_help_says():
