@@ -15,6 +15,8 @@ RECIPES = recipes()
 
 def changes(now: object, before: object, where: str) -> list[str]:
     """What has another value or is gone; what has come since is no change."""
+    if isinstance(now, list) and isinstance(before, list) and len(now) == len(before):
+        now, before = dict(enumerate(now)), dict(enumerate(before))
     if isinstance(now, dict) and isinstance(before, dict):
         inside = ((name, now.get(name, "gone"), value) for name, value in before.items())
         return [change for name, one, value in inside for change in changes(one, value, f"{where}, {name}")]
