@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,9 +11,12 @@ import torch
 from PIL import Image
 from small_networks import small_sam
 
+from minisam.adapt import adapt_task
+from minisam.adapt.adapt_run import with_steps
 from minisam.adapt.adapt_task import ADAPTER, AdaptTask, Training, is_added
 from minisam.adapt.choose import FEW, MANY, SETTINGS, Settings, method_for
 from minisam.adapt.files import load_adapter
+from minisam.adapt.lora import LAYERS
 from minisam.adapt.methods import METHODS, Method, adapt
 from minisam.adapt.own_images import OwnImages
 from minisam.data.segmentation_folder import open_folder
@@ -161,8 +165,6 @@ def test_training_ends_without_improvement_and_keeps_the_best(folder, tmp_path):
 
 
 def test_boxes_alone_and_clicks_alone(folder, monkeypatch):
-    from minisam.adapt import adapt_task
-
     seen = []
     original = adapt_task.interactive_rounds
 
@@ -194,3 +196,148 @@ def test_a_method_for_every_number_of_images():
     ]
     assert SETTINGS.keys() == set(METHODS)
     assert all(str(count) in method_for(count)[1] for count in (3, 300, 3000))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_what_is_added_is_what_the_network_did_not_have(name):
+    of_sam = {parameter for parameter, _ in small_sam().named_parameters()}
+    names = {parameter for parameter, _ in adapt(small_sam(), Method(name, on=LAYERS)).sam.named_parameters()}
+    new = {parameter for parameter in names if parameter.replace(".base.", ".") not in of_sam}
+    assert {parameter for parameter in names if is_added(parameter)} == new - {
+        parameter for parameter in new if parameter.replace(".block.", ".") in of_sam
+    }
+    assert bool(new) == (name in ("lora", "adapter", "hq"))
+
+
+def test_rates_and_decay_of_sams_parameters_and_of_the_added_ones(folder):
+    how = replace(QUICK, settings=Settings(lr=1e-3, added_lr=1e-2, steps=40))
+    task = task_of(folder, "lora", how)
+    own, added = task.optimizers[0].param_groups
+    names = {id(parameter): name for name, parameter in task.sam.named_parameters()}
+    for group, wanted in ((own, False), (added, True)):
+        assert {is_added(names[id(one)]) for one in group["params"]} == {wanted}
+    assert (own["weight_decay"], added["weight_decay"]) == (0.01, 0.0)
+    assert (own["betas"], own["lr"], added["lr"]) == ((0.9, 0.999), 1e-3, 1e-2)
+    for step in (0, 1, 3, 4, 39):  # warm-up of a tenth of the steps
+        factor = min(1, (step + 1) / 4) * (1 - step / 40)
+        assert task.set_learning_rate(step) == pytest.approx(1e-3 * factor)
+        assert (own["lr"], added["lr"]) == pytest.approx((1e-3 * factor, 1e-2 * factor))
+    long = task_of(folder, "decoder", replace(QUICK, settings=Settings(1e-3, 1e-2, 5000)))
+    assert long.set_learning_rate(24) == pytest.approx(1e-3 * 25 / 50 * (1 - 24 / 5000))
+
+
+def test_a_step_is_the_mean_of_its_rounds_and_half_of_the_steps_have_one(folder, monkeypatch):
+    task, given = task_of(folder, "decoder"), []
+    rounds = task.rounds
+
+    def watched(embeddings, image_index, masks, schedule, generator):
+        found = rounds(embeddings, image_index, masks, schedule, generator)
+        given.append((schedule, generator, torch.stack([one.total for one in found])))
+        return found
+
+    monkeypatch.setattr(task, "rounds", watched)
+    single = 0
+    for step in range(12):
+        generator = torch.Generator().manual_seed(step)
+        loss, metrics = task.loss(step, generator)
+        schedule, own, totals = given[-1]
+        assert schedule in ([], [True, True]) and own is generator
+        torch.testing.assert_close(loss, totals.mean())
+        assert metrics["loss"] is loss and metrics["rounds"] == len(totals) == 1 + len(schedule)
+        single += not schedule
+    assert 2 <= single <= 10
+    again = task.loss(11, torch.Generator().manual_seed(11))[0]
+    torch.testing.assert_close(again, loss)
+
+
+@pytest.mark.parametrize("name", ["decoder", "hq"])
+@pytest.mark.parametrize("full_size", [False, True])
+def test_rounds_are_those_of_the_method(name, full_size, folder, monkeypatch):
+    task, given = task_of(folder, name, replace(QUICK, full_size=full_size), mode="off"), []
+    mode = lambda: getattr(task.sam.mask_decoder, "mode", None)  # noqa: E731
+    monkeypatch.setattr(
+        adapt_task, "interactive_rounds", lambda *args, **named: given.append((args, named, mode()))
+    )
+    monkeypatch.setattr(adapt_task, "first_prompts", lambda *args: args)
+    generator = torch.Generator()
+    assert task.rounds("embeddings", "index", "masks", [True], generator) is None
+    (args, named, during), first = given[0], ("masks", 0.5, generator)
+    assert args == (task.sam, "embeddings", "index", "masks", [True], generator, first)
+    loss = adapt_task.full_size_loss if full_size else adapt_task.segmentation_loss
+    clear = {"clear_prompts": True} if name == "decoder" else {}
+    assert named == {"loss": loss, "full_size": full_size} | clear
+    assert (during, mode()) == (("only", "off") if name == "hq" else (None, None))
+
+
+def narrow_image():
+    """An image of 48 x 30 pixels in an input of 48, with three masks."""
+    pixels = torch.randint(256, (3, 48, 30), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    masks = torch.zeros(3, 48, 48, dtype=torch.bool)
+    masks[0, :10, :7] = masks[1, 20:30, 5:29] = masks[2, 8:12, 3:4] = True
+    return pixels, masks
+
+
+def test_with_a_trained_encoder_half_of_the_images_are_mirrored_and_their_padding_stays(folder):
+    task = task_of(folder, "full", replace(QUICK, prompts_per_image=2))
+    pixels, masks = narrow_image()
+    task.images = SimpleNamespace(read=lambda index: (pixels, masks))
+    seen = {False: 0, True: 0}
+    for seed in range(12):
+        embedding, found = task.draw(0, torch.Generator().manual_seed(seed))
+        order = torch.Generator().manual_seed(seed)
+        wanted = masks[torch.randperm(3, generator=order)[:2]]
+        mirrored = torch.rand((), generator=order).item() < 0.5
+        image = pixels
+        if mirrored:
+            image, padding = pixels.flip(2), torch.zeros(2, 48, 18, dtype=torch.bool)
+            wanted = torch.cat([wanted[:, :, :30].flip(2), padding], dim=2)
+        assert found.equal(wanted)
+        torch.testing.assert_close(embedding, task.sam.image_encoder(task.sam.preprocess(image)[None]))
+        seen[mirrored] += 1
+    assert min(seen.values()) > 2
+
+
+def test_masks_are_repeated_if_an_image_has_too_few(folder):
+    task = task_of(folder, "decoder", replace(QUICK, prompts_per_image=7))
+    pixels, masks = narrow_image()
+    task.images = SimpleNamespace(
+        read=lambda index: (pixels, masks), embedding=lambda index, sam: (index, sam is task.sam)
+    )
+    embedding, found = task.draw(5, torch.Generator().manual_seed(1))
+    assert embedding == (5, True) and found[3:6].equal(found[:3]) and found[6].equal(found[0])
+    assert {mask.sum().item() for mask in found[:3]} == {mask.sum().item() for mask in masks}
+
+
+def test_what_a_run_is_known_by(folder):
+    task = task_of(folder, "late", late=1)
+    about = task.about()
+    assert about["method"]["late"] == 1 and about["training"]["settings"]["lr"] == 1e-3
+    assert about["base"] == task.adapted.base and about["numbers"] == task.training == list(range(6))
+    assert about["images"] == task.images.folder.fingerprint()
+
+
+def test_an_equal_score_is_no_improvement_and_a_resumed_run_has_waited_as_long(folder, tmp_path):
+    task = task_of(folder, "decoder", replace(QUICK, patience=3), score=lambda sam: {})
+    for row, waited in (({"step": 9, "a": 0.2, "b": 0.4}, 0), ({"step": 99, "a": 0.3, "b": 0.3}, 1)):
+        task.resumed([row])
+        assert task.waited == waited and task.best == pytest.approx(0.3)
+    assert task.steps == 4
+    task.save(tmp_path, 1, [])
+    assert not (tmp_path / ADAPTER).exists()
+    task.resumed([{"step": 1, "a": 0.1}, {"step": 2, "a": 0.1}])
+    assert task.waited == 3 and task.steps == 0 and task.best == pytest.approx(0.3)
+    task.note(0.31)
+    task.save(tmp_path, 1, [])
+    assert task.waited == 0 and (tmp_path / ADAPTER).exists()
+
+
+def test_the_mean_of_the_scores_decides(folder):
+    task = task_of(folder, "decoder", score=lambda sam: {"a": 0.5, "b": 0.1})
+    assert task.validate() == {"a": 0.5, "b": 0.1} and task.best == pytest.approx(0.3)
+    assert task_of(folder, "decoder").validate() == {}
+
+
+def test_other_steps_and_another_rate_keep_the_rest():
+    other = with_steps(QUICK, 7, 1e-4)
+    assert other == replace(QUICK, settings=Settings(lr=1e-4, added_lr=pytest.approx(1e-3), steps=7))
+    assert with_steps(QUICK, None, None) == QUICK

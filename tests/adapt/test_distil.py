@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -12,9 +12,11 @@ from minisam.adapt import distil
 from minisam.adapt.distil import DistilRecipe, DistilTask, explained_variance, student_of
 from minisam.build import build_sam
 from minisam.checkpoint import load_checkpoint, save_checkpoint
+from minisam.checkpoint.digest import weights_digest
 from minisam.config import CONFIGS
 from minisam.data.partworld import render_scenes
 from minisam.errors import MinisamError
+from minisam.seeds import hash_seed
 from minisam.train.run import TrainingRun
 
 THINNER = replace(SMALL, encoder_dim=16, encoder_depth=2, window_size=3, global_attn_indexes=(1,))
@@ -110,3 +112,52 @@ def test_the_shares_of_processes_add_up_to_the_loss_of_the_batch(monkeypatch):
     first, second, whole = (losses(rows) for rows in (slice(0, 1), slice(1, 3), slice(0, 3)))
     for name, value in whole.items():
         torch.testing.assert_close(first[name] + second[name], value, msg=name)
+
+
+def test_the_scenes_of_a_step_follow_from_the_seed_and_worlds_take_turns():
+    recipe = replace(SHORT, worlds=("train", "wiry", "xray"))
+    task = DistilTask(student_of(small_sam(), THINNER), small_sam(), recipe, seed=5)
+    for step in (0, 1, 2, 3):
+        world = ("train", "wiry", "xray", "train")[step]
+        wanted = {
+            "seed": hash_seed(5, step),
+            "batch_size": 2,
+            "image_size": 48,
+            "device": "cpu",
+            "world": world,
+        }
+        assert task.scene_arguments(step) == wanted
+    assert task.about() == {"recipe": asdict(recipe), "teacher": weights_digest(small_sam()), "seed": 5}
+
+
+def test_the_rate_warms_up_and_falls_to_zero_and_matrices_have_muons():
+    recipe = DistilRecipe(steps=40, warmup=4, lr=1e-2, muon_lr=3e-2, weight_decay=0.25)
+    task = DistilTask(student_of(small_sam(), THINNER), small_sam(), recipe)
+    adamw, muon = task.optimizers
+    for step in (0, 2, 4, 39):
+        factor = min(1, (step + 1) / 4) * (1 - step / 40)
+        assert task.set_learning_rate(step) == pytest.approx(1e-2 * factor)
+        for optimizer, base in ((adamw, 1e-2), (muon, 3e-2)):
+            assert all(group["lr"] == pytest.approx(base * factor) for group in optimizer.param_groups)
+    assert {group["weight_decay"] for group in muon.param_groups} == {0.25}
+    trained = [p for optimizer in (adamw, muon) for group in optimizer.param_groups for p in group["params"]]
+    assert {id(p) for p in trained} == {id(p) for p in task.student.image_encoder.parameters()}
+    assert not task.teacher.training and task.batch_size(0) == recipe.batch_size
+
+
+def test_a_student_has_the_width_and_depth_it_is_given_and_the_teachers_pixels():
+    teacher = small_sam()
+    teacher.pixel_mean, teacher.pixel_std = torch.full((3, 1, 1), 7.0), torch.full((3, 1, 1), 3.0)
+    encoder = student_of(teacher, THINNER).image_encoder
+    assert (encoder.patch_embed.proj.out_channels, len(encoder.blocks), encoder.blocks[0].attn.num_heads) == (
+        16,
+        2,
+        2,
+    )
+    assert [block.window_size for block in encoder.blocks] == [3, 0]
+    student = student_of(
+        teacher, replace(THINNER, encoder_heads=4, window_size=6)
+    )  # a window as wide as the grid
+    assert student.image_encoder.blocks[0].attn.num_heads == 4
+    assert student.pixel_mean.equal(teacher.pixel_mean) and student.pixel_std.equal(teacher.pixel_std)
+    assert student.pixel_mean is not teacher.pixel_mean and student.pixel_std is not teacher.pixel_std

@@ -181,3 +181,15 @@ def test_a_is_drawn_part_by_part():
         0.01 / 3**0.5, rel=0.05
     )
     assert not torch.equal(layer.lora_a[0], layer.lora_a[1])
+
+
+def test_an_adapted_layer_says_what_its_base_is():
+    base = nn.Linear(5, 6)
+    layer = LoraLinear(base, 2, parts=(0, 2), out_of=3)
+    assert layer.weight is base.weight and layer.bias is base.bias
+    assert (layer.in_features, layer.out_features) == (5, 6)
+    assert not base.weight.requires_grad and not base.bias.requires_grad
+    bound = 1 / 5**0.5  # Kaiming's with a = sqrt(5), as of nn.Linear
+    assert layer.lora_a.shape == (2, 2, 5) and layer.lora_b.shape == (2, 2, 2) and not layer.lora_b.any()
+    many = LoraLinear(nn.Linear(5, 6), 2000).lora_a
+    assert 0.99 * bound < many.abs().max() <= bound

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from small_networks import small_sam
 
 from minisam.adapt import report as module
 from minisam.adapt.adapt_run import Report
@@ -72,3 +73,17 @@ def test_the_figure_shows_the_largest_object_of_the_first_held_out_images(monkey
     assert boxes == [(sam, (12, 10, 3), pytest.approx([5, 4, 8, 7], abs=1)) for sam in "ba"] * 4
     shown = [axes.images[0].get_array()[0, 0, 0] for axes in figure.axes[::3]]
     assert [int(value) for value in shown] == [3, 5, 8, 9]
+
+
+def test_the_mask_of_a_box_is_the_single_one():
+    sam, image = small_sam().eval(), torch.randint(256, (40, 48, 3), dtype=torch.uint8).numpy()
+    box = torch.tensor([5.0, 6.0, 30.0, 33.0])
+    with torch.no_grad():
+        pixels = sam.preprocess(torch.from_numpy(image).permute(2, 0, 1))[None]
+        sparse, dense = sam.prompt_encoder(None, box[None], None)
+        pe = sam.prompt_encoder.get_dense_pe()
+        logits, _ = sam.mask_decoder(sam.image_encoder(pixels), pe, sparse, dense, multimask_output=False)
+        wanted = sam.postprocess_masks(logits, (40, 48), (40, 48))[0, 0] > 0
+    found = module.mask_of_box(sam, image, box)
+    assert found.shape == (40, 48) and found.dtype == torch.bool
+    assert (found == wanted).float().mean() > 0.999 and 0.01 < found.float().mean() < 0.99

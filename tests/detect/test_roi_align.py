@@ -101,3 +101,8 @@ def test_each_box_is_aligned_on_its_level_in_the_given_order():
     boxes = torch.tensor([[0.0, 0, 200, 200], [0, 0, 20, 20], [8, 8, 24, 24]])
     features = pyramid_roi_align(pyramid, (8, 16), boxes, torch.tensor([1, 0, 1]), 56.0, 3)
     assert features.mean(dim=(1, 2, 3)).tolist() == pytest.approx([20.0, 10.0, 11.0])
+
+
+def test_a_side_that_only_rounding_keeps_from_the_next_level_is_on_it():
+    side = torch.nextafter(torch.tensor(112.0), torch.tensor(0.0)).item()
+    assert level_of(torch.tensor([[0.0, 0, side, side], [0, 0, 111.99, 111.99]]), 56.0, 4).tolist() == [1, 0]
