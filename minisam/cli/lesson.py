@@ -21,6 +21,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from minisam.cli.limits import add_limits, show_prints
+from minisam.cli.outputs import check_output
+from minisam.cli.replaceable import check_replaceable_text
 from minisam.errors import AnswerError, MinisamError
 
 UNREADABLE, WRONG = 3, 4
@@ -166,13 +168,16 @@ def run_grade(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from minisam.files import write_atomically
-    from minisam.lesson.grade import as_csv, grade, hand_ins, summary
+    from minisam.lesson.grade import COLUMNS, as_csv, grade, hand_ins, summary
     from minisam_kernels.lab.answers.process import Rules
 
+    if args.csv is not None:
+        check_output(args.csv, option="--csv")
+        check_replaceable_text(args.csv, ",".join(COLUMNS), option="--csv")
     files, rules = hand_ins(args.folder), Rules(args.seconds, args.memory)
     marked = [grade(file, args.folder, rules, args.lesson) for file in tqdm(files, disable=None)]
     print("\n".join(summary(marked)))
-    if args.csv:
+    if args.csv is not None:
         write_atomically(args.csv, lambda file: file.write(as_csv(marked).encode()))
     return UNREADABLE if any(hand_in.problem for hand_in in marked) else 0
 

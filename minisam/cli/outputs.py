@@ -9,22 +9,26 @@ from pathlib import Path
 from minisam.errors import OutputError
 
 
-def check_output(path: Path, inputs: Collection[Path | None] = (), suffixes: Collection[str] = ()) -> None:
+def check_output(
+    path: Path, inputs: Collection[Path | None] = (), suffixes: Collection[str] = (), option: str = "-o"
+) -> None:
     """Raises OutputError if a file cannot be written, is one of the inputs, or has none of the suffixes."""
     if str(path) == "-":
-        raise OutputError("-o - : the result is a file; give it a name")
+        raise OutputError(f"{option} - : the result is a file; give it a name")
     for given in inputs:
         if given is not None and is_same_file(path, given):
-            raise OutputError(f"{path} is an input and would be overwritten; choose another name with -o")
+            raise OutputError(
+                f"{path} is an input and would be overwritten; choose another name with {option}"
+            )
     if path.is_dir():
-        raise OutputError(f"{path} is a folder; give the name of a file in it with -o")
+        raise OutputError(f"{path} is a folder; give the name of a file in it with {option}")
     if not path.parent.is_dir():
         raise OutputError(
-            f"{path}: there is no folder {path.parent}; create it first, or choose another with -o"
+            f"{path}: there is no folder {path.parent}; create it first, or choose another with {option}"
         )
     if suffixes and path.suffix.lower() not in suffixes:
         raise OutputError(f"{path}: cannot write this format; use a name that ends in {', '.join(suffixes)}")
-    check_writable(path.parent)
+    check_writable(path.parent, option)
 
 
 def check_output_folder(
@@ -46,10 +50,10 @@ def check_output_folder(
     check_writable(folder)
 
 
-def check_writable(folder: Path) -> None:
+def check_writable(folder: Path, option: str = "-o") -> None:
     """Raises OutputError if this user may not write into a folder."""
     if not os.access(folder, os.W_OK):
-        raise OutputError(f"{folder}: no permission to write into it; choose another with -o")
+        raise OutputError(f"{folder}: no permission to write into it; choose another with {option}")
 
 
 def is_same_file(one: Path, other: Path) -> bool:

@@ -40,10 +40,10 @@ def check_replaceable_pair(record: Path, keys: Collection[str]) -> None:
         refuse(figure)
 
 
-def check_replaceable_text(path: Path, beginning: str) -> None:
+def check_replaceable_text(path: Path, beginning: str, option: str = "-o") -> None:
     """Raises OutputError if the path exists and is not text with this beginning."""
     if os.path.lexists(path) and not (path.is_file() and path.read_bytes().startswith(beginning.encode())):
-        refuse(path)
+        refuse(path, option)
 
 
 def check_replaceable_run(folder: Path, weights: Collection[str]) -> None:
@@ -77,5 +77,7 @@ def has_own_header(path: Path) -> bool:
         return False
 
 
-def refuse(path: Path) -> None:
-    raise OutputError(f"{path} was not written by minisam and is not replaced; choose another name with -o")
+def refuse(path: Path, option: str = "-o") -> None:
+    raise OutputError(
+        f"{path} was not written by minisam and is not replaced; choose another name with {option}"
+    )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ def segment_by_file(args: argparse.Namespace, device: str) -> int:
 
     prompts = read_prompts(args.prompts, args.image)
     figures = [figure_of(args, image, len(prompts)) for image in prompts]
+    check_one_each(prompts, figures)
     predictor = SamPredictor(load_network(args, args.adapter).to(device))
     records = []
     for (image, listed), figure in zip(prompts.items(), figures, strict=True):
@@ -49,6 +52,15 @@ def figure_of(args: argparse.Namespace, image: Path, count: int) -> Path:
         check_replaceable_figure(out)
     check_output(out, (image, args.prompts, args.checkpoint, args.adapter), FIGURE_FORMATS)
     return out
+
+
+def check_one_each(images: Collection[Path], figures: list[Path]) -> None:
+    """Raises CommandError if two images, such as a.png and a.jpg, would have one figure."""
+    of_figure: dict[str, Path] = {}
+    for image, figure in zip(images, figures, strict=True):
+        other = of_figure.setdefault(os.path.realpath(figure), image)
+        if other != image:
+            raise CommandError(f"{other} and {image} would have one figure, {figure}; rename one of them")
 
 
 def segment_image(

@@ -40,6 +40,8 @@ def read_prompts(path: Path, image: Path | None = None) -> dict[Path, list[Promp
         path.parent / name: prompts_from(listed, f"{path}: {printable(name)}, ")
         for name, listed in content.items()
     }
+    if len(by_image) < len(content):
+        raise DatasetError(f"{path}: has two lists for one image, by two names of it")
     if image is None:
         return by_image
     found = next((name for name in by_image if os.path.realpath(name) == os.path.realpath(image)), None)

@@ -81,6 +81,14 @@ def test_one_line_says_what_is_wrong(content, more, code, says, folder, capsys):
     assert error.count("\n") == 1 and says in error and set(folder.iterdir()) == before
 
 
+def test_two_images_never_share_a_figure(folder, capsys):
+    Image.open(folder / "a.png").convert("RGB").save(folder / "a.jpg")
+    assert main(["segment", *prompts(folder, {"a.png": PROMPTS, "b.png": PROMPTS, "a.jpg": PROMPTS})]) == 2
+    error = capsys.readouterr().err
+    assert f"{folder / 'a.png'} and {folder / 'a.jpg'} would have one figure" in error
+    assert not list(folder.glob("*_segment.png"))
+
+
 def test_a_page_of_a_tiff(folder, capsys):
     pages = [Image.open(folder / name) for name in ("a.png", "b.png")]
     pages[0].save(folder / "scan.tif", save_all=True, append_images=pages[1:])

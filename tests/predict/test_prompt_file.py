@@ -66,6 +66,7 @@ def test_images_are_found_from_the_files_folder(written, tmp_path, monkeypatch):
         ([{"box": 3}], "box is not a list"),
         ([{"box": [True, True, True, True]}], "box is not a list"),
         ([{"box": None}], "nothing in it"),
+        ({"a.jpg": [BOX], "./a.jpg": [CLICK]}, "two lists for one image"),
     ],
 )
 def test_the_place_of_a_mistake_is_named(written, content, says):
