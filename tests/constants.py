@@ -87,7 +87,7 @@ def as_json(value: Any) -> Any:
         return sorted(map(str, value))
     if (isinstance(value, str) and " " in value) or not isinstance(value, str | int | float | None):
         raise TypeError
-    return value
+    return value.replace(str(PACKAGE), "minisam") if isinstance(value, str) else value
 
 
 if __name__ == "__main__":
