@@ -194,8 +194,8 @@ with torch.no_grad():
 print(f"{16 * len(scenes)} scenes to train on, {len(held_out.images)} to look at")
 
 # %% [markdown]
-# To watch it, two targets of each held-out scene, with a click in their middle: the best of the three masks, before the
-# training and at four moments of it. (Which one to show is learnt last.)
+# To watch it, two targets of each held-out scene, with a click in their middle: the best of the three masks, before
+# the training and at four moments of it. (Which one to show is learnt last.)
 
 # %%
 from minisam.masks.distance import interior_points
@@ -207,15 +207,15 @@ clicks = interior_points(wanted)[0].float()
 
 
 @torch.no_grad()
-def answers(at: Tensor) -> tuple[Tensor, float]:
-    """The best of three masks, [P, 64, 64], for image embeddings `at`, and their mean IoU."""
+def answers(at: Tensor) -> tuple[Tensor, Tensor]:
+    """The best of three masks, [P, 64, 64], for image embeddings `at`, and their IoU, [P]."""
     labels = torch.ones(len(clicks), 1)
     sparse, dense = sam.prompt_encoder((clicks[:, None], labels), None, None)
     image_pe = sam.prompt_encoder.get_dense_pe()
     logits, _ = sam.mask_decoder(at[test_image], image_pe, sparse, dense, multimask_output=True)
     drawn = torch.nn.functional.interpolate(logits, (64, 64), mode="bilinear") > 0
     iou = mask_iou(drawn, wanted[:, None])
-    return drawn[torch.arange(len(clicks)), iou.argmax(dim=1)], iou.amax(dim=1).mean().item()
+    return drawn[torch.arange(len(clicks)), iou.argmax(dim=1)], iou.amax(dim=1)
 
 
 # %% [markdown]
@@ -242,14 +242,20 @@ for step in range(STEPS):
     if step + 1 in (15, 35, 70, STEPS):
         moments[step + 1] = answers(new_embeddings)
 
-before, after = moments[0][1], moments[STEPS][1]
-elsewhere = answers(new_embeddings.roll(1, 0))[1]
+before, after = moments[0][1].mean(), moments[STEPS][1].mean()
+elsewhere = answers(new_embeddings.roll(1, 0))[1].mean()
 assert before < 0.2 and after > 0.3 and elsewhere < after - 0.08
 print("IoU of the best mask of one click on a new scene: below 0.2 before, above 0.3 after")
 
 # %%
+ious = torch.stack([iou for _, iou in moments.values()])
+rising = (ious[2:].diff(dim=0) > 0.02).all(dim=0)  # better at step 70 than at 35, and better still at the end
+first_of_scene = torch.where(rising, ious[-1], 0)[::2]
+shown_targets = (2 * first_of_scene.argsort(descending=True)[:6]).tolist()
+assert rising[::2].sum() >= 6 and (test_image[::2] == torch.arange(48)).all()
+
 fig, panels = plt.subplots(6, 7, figsize=(10.5, 9.3), layout="constrained")
-for line, target in zip(panels, (2, 61, 73, 6, 80, 88), strict=True):
+for line, target in zip(panels, shown_targets, strict=True):
     picture = held_out.images[test_image[target]].permute(1, 2, 0).numpy()
     pale = picture.mean(axis=-1) / 2 + 127
     line[0].imshow(picture)
@@ -265,13 +271,16 @@ for line, target in zip(panels, (2, 61, 73, 6, 80, 88), strict=True):
     line[6].contour(wanted[target], [0.5], colors="black", linewidths=1.2)
     for axes in line:
         axes.set_axis_off()
-for axes, name in zip(panels[0], ["click", *(f"{step} steps" for step in moments), "target"], strict=True):
+heads = [f"{step} steps\nmean IoU {iou.mean():.2f}" for step, (_, iou) in moments.items()]
+for axes, name in zip(panels[0], ["click", *heads, "target"], strict=True):
     axes.set_title(name, fontsize=10)
 
 # %% [markdown]
-# At first anything, then a spot, then the object. Corners stay coarse: nano's masks have 32 × 32 pixels, and an
-# encoder token covers 4 × 4 of them. On other targets the masks are still wrong: this was some ten seconds on one
-# core, not SAM's 256 GPUs.
+# These are the six best of the targets whose masks are better at step 70 than at 35, and better still at the end; the
+# column heads give the mean of all 96. At first the masks are anything. Then most of them vanish, because most pixels
+# are background, and "empty" is the first thing that lowers the loss. Then they grow into objects. Corners stay
+# coarse: nano's masks have 32 × 32 pixels, and an encoder token covers 4 × 4 of them. On other targets the masks are
+# still wrong: this was some ten seconds on one core, not SAM's 256 GPUs.
 #
 # Does it look at the image, or does it draw a blob around the click? Give every click the embedding of another scene.
 # If the IoU stayed, the image would not matter. It falls by more than 0.08, which the code above asserts. Ask this of

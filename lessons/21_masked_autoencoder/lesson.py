@@ -12,11 +12,11 @@ from minisam.lesson.page import check, np, plt, torch
 # %% [markdown]
 # ## Why before the masks
 #
-# SAM's largest encoder has 637 million weights, and when its training began there were no masks to speak of: they were
-# drawn with its help later (lesson 13). Pictures without masks there were, by the million. So the encoder first learns
-# from pictures alone. The task needs no annotator, for the answer is in the picture: **hide some patches, and predict
-# their pixels.** To draw the hidden half of a wheel one has to know that this is a wheel, where it ends, and what is
-# behind it. That is most of what a mask needs.
+# SAM's largest encoder has 637 million weights. When its training began, SA-1B's 1.1 billion masks did not exist: they
+# were drawn later, with SAM's help (lesson 23). There were only the public data sets, which are much smaller. Pictures
+# without masks existed by the million. So the encoder first learns from pictures alone. The task needs no annotator,
+# for the answer is in the picture: **hide some patches, and predict their pixels.** To draw the hidden half of a wheel
+# one has to know that this is a wheel, where it ends, and what is behind it. That is most of what a mask needs.
 #
 # A *masked autoencoder* (He et al. 2021) is the simplest form of it:
 #
@@ -35,8 +35,8 @@ from minisam.lesson.page import check, np, plt, torch
 # $$\text{target} = \frac{\text{patch} - \text{mean}}{\sqrt{\text{variance} + 10^{-6}}}$$
 #
 # Mean and variance are of this patch, over its P · P · 3 numbers, and the variance is the unbiased one (the sum of
-# squares divided by n − 1). A patch of ViT-B has 16 · 16 · 3 = 768 of them. A network that has no idea draws zeros, and
-# has a loss of 1: whatever is below that it has understood.
+# squares divided by n − 1). A patch of ViT-B has 16 · 16 · 3 = 768 of them. A network that has no idea draws zeros,
+# and has a loss of 1: whatever is below that it has understood.
 
 
 # %%
@@ -196,7 +196,7 @@ check(21, decoder_input)
 
 # %%
 from minisam.config import CONFIGS, build_from_config
-from minisam.pretrain.figure import as_picture, reconstructions
+from minisam.pretrain.figure import as_picture
 from minisam.pretrain.masked_autoencoder import build_mae
 from minisam.pretrain.reconstruction_loss import reconstruction_loss
 from minisam.pretrain.mae_task import normalise
@@ -210,13 +210,18 @@ scenes = normalise(render_scenes(seed=1, batch_size=768, image_size=64, **PLAIN)
 new_scenes = normalise(render_scenes(seed=2**31, batch_size=32, image_size=64, **PLAIN).images)
 
 
+new_targets = normalise_patches(patchify(new_scenes, 8))
+
+
 @torch.no_grad()
-def loss_on_new_scenes() -> float:
+def look() -> tuple[Tensor, float]:
+    """What the decoder draws of new scenes, between the targets of visible patches, and its loss."""
     drawn, masking = mae(new_scenes, 0.75, torch.Generator().manual_seed(0))
-    return reconstruction_loss(drawn, new_scenes, masking.hidden, 8).item()
+    loss = reconstruction_loss(drawn, new_scenes, masking.hidden, 8).item()
+    return torch.where(masking.hidden[..., None], drawn, new_targets), loss
 
 
-pictures, held_out = {0: reconstructions(mae, new_scenes)}, {0: loss_on_new_scenes()}
+moments = {0: look()}
 generator = torch.Generator().manual_seed(0)
 for step in range(STEPS):
     for group in optimizer.param_groups:
@@ -228,32 +233,38 @@ for step in range(STEPS):
     loss.backward()
     optimizer.step()
     if step + 1 in (30, STEPS):
-        pictures[step + 1], held_out[step + 1] = reconstructions(mae, new_scenes), loss_on_new_scenes()
+        moments[step + 1] = look()
 
-idea = normalise_patches(patchify(new_scenes, 8)).square().mean().item()
+idea = new_targets.square().mean().item()
+held_out = {step: loss for step, (_, loss) in moments.items()}
 assert 0.98 < idea < 1  # the loss of a network that draws zeros
 assert 0.9 < held_out[0] < 2.5 and held_out[STEPS] < held_out[30] < 1 and held_out[STEPS] < 0.8
 print("the loss on scenes it has never seen: above 0.9 before, below 0.8 after")
 
 # %%
-fig, panels = plt.subplots(4, 5, figsize=(9.2, 7.6), layout="constrained")
+hidden = mae(new_scenes, 0.75, torch.Generator().manual_seed(0))[1].hidden[..., None]
+layers = {"seen": new_targets.masked_fill(hidden, 0)}
+layers |= {f"drawn, {step} steps": drawn for step, (drawn, _) in moments.items()} | {"targets": new_targets}
+fig, panels = plt.subplots(4, 6, figsize=(10.8, 7.6), layout="constrained")
 for line, scene in zip(panels, (0, 3, 5, 9), strict=True):
-    columns = {"picture": pictures[STEPS][scene, 0], "seen": pictures[STEPS][scene, 1]}
-    columns |= {f"drawn, {step} steps": drawn[scene, 3] for step, drawn in pictures.items()}
+    columns = {"picture": as_picture(new_scenes[scene])}
+    for title, patches in layers.items():
+        shown = unpatchify(patches[scene : scene + 1] / 5 + 0.5, 8, mae.grid)[0]
+        columns[title] = shown.clamp(0, 1).permute(1, 2, 0).numpy()
     for axes, (title, image) in zip(line, columns.items(), strict=True):
-        axes.imshow(as_picture(image))
+        axes.imshow(image)
         axes.set_axis_off()
         if scene == 0:
             axes.set_title(title)
 
 # %% [markdown]
-# *From 16 of 64 patches. In the drawn pictures those 16 are the true ones; all others are the decoder's, each with the
-# true mean and contrast of its patch, since a prediction in the patch's own scale has neither.*
+# *All but the first column are in each patch's own scale, as the targets are. 16 of 64 patches are seen; they are the
+# same in every column. All others are drawn by the decoder, and grey is 0.*
 #
-# Before training, noise. What is learnt first is colour. Mean and variance are taken over red, green and blue together,
-# so a patch's hue is part of its target, and most hidden patches have the hue of a neighbour. Outlines take longer: the
-# last figure of this lesson has a network of this size after 4000 steps. Where nothing visible gives a hint, the answer
-# stays a blur: the mean of what it could be.
+# Before training, the decoder draws noise. What it learns first is colour, one for the whole picture. Mean and
+# variance are taken over red, green and blue together, so a patch's hue is part of its target, and most patches of a
+# picture are alike in hue. Outlines take longer: the last figure of this lesson has a network of this size after 4000
+# steps. Where nothing visible gives a hint, the answer stays a blur: the mean of what it could be.
 #
 # ## Moving in
 #

@@ -406,7 +406,7 @@ def gap_of(embeddings: tuple[Tensor, Tensor]) -> Tensor:
 centred = tuple(kind - kind.mean(dim=0) for kind in embedded["after"])
 clouds = {"before training": embedded["before"], "after training": embedded["after"]}
 clouds["after, each from its own centre"] = centred
-fig, panels = plt.subplots(1, 3, figsize=(12, 4.4), layout="constrained", sharex=True, sharey=True)
+fig, panels = plt.subplots(1, 3, figsize=(12, 5.2), layout="constrained", sharex=True, sharey=True)
 for axes, (title, kinds) in zip(panels, clouds.items(), strict=True):
     places = seen_from_the_side(*kinds, gap_of(embedded["before" if "before" in title else "after"]))
     for place, marker in zip(places, ("o", "^"), strict=True):
