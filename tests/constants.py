@@ -13,9 +13,11 @@ import importlib
 import inspect
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict, is_dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from minisam.data.partworld.worlds import World
 
 FILE = Path(__file__).with_suffix(".json")
 PACKAGE = Path(__file__).parents[1] / "minisam"
@@ -77,6 +79,8 @@ def plain_value(name: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def as_json(value: Any) -> Any:
+    if isinstance(value, World):
+        value = replace(value, templates=tuple(template.name for template in value.templates))
     if is_dataclass(value) and not isinstance(value, type):
         return as_json(asdict(value))
     if isinstance(value, dict):
@@ -85,7 +89,7 @@ def as_json(value: Any) -> Any:
         return [as_json(one) for one in value]
     if isinstance(value, set | frozenset):
         return sorted(map(str, value))
-    if (isinstance(value, str) and " " in value) or not isinstance(value, str | int | float | None):
+    if (isinstance(value, str) and value.count(" ") > 2) or not isinstance(value, str | int | float | None):
         raise TypeError
     return value.replace(str(PACKAGE), "minisam") if isinstance(value, str) else value
 
