@@ -191,6 +191,17 @@ def check_case(function: Function, case: Case, dtype: torch.dtype) -> Outcome:
     outcome = outcome_of(
         function, Call(case.inputs, case.constants, "triton", _name(dtype), gradient, twice=True)
     )
+    try:
+        require_right(outcome, case, dtype, device, twins, torchs)
+    except CheckError as error:
+        raise CheckError(f"{error}{what_a_gpu_changed(outcome)}") from error
+    return outcome
+
+
+def require_right(
+    outcome: Outcome, case: Case, dtype: torch.dtype, device: str, twins: Mapping[str, Tensor], torchs: Tensor
+) -> None:
+    """Raises CheckError at the first error of the output, a second run, or a gradient."""
     out = require_output(outcome, case, dtype, device)
     if case.counts:
         require_equal("output", out, expected_counts(case, dtype))
@@ -204,7 +215,21 @@ def check_case(function: Function, case: Case, dtype: torch.dtype) -> Outcome:
         )
     if outcome.differentiable:
         require_gradients(outcome, case, dtype, twins, torchs)
-    return outcome
+
+
+def what_a_gpu_changed(outcome: Outcome) -> str:
+    """What may be the cause of an error, because the interpreter was made like a GPU; "" if it made no difference."""
+    causes = []
+    if outcome.unset_lanes:
+        causes.append(
+            "a load has a mask but no `other`: its masked lanes hold NaN or large numbers here, and anything on a GPU"
+        )
+    if outcome.tf32_products:
+        causes.append(
+            "tl.dot multiplied float32 as TF32, a GPU's default, with 10 bits of the significand: "
+            'give it input_precision="ieee"'
+        )
+    return "".join(f"; {cause}" for cause in causes)
 
 
 def require_output(outcome: Outcome, case: Case, dtype: torch.dtype, device: str) -> Tensor:

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from minisam_kernels.lab.answers.operations import Operations
 from minisam_kernels.lab.answers.words import one_line, stops_with
+from minisam_kernels.lab.as_on_a_gpu import Kindnesses, as_on_a_gpu
 from minisam_kernels.lab.memory_guard import (
     Access,
     StrayAccess,
@@ -55,7 +56,7 @@ class Outcome:
 
     `value`, `again` and `gradients` are arrays; bfloat16, which NumPy lacks, is stored as float32, and `dtype` names
     the original type. `operations` names torch's operations, each once; `stored_by_kernel` is False if the result has
-    values that no interpreted kernel stored.
+    values that no interpreted kernel stored. `unset_lanes` and `tf32_products` count what as_on_a_gpu.py changed.
     """
 
     error: str = ""
@@ -69,6 +70,8 @@ class Outcome:
     operations: list[str] = field(default_factory=list)
     operation_count: int = 0
     stored_by_kernel: bool = True
+    unset_lanes: int = 0
+    tf32_products: int = 0
     again_error: str = ""
     gradient_error: str = ""
     differentiable: bool = False
@@ -124,7 +127,7 @@ def _in_torch(function: Function, call: Call) -> Outcome:
     def run(where: str) -> Any:
         launches: list[int] = []
         stored: list[np.ndarray] = []
-        operations, races = Operations(), Races()
+        operations, races, kindnesses = Operations(), Races(), Kindnesses()
         result = None
 
         def note(access: Access) -> None:
@@ -144,9 +147,12 @@ def _in_torch(function: Function, call: Call) -> Outcome:
             if watch_lanes:
                 stack.enter_context(checked_lanes())
                 stack.enter_context(watched_interpreter(begin, note))
+                kindnesses = stack.enter_context(as_on_a_gpu(large=where != "error"))
             stack.enter_context(operations)
             result = _called(function, given, call)
             races.end()
+        outcome.unset_lanes += kindnesses.unset
+        outcome.tf32_products += kindnesses.tf32
         if where == "error":
             outcome.launches = len(launches) if watch_lanes else 1
             outcome.operations = sorted(set(operations.names))
@@ -194,14 +200,17 @@ def _differentiate(
     """Gradients of the inputs that have one."""
     leaves = {name: tensor for name, tensor in given.items() if tensor.requires_grad}
     grad = torch.tensor(gradient, dtype=out.dtype, device=out.device)
-    found: tuple[Any, ...] = ()
+    found, kindnesses = (), Kindnesses()
     with ExitStack() as stack:
         stack.enter_context(_noted(outcome, "gradient_error"))
         stack.enter_context(guard_bands())
         if watch_lanes:
             stack.enter_context(checked_lanes())
             stack.enter_context(checked_races())
+            kindnesses = stack.enter_context(as_on_a_gpu())
         found = torch.autograd.grad(out, list(leaves.values()), grad, allow_unused=True)
+    outcome.unset_lanes += kindnesses.unset
+    outcome.tf32_products += kindnesses.tf32
     outcome.gradients = {
         name: _array(tensor) for name, tensor in zip(leaves, found, strict=False) if tensor is not None
     }
