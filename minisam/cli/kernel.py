@@ -3,6 +3,7 @@
 check FILE.py:function --like rel_pos_attention    is your kernel correct, and does it stay in bounds
 inspect KERNEL --arch sm_90 --dtype bf16           its machine code, launch by launch; needs no GPU
 roofline [KERNEL] --gpu H100                       the least time it can take, with the calculation
+roofline [KERNEL] --predict                        and the time that its machine code will take, a prediction
 trace KERNEL -o trace.png                          which program accesses which elements of which tensor
 bench [KERNEL]                                     our kernels and all peers; needs a GPU
 
@@ -71,6 +72,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     roofline.add_argument("--batch", type=number_from(1), default=8, help="images at once (default: 8)")
     roofline.add_argument("--dtype", choices=DTYPES, default="bf16", help="of the tensors (default: bf16)")
+    roofline.add_argument(
+        "--predict",
+        action="store_true",
+        help="compile the kernels too, and predict their time from the machine code; needs no GPU",
+    )
     roofline.add_argument("-o", "--out", type=Path, metavar="FILE", help="draw the roofline there, as a PNG")
 
     trace = tools.add_parser("trace", help="a figure of which program accesses which elements")

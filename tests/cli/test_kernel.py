@@ -176,6 +176,21 @@ def test_roofline_shows_its_working_and_draws(tmp_path, capsys):
     assert len(capsys.readouterr().out.splitlines()) == FLOORS + 2
 
 
+def test_roofline_predicts_and_says_that_it_did_not_measure(capsys):
+    assert main(["kernel", "roofline", "softmax", "--predict", "--batch", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert "softmax_backward_kernel: 49152 programs of 16 warps" in printed
+    assert printed.strip().endswith("times the floor; not measured")
+    assert main(["kernel", "roofline", "softmax", "--predict", "--batch", "1", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["measured"] is False and record["batch"] == 1
+    assert all(one["predicted_seconds"] >= one["floor_seconds"] for one in record["floors"])
+    assert main(["kernel", "roofline", "softmax", "--predict", "--gpu", "T4"]) == 2
+    assert "use H200, H100, A100" in capsys.readouterr().err
+    assert main(["kernel", "roofline", *OWN, "--predict"]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
 def width_of(picture) -> int:
     with Image.open(picture) as image:
         return image.size[0]

@@ -92,6 +92,38 @@ GPUS = {
 }
 
 
+@dataclass(frozen=True)
+class Multiprocessors:
+    """How many there are and at which clock, and the rate at which all of them read the L2 cache, per second.
+
+    `mma_share` is the part of the tensor cores' rate that mma.sync reaches; on Hopper only wgmma reaches all of it.
+    """
+
+    arch: str
+    number: int
+    hertz: float
+    l2_bytes: float
+    mma_share: float
+    source: str
+
+
+SCALING_BOOK = "Austin et al., How to Scale Your Model, chapter on GPUs: about 5.5 TB/s"
+DISSECTED = "Luo et al., arXiv 2402.13499: mma.sync at about 63 % of the peak on Hopper"
+MULTIPROCESSORS = {
+    "H200": Multiprocessors("sm_90", 132, 1.85e9, 5.5e12, 0.63, f"{SCALING_BOOK} (H100); {DISSECTED}"),
+    "H100": Multiprocessors("sm_90", 132, 1.85e9, 5.5e12, 0.63, f"{SCALING_BOOK}; {DISSECTED}"),
+    "A100": Multiprocessors(
+        "sm_80",
+        108,
+        1.41e9,
+        5.0e12,
+        1.0,
+        "2.3 times the V100's (Ampere white paper), for which Jia et al., arXiv 1804.06826, measured 2.16 TB/s",
+    ),
+}
+"""For predictions; the other GPUs have no rate of the L2 cache here."""
+
+
 def gpu_of_device(name: str) -> Gpu | None:
     """The entry for a device by its CUDA name, "NVIDIA H100 80GB HBM3"; None if it is not listed."""
     plain = name.replace(" ", "").upper()

@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ class Request:
 
     With `listing` the result includes the instructions as text; `only` names one of the kernels that it launches.
     `place`, "FILE.py:function", is a user's function that is called in the operation's place, with the shapes of the
-    operation's case of the name `case`, or of the call in SAM.
+    operation's case of the name `case`, or of the call in SAM. `batch` and `heads` are of the call of the operation.
     """
 
     operation: str
@@ -65,11 +65,13 @@ class Request:
     only: str | None = None
     place: str | None = None
     case: str | None = None
+    batch: int | None = None
+    heads: int | None = None
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """One kernel of that call on one GPU."""
+    """One kernel of that call on one GPU; `numbers` are its integer arguments."""
 
     request: Request
     kernel: str
@@ -77,6 +79,8 @@ class Compiled:
     constants: dict[str, object]
     num_stages: int
     code: MachineCode
+    numbers: dict[str, int] = field(default_factory=dict)
+    backward: bool = False
 
 
 class Compiler:
@@ -105,6 +109,8 @@ class Compiler:
                 constants=kernel["constants"],
                 num_stages=kernel["num_stages"],
                 code=MachineCode.from_json(kernel["code"]),
+                numbers=kernel["numbers"],
+                backward=kernel["backward"],
             )
             for kernel in answer["kernels"]
         ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import Any
 
@@ -34,7 +34,10 @@ OPTIONS = {"num_warps": 4, "num_stages": 3}
 
 @dataclass(frozen=True)
 class RecordedLaunch:
-    """One launch: the jit function, its arguments' types and constants, its options and its number of programs."""
+    """One launch: the jit function, its arguments' types and constants, its options and its number of programs.
+
+    `numbers` are the arguments that are integers; `backward` launches compute gradients.
+    """
 
     function: Any
     grid: tuple[int, ...]
@@ -42,6 +45,8 @@ class RecordedLaunch:
     constants: dict[str, object]
     divisible: tuple[str, ...]
     options: dict[str, Any] = field(default_factory=dict)
+    numbers: dict[str, int] = field(default_factory=dict, compare=False)
+    backward: bool = field(default=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -86,8 +91,13 @@ def describe_launch(function: Any, grid: Any, args: tuple, kwargs: dict[str, Any
         if is_multiple_of_16(value) and not parameter.do_not_specialize:
             divisible.append(parameter.name)
     shape: Any = grid(values) if callable(grid) else grid
+    numbers = {
+        name: value
+        for name, value in values.items()
+        if isinstance(value, int) and not isinstance(value, bool)
+    }
     return RecordedLaunch(
-        function, tuple(shape), signature, constants, tuple(divisible), {**OPTIONS, **options}
+        function, tuple(shape), signature, constants, tuple(divisible), {**OPTIONS, **options}, numbers
     )
 
 
@@ -134,8 +144,10 @@ def launches_of(
             for name, x in inputs.items()
         }
         out = call(**shapes, **constants)
+        forward = len(found)
         if out.requires_grad:
             torch.autograd.grad(out, list(shapes.values()), torch.empty_like(out), allow_unused=True)
+    found[forward:] = [replace(launch, backward=True) for launch in found[forward:]]
     return [launch for place, launch in enumerate(found) if launch not in found[:place]]
 
 

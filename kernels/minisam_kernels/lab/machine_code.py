@@ -25,6 +25,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
+from minisam_kernels.lab.instructions import Counts, Executed, read_instructions
 from minisam_kernels.lab.occupancy import programs_per_multiprocessor
 
 TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
@@ -52,7 +53,7 @@ AMD_BITS = {"ushort": 16, "short": 16, "ubyte": 8, "dword": 32, "dwordx2": 64, "
 class MachineCode:
     """The compiled code of one kernel: resources in bytes, and counts of instructions.
 
-    `listing` is NVIDIA's disassembly, one instruction per line.
+    `executed` counts what a warp executes and `listing` is the disassembly, one instruction per line; NVIDIA only.
     """
 
     arch: str
@@ -66,13 +67,15 @@ class MachineCode:
     tensor_core: dict[str, int]
     load_bits: dict[int, int]
     bulk_loads: int
+    executed: Executed = field(default_factory=lambda: Executed(Counts(), ()))
     listing: str = field(default="", repr=False, compare=False)
 
     @staticmethod
     def from_json(record: dict[str, Any]) -> MachineCode:
         """From the output of asdict after JSON, which turns the widths into strings."""
         widths = {int(bits): count for bits, count in record["load_bits"].items()}
-        return MachineCode(**{**record, "load_bits": widths})
+        executed = Executed.from_json(record["executed"])
+        return MachineCode(**{**record, "load_bits": widths, "executed": executed})
 
     def widest_loads(self) -> str:
         """Global loads by width in bits, "128: 24, 16: 2"; the copy engine's are called bulk."""
@@ -144,6 +147,7 @@ def describe(
         tensor_core={unit: count for unit, count in found.items() if count},
         load_bits=count_load_widths(assembly),
         bulk_loads=len(re.findall(r"\bUTMALDG\S*", assembly)),
+        executed=read_instructions(assembly),
         listing="\n".join(INSTRUCTION.findall(assembly)),
     )
 

@@ -51,6 +51,8 @@ def answer(request: dict) -> dict:
                     "kernel": launch.name,
                     "grid": launch.grid,
                     "constants": launch.constants,
+                    "numbers": launch.numbers,
+                    "backward": launch.backward,
                     "num_stages": launch.options["num_stages"],
                     "code": asdict(code) if request.get("listing") else {**asdict(code), "listing": ""},
                 }
@@ -68,7 +70,8 @@ def our_launches(request: dict, arch: str) -> list[RecordedLaunch]:
         take_shapes_for_real(module)
     take_shapes_for_real(module_of(operation))
     chosen = request["launch"] or default_launch(operation, dtype, generation(arch))
-    tensors, constants = call_in_sam(operation, dtype, request["head_dim"], launch=chosen)
+    sizes = {key: request[key] for key in ("batch", "heads") if request.get(key)}
+    tensors, constants = call_in_sam(operation, dtype, request["head_dim"], **sizes, launch=chosen)
     return launches_of(function_of(operation), tensors, **constants, launch=chosen)
 
 
