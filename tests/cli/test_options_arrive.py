@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from small_networks import small_sam
 
@@ -26,33 +24,6 @@ from minisam.text.text_sam_task import TextRecipe
 from minisam.train.interactive import Rounds
 from minisam.train.mixed import CutoutsOn
 from minisam.train.presets import RECIPES, RECIPES_FROM_WEIGHTS, RECIPES_ON_CUTOUTS
-
-
-class Reached(Exception):
-    """Raised in place of the work; holds its arguments by name."""
-
-
-@pytest.fixture
-def given(monkeypatch, tmp_path):
-    """given(target, words): the arguments that `minisam WORDS` calls the function or class `target` with."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(target: str, words: str, owner: str = "") -> dict:
-        module, name = target.rsplit(".", 1)
-        home = importlib.import_module(module)
-        home = getattr(home, owner) if owner else home
-        signature = inspect.signature(getattr(home, name))
-
-        def stop(*arguments, **named):
-            raise Reached(signature.bind(*arguments, **named).arguments)
-
-        monkeypatch.setattr(home, name, stop)
-        threads = torch.get_num_threads()
-        with pytest.raises(Reached) as reached:
-            main([*words.split(), *(["--threads", str(threads)] if "--threads" in words else [])])
-        return reached.value.args[0]
-
-    return run
 
 
 def test_train(given):
