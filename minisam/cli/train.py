@@ -79,7 +79,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data",
         type=Path,
         metavar="DIR",
-        help="train on images with masks, in the format of SA-1B or COCO, instead of PartWorld",
+        help="train on images with masks, in the format of SA-1B or COCO, instead of PartWorld; with --cutouts, on a "
+        "share of them in every step",
     )
     add_cutout_options(parser, several=True)
     parser.add_argument(
@@ -87,7 +88,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.05,
         metavar="SHARE",
-        help="share of the images that is held out; up to 32 of them are measured at every save (default: 0.05)",
+        help="share of the images of --data that is held out, if there are no --cutouts; up to 32 of them are "
+        "measured at every save (default: 0.05)",
     )
     parser.add_argument("--steps", type=number_from(1), help="optimiser steps (default: the preset's)")
     parser.add_argument(
@@ -122,15 +124,12 @@ def run(args: argparse.Namespace) -> int:
     from minisam.checkpoint import save_checkpoint
     from minisam.device import check_device
     from minisam.distributed import is_first
-    from minisam.errors import PromptError
     from minisam.pretrain.transfer import trunk_of
     from minisam.train.mixed import CutoutsOn
     from minisam.train.sam_run import sam_run
     from minisam.train.start import weights_of
 
     check_cutout_options(args)
-    if args.cutouts and args.data:
-        raise PromptError("--cutouts and --data cannot be used together; give one of them")
     use_threads(args)
     check_log(args)
     model, recipe = chosen_recipe(args)
@@ -150,7 +149,7 @@ def run(args: argparse.Namespace) -> int:
         start=trunk_of(args.start_from_mae) if args.start_from_mae else weights_of(args.start_from),
         cutouts=[CutoutsOn(one, on, left_out) for one in args.cutouts or () for on in args.backgrounds],
         data=args.data,
-        held_out=args.validation if args.data else 0.0,
+        held_out=args.validation if args.data and not args.cutouts else 0.0,
         validation=validation(args),
     )
     training.log = args.log

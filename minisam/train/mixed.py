@@ -1,4 +1,4 @@
-"""Mixed batches: PartWorld's scenes, which have parts, and cut-outs on photographs, which have none."""
+"""Mixed batches: PartWorld's scenes, which have parts, cut-outs on photographs, which have none, and outlined ones."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 
 from minisam.data.cutouts import CutoutBatch, open_cutouts, render_cutouts
+from minisam.data.outlined import open_outlined, outlined_scenes
 from minisam.data.partworld import SceneBatch, render_scenes
 from minisam.data.skipped import Skipped
 from minisam.seeds import hash_seed
@@ -29,26 +30,38 @@ class CutoutsOn(NamedTuple):
 class MixedSource:
     """The phase's share of cut-outs in every batch, all from one pair of folders, drawn at random for every step.
 
+    With `outlined`, a folder of images with masks, every batch also has the phase's share of them.
     `skipped` collects the unusable files.
     """
 
     def __init__(
-        self, folders: Sequence[CutoutsOn], recipe: Recipe, seed: int, device: str, in_background: bool
+        self,
+        folders: Sequence[CutoutsOn],
+        recipe: Recipe,
+        seed: int,
+        device: str,
+        in_background: bool,
+        outlined: Path | None = None,
     ) -> None:
         self.folders = [CutoutsOn(one.resolve(), on.resolve(), names) for one, on, names in folders]
         self.recipe, self.seed, self.device = recipe, seed, device
+        self.outlined = outlined.resolve() if outlined else None
         self.fingerprints: list[str] = []
         self.skipped = Skipped()
         for pair in self.folders:
             opened = open_cutouts(pair.cutouts, pair.backgrounds, "training", pair.leave_out)
             self.fingerprints.append(opened.fingerprint())
             self.skipped.add_all(opened.skipped)
+        if self.outlined:
+            photographs = open_outlined(self.outlined)
+            self.skipped.add_all(photographs.skipped)
         self.drawn: DrawnAhead[CutoutBatch] = DrawnAhead(draw_mixed, self.arguments, in_background)
 
     def arguments(self, step: int) -> dict[str, Any]:
         """The arguments of `draw_mixed` for a step."""
         phase = self.recipe.phase_at(step)
         cutouts = round(phase.cutouts * phase.batch_size)
+        outlined = round(phase.outlined * phase.batch_size) if self.outlined else 0
         return {
             "seed": hash_seed(self.seed, step),
             "image_size": phase.image_size,
@@ -56,7 +69,9 @@ class MixedSource:
             "layered": phase.layered,
             "enlarged": phase.enlarged,
             "folders": Random(hash_seed(self.seed, step)).choice(self.folders),
-            "world_images": phase.batch_size - cutouts,
+            "outlined": self.outlined,
+            "outlined_images": outlined,
+            "world_images": phase.batch_size - cutouts - outlined,
             "world": phase.worlds[step % len(phase.worlds)],
             "object_scale": phase.object_scale,
             "richness": phase.richness,
@@ -69,7 +84,8 @@ class MixedSource:
 
     def about(self) -> dict[str, object]:
         leave_out = sorted({name for pair in self.folders for name in pair.leave_out})
-        return {"cutouts": "+".join(self.fingerprints), "leave_out": leave_out}
+        about: dict[str, object] = {"cutouts": "+".join(self.fingerprints), "leave_out": leave_out}
+        return about | {"data": open_outlined(self.outlined).fingerprint()} if self.outlined else about
 
     def close(self) -> None:
         self.drawn.close()
@@ -84,9 +100,11 @@ def draw_mixed(
     world: str,
     layered: float = 0.0,
     enlarged: float = 0.0,
+    outlined: Path | None = None,
+    outlined_images: int = 0,
     **knobs: float,
 ) -> CutoutBatch:
-    """Scenes of cut-outs, shares of them `layered` and `enlarged`, then scenes of a `world` of PartWorld."""
+    """Scenes of cut-outs, shares of them `layered` and `enlarged`, of outlined photographs, and of a `world`."""
     parts, skipped = [], Skipped()
     if cutout_images:
         pasted = render_cutouts(
@@ -101,6 +119,10 @@ def draw_mixed(
         )
         parts.append(pasted.scenes)
         skipped = pasted.skipped
+    if outlined and outlined_images:
+        photographs, unusable = outlined_scenes(outlined, seed, outlined_images, image_size)
+        parts.append(photographs)
+        skipped.add_all(unusable)
     if world_images:
         parts.append(render_scenes(seed, world_images, image_size, world, "cpu", **knobs))
     return CutoutBatch(SceneBatch.join(parts), skipped)

@@ -45,6 +45,8 @@ class Phase:
     """The share of scenes with cut-outs that have large objects behind small ones."""
     enlarged: float = 0.0
     """The share of scenes with cut-outs that are drawn smaller and enlarged as a whole."""
+    outlined: float = 0.0
+    """The share of a step's images that are photographs with outlined objects, if there is a folder of them."""
     clear_prompts: bool = False
     """Whether boxes and masks, as first prompts, also train mask 0 (minisam/train/interactive.py)."""
     mask_first_share: float = 0.0
@@ -172,6 +174,7 @@ ON_PHOTOS = Phase(
     worlds=MIXED,
     cutouts=0.5,
     layered=0.4,
+    outlined=0.25,
     clear_prompts=True,
     mask_first_share=0.08,
 )

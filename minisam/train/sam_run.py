@@ -39,7 +39,8 @@ def sam_run(
     Args:
         draw_ahead: draw batches in a second process; worth it on a CPU with two cores or more.
         start: what its weights are at first (minisam/train/start.py).
-        data: a folder of images with masks in place of PartWorld (minisam/data/segmentation_folder.py).
+        data: a folder of images with masks in place of PartWorld (minisam/data/segmentation_folder.py), or, with
+            cutouts, beside them (minisam/data/outlined.py).
         repeats: folders in it whose images are drawn more often than others (minisam/train/pictures.py).
         held_out: the share of these images that is not trained on.
         cutouts: pairs of folders, from which a share of the images is drawn (minisam/data/cutouts).
@@ -55,7 +56,7 @@ def sam_run(
     started_from = start(sam)
     source: BatchSource
     if cutouts:
-        source = MixedSource(cutouts, recipe, seed, device, draw_ahead)
+        source = MixedSource(cutouts, recipe, seed, device, draw_ahead, data)
     elif data is not None:
         source = PictureSource(data, held_out, recipe, seed, device, draw_ahead, repeats)
     else:

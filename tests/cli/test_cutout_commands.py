@@ -136,7 +136,6 @@ def test_eval_measures_the_world_photo(options, capsys):
             ["eval", "--cutouts", "x", "--backgrounds", "y", "--worlds", "micro"],
             "omit --data and --worlds",
         ),
-        (["train", "--cutouts", "x", "--backgrounds", "y", "--data", "z"], "cannot be used together"),
         (["train", "--preset", "nano", "--cutouts", "x", "--backgrounds", "y"], "no recipe for nano"),
         (["data", "preview", "--cutouts", "/gone", "--backgrounds", "/gone"], "/gone: no such folder"),
     ],

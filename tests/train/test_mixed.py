@@ -6,9 +6,11 @@ from dataclasses import replace
 import pytest
 import torch
 from cutout_folders import two_folders, write_cutout
+from outlined_folder import write_photographs
 
 from minisam.checkpoint import load_checkpoint
 from minisam.data.cutouts import open_cutouts, render_cutouts
+from minisam.data.outlined import outlined_scenes
 from minisam.data.partworld import render_scenes
 from minisam.data.skipped import Skipped
 from minisam.errors import CheckpointError
@@ -65,6 +67,8 @@ def test_every_step_asks_for_its_own_seed_and_the_next_world(folders):
         "layered": 0.0,
         "enlarged": 0.0,
         "folders": source.folders[0],
+        "outlined": None,
+        "outlined_images": 0,
         "world_images": 2,
         "world": "cartoon",
         "object_scale": 1.5,
@@ -104,6 +108,21 @@ def test_the_phase_says_how_many_scenes_are_layered_or_enlarged(folders, kind):
         for share in (1.0, 0.0)
     )
     assert torch.equal(got, all_of_them.images) and not torch.equal(got, none.images)
+
+
+def test_a_folder_with_masks_gives_the_phases_share_of_the_images(folders, tmp_path):
+    write_photographs(tmp_path)
+    phase = replace(PHASE, batch_size=4, cutouts=0.5, outlined=0.25, min_area=0.0)
+    recipe = replace(RECIPE, phases=(phase,))
+    source = MixedSource([folders], recipe, 0, "cpu", in_background=False, outlined=tmp_path)
+    asked = source.arguments(0)
+    assert (asked["cutout_images"], asked["outlined_images"], asked["world_images"]) == (2, 1, 1)
+    drawn = source.batch(0, phase, torch.Generator().manual_seed(0))
+    alone, _ = outlined_scenes(tmp_path, asked["seed"], 1, 64)
+    assert torch.equal(drawn.images[2], alone.images[0])
+    without = MixedSource([folders], recipe, 0, "cpu", in_background=False)
+    assert without.arguments(0)["world_images"] == 2
+    assert "data" not in without.about() and len(str(source.about()["data"])) > 8
 
 
 def test_what_could_not_be_used_gathers(folders):

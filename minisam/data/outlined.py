@@ -1,0 +1,147 @@
+"""Scenes from photographs with outlined objects, in PartWorld's format, to be mixed with cut-outs.
+
+    a random window of the photograph, perhaps mirrored  ->  S x S pixels  ->  the camera of the cut-outs
+
+A window has at least `SMALLEST_WINDOW` of either side.  The outlines of a photograph may overlap.  From the largest to
+the smallest, each becomes a node of the first level where it covers no other one, so that a whole, its part and the
+part's part lie on three levels; what fits on none is left out.
+
+Scene i of a seed depends only on (seed, i), the size and the folder.
+
+B scenes   S pixels per side   K node slots   m outlines
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from minisam.data.cutouts.camera import photograph
+from minisam.data.partworld import SceneBatch
+from minisam.data.partworld.batch import MAX_NODES
+from minisam.data.segmentation_folder import SegmentationFolder, open_folder
+from minisam.data.segments import Picture
+from minisam.data.skipped import Skipped
+from minisam.errors import DatasetError, MinisamError
+
+SMALLEST_WINDOW = 0.5
+OVERLAP = 0.02
+"""The share of a node that may lie over others of its level."""
+FAILURES_IN_A_ROW = 200
+Masks = NDArray[np.bool_]
+
+
+@lru_cache(maxsize=2)
+def open_outlined(path: Path) -> SegmentationFolder:
+    """The folder at `path`, opened once in a process.
+
+    Raises:
+        DatasetError: there is no folder of images with masks.
+    """
+    folder = open_folder(path)
+    if not folder.names:
+        raise DatasetError(f"{path}: no images with masks")
+    return folder
+
+
+def outlined_scenes(path: Path, seed: int, batch_size: int, image_size: int) -> tuple[SceneBatch, Skipped]:
+    """Draw B scenes of S pixels, and the files that could not be used.
+
+    Raises:
+        DatasetError: hardly any image of the folder can be used.
+    """
+    folder, skipped = open_outlined(path), Skipped()
+    images = np.empty((batch_size, image_size, image_size, 3), np.uint8)
+    labels = np.full((batch_size, 3, image_size, image_size), -1, np.int16)
+    level = np.full((batch_size, MAX_NODES), -1, np.int8)
+    for i in range(batch_size):
+        random = np.random.default_rng([seed % 2**63, i])
+        images[i], masks = draw_window(random, folder, image_size, skipped)
+        labels[i], levels = on_levels(masks)
+        level[i, : len(levels)] = levels
+    area = np.stack([np.bincount(one.ravel() + 1, minlength=MAX_NODES + 1)[1:] for one in labels])
+    scenes = SceneBatch(
+        images=torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(),
+        labels=torch.from_numpy(labels),
+        level=torch.from_numpy(level),
+        parent=torch.full((batch_size, MAX_NODES), -1, dtype=torch.int16),
+        area=torch.from_numpy(area.astype(np.int32)),
+        captions=[[""] * MAX_NODES for _ in range(batch_size)],
+    )
+    return scenes, skipped
+
+
+def draw_window(
+    random: np.random.Generator, folder: SegmentationFolder, image_size: int, skipped: Skipped
+) -> tuple[NDArray[np.uint8], list[Masks]]:
+    """A window of a random image, [S, S, 3], and the masks that are in it, each [S, S]."""
+    for _ in range(FAILURES_IN_A_ROW):
+        index = int(random.integers(len(folder.names)))
+        try:
+            picture = folder.read(index)
+            masks = usable_masks(picture, skipped)
+        except (MinisamError, OSError) as error:
+            skipped.add(folder.names[index], error)
+            continue
+        height, width = picture.image.shape[:2]
+        size = np.array([width, height]) * random.uniform(SMALLEST_WINDOW, 1, size=2)
+        left, top = random.random(2) * ((width, height) - size)
+        window = (left, top, left + size[0], top + size[1])
+        image = scaled(Image.fromarray(picture.image), window, image_size)
+        inside = [
+            scaled(Image.fromarray(mask.astype(np.uint8) * 255), window, image_size) > 127 for mask in masks
+        ]
+        inside = [mask for mask in inside if mask.any()]
+        if not inside:
+            continue
+        if random.random() < 0.5:
+            image, inside = image[:, ::-1], [mask[:, ::-1] for mask in inside]
+        return photograph(random, image.astype(np.float32)), inside
+    raise DatasetError(f"hardly any image with masks can be used; {skipped.summary()}")
+
+
+def usable_masks(picture: Picture, skipped: Skipped) -> list[Masks]:
+    """The masks of an image; damaged and empty ones are recorded.  Raises MinisamError if there are none."""
+    masks = []
+    for segment in picture.segments:
+        if segment.crowd:
+            continue
+        try:
+            mask = segment.mask()
+        except MinisamError as error:
+            skipped.add(segment.name, error)
+            continue
+        if mask.any():
+            masks.append(mask)
+        else:
+            skipped.add(segment.name, "an empty mask")
+    if not masks:
+        raise MinisamError(f"{picture.name}: no usable mask")
+    return masks
+
+
+def scaled(
+    image: Image.Image, window: tuple[float, float, float, float], image_size: int
+) -> NDArray[np.uint8]:
+    """The part of an image in `window` (left, top, right, bottom) at S x S pixels."""
+    return np.asarray(image.resize((image_size, image_size), Image.Resampling.BILINEAR, box=window))
+
+
+def on_levels(masks: Sequence[Masks]) -> tuple[NDArray[np.int16], list[int]]:
+    """m masks [S, S] that may overlap -> labels int16 [3, S, S], -1 = none, and the level of each node."""
+    labels = np.full((3, *masks[0].shape), -1, np.int16)
+    levels: list[int] = []
+    for mask in sorted(masks, key=np.count_nonzero, reverse=True)[:MAX_NODES]:
+        covered = (labels[:, mask] >= 0).mean(axis=1)
+        free = np.flatnonzero(covered <= OVERLAP)
+        if len(free):
+            level = int(free[0])
+            labels[level][mask & (labels[level] < 0)] = len(levels)
+            levels.append(level)
+    return labels, levels

@@ -1,0 +1,102 @@
+"""Scenes from outlined photographs: masks over their objects, levels by nesting, damaged files in their place."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from outlined_folder import write_photographs
+from PIL import Image
+
+from minisam.data.outlined import on_levels, open_outlined, outlined_scenes
+from minisam.errors import DatasetError
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("outlined")
+    write_photographs(path, 4)
+    return path
+
+
+def test_the_masks_lie_over_their_objects(folder):
+    """The whole is white and the part black, under any light of the camera; noise between."""
+    scenes, skipped = outlined_scenes(folder, 3, 12, 64)
+    assert not skipped and scenes.images.shape == (12, 3, 64, 64) and scenes.images.dtype == torch.uint8
+    for image, labels, levels in zip(scenes.images.float().mean(1), scenes.labels, scenes.level, strict=True):
+        assert levels[0] == 0 and set(levels.tolist()) <= {0, 1, -1}
+        part = labels[1] == 1
+        whole = (labels[0] == 0) & ~part
+        around = labels[0] < 0
+        assert whole.any() and around.any()
+        assert image[whole].mean() > image[around].mean() + 20
+        if part.any():
+            assert image[part].mean() < image[around].mean() - 20
+
+
+def test_areas_levels_and_labels_belong_together(folder):
+    scenes, _ = outlined_scenes(folder, 5, 6, 48)
+    for labels, level, area in zip(scenes.labels, scenes.level, scenes.area, strict=True):
+        for node in range(len(level)):
+            pixels = [int((labels[k] == node).sum()) for k in range(3)]
+            assert area[node] == sum(pixels)
+            assert area[node] == (pixels[level[node]] if level[node] >= 0 else 0)
+    assert (scenes.parent == -1).all()
+
+
+def test_a_seed_gives_the_same_scene_in_any_batch(folder):
+    one, two = outlined_scenes(folder, 7, 4, 64)[0], outlined_scenes(folder, 7, 2, 64)[0]
+    assert torch.equal(one.images[:2], two.images) and torch.equal(one.labels[:2], two.labels)
+    assert not torch.equal(outlined_scenes(folder, 8, 2, 64)[0].images, two.images)
+
+
+def test_windows_differ_and_some_are_mirrored(tmp_path):
+    """One image, dark on the left and bright on the right, all of it outlined but a margin."""
+    mask = np.zeros((40, 40), np.uint8)
+    mask[8:32, 8:32] = 255
+    (tmp_path / "images").mkdir()
+    (tmp_path / "masks").mkdir()
+    ramp = np.repeat(np.linspace(40, 210, 40).astype(np.uint8)[None, :, None], 3, axis=2).repeat(40, axis=0)
+    Image.fromarray(ramp).save(tmp_path / "images" / "a.png")
+    Image.fromarray(mask).save(tmp_path / "masks" / "a.png")
+    scenes, _ = outlined_scenes(tmp_path, 0, 60, 32)
+    grey = scenes.images.float().mean(1)
+    rises = (grey[:, :, 24:].mean((1, 2)) > grey[:, :, :8].mean((1, 2))).float().mean()
+    assert 0.3 < rises < 0.7
+    assert len(set(scenes.area[:, 0].tolist())) > 20
+
+
+def test_overlapping_outlines_take_the_next_level():
+    masks = np.zeros((5, 10, 10), bool)
+    masks[0, :, :8] = True
+    masks[1, :, :4] = True
+    masks[2, :2, :4] = True
+    masks[3, :1, :3] = True
+    masks[4, :, 8:9] = True
+    labels, levels = on_levels(list(masks[[3, 1, 4, 0, 2]]))
+    assert levels == [0, 1, 0, 2], (
+        "the fourth fits nowhere, and the narrow one beside the largest is a whole too"
+    )
+    assert [(labels[level] == node).sum() for node, level in enumerate(levels)] == [80, 40, 10, 8]
+    assert (labels[0][masks[4]] == 2).all() and (labels[2][masks[2]] == 3).all()
+
+
+def test_damaged_files_are_recorded_and_others_drawn(tmp_path):
+    write_photographs(tmp_path, 4)
+    (tmp_path / "0.png").write_bytes(b"no image")
+    record = json.loads((tmp_path / "1.json").read_text())
+    record["annotations"][0]["segmentation"]["counts"] = [5]
+    (tmp_path / "1.json").write_text(json.dumps(record))
+    scenes, skipped = outlined_scenes(tmp_path, 0, 24, 32)
+    assert len(scenes.images) == 24 and (scenes.area.sum(1) > 0).all()
+    assert "0.json" in skipped.summary() or "0.png" in skipped.summary()
+    assert any("1.json#0" in name for name in skipped)
+
+
+def test_nothing_usable_is_one_clear_error(tmp_path):
+    with pytest.raises(DatasetError, match="no such folder"):
+        open_outlined(tmp_path / "gone")
+    write_photographs(tmp_path, 1)
+    (tmp_path / "0.png").unlink()
+    with pytest.raises(DatasetError, match="hardly any image with masks can be used"):
+        outlined_scenes(tmp_path, 0, 1, 32)
