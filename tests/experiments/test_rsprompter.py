@@ -1,4 +1,4 @@
-"""SAM-cls of E14: trained on candidates of the first training images, each run by its own seed."""
+"""E14: its criterion, what is trained and measured, and SAM-cls, on candidates of the first training images."""
 
 from types import SimpleNamespace
 
@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from minisam.evaluate.mask_matching import Overlaps, match_masks
 from minisam.experiments import e14_rsprompter as e14
+from minisam.experiments.experiment import Settings
+from minisam.experiments.shared import detector_ap
 
 
 @pytest.mark.parametrize("quick", [True, False])
@@ -37,3 +40,124 @@ def test_a_classifier_is_trained_by_its_seed_on_the_crops_of_all_images(quick, m
     classes = len(e14.CLASSES)
     assert trained == [(2 * count, [1, classes] * count, classes, 5, 2 if quick else 600)]
     assert found == [{}, {}, {}]
+
+
+def matches(*scores: float, kind: str = "mask", classes=range(6)):
+    """An image with a target of each class; results find them with an IoU of 1 for those above 0, the others miss."""
+    found = {}
+    for label in classes:
+        own = np.array([[one] for one in scores if one])
+        overlaps = Overlaps(
+            (own > 0).astype(float).reshape(-1, 1), np.abs(own).reshape(-1), np.full(len(own), 50.0),
+            np.array([50.0]), np.array([False]),
+        )  # fmt: skip
+        found[kind, label] = match_masks(overlaps)
+    return found
+
+
+def runs_of(ap: dict[str, float], box: dict[str, float] | None = None) -> e14.Runs:
+    """A run on 20 images, of which the share `ap` is found; that of `box` (the same) for boxes."""
+    runs = {}
+    for name, share in ap.items():
+        of_box = (box or ap)[name]
+        images = []
+        for number in range(20):
+            image = matches(1.0 if number < 20 * share else 0.0)
+            image |= matches(1.0 if number < 20 * of_box else 0.0, kind="box")
+            images.append(image)
+        runs[name] = [images]
+    return runs
+
+
+GOOD = {"cls": 0.1, "det": 0.2, "seg": 0.9, "anchor": 0.95}
+
+
+@pytest.mark.parametrize(
+    ("changes", "box", "passed"),
+    [
+        ({}, {}, True),
+        ({"seg": 0.25}, {}, False),  # no interval above zero
+        ({"det": 0.9}, {}, False),
+        ({"cls": 0.95}, {}, False),
+        ({"anchor": 0.8}, {}, False),  # more than two points below seg
+        ({}, {"det": 0.9, "anchor": 0.8}, False),
+        ({}, {"det": 0.8, "anchor": 0.9}, False),
+        ({}, {"det": 0.9, "anchor": 0.9}, True),
+    ],
+)
+def test_the_criterion(changes, box, passed, monkeypatch):
+    monkeypatch.setattr(detector_ap, "RESAMPLES", 4)
+    ap = GOOD | changes
+    of_box = dict.fromkeys(GOOD, 0.5) | box
+    outcome = e14.outcome(runs_of(ap, of_box))
+    assert outcome.passed is passed
+
+    def percent(share):
+        return 100 * np.floor(101 * share) / 101 if share < 1 else 100.0
+
+    for name, share in ap.items():
+        assert outcome.values["mask AP"][name][0] == pytest.approx(percent(share), abs=1)
+        assert outcome.values["mask AP50"][name] == pytest.approx(
+            outcome.values["mask AP"][name][0], abs=1e-3
+        )
+        assert outcome.values["mask AP of roads"][name] == pytest.approx(percent(share), abs=1)
+        assert outcome.values["mask AP by class"][name] == pytest.approx([percent(share)] * 6, abs=1)
+        assert outcome.values["box AP"][name][0] == pytest.approx(percent(of_box[name]), abs=1)
+    mask = {name: one[0] for name, one in outcome.values["mask AP"].items()}
+    worse, better = min(mask["seg"], mask["anchor"]), max(mask["cls"], mask["det"])
+    assert outcome.values["min(seg, anchor) - max(cls, det)"][0] == pytest.approx(worse - better, abs=1e-3)
+    assert outcome.values["anchor - seg"] == pytest.approx(mask["anchor"] - mask["seg"], abs=1e-3)
+    boxes = {name: one[0] for name, one in outcome.values["box AP"].items()}
+    assert outcome.values["box det - anchor"] == pytest.approx(boxes["det"] - boxes["anchor"], abs=1e-3)
+    assert f"anchor {mask['anchor']:.1f}; box AP" in outcome.finding and outcome.values["steps"] == 1500
+
+
+def test_roads_and_the_other_classes_are_apart(monkeypatch):
+    monkeypatch.setattr(detector_ap, "RESAMPLES", 1)
+    runs = runs_of(GOOD)
+    of_road = [image | matches(kind="mask", classes=[5]) for image in runs["seg"][0]]
+    outcome = e14.outcome(runs | {"seg": [of_road]})
+    assert outcome.values["mask AP of roads"]["seg"] == 0
+    assert outcome.values["mask AP"]["seg"][0] == pytest.approx(90, abs=1)
+    assert outcome.values["mask AP by class"]["seg"][5] == 0
+    assert outcome.values["mask AP75"]["anchor"] == pytest.approx(95, abs=1)
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_every_detector_is_trained_by_every_seed_and_measured_on_the_same_images(quick, monkeypatch):
+    images = SimpleNamespace(
+        categories={7: "a", 9: "b"}, pictures=[SimpleNamespace(image=n) for n in (1, 2, 3)]
+    )
+    network = SimpleNamespace(image_encoder=SimpleNamespace(img_size=96))
+    opened, trained, measured, classified = [], [], [], []
+    monkeypatch.setattr(e14, "build_sam", lambda name: network)
+    monkeypatch.setattr(e14, "WorldImages", lambda *given, **named: opened.append((given, named)) or images)
+    monkeypatch.setattr(e14, "small_config", lambda sam, variant, classes: (variant, classes))
+
+    def train(settings, name, arm, config, recipe, seed):
+        trained.append((name, arm, config, recipe, seed))
+        return arm, seed
+
+    def overlaps(found, picture, labels, classes):
+        assert labels == {7: 0, 9: 1} and classes == 6
+        measured.append((*found, picture.image))
+        return {}
+
+    def classify(sam, settings, side, pictures, labels, seed):
+        classified.append((side, pictures, labels, seed))
+        return [f"cls {seed}"]
+
+    monkeypatch.setattr(e14, "trained_prompter", train)
+    monkeypatch.setattr(e14, "detect_objects", lambda prompter, image: (*prompter, image))
+    monkeypatch.setattr(e14, "overlaps_of", overlaps)
+    monkeypatch.setattr(e14, "classify", classify)
+    monkeypatch.setattr(e14, "outcome", lambda runs: runs)
+    runs = e14.run(None, Settings(images=3, seeds=(1, 2), quick=quick))
+    assert opened == [(("aerial", 3, 96), {"evaluation": True})]
+    name = "nano" if quick else "tiny"
+    arms = [(arm, seed) for seed in (1, 2) for arm in ("det", "seg", "anchor")]
+    assert trained == [(name, arm, (arm, e14.CLASSES), e14.RECIPE, seed) for arm, seed in arms]
+    assert measured == [(*arm, image, image) for arm in arms for image in (1, 2, 3)]
+    assert classified == [(96, images.pictures, {7: 0, 9: 1}, seed) for seed in (1, 2)]
+    assert {arm: len(own) for arm, own in runs.items()} == dict.fromkeys(("cls", "det", "seg", "anchor"), 2)
+    assert runs["cls"] == [["cls 1"], ["cls 2"]] and runs["det"][0] == [{}] * 3
