@@ -27,6 +27,8 @@ STEP, WIDTH, ROW, HEIGHT, TITLE = 1.6, 1.32, 0.76, 0.5, 0.48
 """In units of 100 pixels where the map is 800 wide. Boxes are STEP and ROW apart; a part's title takes TITLE."""
 PIXELS = 200
 """Of the file, for each unit: twice as fine, for fine screens."""
+COLUMNS = 5
+"""That a page of 800 pixels has room for."""
 LANES = 6
 """Lines side by side in the gaps between boxes."""
 START, END = "<!-- lessons -->\n", "<!-- /lessons -->"
@@ -87,13 +89,13 @@ def table(found: list[Stop]) -> str:
 
 
 def columns(part: list[Stop]) -> dict[int, int]:
-    """The number of lessons of the part before a lesson, on the longest path; 0, 1, 2, … if none needs another."""
+    """The number of lessons of the part before a lesson, on the longest path; 0 … 4, 0 … if none needs another."""
     depth: dict[int, int] = {}
     for stop in part:
         depth[stop.number] = max(
             (depth[number] + 1 for number in stop.builds_on if number in depth), default=0
         )
-    return depth if any(depth.values()) else {stop.number: place for place, stop in enumerate(part)}
+    return depth if any(depth.values()) else {stop.number: place % COLUMNS for place, stop in enumerate(part)}
 
 
 def rows(part: list[Stop], column: dict[int, int]) -> dict[int, int]:

@@ -60,6 +60,13 @@ def test_a_column_is_the_longest_way_from_the_start_of_the_part():
     assert columns([Stop(n, 4, "", (0,)) for n in (7, 8, 9)]) == {7: 0, 8: 1, 9: 2}
 
 
+def test_lessons_that_need_none_of_their_part_are_drawn_five_in_a_row():
+    part = [Stop(n, 4, "", (0,)) for n in range(20, 27)]
+    column = columns(part)
+    assert list(column.values()) == [0, 1, 2, 3, 4, 0, 1]
+    assert list(rows(part, column).values()) == [0, 0, 0, 0, 0, 1, 1]
+
+
 def test_a_row_is_the_first_free_one_from_the_row_before():
     part = [Stop(0, 1, "", ()), Stop(1, 1, "", ()), Stop(2, 1, "", (1,)), Stop(3, 1, "", (0, 1))]
     assert rows(part, columns(part)) == {0: 0, 1: 1, 2: 1, 3: 2}
