@@ -190,7 +190,7 @@ RECIPES_ON_CUTOUTS: dict[str, Recipe] = {
     "small": Recipe(
         steps=4000,
         phases=(
-            replace(ON_PHOTOS, batch_size=14, cutouts=0.6),
+            replace(ON_PHOTOS, batch_size=14, cutouts=0.5, outlined=0.2),
             replace(
                 ON_PHOTOS,
                 image_size=512,

@@ -1,6 +1,7 @@
 """The outlined photographs of docs/training: the file holds together, and `collect.py` makes a folder of it."""
 
 import importlib.util
+import io
 import json
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from minisam.masks.rle import decode_rle
 
 HOME = Path(__file__).parents[2] / "docs" / "training" / "photographs"
 RECORDS = json.loads((HOME / "outlines.json").read_text())
+TRAINING = json.loads((HOME / "training.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +24,31 @@ def collect():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.collect
+
+
+def test_an_image_of_a_qt_resource_file_is_found_by_its_number(tmp_path, collect):
+    """Small, damaged and transparent images are not counted."""
+    parts = []
+    for colour, side, mode in (
+        ("red", 480, "RGB"),
+        ("blue", 100, "RGB"),
+        ("lime", 500, "RGBA"),
+        ("green", 490, "RGB"),
+    ):
+        buffer = io.BytesIO()
+        Image.new(mode, (side, side), colour if mode == "RGB" else (0, 255, 0, 90)).save(buffer, "WEBP")
+        parts.append(buffer.getvalue())
+    damaged = b"RIFF" + (20).to_bytes(4, "little") + b"WEBPxxxxxxxxxxxx"
+    (tmp_path / "a.rcc").write_bytes(
+        b"head" + parts[0] + damaged + b"RIFF" + parts[1] + parts[2] + b"...." + parts[3]
+    )
+    record = {"image": {"file_name": "a.jpg", "width": 48, "height": 48}, "annotations": []}
+    outlines = tmp_path / "list.json"
+    outlines.write_text(json.dumps([record | {"source": "a.rcc#1"}]))
+    assert collect(tmp_path, tmp_path / "out", outlines) == []
+    assert Image.open(tmp_path / "out" / "a.jpg").getpixel((5, 5)) == pytest.approx((0, 128, 0), abs=6)
+    outlines.write_text(json.dumps([record | {"source": "a.rcc#2"}, record | {"source": "b.rcc#0"}]))
+    assert collect(tmp_path, tmp_path / "out", outlines) == ["a.rcc#2", "b.rcc#0"]
 
 
 def test_every_outline_fits_its_photograph():
@@ -38,6 +65,19 @@ def test_every_outline_fits_its_photograph():
             rows, columns = np.nonzero(mask)
             box = [columns.min(), rows.min(), np.ptp(columns), np.ptp(rows)]
             np.testing.assert_allclose(annotation["bbox"], box, atol=1)
+
+
+def test_the_outlines_to_train_on_fit_and_are_of_other_photographs():
+    names = [record["image"]["file_name"] for record in TRAINING]
+    assert len(set(names)) == len(TRAINING) > 100
+    assert not {record["source"] for record in TRAINING} & {record["source"] for record in RECORDS}
+    for record in TRAINING:
+        labels = [annotation["label"] for annotation in record["annotations"]]
+        assert labels and len(set(labels)) == len(labels)
+        for annotation in record["annotations"]:
+            mask = decode_rle(annotation["segmentation"])
+            assert mask.shape == (record["image"]["height"], record["image"]["width"])
+            assert mask.sum() == annotation["area"] >= 60
 
 
 def test_photographs_are_scaled_to_their_outlines_and_missing_ones_are_named(tmp_path, collect):
