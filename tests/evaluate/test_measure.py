@@ -7,14 +7,15 @@ import torch
 from toy_sam import ToySam, nested_scenes
 
 from minisam.evaluate.measure import Measurements, measure_scenes
+from minisam.masks.sampling import sample_pixels
 
 PREDICTED = torch.tensor([0.2, 0.1, 0.9])
 
 
-def measure(answer, targets_per_image=3, clicks=2, prompts_per_batch=32, images=2):
+def measure(answer, targets_per_image=3, clicks=2, prompts_per_batch=32, images=2, seed=0):
     sam = ToySam(answer).eval()
     scenes = nested_scenes(images)
-    return sam, measure_scenes(sam, scenes, targets_per_image, clicks, 0, prompts_per_batch)  # type: ignore
+    return sam, measure_scenes(sam, scenes, targets_per_image, clicks, seed, prompts_per_batch)  # type: ignore
 
 
 def whole_part_and_a_guess(levels, click, first):
@@ -63,6 +64,18 @@ def test_the_questions_are_a_click_in_the_centre_a_click_anywhere_and_a_box():
     off = (scattered.points[0][:, 0] - middle).abs()
     assert (off <= sides / 2).all() and off.max() > 5 and ((off / sides).mean() - 0.25).abs() < 0.05
     assert measured.centre_shown.shape == measured.random_shown.shape == (27, 3)
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_the_clicks_anywhere_are_those_of_the_seed(seed):
+    sam, _ = measure(whole_part_and_a_guess, seed=seed)
+    scattered, box = sam.calls[2], sam.calls[4]
+    side = torch.arange(scenes_side := nested_scenes(1).images.shape[-1])
+    x0, y0, x1, y1 = box.boxes.T[..., None]
+    targets = ((side >= y0) & (side <= y1))[:, :, None] & ((side >= x0) & (side <= x1))[:, None]
+    assert targets.shape == (6, scenes_side, scenes_side)
+    expected = sample_pixels(targets, torch.Generator().manual_seed(seed))
+    assert scattered.points[0][:, 0].equal(expected.to(scattered.points[0]))
 
 
 @pytest.mark.parametrize("prompts_per_batch", [1, 4, 100])
