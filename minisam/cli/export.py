@@ -57,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
         raise CommandError(f"give what to export: one of {', '.join(PARTS)}, or --demo DIR")
     if args.part == "encoder" and args.return_single_mask:
         raise CommandError("--return-single-mask is for a decoder; the encoder has no masks")
+    if args.demo is not None and (args.out is not None or args.return_single_mask):
+        raise CommandError("-o and --return-single-mask are for a part, not for --demo")
     is_other = args.out is not None and args.out.suffix.lower() != ".onnx"
     if args.precision != "fp32" and (args.demo is not None or is_other):
         raise CommandError(f"--precision {args.precision} is for a part as .onnx")

@@ -25,6 +25,8 @@ def weights(tmp_path_factory):
         ("encoder --return-single-mask", "is for a decoder"),
         ("encoder --precision fp16 -o encoder.pt2", "is for a part as .onnx"),
         ("--demo x --precision int8", "is for a part as .onnx"),
+        ("--demo x -o y.onnx", "are for a part, not for --demo"),
+        ("--demo x --return-single-mask", "are for a part, not for --demo"),
         ("decoder -o decoder.pth", "use a name that ends in .onnx, .pt2"),
         ("decoder -o nodir/decoder.onnx", "there is no folder"),
         ("decoder -o -", "give it a name"),

@@ -18,6 +18,8 @@ from minisam.checkpoint import save_checkpoint
 from minisam.checkpoint.digest import weights_digest
 from minisam.cli.main import main
 from minisam.data.images import save_image
+from minisam.train.mixed import CutoutsOn
+from minisam.train.presets import RECIPES, RECIPES_ON_CUTOUTS
 
 NANO = ["--checkpoint", str(WEIGHTS / "nano.safetensors")]
 
@@ -45,6 +47,25 @@ def test_adapt(given, on_meta, tmp_path):
     assert got["out"] == Path("run") and got["folder"].names == [
         f"images/{number}.png" for number in range(4)
     ]
+
+
+def test_train_on_cutouts(given, monkeypatch):
+    words = "train --preset tiny --cutouts a e --backgrounds b f --leave-out c d --log tensorboard -o x"
+    monkeypatch.setattr("minisam.cli.train.check_log", lambda args: None)
+    got = given("minisam.train.sam_run.sam_run", words)
+    both = [CutoutsOn(Path(one), Path(on), ("c", "d")) for one in "ae" for on in "bf"]
+    assert (got["cutouts"], got["recipe"], got["held_out"]) == (both, RECIPES_ON_CUTOUTS["tiny"], 0.0)
+    asked = []
+    monkeypatch.setattr("minisam.evaluate.cutouts.cutout_validation", lambda *given: asked.append(given))
+    got = given("minisam.train.sam_run.sam_run", words)
+    got["validation"]("sam")
+    assert asked == [("sam", Path.cwd() / "a", Path.cwd() / "b", ("c", "d"))]
+
+
+def test_train_from_an_autoencoder(given, monkeypatch):
+    monkeypatch.setattr("minisam.pretrain.transfer.trunk_of", lambda path: f"trunk of {path}")
+    got = given("minisam.train.sam_run.sam_run", "train --preset tiny --from-mae mae.safetensors -o x")
+    assert got["start"] == "trunk of mae.safetensors" and got["recipe"] == RECIPES["tiny"]
 
 
 def test_detect_train(given, on_meta):

@@ -1,12 +1,16 @@
 """The world `photo`: held-out files alone, the same images for any number of them."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from cutout_folders import two_folders
 
 from minisam.config import CONFIGS, build_from_config
 from minisam.data.cutouts import open_cutouts, render_cutouts
-from minisam.evaluate import measure
+from minisam.data.skipped import Skipped
+from minisam.evaluate import WorldResult, measure
+from minisam.evaluate.bootstrap import Estimate
 from minisam.evaluate.cutouts import cutout_scenes, cutout_targets, cutout_validation, evaluate_cutouts
 from minisam.evaluate.targets import FIRST_SEED
 
@@ -56,3 +60,33 @@ def test_validation_gives_numbers_alone(folders):
     assert measured["masks"] > 0
     assert {"oracle", "top1", "box_single", "box_top1", "centre_5"} <= set(measured)
     assert all(isinstance(value, float) for value in measured.values())
+
+
+def test_validation_measures_held_out_cutouts_and_the_held_out_world(monkeypatch):
+    def result(first: float) -> WorldResult:
+        names = sorted(
+            ["oracle", "top1", "box_single", "box_top1", "centre_5", "spearman", "calibration_error"]
+        )
+        return WorldResult("", 1, 30, {name: Estimate(first + n, 0, 9) for n, name in enumerate(names)}, [])
+
+    asked = []
+
+    def of_cutouts(sam, *given, **named):
+        asked.append((*given, named))
+        return result(0.0), Skipped()
+
+    def of_world(sam, *given, **named):
+        asked.append((*given, named))
+        return result(20.0)
+
+    monkeypatch.setattr("minisam.evaluate.cutouts.evaluate_cutouts", of_cutouts)
+    monkeypatch.setattr("minisam.evaluate.cutouts.evaluate_world", of_world)
+    measured = cutout_validation(None, Path("a"), Path("b"), ("c",))  # type: ignore
+    assert asked == [
+        (Path("a"), Path("b"), 48, 4, {"clicks": 5, "leave_out": ("c",)}),
+        ("heldout", 24, 4, {"clicks": 1}),
+    ]
+    assert measured == {
+        **{"masks": 30.0, "box_single": 0.0, "box_top1": 1.0, "calibration_error": 2.0, "centre_5": 3.0},
+        **{"oracle": 4.0, "spearman": 5.0, "top1": 6.0, "heldout_oracle": 24.0, "heldout_box": 21.0},
+    }

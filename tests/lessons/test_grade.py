@@ -10,9 +10,18 @@ import pytest
 
 from minisam.cli.main import main
 from minisam.errors import AnswerError
-from minisam.lesson.check import Report
+from minisam.lesson.check import Failure, Report
 from minisam.lesson.find import lesson
-from minisam.lesson.grade import HandIn, as_csv, hand_ins, lesson_of, mark_of, misunderstandings
+from minisam.lesson.grade import (
+    COLUMNS,
+    HandIn,
+    as_csv,
+    hand_ins,
+    lesson_of,
+    mark_of,
+    misunderstandings,
+    summary,
+)
 
 COLUMNS_FIRST = """
 import numpy as np
@@ -40,6 +49,52 @@ def folder(tmp_path):
     (found / "notes.py").write_text("x = 1\n")
     (found / ".hidden" / "lesson_02.py").write_text("")
     return found
+
+
+def a_class() -> list[HandIn]:
+    """Of lesson 2, with both exercises right, one wrong and one not written, and a file that is none."""
+    chosen = lesson(2)
+    mistake = chosen.mistakes["softmax"][0].says
+    wrong = Failure("a row", "x", "=0.3 where 0.5 is expected", mistake)
+    return [
+        HandIn(
+            "ada.py", chosen, (Report("softmax", True, ("a", "b"), 2), Report("attention", True, ("c",), 1))
+        ),
+        HandIn(
+            "-ben/x.py",
+            chosen,
+            (Report("softmax", True, ("a",), 2, wrong), Report("attention", False, (), 1, reason="absent")),
+        ),
+        HandIn("cleo.py", problem="no exercise in it"),
+    ]
+
+
+def test_the_teacher_reads_every_mark_and_what_was_misunderstood():
+    mistake = lesson(2).mistakes["softmax"][0].says
+    assert list(summary(a_class())) == [
+        "ada.py     lesson  2  2 of 2 right",
+        "-ben/x.py  lesson  2  0 of 2 right; softmax wrong, attention not written",
+        "",
+        "lesson  2  attention: 1 of 2 right",
+        "lesson  2  softmax: 1 of 2 right",
+        "",
+        "what was misunderstood:",
+        f"  1 x  lesson 2, softmax: {mistake}",
+        "not marked: cleo.py: no exercise in it",
+    ]
+    assert list(summary(a_class()[:1]))[-1] == "lesson  2  softmax: 1 of 1 right"
+
+
+def test_a_table_has_every_mark_and_no_formula():
+    ada, other, ben, empty, cleo = csv.DictReader(io.StringIO(as_csv(a_class())))
+    assert tuple(ada) == COLUMNS
+    assert list(ada.values()) == ["ada.py", "2", "softmax", "right", "2", "2", "", "", ""]
+    assert list(other.values()) == ["ada.py", "2", "attention", "right", "1", "1", "", "", ""]
+    mistake = lesson(2).mistakes["softmax"][0].says
+    found = ["a row", "'=0.3 where 0.5 is expected", mistake]
+    assert list(ben.values()) == ["'-ben/x.py", "2", "softmax", "wrong", "1", "2", *found]
+    assert list(empty.values())[2:] == ["attention", "not written", "0", "1", "", "absent", ""]
+    assert list(cleo.values()) == ["cleo.py", "", "", "not marked", "", "", "", "no exercise in it", ""]
 
 
 @pytest.mark.ci
