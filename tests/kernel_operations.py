@@ -46,14 +46,17 @@ row_lengths = st.sampled_from([1, 2, 3, 17, 64, 255, 257, 1000, 2049])
 class Operation:
     """One kernel as the suite sees it; sizes are in the order of minisam_kernels.cases.SIZES.
 
-    A small case has few numbers, a long one more scores than its inputs and output have numbers.
+    A small case has few numbers, a long one more scores than its inputs and output have numbers. Blocks divide the
+    sides of a whole one. `split` are sizes at which sums are split into parts.
     """
 
     name: str
     batched: tuple[str, ...]
     small: tuple[int, ...]
     long: tuple[int, ...]
+    whole: tuple[int, ...]
     sizes: st.SearchStrategy[tuple[int, ...]]
+    split: tuple[tuple[int, ...], ...] = ()
 
     @property
     def function(self) -> Callable[..., Tensor]:
@@ -77,6 +80,10 @@ class Operation:
         """A small case in the interpreter, whose programs run one after the other; on a GPU one of many programs."""
         return self.case(self.small) if INTERPRETED else self.telling_cases()[0]
 
+    def cases_for_batches(self) -> list[Case]:
+        """The case for bits, and those in which sums are split into parts."""
+        return [self.case_for_bits(), *(self.case(size) for size in self.split)]
+
     def telling_cases(self) -> list[Case]:
         """Few cases that see most faults: sizes that no block divides, and a head dim of two tiles."""
         return [case for case in cases(self.name) if self.is_telling(case)]
@@ -90,12 +97,13 @@ class Operation:
 OPERATIONS = {
     operation.name: operation
     for operation in (
-        Operation("softmax", ("x",), (3, 5), (5, 67), st.tuples(lengths, row_lengths)),
+        Operation("softmax", ("x",), (3, 5), (5, 67), (16, 256), st.tuples(lengths, row_lengths)),
         Operation(
             "attention",
             ("q", "k", "v"),
             (1, 2, 3, 5, 24),
             (1, 1, 131, 131, 16),
+            (1, 1, 64, 64, 16),
             st.tuples(batches, few_heads, long_lengths, long_lengths, kernel_head_dims),
         ),
         Operation(
@@ -103,15 +111,18 @@ OPERATIONS = {
             ("q", "k", "v"),
             (1, 2, 3, 5, 24),
             (1, 1, 40, 300, 16),
+            (1, 1, 16, 512, 16),
             st.tuples(
                 batches, few_heads, long_lengths, st.sampled_from([1, 7, 65, 257, 513]), kernel_head_dims
             ),
+            ((1, 1, 301, 40, 16), (1, 1, 40, 301, 16)),
         ),
         Operation(
             "rel_pos_attention",
             ("q", "k", "v", "rel_h", "rel_w"),
             (1, 2, 2, 3, 24),
             (1, 1, 13, 11, 16),
+            (1, 1, 4, 16, 16),
             st.tuples(batches, few_heads, some_grids, kernel_head_dims).map(lambda x: (*x[:2], *x[2], x[3])),
         ),
         Operation(
@@ -119,6 +130,7 @@ OPERATIONS = {
             ("qkv",),
             (1, 3, 2, 2, 24, 2),
             (1, 14, 14, 1, 16, 14),
+            (1, 8, 8, 1, 16, 4),
             st.tuples(few_batches, some_short_grids, few_heads, kernel_head_dims, few_windows).map(
                 lambda x: (x[0], *x[1], *x[2:])
             ),
@@ -128,13 +140,16 @@ OPERATIONS = {
             ("rows", "image"),
             (1, 3, 5, 24),
             (1, 40, 300, 16),
+            (1, 16, 1024, 16),
             st.tuples(few_batches, long_lengths, st.sampled_from([1, 7, 65, 513]), channel_counts),
+            ((1, 3, 530, 16),),
         ),
         Operation(
             "image_to_token",
             ("image", "rows", "offsets", "values"),
             (1, 1, 2, 3, 5, 24),
             (1, 1, 8, 7, 300, 16),
+            (1, 1, 2, 8, 32, 16),
             st.tuples(
                 few_batches, st.booleans(), decoder_heads, few_tokens, long_lengths, channel_counts
             ).map(lambda x: (1 if x[1] else x[0], x[0], *x[2:])),
@@ -145,6 +160,7 @@ OPERATIONS = {
                 ("low_res",),
                 (1, 3, 2, 5, 7),
                 (1, 4, 4, 64, 64),
+                (1, 8, 8, 32, 32),
                 st.tuples(few_batches, logit_sides, logit_sides, image_sides, image_sides),
             )
             for name in COUNTING

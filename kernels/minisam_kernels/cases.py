@@ -40,7 +40,7 @@ SIZES: dict[str, dict[str, tuple[int, ...]]] = {
         "two batches, head dim 40": (2, 1, 17, 29, 40),
         "longer than a block, head dim 64": (1, 1, 131, 131, 64),
         "rectangular, head dim 80": (1, 2, 33, 70, 80),
-        "head dim 128": (1, 1, 19, 67, 128),
+        "one key more than a block, head dim 128": (1, 1, 19, 65, 128),
     },
     "cross_attention": {  # B, N, L, S, D
         "one query, one key": (1, 1, 1, 1, 16),
@@ -99,6 +99,12 @@ ADVERSARIAL_SIZE = {
     "window_attention": "padded, head dim 40",
     "token_to_image": "prime, 24 channels",
     "image_to_token": "prime, 24 channels",
+}
+LOWEST = "scores below -10000"
+CANCELLING_SIZE = {
+    "attention": "longer than a block, head dim 64",
+    "cross_attention": "few queries, many keys",
+    "rel_pos_attention": "prime sides, head dim 24",
 }
 
 
@@ -180,21 +186,35 @@ def make_case(operation: str, name: str, size: tuple[int, ...]) -> Case:
 def adversarial_cases(operation: str) -> list[Case]:
     """One size with scores that overflow an exponential, underflow it, are all equal, or are dominated by one.
 
-    Softmax also has rows with very different values: one common maximum for all rows would give 0 / 0.
+    Softmax also has the lowest scores, and rows with very different values: one common maximum for all rows would give
+    0 / 0. Values that cancel need sums in float32.
     """
     if operation in COUNTING:
         return [make_hard_mask(operation, kind) for kind in HARD_MASKS]
     size = ADVERSARIAL_SIZE[operation]
     adversarial = []
     kinds = ["huge scores", "scores far below zero", "equal scores", "one score above all"]
-    for kind in [*kinds, "rows far apart"] if operation == "softmax" else kinds:
+    for kind in [*kinds, LOWEST, "rows far apart"] if operation == "softmax" else kinds:
         case = make_case(operation, f"{kind}, {size}", SIZES[operation][size])
         if operation == "softmax":
             _change_row(kind, case.inputs["x"])
         else:
             _change_scores(kind, case)
         adversarial.append(case)
+    if operation in CANCELLING_SIZE:
+        size = CANCELLING_SIZE[operation]
+        case = make_case(operation, f"many values that cancel, {size}", SIZES[operation][size])
+        _let_values_cancel(case.inputs)
+        adversarial.append(case)
     return adversarial
+
+
+def lowest_scores(operation: str) -> Case:
+    """Scores that are all lower than what padding gets in some kernels in place of −inf; for float64."""
+    size = ADVERSARIAL_SIZE[operation]
+    case = make_case(operation, f"{LOWEST}, {size}", SIZES[operation][size])
+    _change_scores(LOWEST, case)
+    return case
 
 
 def make_hard_mask(operation: str, kind: str) -> Case:
@@ -209,6 +229,8 @@ def _change_row(kind: str, x: np.ndarray) -> None:
         x += 300
     elif kind == "scores far below zero":
         x -= 300
+    elif kind == LOWEST:
+        x -= 30000
     elif kind == "equal scores":
         x *= 0
     elif kind == "rows far apart":
@@ -230,9 +252,20 @@ def _change_scores(kind: str, case: Case) -> None:
         for name in {"rel_pos_h", "rel_pos_w"} & set(inputs):
             inputs[name] -= inputs[name].mean(axis=-1, keepdims=True)
         head_dim = inputs.get("rel_pos_h", q).shape[-1]
-        q[...] = 0.1 * q - 150 * head_dim**-0.5
+        depth, step, mean = (200, 0.05, 100) if kind == LOWEST else (150, 0.1, 1)
+        q[...] = 0.1 * q - depth * head_dim**-0.5
         for k in keys:
-            k[...] = 0.1 * k + 1
+            k[...] = step * k + mean
+
+
+def _let_values_cancel(inputs: dict[str, np.ndarray]) -> None:
+    """Equal weights, and values near 500 for the first half of the keys, near -500 for the second."""
+    for name in {"q", "rel_h", "rel_w"} & set(inputs):
+        inputs[name] *= 0
+    v = inputs["v"]
+    keys = v.shape[2]
+    v[:, :, : keys // 2] += 500
+    v[:, :, keys - keys // 2 :] -= 500
 
 
 def queries_and_keys(case: Case) -> tuple[np.ndarray, list[np.ndarray]]:

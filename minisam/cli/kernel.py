@@ -139,6 +139,7 @@ def run_check(args: argparse.Namespace) -> int:
         loaded,
     )
     from minisam_kernels.lab.compiled_check import CompiledCheck, check_compiled, explain_compiled
+    from minisam_kernels.lab.inspection import USERS
 
     try:
         cases = [case for case, _ in chosen_checks(args.like, args.dtype, args.case)]
@@ -151,7 +152,8 @@ def run_check(args: argparse.Namespace) -> int:
     show_prints(function.file.printed)
     compiled = CompiledCheck("")
     if report.failure is None and report.launches:
-        compiled = check_compiled(args.function, args.like, cases, report.dtypes)
+        limits = replace(USERS, gigabytes=args.memory)
+        compiled = check_compiled(args.function, args.like, cases, report.dtypes, limits)
         if compiled.error:
             report = replace(report, failure=Failure(compiled.case, compiled.dtype, compiled.error))
     if args.json:

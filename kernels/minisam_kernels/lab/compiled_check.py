@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 
 from minisam_kernels.cases import Case
 from minisam_kernels.lab.inspection import (
+    USERS,
     Compiled,
     CompileError,
+    Limits,
     Request,
     UnseenError,
     compiler,
@@ -23,7 +25,6 @@ from minisam_kernels.lab.inspection import (
 from minisam_kernels.lab.occupancy import MULTIPROCESSORS
 
 ARCHS = ("sm_80", "sm_90")
-SECONDS = 300.0
 COLUMNS = ("kernel", "type", "GPU", "registers", "spilled B", "shared KB", "tensor cores")
 
 
@@ -39,12 +40,12 @@ class CompiledCheck:
 
 
 def check_compiled(
-    place: str, operation: str, chosen: Sequence[Case], dtypes: Sequence[str], seconds: float = SECONDS
+    place: str, operation: str, chosen: Sequence[Case], dtypes: Sequence[str], limits: Limits = USERS
 ) -> CompiledCheck:
     """Compile the launches of "FILE.py:function", forward and backward, and stop at the first error."""
     largest = max(chosen, key=lambda case: sum(array.size for array in case.inputs.values()))
     found = CompiledCheck(largest.name)
-    with compiler(seconds) as worker:
+    with compiler(limits) as worker:
         for dtype in dtypes:
             for arch in ARCHS:
                 request = Request(operation, dtype, 64, None, (arch,), place=place, case=largest.name)

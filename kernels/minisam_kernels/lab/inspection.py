@@ -6,8 +6,10 @@ GPUs that this machine does not have.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -83,19 +85,32 @@ class Compiled:
     backward: bool = False
 
 
+@dataclass(frozen=True)
+class Limits:
+    """For a process that runs a user's code: all its time, and memory beyond what it starts with (Linux, no GPU)."""
+
+    seconds: float | None = None
+    gigabytes: float | None = None
+
+
+USERS = Limits(300.0, 4.0)
+"""For one user's function; compiling takes a minute at most."""
+
+
 class Compiler:
     """The process that compiles; it takes one request at a time."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
+    def __init__(self, process: subprocess.Popen[str], limits: Limits) -> None:
+        self.process, self.limits, self.is_late = process, limits, False
 
     def compile(self, request: Request) -> list[Compiled]:
         """Raises CompileError."""
         assert self.process.stdin is not None and self.process.stdout is not None
-        self.process.stdin.write(json.dumps(vars(request)) + "\n")
-        self.process.stdin.flush()
+        with contextlib.suppress(OSError):  # if the process does not read, there is no answer either
+            self.process.stdin.write(json.dumps(vars(request)) + "\n")
+            self.process.stdin.flush()
         line = self.process.stdout.readline()
-        answer: dict[str, Any] = json.loads(line) if line else {"error": "the compiling process has ended"}
+        answer: dict[str, Any] = json.loads(line) if line else {"error": self._how_it_ended()}
         if "error" in answer:
             if answer.get("unseen"):
                 raise UnseenError(answer["error"])
@@ -115,30 +130,55 @@ class Compiler:
             for kernel in answer["kernels"]
         ]
 
+    def end(self, late: bool = False) -> None:
+        """End the process and every process that it started."""
+        self.is_late = late
+        with contextlib.suppress(OSError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+    def _how_it_ended(self) -> str:
+        code = self.process.wait()
+        if self.is_late:
+            return f"stopped after {self.limits.seconds:g} seconds"
+        how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+        limit = f"; its limit is {self.limits.gigabytes:g} GB of memory" if self.limits.gigabytes else ""
+        return f"the compiling process has ended ({how}{limit})"
+
 
 @contextmanager
-def compiler(seconds: float | None = None) -> Iterator[Compiler]:
-    """A compiling process, which ends with this context, or after so many seconds.
+def compiler(limits: Limits | None = None, packages: str = PACKAGES) -> Iterator[Compiler]:
+    """A compiling process, which ends with this context.
 
-    It never interprets, even if this process does.
+    It never interprets, even if this process does, and imports minisam_kernels from the folder `packages`.
     """
+    limits = limits or Limits()
     environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
-    environment["PYTHONPATH"] = os.pathsep.join([PACKAGES, *filter(None, [environment.get("PYTHONPATH")])])
+    environment["PYTHONPATH"] = os.pathsep.join([packages, *filter(None, [environment.get("PYTHONPATH")])])
     # Triton 3.9 warns if this is not set.
     environment.setdefault("TRITON_DEFAULT_FP_FUSION", "1")
-    command = [sys.executable, "-m", "minisam_kernels.lab.worker"]
+    command = [
+        sys.executable,
+        "-m",
+        "minisam_kernels.lab.worker",
+        *filter(None, [str(limits.gigabytes or "")]),
+    ]
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+        start_new_session=True,
     ) as process:
-        timer = threading.Timer(seconds or threading.TIMEOUT_MAX, process.kill)
+        worker = Compiler(process, limits)
+        timer = threading.Timer(limits.seconds or threading.TIMEOUT_MAX, worker.end, [True])
         timer.daemon = True
         timer.start()
         try:
-            yield Compiler(process)
+            yield worker
         finally:
             timer.cancel()
-            assert process.stdin is not None
-            process.stdin.close()
+            worker.end(worker.is_late)
 
 
 def inspect(
@@ -154,7 +194,7 @@ def inspect(
     Raises CompileError.
     """
     compiled = []
-    with compiler() as worker:
+    with compiler(USERS if place else None) as worker:
         for name in tqdm(names, desc="compiling", disable=None, leave=False):
             compiled += worker.compile(Request(operation, dtype, head_dim, name, tuple(archs), place=place))
     return compiled

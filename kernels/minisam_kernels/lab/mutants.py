@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import itertools
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,12 +21,16 @@ _numbers = itertools.count()
 
 @dataclass(frozen=True)
 class Mutant:
-    """In KERNELS/`file`.py the text `old`, which occurs exactly once, becomes `new`."""
+    """In KERNELS/`file`.py the text `old`, which occurs exactly once, becomes `new`.
+
+    `found_by` names the check that has to find it.
+    """
 
     name: str
     file: str
     old: str
     new: str
+    found_by: str = "values"
 
     def source(self) -> str:
         """The file with the edit. Raises ValueError unless `old` occurs exactly once."""
@@ -57,6 +62,13 @@ def load(operation: str, mutant: Mutant | None, folder: Path) -> ModuleType:
         return importlib.import_module(f"{name}.{operation}")
     finally:
         sys.path.remove(str(folder))
+
+
+def copy_of_package(mutant: Mutant, folder: Path) -> Path:
+    """A folder to import minisam_kernels from, with its lab and the mutant's edit, in another process."""
+    shutil.copytree(KERNELS, folder / KERNELS.name, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / KERNELS.name / f"{mutant.file}.py").write_text(mutant.source(), encoding="utf-8")
+    return folder
 
 
 def survivors(

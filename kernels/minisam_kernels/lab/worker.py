@@ -3,13 +3,13 @@
     request, a line of JSON   an inspection.Request
     reply, a line of JSON     {"kernels": [...]} or {"error": "one line", "unseen": whether nothing was compiled}
 
-Run as `python -m minisam_kernels.lab.worker`, with requests on standard input and one reply to each on standard
-output. inspection.py starts it.
+Run as `python -m minisam_kernels.lab.worker [GB]`, with requests on standard input and one reply to each on standard
+output, by at most that much more memory than it starts with. Prints of a user's code go to standard error.
+inspection.py starts it.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
 from collections.abc import Callable
@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from minisam_kernels import launch as launch_checks
-from minisam_kernels.lab.answers.words import one_line
+from minisam_kernels.lab.answers.words import one_line, stops_with
+from minisam_kernels.lab.answers.worker import limit_memory, private_channels
 
 if TYPE_CHECKING:
     from minisam_kernels.lab.launches import RecordedLaunch
@@ -90,8 +91,8 @@ def users_launches(request: dict) -> list[RecordedLaunch]:
     function = users_function(request["place"])
     try:
         return launches_of_user(function, list(tensors.values()), list(constants.values()))
-    except Exception as error:
-        raise UnseenError(f"stops before its kernels can be compiled: {one_line(error)}") from error
+    except (Exception, SystemExit) as error:
+        raise UnseenError(f"{stops_with(error)}, before its kernels can be compiled") from error
 
 
 @lru_cache
@@ -120,13 +121,15 @@ def generation(arch: str) -> int:
 def main() -> None:
     # The tensors are shapes without a device, which the wrappers would refuse: skip that check.
     launch_checks.check_tensors = lambda operation, **tensors: None
-    for line in sys.stdin:
+    requests, replies = private_channels()
+    limit_memory(float(sys.argv[1]) * 2**30 if len(sys.argv) > 1 else None)
+    for line in requests:
         try:
-            with contextlib.redirect_stdout(sys.stderr):
-                reply = answer(json.loads(line))
-        except Exception as error:
+            reply = answer(json.loads(line))
+        except BaseException as error:  # a user's code may raise SystemExit
             reply = {"error": reason(error), "unseen": isinstance(error, UnseenError)}
-        print(json.dumps(reply, default=str), flush=True)
+        replies.write(json.dumps(reply, default=str).encode() + b"\n")
+        replies.flush()
 
 
 def reason(error: BaseException) -> str:

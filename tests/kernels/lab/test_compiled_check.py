@@ -18,11 +18,11 @@ from minisam_kernels.lab.compiled_check import (
     explain_compiled,
     too_much,
 )
-from minisam_kernels.lab.inspection import Compiled, Request
+from minisam_kernels.lab.inspection import Compiled, CompileError, Limits, Request, UnseenError, compiler
 from minisam_kernels.lab.machine_code import MachineCode
 from minisam_kernels.launch import INTERPRETED
 
-FILE = Path(__file__).with_name("learners_kernels.py")
+FILE = Path(__file__).parent / "learners" / "uncompilable.py"
 SMALL = "one token"
 CASE = next(case for case in cases("attention") if case.name == SMALL)
 REFUSED = {
@@ -30,6 +30,8 @@ REFUSED = {
     "eight_keys_a_block": "K >= 16",
     "prints": "Cannot evaluate f-string",
     "half_accumulator": "acc",
+    "sums_a_list": "sum",
+    "too_large_for_a_multiprocessor": "KB of shared memory on sm_80",
 }
 
 
@@ -50,7 +52,8 @@ def test_the_interpreter_takes_them_all(name):
 )
 def test_what_a_gpu_would_refuse_is_found(name):
     found = compiled(name, "fp16")
-    assert found.error.startswith("does not compile for sm_80: ") and REFUSED[name] in found.error
+    assert REFUSED[name] in found.error
+    assert name.startswith("too_large") or found.error.startswith("does not compile for sm_80: ")
     assert found.dtype == "fp16" and len(found.error.splitlines()) == 1
 
 
@@ -70,8 +73,34 @@ def test_a_function_that_stops_before_its_launch_is_not_called_wrong():
     found = compiled("looks_at_the_device", "fp16")
     assert found.error == "" and found.kernels == []
     assert list(explain_compiled(found)) == [
-        "not compiled: stops before its kernels can be compiled: RuntimeError: no GPU"
+        "not compiled: stops with RuntimeError: no GPU, before its kernels can be compiled"
     ]
+
+
+def test_a_users_code_neither_spoils_the_answers_nor_takes_all_memory():
+    """In one process: its start takes longer than all of this."""
+    case = next(case for case in cases("softmax") if case.name == "prime").name
+    place = f"{FILE.with_name('misbehaving.py')}:"
+    says = {
+        "writes_to_the_channel": "stops with RuntimeError: after the prints, before its kernels can be compiled",
+        "takes_memory": "stops with RuntimeError: .*memory",
+        "exits": r"ends the program \(SystemExit: exit code 3\), before its kernels can be compiled",
+    }
+    with compiler(Limits(300.0, 2.0)) as worker:
+        for name, message in says.items():
+            request = Request("softmax", "fp32", 64, None, ("sm_80",), place=place + name, case=case)
+            with pytest.raises(UnseenError, match=message):
+                worker.compile(request)
+        with pytest.raises(CompileError, match=r"has ended \(exit code 3; its limit is 2 GB of memory\)"):
+            worker.compile(replace(request, place=f"{place}ends_the_process"))
+
+
+def test_compiling_ends_after_its_time():
+    with (
+        compiler(Limits(seconds=0.1)) as worker,
+        pytest.raises(CompileError, match=r"stopped after 0\.1 seconds"),
+    ):
+        worker.compile(Request("softmax", "fp32", 64, None, ("sm_80",)))
 
 
 def an_item(shared_bytes: int, stack_bytes: int = 0) -> Compiled:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from kernel_operations import DEVICE, run, tensors
+from kernel_checks import check_norm
+from kernel_operations import DEVICE, OPERATIONS, run, tensors
 
 from minisam_kernels.cases import make_case
 from minisam_kernels.image_to_token import MOST_TOKENS, image_to_token
+from minisam_kernels.lab.catalog import module_of
 from minisam_kernels.lab.check import check_case
 from minisam_kernels.launch import INTERPRETED
 
@@ -22,6 +24,11 @@ def test_the_result_is_normalised_with_the_layer_norms_parameters():
     torch.testing.assert_close(out.square().mean(-1), torch.ones_like(out[..., 0]))
     scaled = image_to_token(**inputs, scale=0.2, eps=0.0)
     torch.testing.assert_close(scaled, out * inputs["weight"] + inputs["bias"])
+
+
+@pytest.mark.skipif(not INTERPRETED, reason="float64 runs without a CUDA device alone")
+def test_nothing_is_rounded_to_16_bits_before_the_norm_or_within_it():
+    check_norm(OPERATIONS["image_to_token"], module_of("image_to_token"))
 
 
 def test_a_shared_image_gives_what_copies_of_it_give_and_gathers_their_gradients():

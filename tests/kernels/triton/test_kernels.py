@@ -11,17 +11,29 @@ import pytest
 import torch
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from kernel_checks import (
+    RecordedCalls,
+    check_batch,
+    check_batches,
+    check_choice_of_launch,
+    check_float64,
+    check_layout,
+    check_programs,
+    check_sums,
+)
 from kernel_operations import DEVICE, DIFFERENTIABLE, DTYPES, OPERATIONS, assert_same_bits, run, tensors
 from strategies import lay_out
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from minisam_kernels.cases import cases
+from minisam_kernels.lab.catalog import module_of
 from minisam_kernels.lab.check import check_case
 from minisam_kernels.launch import INTERPRETED
+from minisam_kernels.mask_cases import COUNTING
 
 pytestmark = [] if INTERPRETED else [pytest.mark.gpu]
 needs_interpreter = pytest.mark.skipif(not INTERPRETED, reason="float64 runs without a CUDA device alone")
 needs_gpu = pytest.mark.skipif(INTERPRETED, reason="needs a CUDA device")
+BY_SIZE = ("softmax", *COUNTING)  # operations whose launch does not follow the type
 EXAMPLES, CI_EXAMPLES, SLOW_EXAMPLES = (2, 10, 200) if INTERPRETED else (10, 10, 60)
 # A failing example is reported as it was drawn: making it smaller takes the interpreter minutes.
 PHASES = [Phase.explicit, Phase.reuse, Phase.generate]
@@ -120,7 +132,7 @@ def test_many_drawn_sizes(operation, data):
 @needs_interpreter
 @every_operation
 def test_float64_in_the_interpreter(operation):
-    check_case(operation.function, operation.telling_cases()[0], torch.float64)
+    check_float64(operation, module_of(operation.name))
 
 
 @needs_interpreter
@@ -147,22 +159,36 @@ def test_every_run_gives_the_same_bits(operation, dtype):
 @every_dtype
 @every_operation
 def test_a_batch_does_not_change_the_bits_of_its_members(operation, dtype):
-    case = operation.case_for_bits()
-    batch = case.inputs[operation.batched[0]].shape[0]
-    alone = tensors(case, dtype)
-    twins = {name: -x.detach().flip(-1) if name in operation.batched else x for name, x in alone.items()}
-    together = {
-        name: torch.cat([twins[name].detach(), x.detach()]).requires_grad_(not case.counts)
-        if name in operation.batched
-        else x
-        for name, x in alone.items()
-    }
-    out, grads = run(operation.function, alone, case)
-    grad_out = torch.randn(out.shape, generator=torch.Generator().manual_seed(0)).to(out)
-    both, both_grads = run(operation.function, together, case, torch.cat([grad_out, grad_out]))
-    assert torch.equal(both[batch:], out)
-    for name in set(operation.batched) & set(grads):
-        assert torch.equal(both_grads[name][batch:], grads[name]), name
+    check_batch(operation.function, operation, [operation.case_for_bits()], dtype)
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("operation", [each for each in OPERATIONS.values() if each.split])
+def test_a_batch_does_not_change_the_parts_of_a_sum(operation):
+    check_batches(operation, module_of(operation.name))
+
+
+@needs_interpreter
+@every_operation
+def test_the_memory_layout_of_one_input_alone_does_not_change_the_bits(operation):
+    check_layout(operation, module_of(operation.name))
+
+
+@pytest.mark.parametrize("operation", [each for name, each in OPERATIONS.items() if name not in BY_SIZE])
+def test_the_launch_follows_type_and_generation_and_backward_has_the_same(operation):
+    check_choice_of_launch(operation, module_of(operation.name))
+
+
+@needs_interpreter
+@every_operation
+def test_what_is_stored_beside_results_is_float32(operation):
+    check_sums(operation, module_of(operation.name))
+
+
+@needs_interpreter
+@every_operation
+def test_no_program_is_idle(operation):
+    check_programs(operation, module_of(operation.name))
 
 
 @pytest.mark.parametrize("layout", ["permuted", "strided", "offset", "expanded"])
@@ -209,19 +235,6 @@ def test_a_batch_of_none(operation):
     assert out.shape == (0, *full.shape[1:])
     for name, grad in grads.items():
         assert grad.shape == empty[name].shape and not grad.any()
-
-
-class RecordedCalls(TorchDispatchMode):
-    """The calls of the kernels' own operators, those of backward too."""
-
-    def __init__(self):
-        super().__init__()
-        self.calls = {}
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        if func.namespace == "minisam":
-            self.calls[func] = args
-        return func(*args, **(kwargs or {}))
 
 
 @every_operation

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from kernel_checks import check_machine_code
 
 from minisam_kernels.lab.catalog import OPERATIONS, launches_by_name
 from minisam_kernels.lab.inspection import Compiled, Compiler, Request, compiler
@@ -51,6 +52,8 @@ def check_default(compiled: list[Compiled]) -> None:
         assert code.stack_bytes == 0, f"{what(item)} spills {code.stack_bytes} bytes a thread"
         assert code.shared_bytes <= SHARED_LIMIT[code.arch], what(item)
         assert code.programs_per_sm >= 1, what(item)
+        if item.request.dtype == "fp32":
+            assert not code.tensor_core, f"{what(item)} multiplies float32 as TF32"
     if compiled[0].request.operation not in MULTIPLYING or compiled[0].request.dtype == "fp32":
         return
     for item in compiled:
@@ -68,6 +71,12 @@ def check_default(compiled: list[Compiled]) -> None:
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_defaults_do_not_spill_and_use_the_tensor_cores(worker, operation, arch):
     check_default(compile_all(worker, operation, "bf16", 64, None, (arch,)))
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("operation", ["attention", *COUNTING])
+def test_no_fused_multiply_add_in_counts_no_tf32_and_heads_with_a_short_tail(worker, operation):
+    check_machine_code(operation, worker)
 
 
 @pytest.mark.slow

@@ -3,16 +3,16 @@
 from minisam_kernels.lab.mutants import Mutant
 
 
-def forward(name: str, old: str, new: str) -> Mutant:
-    return Mutant(name, "attention", old, new)
+def forward(name: str, old: str, new: str, found_by: str = "values") -> Mutant:
+    return Mutant(name, "attention", old, new, found_by)
 
 
-def backward(name: str, old: str, new: str) -> Mutant:
-    return Mutant(name, "attention_backward", old, new)
+def backward(name: str, old: str, new: str, found_by: str = "values") -> Mutant:
+    return Mutant(name, "attention_backward", old, new, found_by)
 
 
-def tiles(name: str, old: str, new: str) -> Mutant:
-    return Mutant(name, "head_tiles", old, new)
+def tiles(name: str, old: str, new: str, found_by: str = "values") -> Mutant:
+    return Mutant(name, "head_tiles", old, new, found_by)
 
 
 MUTANTS = [
@@ -109,5 +109,77 @@ MUTANTS = [
         "        tail =",
         "    dims = tl.arange(0, TAIL_D)\n        tail_ok = row_ok[:, None] & (dims < D)[None, :]\n"
         "        tail =",
+    ),
+    forward(
+        "bfloat16 gets the launch for float32",
+        '"half" if dtype.itemsize == 2 else "single"',
+        '"half" if dtype == torch.float16 else "single"',
+        "launches",
+    ),
+    tiles("rows loaded without other", "mask=row_ok[:, None], other=0.0)", "mask=row_ok[:, None])"),
+    tiles("tail loaded without other", "mask=tail_ok, other=0.0)", "mask=tail_ok)"),
+    backward(
+        "log-sum-exp of dK loaded without other",
+        "lse = tl.load(lse_ptr + asked, mask=row_ok, other=0.0)",
+        "lse = tl.load(lse_ptr + asked, mask=row_ok)",
+    ),
+    forward(
+        "log-sum-exp kept in the inputs' type",
+        "lse = torch.empty((B, N, L), dtype=sum_type(q.dtype)",
+        "lse = torch.empty((B, N, L), dtype=q.dtype",
+        "sums",
+    ),
+    forward(
+        "weighted sum rounded at every block",
+        "        row_max = new_max\n\n    out, out_tail",
+        "        acc = acc.to(v.dtype).to(ACC)\n        row_max = new_max\n\n    out, out_tail",
+    ),
+    forward(
+        "log of the sum and a millionth",
+        "row_max + tl.log(row_sum)",
+        "row_max + tl.log(row_sum + 1e-6)",
+        "float64",
+    ),
+    forward(
+        "padding scored -10000",
+        'tl.where(column_ok[None, :], scores, float("-inf"))',
+        "tl.where(column_ok[None, :], scores, -1e4)",
+        "float64",
+    ),
+    forward(
+        "offsets of 32 bits",
+        "head = tl.program_id(1).to(tl.int64)  #",
+        "head = tl.program_id(1)  #",
+        "offsets",
+    ),
+    backward(
+        "offsets of dK in 32 bits",
+        "    head = tl.program_id(1).to(tl.int64)\n    columns",
+        "    head = tl.program_id(1)\n    columns",
+        "offsets",
+    ),
+    tiles("scores in TF32", 'tl.dot(a, tl.trans(b), input_precision="ieee")', "tl.dot(a, tl.trans(b))"),
+    tiles(
+        "tail of the sums in TF32",
+        'tl.dot(weights, b_tail, acc_tail, input_precision="ieee")',
+        "tl.dot(weights, b_tail, acc_tail)",
+    ),
+    forward(
+        "a dead program at the edge",
+        "(triton.cdiv(L, choice.block_m), B * N)",
+        "(L // choice.block_m + 1, B * N)",
+        "programs",
+    ),
+    tiles(
+        "a tail of eight channels",
+        "max(SMALLEST_TILE, triton.next_power_of_2(rest))",
+        "triton.next_power_of_2(rest)",
+        "machine code",
+    ),
+    forward("a last block of one key forgotten", "range(0, S, BLOCK_K)", "range(0, S - (S > 1), BLOCK_K)"),
+    tiles(
+        "tail stored without its mask",
+        "tl.store(row_ptrs[:, None] + dims[None, :], tail.to(dtype), mask=tail_ok)",
+        "tl.store(row_ptrs[:, None] + dims[None, :], tail.to(dtype), mask=row_ok[:, None])",
     ),
 ]

@@ -3,12 +3,12 @@
 from minisam_kernels.lab.mutants import Mutant
 
 
-def forward(name: str, old: str, new: str) -> Mutant:
-    return Mutant(name, "cross_attention", old, new)
+def forward(name: str, old: str, new: str, found_by: str = "values") -> Mutant:
+    return Mutant(name, "cross_attention", old, new, found_by)
 
 
-def backward(name: str, old: str, new: str) -> Mutant:
-    return Mutant(name, "cross_attention_backward", old, new)
+def backward(name: str, old: str, new: str, found_by: str = "values") -> Mutant:
+    return Mutant(name, "cross_attention_backward", old, new, found_by)
 
 
 MUTANTS = [
@@ -108,4 +108,69 @@ MUTANTS = [
         "only whole blocks of keys", "triton.cdiv(S, by_key.block_k), N", "max(1, S // by_key.block_k), N"
     ),
     backward("gradient taken as contiguous", ", grad_out.contiguous()\n", ", grad_out\n"),
+    forward(
+        "parts of the keys by queries of the whole batch",
+        "tokens_per_part(S, asked_by=L)",
+        "tokens_per_part(S, asked_by=B * L)",
+        "batches",
+    ),
+    forward(
+        "shorter parts for larger batches",
+        "tokens_per_part(S, asked_by=L)",
+        "max(1, tokens_per_part(S, asked_by=L) // B)",
+        "batches",
+    ),
+    backward(
+        "parts of dQ by queries of the whole batch",
+        "tokens_per_part(S, asked_by=L), tokens_per_part",
+        "tokens_per_part(S, asked_by=B * L), tokens_per_part",
+        "batches",
+    ),
+    backward(
+        "parts of dK by keys of the whole batch",
+        "tokens_per_part(L, asked_by=S)",
+        "tokens_per_part(L, asked_by=B * S)",
+        "batches",
+    ),
+    forward(
+        "16-bit types get the launch for float32",
+        "'half' if dtype.itemsize == 2 else 'single'",
+        "'half' if dtype.itemsize == 1 else 'single'",
+        "launches",
+    ),
+    forward(
+        "backward of another launch",
+        "grad_out, ctx.scale, ctx.launch), None",
+        "grad_out, ctx.scale, ctx.launch.replace('half', 'single')), None",
+        "launches",
+    ),
+    backward(
+        "delta loaded without other",
+        "delta = tl.load(delta_ptr + asked, mask=row_ok, other=0.0)",
+        "delta = tl.load(delta_ptr + asked, mask=row_ok)",
+    ),
+    backward(
+        "parts of gradients in the inputs' type",
+        "dtype=dtype, device=like.device",
+        "dtype=like.dtype, device=like.device",
+        "sums",
+    ),
+    forward(
+        "padding scored -10000",
+        'tl.where(column_ok[None, :], scores, float("-inf"))',
+        "tl.where(column_ok[None, :], scores, -1e4)",
+        "float64",
+    ),
+    backward(
+        "dead programs that add nothing",
+        "(triton.cdiv(total.numel(), ADDED_PER_PROGRAM),)",
+        "(triton.cdiv(total.numel(), ADDED_PER_PROGRAM) + 1,)",
+        "programs",
+    ),
+    forward(
+        "log-sum-exps of past queries stored",
+        "row_max + tl.log(row_sum), mask=row_ok)\n\n\n@triton.jit",
+        "row_max + tl.log(row_sum))\n\n\n@triton.jit",
+    ),
+    forward("offsets of 32 bits", "(tl.program_id(2) % B).to(tl.int64)", "tl.program_id(2) % B", "offsets"),
 ]

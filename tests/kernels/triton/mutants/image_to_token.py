@@ -3,12 +3,12 @@
 from minisam_kernels.lab.mutants import Mutant
 
 
-def forward(name: str, old: str, new: str) -> Mutant:
-    return Mutant(name, "image_to_token", old, new)
+def forward(name: str, old: str, new: str, found_by: str = "values") -> Mutant:
+    return Mutant(name, "image_to_token", old, new, found_by)
 
 
-def backward(name: str, old: str, new: str) -> Mutant:
-    return Mutant(name, "image_to_token_backward", old, new)
+def backward(name: str, old: str, new: str, found_by: str = "values") -> Mutant:
+    return Mutant(name, "image_to_token_backward", old, new, found_by)
 
 
 MUTANTS = [
@@ -84,5 +84,31 @@ MUTANTS = [
         "last prompt alone moves the weight",
         "d_weight += (d_out * normal).sum(dim=0)",
         "d_weight.copy_((d_out * normal).sum(dim=0))",
+    ),
+    forward(
+        "offsets loaded without other",
+        "tl.load(offsets_ptr + key_row, mask=there, other=0.0)",
+        "tl.load(offsets_ptr + key_row, mask=there)",
+    ),
+    forward(
+        "sum with the residual rounded before the norm",
+        "normalise(updated, updated_tail, eps, D",
+        "normalise(updated.to(y.dtype).to(ACC), updated_tail, eps, D",
+        "norm",
+    ),
+    forward(
+        "normal rows rounded before weight and bias",
+        "    updated = updated * tl.load(weight_ptr + dims)",
+        "    updated = updated.to(y.dtype) * tl.load(weight_ptr + dims)",
+        "norm",
+    ),
+    forward(
+        "padding scored -10000",
+        'tl.where((token < T)[None, :], scores * scale, float("-inf"))',
+        "tl.where((token < T)[None, :], scores * scale, -1e4)",
+        "float64",
+    ),
+    forward(
+        "offsets of 32 bits", "prompt = tl.program_id(1).to(tl.int64)", "prompt = tl.program_id(1)", "offsets"
     ),
 ]

@@ -3,12 +3,12 @@
 from minisam_kernels.lab.mutants import Mutant
 
 
-def own(name: str, old: str, new: str) -> Mutant:
-    return Mutant(name, "mask_bits", old, new)
+def own(name: str, old: str, new: str, found_by: str = "values") -> Mutant:
+    return Mutant(name, "mask_bits", old, new, found_by)
 
 
-def tiles(name: str, old: str, new: str) -> Mutant:
-    return Mutant(name, "bilinear_tiles", old, new)
+def tiles(name: str, old: str, new: str, found_by: str = "values") -> Mutant:
+    return Mutant(name, "bilinear_tiles", old, new, found_by)
 
 
 MUTANTS = [
@@ -48,4 +48,6 @@ MUTANTS = [
         'pixels = tl.full([BLOCK_M, BLOCK_K], float("inf"), ACC)',
         'pixels = tl.full([BLOCK_M, BLOCK_K], float("-inf"), ACC)',
     ),
+    own("products and sums fused", ", enable_fp_fusion=FUSED", "", "machine code"),
+    own("words past the last column stored", "words, mask=column_ok)", "words)"),
 ]

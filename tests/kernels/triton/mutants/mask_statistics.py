@@ -3,12 +3,12 @@
 from minisam_kernels.lab.mutants import Mutant
 
 
-def own(name: str, old: str, new: str) -> Mutant:
-    return Mutant(name, "mask_statistics", old, new)
+def own(name: str, old: str, new: str, found_by: str = "values") -> Mutant:
+    return Mutant(name, "mask_statistics", old, new, found_by)
 
 
-def tiles(name: str, old: str, new: str) -> Mutant:
-    return Mutant(name, "bilinear_tiles", old, new)
+def tiles(name: str, old: str, new: str, found_by: str = "values") -> Mutant:
+    return Mutant(name, "bilinear_tiles", old, new, found_by)
 
 
 MUTANTS = [
@@ -90,4 +90,16 @@ MUTANTS = [
     tiles("doubt without a size", "margin = doubt * size + SMALLEST\n", "margin = SMALLEST\n"),
     tiles("exact zeros in doubt", " | ((size == 0) & (pixels == 0))", ""),
     tiles("a thousand times the roundings", "ROUNDINGS = 10", "ROUNDINGS = 10000"),
+    tiles(
+        "first logits loaded without other",
+        "tl.load(first_ptr + places, mask=ok, other=0)",
+        "tl.load(first_ptr + places, mask=ok)",
+    ),
+    own(
+        "offsets of 32 bits",
+        "tl.program_id(0).to(tl.int64), tl.program_id(1)",
+        "tl.program_id(0), tl.program_id(1)",
+        "offsets",
+    ),
+    tiles("products and sums fused", "FUSED = False", "FUSED = True", "machine code"),
 ]

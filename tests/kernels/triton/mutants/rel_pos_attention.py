@@ -3,12 +3,20 @@
 from minisam_kernels.lab.mutants import Mutant
 
 
-def forward(name: str, old: str, new: str) -> Mutant:
-    return Mutant(name, "rel_pos_attention", old, new)
+def forward(name: str, old: str, new: str, found_by: str = "values") -> Mutant:
+    return Mutant(name, "rel_pos_attention", old, new, found_by)
 
 
-def backward(name: str, old: str, new: str) -> Mutant:
-    return Mutant(name, "rel_pos_attention_backward", old, new)
+def backward(name: str, old: str, new: str, found_by: str = "values") -> Mutant:
+    return Mutant(name, "rel_pos_attention_backward", old, new, found_by)
+
+
+def launch(name: str, old: str, new: str, found_by: str = "values") -> Mutant:
+    return Mutant(name, "launch", old, new, found_by)
+
+
+def tiles(name: str, old: str, new: str, found_by: str = "values") -> Mutant:
+    return Mutant(name, "head_tiles", old, new, found_by)
 
 
 MUTANTS = [
@@ -115,4 +123,37 @@ MUTANTS = [
     ),
     backward("only whole blocks of queries", "range(0, L, BLOCK_M)", "range(0, L - L % BLOCK_M, BLOCK_M)"),
     backward("gradient taken as it lies", "grad_out.transpose(1, 2).contiguous()", "grad_out.contiguous()"),
+    launch(
+        "16-bit types get the launch for float32",
+        "if dtype.itemsize > 2:",
+        "if dtype.itemsize > 1:",
+        "launches",
+    ),
+    launch("Ampere gets Hopper's launch", "capability >= 9", "capability >= 8", "launches"),
+    launch("Hopper gets Ampere's launch", "capability >= 9", "capability > 9", "launches"),
+    launch(
+        "generation taken from the minor version",
+        "get_device_capability(tensor.device)[0]",
+        "get_device_capability(tensor.device)[1]",
+        "launches",
+    ),
+    backward(
+        "delta in half precision",
+        "        delta = torch.empty_like(lse)\n",
+        "        delta = torch.empty_like(lse, dtype=torch.float16)\n",
+        "sums",
+    ),
+    tiles(
+        "strides of the values not compared",
+        "q.stride() == k.stride() == v.stride() and",
+        "q.stride() == k.stride() and",
+        "layouts",
+    ),
+    tiles("channels taken as neighbours", " and q.stride(3) == 1", ""),
+    launch(
+        "float32 gets the launch for 16-bit types",
+        "if dtype.itemsize > 2:",
+        "if dtype.itemsize > 4:",
+        "launches",
+    ),
 ]

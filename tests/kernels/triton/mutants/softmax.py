@@ -3,8 +3,8 @@
 from minisam_kernels.lab.mutants import Mutant
 
 
-def mutant(name: str, old: str, new: str) -> Mutant:
-    return Mutant(name, "softmax", old, new)
+def mutant(name: str, old: str, new: str, found_by: str = "values") -> Mutant:
+    return Mutant(name, "softmax", old, new, found_by)
 
 
 MUTANTS = [
@@ -49,5 +49,17 @@ MUTANTS = [
     mutant("gradient taken as contiguous", "    grad_y = grad_y.contiguous()\n", ""),
     mutant(
         "block too short for the row", "triton.next_power_of_2(N)}", "triton.next_power_of_2(N) // 2 or 1}"
+    ),
+    mutant(
+        "gradient loaded without other",
+        "grad_y = tl.load(grad_y_ptr + offsets, mask=inside, other=0.0)",
+        "grad_y = tl.load(grad_y_ptr + offsets, mask=inside)",
+    ),
+    mutant("padding scored -10000", 'x * scale, float("-inf")', "x * scale, -1e4"),
+    mutant(
+        "offsets of 32 bits",
+        "offsets = rows.to(tl.int64)[:, None] * N + columns[None, :]\n\n    # Values",
+        "offsets = rows[:, None] * N + columns[None, :]\n\n    # Values",
+        "offsets",
     ),
 ]

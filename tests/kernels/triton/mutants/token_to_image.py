@@ -3,12 +3,12 @@
 from minisam_kernels.lab.mutants import Mutant
 
 
-def forward(name: str, old: str, new: str) -> Mutant:
-    return Mutant(name, "token_to_image", old, new)
+def forward(name: str, old: str, new: str, found_by: str = "values") -> Mutant:
+    return Mutant(name, "token_to_image", old, new, found_by)
 
 
-def backward(name: str, old: str, new: str) -> Mutant:
-    return Mutant(name, "token_to_image_backward", old, new)
+def backward(name: str, old: str, new: str, found_by: str = "values") -> Mutant:
+    return Mutant(name, "token_to_image_backward", old, new, found_by)
 
 
 MUTANTS = [
@@ -76,4 +76,32 @@ MUTANTS = [
         "positions of the last image alone", "grad_positions += grad_keys", "grad_positions = grad_keys"
     ),
     backward("sums in half precision", "wide = sum_type(rows.dtype)", "wide = torch.float16"),
+    forward(
+        "longer parts for larger batches",
+        "    parts = triton.cdiv(S, TOKENS_PER_PART)\n    part_lse",
+        "    TOKENS_PER_PART = 512 * B\n    parts = triton.cdiv(S, TOKENS_PER_PART)\n    part_lse",
+        "batches",
+    ),
+    forward(
+        "divided by the sum and a millionth",
+        "part.to(tl.int64) * B * R\n    out, out_tail = acc / row_sum[:, None]",
+        "part.to(tl.int64) * B * R\n    row_sum += 1e-6\n    out, out_tail = acc / row_sum[:, None]",
+        "float64",
+    ),
+    forward(
+        "axes of the grid swapped",
+        "(triton.cdiv(R, choice.block_m), parts, B)",
+        "(triton.cdiv(R, choice.block_m), B, parts)",
+    ),
+    forward(
+        "a last block of one token forgotten",
+        "range(first, last, BLOCK_K)",
+        "range(first, last - (last > 1), BLOCK_K)",
+    ),
+    forward(
+        "offsets of 32 bits",
+        "tl.program_id(1), tl.program_id(2).to(tl.int64)",
+        "tl.program_id(1), tl.program_id(2)",
+        "offsets",
+    ),
 ]

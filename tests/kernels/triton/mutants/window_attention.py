@@ -3,16 +3,16 @@
 from minisam_kernels.lab.mutants import Mutant
 
 
-def forward(name: str, old: str, new: str) -> Mutant:
-    return Mutant(name, "window_attention", old, new)
+def forward(name: str, old: str, new: str, found_by: str = "values") -> Mutant:
+    return Mutant(name, "window_attention", old, new, found_by)
 
 
-def backward(name: str, old: str, new: str) -> Mutant:
-    return Mutant(name, "window_attention_backward", old, new)
+def backward(name: str, old: str, new: str, found_by: str = "values") -> Mutant:
+    return Mutant(name, "window_attention_backward", old, new, found_by)
 
 
-def tiles(name: str, old: str, new: str) -> Mutant:
-    return Mutant(name, "window_tiles", old, new)
+def tiles(name: str, old: str, new: str, found_by: str = "values") -> Mutant:
+    return Mutant(name, "window_tiles", old, new, found_by)
 
 
 MUTANTS = [
@@ -153,4 +153,41 @@ MUTANTS = [
         "(window * BLOCKS + block).to(tl.int64) * num_heads + head)",
         "(window * BLOCKS).to(tl.int64) * num_heads + head)",
     ),
+    tiles(
+        "keys loaded without other",
+        "tl.load(main_ptrs, mask=key_ok[:, None], other=0.0)",
+        "tl.load(main_ptrs, mask=key_ok[:, None])",
+    ),
+    tiles("gather of offsets not clamped", "tl.minimum(tl.maximum(offset, 0), BLOCK_R - 1)", "offset"),
+    tiles(
+        "gather of offsets not clamped below",
+        "tl.minimum(tl.maximum(offset, 0), BLOCK_R - 1)",
+        "tl.minimum(offset, BLOCK_R - 1)",
+    ),
+    tiles(
+        "gather of slots not clamped below",
+        "tl.minimum(tl.maximum(slot, 0), BLOCK_T - 1)",
+        "tl.minimum(slot, BLOCK_T - 1)",
+    ),
+    backward(
+        "sums of the tables in the inputs' type", "tables = lse.new_empty(", "tables = qkv.new_empty(", "sums"
+    ),
+    forward(
+        "log of the sum and a millionth",
+        "row_max + tl.log2(row_sum)",
+        "row_max + tl.log2(row_sum + 1e-6)",
+        "float64",
+    ),
+    tiles(
+        "offsets of 32 bits",
+        "(window // (down * across)).to(tl.int64)",
+        "window // (down * across)",
+        "offsets",
+    ),
+    forward(
+        "row bias in TF32",
+        'one_hot(n // S, BLOCK_T, q.dtype), input_precision="ieee")',
+        'one_hot(n // S, BLOCK_T, q.dtype), input_precision="tf32")',
+    ),
+    forward("scale of the main tile's width", "D**-0.5, H, W", "(1 << (D.bit_length() - 1)) ** -0.5, H, W"),
 ]

@@ -14,7 +14,7 @@ CLOSED = tl.constexpr(float("-inf"))
 def _attention_kernel(
     q_ptr, k_ptr, v_ptr, out_ptr, scale, L, S,
     D: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_K: tl.constexpr,
-    HALF: tl.constexpr, GLOBAL: tl.constexpr, PRINT: tl.constexpr,
+    HALF: tl.constexpr, GLOBAL: tl.constexpr, PRINT: tl.constexpr, LIST: tl.constexpr,
 ):  # fmt: skip
     head, rows, width = tl.program_id(1), tl.program_id(0) * BLOCK_M + tl.arange(0, BLOCK_M), tl.arange(0, D)
     q_at = head * L * D + rows[:, None] * D + width
@@ -34,6 +34,8 @@ def _attention_kernel(
             weights = tl.exp(scores - new_max[:, None])
         if PRINT:
             print(f"keys from {start}")
+        if LIST:
+            new_max = sum([new_max, 0.0])
         shrink = tl.exp(row_max - new_max)
         row_sum = row_sum * shrink + tl.sum(weights, 1)
         acc = acc * shrink[:, None] + tl.dot(weights.to(v.dtype), v, input_precision="ieee")
@@ -41,13 +43,15 @@ def _attention_kernel(
     tl.store(out_ptr + q_at, (acc / row_sum[:, None]).to(q.dtype), mask=rows[:, None] < L)
 
 
-def _attention(q, k, v, scale, block_k=16, half=False, module_global=False, prints=False):
+def _attention(
+    q, k, v, scale, block_k=16, half=False, module_global=False, prints=False, sums_a_list=False, block_m=16
+):
     q, k, v = (x.contiguous() for x in (q, k, v))
     out = torch.empty_like(q, requires_grad=False)
     B, N, L, D = q.shape
-    _attention_kernel[(triton.cdiv(L, 16), B * N)](
+    _attention_kernel[(triton.cdiv(L, block_m), B * N)](
         q, k, v, out, scale, L, k.shape[2],
-        D=D, BLOCK_M=16, BLOCK_K=block_k, HALF=half, GLOBAL=module_global, PRINT=prints,
+        D=D, BLOCK_M=block_m, BLOCK_K=block_k, HALF=half, GLOBAL=module_global, PRINT=prints, LIST=sums_a_list,
     )  # fmt: skip
     return out
 
@@ -70,6 +74,14 @@ def prints(q, k, v, scale):
 
 def half_accumulator(q, k, v, scale):
     return _attention(q, k, v, scale, half=True)
+
+
+def sums_a_list(q, k, v, scale):
+    return _attention(q, k, v, scale, sums_a_list=True)
+
+
+def too_large_for_a_multiprocessor(q, k, v, scale):
+    return _attention(q, k, v, scale, block_k=2048, block_m=64)
 
 
 def looks_at_the_device(q, k, v, scale):
