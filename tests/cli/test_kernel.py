@@ -212,7 +212,7 @@ def test_bench_without_a_gpu_says_so_in_one_line(capsys):
     )
 
 
-KERNEL = Path(__file__).parents[1] / "kernels" / "lab" / "learners_kernels.py"
+KERNEL = Path(__file__).parents[1] / "kernels" / "lab" / "learners" / "uncompilable.py"
 OWN = [f"{KERNEL}:right", "--like", "attention"]
 
 

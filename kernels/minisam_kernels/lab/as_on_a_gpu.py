@@ -45,6 +45,7 @@ def as_on_a_gpu(large: bool = False) -> Iterator[Kindnesses]:
     from triton.runtime import interpreter
 
     builder, found = interpreter.interpreter_builder, Kindnesses()
+    stray: list[StrayAccess] = []
 
     def load(original: Callable[..., Any]) -> Callable[..., Any]:
         def loaded(pointers: Any, mask: Any, other: Any, *rest: Any) -> Any:
@@ -73,7 +74,8 @@ def as_on_a_gpu(large: bool = False) -> Iterator[Kindnesses]:
             if outside:
                 program = tuple(int(i) for i in builder.grid_idx)
                 counts = f"{outside} of {indices.data.size} indices are not in 0 … {size - 1}"
-                raise StrayAccess(f"gather of program {program}: {counts}")
+                stray.append(StrayAccess(f"gather of program {program}: {counts}"))
+                raise stray[-1]
             return original(source, indices, axis)
 
         return gathered
@@ -83,7 +85,12 @@ def as_on_a_gpu(large: bool = False) -> Iterator[Kindnesses]:
             if not hasattr(builder, name):
                 raise RuntimeError(f"Triton's interpreter no longer has {name}: it cannot be made like a GPU")
             stack.enter_context(mock.patch.object(builder, name, wrap(getattr(builder, name))))
-        yield found
+        try:
+            yield found
+        except Exception as error:  # the interpreter wraps errors in its own
+            if stray and not isinstance(error, StrayAccess):
+                raise stray[0] from error
+            raise
 
 
 def anything(like: np.ndarray, large: bool) -> np.ndarray:

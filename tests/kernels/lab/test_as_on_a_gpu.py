@@ -98,12 +98,8 @@ def test_an_index_out_of_range_is_an_error(index):
     with as_on_a_gpu():
         _gather_kernel[(1,)](torch.zeros(16), indices, torch.empty(16))
     indices[3] = index
-    with (
-        pytest.raises(Exception, match=r"gather .*: 1 of 16 indices are not in 0 … 15") as caught,
-        as_on_a_gpu(),
-    ):
+    with pytest.raises(StrayAccess, match=r"gather .*: 1 of 16 indices are not in 0 … 15"), as_on_a_gpu():
         _gather_kernel[(1,)](torch.zeros(16), indices, torch.empty(16))
-    assert isinstance(caught.value.__cause__ or caught.value, StrayAccess)
 
 
 @pytest.mark.parametrize("name", ["create_masked_load", "create_dot", "create_gather"])
