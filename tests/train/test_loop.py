@@ -108,3 +108,29 @@ def test_without_a_folder_nothing_is_written(tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
     task = TrainingRun(Toy(3)).run(False)
     assert list(tmp_path.iterdir()) == [] and task.saved_at == []
+
+
+class Scaler:
+    """In place of GradScaler in float16: gradients a thousand times as large, until they are unscaled."""
+
+    def scale(self, loss: Tensor) -> Tensor:
+        return 1000 * loss
+
+    def unscale_(self, optimizer: torch.optim.Optimizer) -> None:
+        for group in optimizer.param_groups:
+            for weight in group["params"]:
+                weight.grad /= 1000
+
+    def step(self, optimizer: torch.optim.Optimizer) -> None:
+        optimizer.step()
+
+    def update(self) -> None:
+        self.updated = True
+
+
+def test_gradients_are_unscaled_before_they_are_clipped():
+    run, scaler = TrainingRun(Toy(1)), Scaler()
+    run.task.clip_norm, run.scaler = 100.0, scaler  # pyright: ignore[reportAttributeAccessIssue]
+    run.train_step()
+    assert run.task.model.weight.item() == pytest.approx(1 - 0.1 * 3) and scaler.updated
+    assert run.task.head.weight.item() == pytest.approx(1 - 0.1 * 4)

@@ -91,3 +91,19 @@ def test_all_at_once_where_it_fits_or_is_not_on_a_cpu():
     assert not too_large_at_once(q)
     assert too_large_at_once(torch.zeros(1, 12, 1, 1).expand(1, 12, 4096, 64))
     assert not too_large_at_once(torch.empty(1, 12, 4096, 64, device="meta"))
+
+
+@pytest.mark.parametrize("entries", [1, BATCH * TOKENS * 4, ONE_HEAD, 2 * ONE_HEAD])
+def test_a_blocks_bias_has_no_more_entries_than_it_may(entries, monkeypatch):
+    monkeypatch.setattr(rel_pos_blocks, "BIAS_ENTRIES_PER_BLOCK", entries)
+    sizes = []
+
+    def attend(q, k, v, rel_h, rel_w, scale):
+        assert (k.shape, v.shape) == ((BATCH, q.shape[1], TOKENS, DIM),) * 2 and scale == SCALE
+        sizes.append(q.shape[:3].numel() * TOKENS)
+        return q
+
+    inputs = {name: torch.tensor(array) for name, array in draw().items()}
+    assert rel_pos_blocks.by_blocks(attend, **inputs, scale=SCALE).equal(inputs["q"])
+    assert max(sizes) <= max(entries, BATCH * TOKENS)  # a row of one head at least
+    assert sum(sizes) == HEADS * ONE_HEAD
