@@ -9,7 +9,7 @@ from quick_experiments import FILE as QUICK
 
 from minisam.build import build_sam
 from minisam.cli.main import main
-from minisam.experiments import e13_adapt, e18_focal
+from minisam.experiments import e13_adapt, e16_combine, e18_focal
 from minisam.experiments.e11_boxes import jittered
 from minisam.experiments.e12_resolution import clipped, repeat_positions_
 from minisam.experiments.e15_failure import fall
@@ -127,3 +127,21 @@ def test_the_level_of_a_nested_square_follows_from_alpha(alpha):
     for level, half in enumerate((24, 14, 6)):
         tree[0, level, 32 - half : 32 + half, 32 - half : 32 + half] = True
     assert levels_chosen(tree, alpha, dice_weight=0.0).argmax().item() == EXPECTED[alpha]
+
+
+@pytest.mark.parametrize(("kind", "neutral"), [(e16_combine.Multiplied, 0), (e16_combine.Gated, 1)])
+def test_another_combination_has_the_same_weights_and_its_formula(kind, neutral):
+    sam, own = build_sam("nano"), build_sam("nano")
+    e16_combine.combine_by_(sam, kind)
+    changed = {name for name, value in own.state_dict().items() if not value.equal(sam.state_dict()[name])}
+    assert changed and all("mask_downscaling" in name or "no_mask" in name for name in changed)
+    image, dense, sparse = torch.randn(2, 96, 8, 8), torch.randn(3, 96, 8, 8), torch.randn(3, 2, 96)
+    index, pe = torch.tensor([1, 0, 1]), sam.prompt_encoder.get_dense_pe()
+    with torch.no_grad():
+        found = sam.eval().mask_decoder(image, pe, sparse, dense, True, image_index=index)
+        alone = sam.mask_decoder(image[:1], pe, sparse[:1], dense[:1], False)
+        product = image[index] * (neutral + dense)
+        wanted = own.eval().mask_decoder(product, pe, sparse, torch.zeros_like(dense), True)
+        single = own.mask_decoder(image[:1] * (neutral + dense[:1]), pe, sparse[:1], 0 * dense[:1], False)
+    for one, two in zip((*found, *alone), (*wanted, *single), strict=True):
+        torch.testing.assert_close(one, two, atol=1e-3, rtol=1e-3)
