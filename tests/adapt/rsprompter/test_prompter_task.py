@@ -11,7 +11,7 @@ import torch
 from small_prompters import DrawnImages, small_prompter
 
 from minisam.adapt.rsprompter import prompter_task
-from minisam.adapt.rsprompter.examples import prepare_example, turned
+from minisam.adapt.rsprompter.examples import input_batch, prepare_example, turned
 from minisam.adapt.rsprompter.instances import Instances
 from minisam.adapt.rsprompter.labelled_images import WorldImages
 from minisam.adapt.rsprompter.measure import ap_of, detect_objects, overlaps_of
@@ -22,6 +22,7 @@ from minisam.config import CONFIGS, build_from_config
 from minisam.data.segmentation_folder import Picture
 from minisam.data.skipped import Skipped
 from minisam.errors import CheckpointError, ImageError, MinisamError
+from minisam.seeds import hash_seed
 from minisam.train.run import TrainingRun
 
 SHORT = PrompterRecipe(steps=2, images=2, warmup=1)
@@ -206,3 +207,77 @@ def test_a_category_is_the_longest_name_that_ends_a_caption():
     images = WorldImages("micro", 2, 64)
     names = {images.categories[one.category] for picture in images.pictures for one in picture.segments}
     assert {"cell", "dividing cell"} <= names <= {"cell", "nucleus", "dividing cell", "fibre"}
+
+
+def test_matrices_have_weight_decay_and_vectors_tokens_and_tables_have_none():
+    one = task(recipe=PrompterRecipe(lr=3e-3, sam_lr=1e-3, weight_decay=0.25))
+    found = {
+        id(p): (group["base_lr"], group["weight_decay"])
+        for group in one.optimizers[0].param_groups
+        for p in group["params"]
+    }
+    named = {name: p for name, p in one.prompter.named_parameters() if p.requires_grad}
+    assert len(found) == len(named)
+    for name, parameter in named.items():
+        decayed = parameter.dim() > 1 and "_token" not in name
+        wanted = (1e-3 if name.startswith("sam.") else 3e-3, 0.25 if decayed else 0.0)
+        assert found[id(parameter)] == wanted, name
+
+
+def test_the_images_of_a_step_how_they_are_turned_and_its_loss_follow_from_seed_and_step():
+    one = task(images=DrawnImages((2, 1, 3)), recipe=replace(SHORT, images=3), seed=5)
+    one.training = [2, 0]
+    examples, seeds = one.batch(4)
+    random = np.random.default_rng(hash_seed(5, 4))
+    for example in examples:
+        picture = one.images.read(one.training[int(random.integers(2))])
+        wanted = prepare_example(picture, one.labels, 64, Skipped(), random)
+        assert example.image.equal(wanted.image) and example.targets.masks.equal(wanted.targets.masks)
+    assert seeds == random.integers(2**31, size=3).tolist()
+    plain = replace(one.recipe, augment=False)
+    one.recipe, random = plain, np.random.default_rng(hash_seed(5, 4))
+    for example in one.batch(4)[0]:
+        picture = one.images.read(one.training[int(random.integers(2))])
+        assert example.image.equal(prepare_example(picture, one.labels, 64, Skipped()).image)
+    examples, seeds = one.batch(4)
+    inputs = input_batch(one.prompter.sam, [example.image for example in examples])
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    one.prompter.eval()
+    wanted = one.prompter.loss(inputs, [example.targets for example in examples], generators)
+    total, metrics = one.loss(4, torch.Generator())
+    torch.testing.assert_close(total, sum(wanted.values()))
+    assert tuple(metrics) == one.metrics and metrics["loss"] is total
+    for name, value in wanted.items():
+        torch.testing.assert_close(metrics[name], value)
+
+
+def test_what_a_run_is_known_by_and_how_much_is_measured():
+    one = PrompterTask(
+        small_prompter(), DrawnImages((1,) * 40), range(7), SHORT, 3, "the base", held_out=range(40)
+    )
+    about = one.about()
+    assert (about["seed"], about["data"], about["images"], about["base"]) == (3, "drawn", 7, "the base")
+    assert about["detector"]["variant"] == "anchor" and about["recipe"]["steps"] == 2
+    assert list(one.held_out) == list(range(32)) and one.labels == {7: 0, 9: 1}
+    other = PrompterTask(small_prompter(classes=("square",)), DrawnImages(), [0], SHORT, 0, "base")
+    assert other.labels == {9: 0} and other.validate() == {}
+
+
+def test_the_rate_warms_up_and_falls_by_half_a_cosine_to_a_thousandth():
+    one = task(recipe=PrompterRecipe(steps=100, warmup=10, lr=1e-2, sam_lr=1e-3))
+    for step in (0, 4, 10, 55, 99, 100):
+        cosine = 0.5 * (1 + math.cos(math.pi * (step - 10) / 90))
+        factor = max(1e-3, (step + 1) / 10 if step < 10 else cosine)
+        assert one.set_learning_rate(step) == pytest.approx(1e-2 * factor)
+        for group in one.optimizers[0].param_groups:
+            assert group["lr"] == pytest.approx(factor * group["base_lr"])
+
+
+def test_an_object_is_detected_in_an_image_of_any_shape(monkeypatch):
+    prompter, given = small_prompter(), []
+    monkeypatch.setattr(prompter, "detect", lambda inputs, sizes: given.append((inputs, sizes)) or ["found"])
+    image = np.random.default_rng(0).integers(0, 256, (50, 200, 3)).astype(np.uint8)
+    assert detect_objects(prompter, image) == "found"
+    ((inputs, (sizes,)),) = given
+    assert sizes == ((16, 64), (50, 200)) and inputs.shape == (1, 3, 64, 64)
+    assert not inputs[0, :, 16:].any() and inputs[0, :, :16].any()
