@@ -123,9 +123,14 @@ CLICKS = {"labelled": 0, "1-manual-1": 8, "1-manual-2": 7, "2-semi": 4, "3-autom
 
 @pytest.mark.parametrize(("worse", "passed"), [({}, True), ({"2-semi": 9}, False)])
 def test_the_outcome_compares_the_last_models_of_the_stages(worse, passed, tmp_path, monkeypatch):
-    clicks = CLICKS | worse
+    clicks, engines = CLICKS | worse, []
+
+    def engine_run(folder, engine):
+        engines.append((folder, engine))
+        return SimpleNamespace(run=lambda: None)
+
     stubs = {
-        "EngineRun": lambda folder, engine: SimpleNamespace(run=lambda: None),
+        "EngineRun": engine_run,
         "control_models": lambda folder, engine: {name: folder / "control" / name / "x" for name in LEVELS},
         "last_trainings": lambda folder, engine: {
             "without": folder / "2-semi" / "x",
@@ -142,6 +147,8 @@ def test_the_outcome_compares_the_last_models_of_the_stages(worse, passed, tmp_p
         monkeypatch.setattr(e06, name, stub)
     outcome = e06.run(None, Settings(work=tmp_path))
     assert outcome.passed is passed
+    seeds = (500, 501, 502)
+    assert engines == [(tmp_path / "E6" / f"engine-{seed}", replace(ENGINE, seed=seed)) for seed in seeds]
     assert {which: gain[0] for which, gain in outcome.values["gain"].items()} == {
         "assisted-manual over labelled": 0.1,
         "semi-automatic over assisted-manual": 0.08,

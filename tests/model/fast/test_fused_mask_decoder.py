@@ -1,4 +1,4 @@
-"""The decoder on kernels gives every prompt the masks of its own image, with its own dense prompt."""
+"""The decoder on kernels gives every prompt the masks of the right image, with the right dense prompt."""
 
 from __future__ import annotations
 
