@@ -15,6 +15,7 @@ from minisam.adapt.rsprompter.query_decoder import QueryDecoder, QueryPoint, att
 from minisam.adapt.rsprompter.query_loss import uncertain_points
 from minisam.adapt.rsprompter.query_matching import match_queries
 from minisam.data.skipped import Skipped
+from minisam.detect.fcn_mask_head import masks_in_boxes
 from minisam.detect.masked_attention import MaskedAttention
 from minisam.detect.region_proposals import ProposalRecipe
 from minisam.detect.sine_positions import sine_positions
@@ -94,7 +95,8 @@ def test_a_detected_box_is_decoded_on_its_own_image():
             assert found.boxes.equal(boxes.boxes) and found.scores.equal(
                 boxes.scores
             )  # the image has its scale
-            for n in (0, 1, len(boxes.boxes) - 1):
+            assert set(boxes.labels.tolist()) == {0, 1}
+            for n in (boxes.labels.argmin(), boxes.labels.argmax(), torch.tensor(len(boxes.boxes) - 1)):
                 box, index = boxes.boxes[n : n + 1], torch.tensor([1])
                 if variant == "seg":
                     features = prompter.detector.in_boxes(positioned, box, index, 14)
@@ -140,14 +142,13 @@ def test_the_mask_losses_of_boxes_are_means_over_boxes_each_with_its_image_and_c
                     boxes[n : n + 1], torch.tensor([0]), found.labels[n : n + 1], masks[n : n + 1]
                 )
                 each.append(of_variant(*(one[image : image + 1] for one in given[:-1]), own, alone))
-            if variant == "seg":
-                features = prompter.detector.in_boxes(positioned, boxes[1:2], torch.tensor([0]), 14)
-                x0, y0, x1, y1 = 10, 8, 60, 50
-                y, x = torch.linspace(y0, y1, 29), torch.linspace(x0, x1, 29)
-                inside = ((y[:-1] + y[1:]) / 2 < 30).float()[:, None].expand(28, 28)
-                assert x.max() == 60
-                by_hand = F.binary_cross_entropy_with_logits(prompter.mask_head(features)[0, 0], inside)
-                torch.testing.assert_close(each[1], by_hand, atol=0.02, rtol=0)
+            for n, label in enumerate(found.labels.tolist() if variant == "seg" else ()):
+                own = prompter.detector.in_boxes(
+                    positioned, boxes[n : n + 1], found.image_index[n : n + 1], 14
+                )
+                inside = masks_in_boxes(masks[n : n + 1], boxes[n : n + 1])[0]
+                by_hand = F.binary_cross_entropy_with_logits(prompter.mask_head(own)[0, label], inside)
+                torch.testing.assert_close(each[n], by_hand, atol=1e-5, rtol=1e-4)
         torch.testing.assert_close(whole, torch.stack(each).mean(), atol=1e-4, rtol=1e-4)
         assert torch.stack(each).std() > 1e-4
 
