@@ -85,9 +85,11 @@ def test_final_masks_are_enlarged_without_the_padding_and_cut_at_the_threshold()
 def test_a_detected_box_is_decoded_on_its_own_image():
     for variant in ("anchor", "seg", "det"):
         prompter = small_prompter(variant, proposals=FEW).eval()
-        prompter.sam.mask_threshold = -0.1
+        prompter.sam.mask_threshold = -0.01
+        if variant == "seg":
+            prompter.mask_head.logits.weight.data *= 1000  # the sign of a random number, pixel by pixel
         images, _ = two_images(prompter)
-        found = prompter.detect(images, SIZES)[1]
+        found, parts = prompter.detect(images, SIZES)[1], []
         with torch.no_grad():
             embedding, pyramid = prompter.encode(images)
             positioned = prompter.detector.with_positions(pyramid)
@@ -117,8 +119,10 @@ def test_a_detected_box_is_decoded_on_its_own_image():
                         dense = prompter.sam.prompt_encoder(None, None, None)[1]
                     image_pe = prompter.sam.prompt_encoder.get_dense_pe()
                     logits, _ = prompter.sam.mask_decoder(embedding[1:], image_pe, tokens, dense, False)
-                    wanted = at_input_size(logits[0], 64)[0, :48, :64] > -0.1
-                assert (found.masks[n] == wanted).float().mean() > 0.998, variant
+                    wanted = at_input_size(logits[0], 64)[0, :48, :64] > -0.01
+                assert (found.masks[n] ^ wanted).sum() <= 4, variant
+                parts.append(wanted.float().mean())
+        assert 0.01 < torch.stack(parts).mean() < 0.95
 
 
 def test_the_mask_losses_of_boxes_are_means_over_boxes_each_with_its_image_and_class():
