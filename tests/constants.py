@@ -21,6 +21,8 @@ from minisam.data.partworld.worlds import World
 
 FILE = Path(__file__).with_suffix(".json")
 PACKAGE = Path(__file__).parents[1] / "minisam"
+RECIPES = ("config.py", "engine/settings.py", "pretrain/recipes.py", "train/presets.py")
+"""`recipes.json` has the constants of these."""
 
 
 def constants() -> dict[str, dict[str, Any]]:
@@ -37,7 +39,8 @@ def of_module(path: Path) -> Iterator[tuple[str, Any]]:
     module = importlib.import_module(".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts))
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign | ast.AnnAssign):
-            for name in assigned(node):
+            names = () if path.relative_to(PACKAGE).as_posix() in RECIPES else assigned(node)
+            for name in names:
                 yield from plain_value(name, getattr(module, name, ...))
         elif isinstance(node, ast.FunctionDef | ast.ClassDef) and hasattr(module, node.name):
             yield from of_function(node.name, getattr(module, node.name))
