@@ -96,6 +96,7 @@ def run_open(args: argparse.Namespace) -> int:
     from minisam_kernels.lab.answers.absent import has_triton
 
     chosen, out = lesson(args.lesson), args.out or answers_file(args.lesson)
+    check_output(out)
     if args.language == "en":
         notebook = out.with_name(f"lesson_{chosen.number:02}.ipynb")
         pages = {chosen.folder / "README.md": True, notebook: not notebook.exists()}

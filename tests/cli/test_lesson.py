@@ -34,6 +34,15 @@ def test_open_makes_a_file_and_never_overwrites_it(tmp_path, capsys):
     assert "the file is unchanged" in printed and "lesson_01.ipynb, which is unchanged" in printed
 
 
+@pytest.mark.parametrize(
+    ("out", "says"), [("sub", "is a folder"), ("no/x.py", "no folder no"), ("-", "name")]
+)
+def test_open_says_where_it_cannot_write(out, says, tmp_path, capsys):
+    (tmp_path / "sub").mkdir()
+    assert main(["lesson", "open", "2", "-o", out]) == 2
+    assert says in capsys.readouterr().err and [path.name for path in tmp_path.iterdir()] == ["sub"]
+
+
 def test_the_untouched_frames_exit_4_and_the_solutions_0(tmp_path, capsys):
     main(["lesson", "open", "1"])
     assert main(["lesson", "check", "1"]) == 4
