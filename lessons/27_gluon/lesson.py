@@ -15,6 +15,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.experimental import gluon
 from triton.experimental.gluon import language as gl
+from triton.experimental.gluon._runtime import GluonASTSource  # for Triton 3.6
 from triton.experimental.gluon.language.nvidia.hopper import mbarrier, tma, warpgroup_mma
 
 from minisam.lesson.page import check, np, plt
@@ -114,7 +115,7 @@ def compile_for_h100(kernel, signature: dict[str, str], constants: dict[str, obj
     """What Triton's compiler makes of a Gluon kernel for sm_90, with four warps; pointers are multiples of 16."""
     pointers = [number for number, kind in enumerate(signature.values()) if kind.startswith("*")]
     aligned = {(number,): [["tt.divisibility", 16]] for number in pointers}
-    source = gluon.GluonASTSource(kernel, signature, constants, aligned)
+    source = GluonASTSource(kernel, signature, constants, aligned)
     return triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": 4})
 
 
@@ -155,7 +156,7 @@ assert count_lines((1, 4), (1, 32), 128) == 4 and count_lines((1, 1), (32, 1), 1
 
 
 # %%
-async_load = getattr(tma, "async_load", None) or tma.async_copy_global_to_shared  # the name before Triton 3.9
+async_load = getattr(tma, "async_load", None) or tma.async_copy_global_to_shared  # its name in Triton 3.6
 
 
 @gluon.jit
