@@ -51,7 +51,7 @@ def test_every_page_has_one_place_in_the_navigation_parts_of_the_course_in_order
     found = [page for part in parts.values() for page in part]
     assert sorted(found) == sorted([*collect.pages(), *collect.api_pages()])
     numbers = [int(page.split("/")[1][:2]) for page in parts["Course"][1:]]
-    assert numbers == sorted(numbers) and len(numbers) == 28
+    assert numbers == [*range(21), 27, *range(21, 27)]  # part by part: 27 belongs to the kernels
     assert len(parts["中文"]) == 2 + 11
 
 
