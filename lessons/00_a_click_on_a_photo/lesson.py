@@ -1,11 +1,18 @@
 # %% [markdown]
 # # Lesson 0 · A click on a photo: the whole of SAM, used and opened
 #
-# Minutes: 40. Builds on: nothing. Runs on a CPU, without a network.
+# Builds on: nothing. Runs on a CPU, without a network.
 #
 # You need to have seen Python. You will click on a photo and get masks, learn why there are three, then open the box
 # and follow the click through every part: what goes in, what comes out, how large it is and what it costs. Every part
 # has a lesson of its own later. The two pieces around the network, and the measure of a mask, you write here.
+#
+# After this lesson you can
+#
+# - turn a click on a photo into masks with `SamPredictor`, and read its three results;
+# - name the six steps between a click and its masks, with the shape after each;
+# - say why one click gets three masks, and compute the IoU of two masks;
+# - bring points to the network's pixels and logits back to the photo.
 
 # %%
 from minisam.lesson.page import check, np, plt, torch
@@ -47,6 +54,8 @@ predictor = SamPredictor(build_sam("tiny"))
 predictor.set_image(photo)
 masks, predicted_iou, low_res = predictor.predict(click, label)
 
+# %% tags=["hide-input"]
+
 fig, panels = plt.subplots(1, 4, figsize=(11, 3.6), layout="constrained")
 show_image(panels[0], photo, "a click on the name tag")
 star = {"marker": "*", "markersize": 17, "color": "white", "markeredgecolor": "black"}
@@ -57,6 +66,8 @@ for axes, mask, score in zip(panels[1:], masks, predicted_iou, strict=True):
 assert photo.shape == (600, 512, 3) and masks.shape == (3, 600, 512) and predicted_iou.shape == (3,)
 assert 100 < masks.sum(axis=(1, 2)).max() < 0.9 * 600 * 512
 tag, jacket = photo[488:512, 118:146].mean(), photo[520:540, 118:146].mean()
+
+# %%
 assert tag > 120 > 40 > jacket and photo[500, 130].mean() > 120  # on the bright tag
 assert masks[:, 500, 130].all()
 
@@ -90,6 +101,8 @@ scene_masks, scene_iou, _ = predictor.predict(np.array([[x, y]]), label)
 either = (scene_masks[:, None] | truths).sum(axis=(2, 3))
 iou = (scene_masks[:, None] & truths).sum(axis=(2, 3)) / np.maximum(either, 1)  # [mask, truth]
 
+# %% tags=["hide-input"]
+
 fig, (upper, lower) = plt.subplots(2, 4, figsize=(11, 5.6), layout="constrained")
 show_image(upper[0], scene, "a click on the hair")
 upper[0].plot(x, y, **star)
@@ -103,6 +116,8 @@ for axes, truth, name in zip(lower[1:], truths, names, strict=True):
     show_mask(axes, truth, color=(1.0, 0.6, 0.0))
 print("what the click may mean:", "; ".join(names))
 areas = truths.sum(axis=(1, 2))
+
+# %%
 assert areas[0] > 1.6 * areas[1] > 2.5 * areas[2] and not (truths[1] & ~truths[0]).any()
 assert iou.max() > 0.3
 
@@ -190,6 +205,8 @@ assert divmod(int(fit.argmax()), 16) == (int(500 * scale[1] // 16), int(130 * sc
 
 best = int(predicted_iou.argmax())
 padded = (steps["2 normalised, padded"][0] * tiny.pixel_std + tiny.pixel_mean).permute(1, 2, 0).numpy() / 255
+
+# %% tags=["hide-input"]
 fig, panels = plt.subplots(1, 6, figsize=(13, 3.1), layout="constrained")
 panels[0].imshow(padded.clip(0, 1))
 panels[1].imshow(colors)
@@ -273,6 +290,8 @@ with torch.no_grad():
         ),
     }
 assert max(milliseconds, key=milliseconds.get) == "3 image encoder"
+
+# %% tags=["hide-input"]
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(11, 2.9), layout="constrained")
 panels = (

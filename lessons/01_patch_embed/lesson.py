@@ -1,10 +1,17 @@
 # %% [markdown]
 # # Lesson 1 · Patch embedding: an image becomes tokens
 #
-# Minutes: 40. Builds on: nothing. Runs on a CPU, without a network.
+# Builds on: nothing. Runs on a CPU, without a network.
 #
 # You need NumPy, and an idea of what a matrix product is. You will cut an image into patches, turn each into a vector
 # with one matrix, write that twice yourself, and look at what a trained network's matrix looks for.
+#
+# After this lesson you can
+#
+# - say why a transformer gets patches and not pixels;
+# - write patch embedding in NumPy, and as one matrix product in torch;
+# - compute the shape of the tokens for any image and patch size;
+# - find an image prepared in the wrong order of channels or sizes.
 
 # %%
 from minisam.lesson.page import check, np, plt, torch
@@ -47,6 +54,8 @@ from minisam.data.images import load_image
 
 photo = load_image(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg")[40:296, 130:386]
 patches = photo.reshape(16, P, 16, P, 3).swapaxes(1, 2)  # [row, column, y, x, colour]
+
+# %% tags=["hide-input"]
 
 fig, (left, middle, right) = plt.subplots(
     1, 3, figsize=(10, 3.9), width_ratios=[1, 1, 0.5], layout="constrained"
@@ -140,6 +149,8 @@ with torch.no_grad():
 unit = grid / np.linalg.norm(grid, axis=-1, keepdims=True)
 similarity = unit @ unit[5, 6]
 assert grid.shape == (16, 16, len(filters)) and abs(similarity[5, 6] - 1) < 1e-5
+
+# %% tags=["hide-input"]
 
 fig, (left, middle, right) = plt.subplots(
     1, 3, figsize=(10, 3.7), width_ratios=[1.9, 1, 1], layout="constrained"

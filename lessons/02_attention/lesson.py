@@ -1,10 +1,16 @@
 # %% [markdown]
 # # Lesson 2 · Attention and softmax: tokens look at each other
 #
-# Minutes: 45. Builds on: 1. Runs on a CPU, without a network.
+# Builds on: 1. Runs on a CPU, without a network.
 #
 # You know what a token is. You will see how one token asks all others, why the answer is a softmax, what goes wrong
 # when a computer takes an exponential, and write both in a few lines that are right for scores of any size.
+#
+# After this lesson you can
+#
+# - write attention from its equation: scores, weights, weighted means;
+# - write a softmax that is right for scores of any size, and say why the maximum may be subtracted;
+# - say what dividing the scores by √D is for.
 
 # %%
 from minisam.lesson.page import check, np, plt, torch
@@ -61,6 +67,9 @@ def errors(function, dtype) -> np.ndarray:
         return abs(function(rows).astype(float) - exact).max(axis=-1)
 
 
+# %% tags=["hide-input"]
+
+
 fig, axes = plt.subplots(figsize=(9, 3.6), layout="constrained")
 for function, name, style in ((plain, "plain", "-"), (reference, "minus the maximum", "--")):
     for dtype, color in ((np.float16, "tab:orange"), (np.float32, "tab:blue")):
@@ -76,6 +85,8 @@ axes.set_title("shaded: the plain formula gives NaN")
 axes.legend(loc="upper center", ncols=2, fontsize=8)
 
 smallest = broken32[broken32 > 0].min()
+
+# %%
 assert 86 <= smallest <= 88 and 9 <= broken16[broken16 > 0].min() <= 10
 assert not np.isnan(errors(reference, np.float32)).any() and errors(reference, np.float32).max() < 1e-5
 assert not np.isnan(errors(reference, np.float16)).any()
@@ -148,6 +159,8 @@ q, k, v = qkv.permute(1, 2, 0, 3).numpy()  # each [heads, tokens, D]
 row, column = 5, 8
 maps = reference(np.einsum("nd,nsd->ns", q[:, row * 16 + column], k) * q.shape[-1] ** -0.5)
 assert maps.shape == (block.num_heads, 256) and abs(maps.sum(axis=-1) - 1).max() < 1e-5
+
+# %% tags=["hide-input"]
 
 fig, panels = plt.subplots(1, 4, figsize=(11, 3.1), layout="constrained")
 panels[0].imshow(photo)

@@ -1,10 +1,16 @@
 # %% [markdown]
 # # Lesson 3 · Windows: attention that stays near
 #
-# Minutes: 45. Builds on: 2. Runs on a CPU, without a network.
+# Builds on: 2. Runs on a CPU, without a network.
 #
 # You know attention. You will see what it costs on SAM's 4096 tokens, cut the grid of tokens into windows, write
 # attention inside them, and meet padding that nobody masks: tokens that are not there and are looked at all the same.
+#
+# After this lesson you can
+#
+# - compute what global and windowed attention cost for a grid of tokens;
+# - cut a grid into windows, with padding, and put it together again;
+# - say which keys SAM's padded windows contain, and what they do to the result.
 
 # %%
 from minisam.lesson.page import check, np, plt, torch
@@ -63,6 +69,9 @@ def dimmed(picture: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
     seen = (slice(10 * rows.start, 10 * rows.stop), slice(10 * columns.start, 10 * columns.stop))
     out[seen] = picture[seen]
     return out
+
+
+# %% tags=["hide-input"]
 
 
 fig, (left, middle, right) = plt.subplots(
@@ -157,6 +166,8 @@ with torch.no_grad():
     )  # the padding's part taken away, the rest made to sum to one
     change = (masked - answer).flatten(-2).norm(dim=-1) / answer.flatten(-2).norm(dim=-1)
 
+# %% tags=["hide-input"]
+
 fig, (left, middle, right) = plt.subplots(1, 3, figsize=(11, 3.6), layout="constrained")
 inside = np.minimum(8, 20 - np.arange(20) // 8 * 8)  # real tokens in the window, along one side
 equal = 1 - inside[:, None] * inside[None, :] / 64
@@ -176,6 +187,8 @@ for axes, values, title, colors in panels:
     fig.colorbar(shown, ax=axes, shrink=0.8)
 
 corner = 1 - 64 / 196  # of SAM's grid
+
+# %%
 assert 0.67 <= corner < 0.68 and equal[19, 19] == 0.75
 assert abs(measured[:16, :16]).max() < 1e-6 and 0.02 < measured[16:, 16:].mean() < 0.98
 assert change[0, 16:, 16:].mean() > 0.02

@@ -1,11 +1,17 @@
 # %% [markdown]
 # # Lesson 4 · Relative positions: who is where
 #
-# Minutes: 50. Builds on: 2. Runs on a CPU, without a network.
+# Builds on: 2. Runs on a CPU, without a network.
 #
 # You know attention. You will see that it does not know where a token is, give every offset between two tokens a
 # learned vector, write the lookup and the attention with it, and find out why SAM's weights need the query unscaled
 # in one place and scaled in another.
+#
+# After this lesson you can
+#
+# - show that attention without positions does not know where a token is;
+# - look up the learned vector of every offset from a table of 2 · size − 1 rows;
+# - write attention with decomposed relative positions, with the scale in the right place.
 
 # %%
 from minisam.lesson.page import check, np, plt, torch
@@ -63,6 +69,8 @@ S = 5
 offsets = np.arange(S)[:, None] - np.arange(S)[None, :] + S - 1
 column, row = np.array([0.2, 0.9, 0.4, -0.3]), np.array([-0.5, 0.1, 0.8, 0.6, -0.1, -0.4])
 
+# %% tags=["hide-input"]
+
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), width_ratios=[1, 1.5], layout="constrained")
 left.imshow(offsets, cmap="coolwarm", vmin=-1, vmax=2 * S - 1)
 for i in range(S):
@@ -82,6 +90,8 @@ right.text(0, 1, "rel_h", ha="center", va="center", weight="bold")
 right.text(1, 0, "rel_w", ha="center", va="center", weight="bold")
 right.set_title("one query: 4 + 6 numbers make its bias for 24 keys")
 right.set_axis_off()
+
+# %%
 assert set(offsets.ravel()) == set(range(2 * S - 1)) and 127**2 == 16129
 
 # %% [markdown]
@@ -192,6 +202,8 @@ with torch.no_grad():
 bias = (rel_h[..., :, None] + rel_w[..., None, :]).numpy()  # [heads, queries, 16, 16]
 bias = bias - bias.mean(axis=(2, 3), keepdims=True)  # softmax does not see a constant
 assert bias.shape == (3, 256, 16, 16) and bias.std() > 0.05
+
+# %% tags=["hide-input"]
 
 fig, panels = plt.subplots(2, 4, figsize=(10, 5.2), layout="constrained")
 for (row, column), line in zip(((4, 8), (13, 2)), panels, strict=True):

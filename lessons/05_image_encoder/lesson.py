@@ -1,11 +1,17 @@
 # %% [markdown]
 # # Lesson 5 · The image encoder: blocks around a stream
 #
-# Minutes: 55. Builds on: 3, 4. Runs on a CPU, without a network.
+# Builds on: 3, 4. Runs on a CPU, without a network.
 #
 # You have patches, windows and relative positions. You will put them together: see what a block adds to its tokens,
 # how windowed and global blocks take turns, write one block in NumPy and then the whole encoder in torch, and run it
 # with the weights of a trained network.
+#
+# After this lesson you can
+#
+# - say what a block adds to its tokens, and in which order;
+# - write a block in NumPy, and the whole image encoder in torch;
+# - say which blocks attend globally, and how far a change in one pixel gets.
 
 # %%
 from minisam.lesson.page import check, np, plt, torch
@@ -40,6 +46,8 @@ from minisam.build import build_sam
 from minisam.config import CONFIGS, build_from_config
 
 names = "vit_b", "vit_l", "vit_h", "tiny"
+
+# %% tags=["hide-input"]
 fig, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8), width_ratios=[1, 1.25], layout="constrained")
 left.plot([0, 10], [0, 0], color="black", linewidth=3, solid_capstyle="butt")
 left.annotate("", (10.6, 0), (9.9, 0), arrowprops={"arrowstyle": "-|>", "linewidth": 3, "color": "black"})
@@ -141,6 +149,8 @@ painted[:, :, 80:96, 96:112] = 0  # patch (5, 6) becomes the mean colour
 with torch.no_grad():
     before, after = stages(pixels), stages(painted)
 
+# %% tags=["hide-input"]
+
 fig, panels = plt.subplots(2, 8, figsize=(12, 3.5), layout="constrained")
 changes = {}
 for (name, tokens), upper, lower in zip(before.items(), panels[0], panels[1], strict=True):
@@ -154,6 +164,8 @@ for axes in panels.flat:
     axes.set(xticks=[], yticks=[])
 panels[0, 0].set_ylabel("tokens as colours", fontsize=9)
 panels[1, 0].set_ylabel("change", fontsize=9)
+
+# %%
 
 assert np.argwhere(changes["embedded"] > 1e-6).tolist() == [[5, 6]]
 assert (changes["block 0"][:8, :8] > 1e-7).all()

@@ -1,11 +1,17 @@
 # %% [markdown]
 # # Lesson 6 · Fourier point encoding: where a click is
 #
-# Minutes: 35. Builds on: nothing. Runs on a CPU, without a network.
+# Builds on: nothing. Runs on a CPU, without a network.
 #
 # A click is two numbers. The network works with vectors of 256 numbers. You will see why a matrix is the wrong way
 # from one to the other, why sines of random frequencies are a good one, write it twice, and mend a factor that stands
 # in a library you may be using.
+#
+# After this lesson you can
+#
+# - say what the code of a position must do, and why a matrix alone cannot do it;
+# - write the Fourier encoding of points and of a whole grid;
+# - say what the width of the random frequencies changes.
 
 # %%
 from minisam.lesson.page import check, np, plt, torch
@@ -63,6 +69,8 @@ maps = {
 found = {name: np.unravel_index(values.argmax(), values.shape) for name, values in maps.items()}
 assert found["a matrix"] == (63, 63)
 assert np.abs(places[found["128 frequencies"]] - click).max() < 1 / 64
+
+# %% tags=["hide-input"]
 
 fig, panels = plt.subplots(1, 4, figsize=(12, 3.3), width_ratios=[1, 1, 1, 1.25], layout="constrained")
 for axes, (name, values) in zip(panels, maps.items(), strict=False):
@@ -166,6 +174,8 @@ print("a click in the middle of token (2, 5) has the code of token (2, 5)")
 
 # %%
 scales = {"scale 1/4": 0.25, "scale 1, SAM's": 1.0, "scale 8": 8.0}
+
+# %% tags=["hide-input"]
 fig, panels = plt.subplots(1, 3, figsize=(9, 3.2), layout="constrained")
 for axes, (name, scale) in zip(panels, scales.items(), strict=True):
     values = alike(scale * G, click, places)
@@ -173,6 +183,8 @@ for axes, (name, scale) in zip(panels, scales.items(), strict=True):
     axes.plot(*click, "*", color="lime", markersize=14, markeredgecolor="black")
     axes.set(title=name, xticks=[0, 1], yticks=[0, 1])
 one_token = right / 64
+
+# %%
 assert alike(0.25 * G, click, click + one_token) > 0.99
 assert 0.97 < alike(G, click, click + one_token) < 0.99
 assert alike(8 * G, click, click + one_token) < 0.5

@@ -1,10 +1,17 @@
 # %% [markdown]
 # # Lesson 7 · The prompt encoder: clicks, boxes and masks become embeddings
 #
-# Minutes: 50. Builds on: 6. Runs on a CPU, without a network.
+# Builds on: 6. Runs on a CPU, without a network.
 #
 # You have the code of a position. You will add what the position means, pad a prompt as SAM does, shrink a mask to the
 # grid of the image tokens, and find out why a mask of zeros and ones is the wrong thing to give it.
+#
+# After this lesson you can
+#
+# - turn clicks and boxes into sparse embeddings, with the right label vectors;
+# - say when a padding point joins a prompt;
+# - turn a mask prompt into dense embeddings;
+# - say why a mask prompt consists of logits and not of zeros and ones.
 
 # %%
 from torch import Tensor
@@ -243,6 +250,9 @@ def tiles(pictures: np.ndarray, across: int) -> np.ndarray:
     framed = np.pad((pictures - low) / (high - low + 1e-9), ((0, 0), (1, 1), (1, 1)), constant_values=np.nan)
     rows = framed.reshape(across, across, *framed.shape[1:]).swapaxes(1, 2)
     return rows.reshape(across * framed.shape[1], -1)
+
+
+# %% tags=["hide-input"]
 
 
 fig, panels = plt.subplots(1, 4, figsize=(11, 3.1), layout="constrained")

@@ -1,10 +1,16 @@
 # %% [markdown]
 # # Lesson 8 · Two-way cross-attention: the prompt asks the image, the image asks the prompt
 #
-# Minutes: 55. Builds on: 2, 7. Runs on a CPU, without a network.
+# Builds on: 2, 7. Runs on a CPU, without a network.
 #
 # You have prompt tokens and image tokens. You will let them ask each other: attention with several heads between two
 # sets of tokens, then the four steps of a block of SAM's decoder, and one residual that must not be there.
+#
+# After this lesson you can
+#
+# - write attention with several heads between two sets of tokens;
+# - write the four steps of a two-way block;
+# - say who asks whom in each step, and where the positions are added.
 
 # %%
 import torch.nn.functional as F
@@ -58,7 +64,7 @@ print(
 #
 # SAM has two such blocks, and after them the tokens ask the image once more.
 
-# %%
+# %% tags=["hide-input"]
 fig, axes = plt.subplots(figsize=(11, 3.9), layout="constrained")
 tokens_y, image_y = 2.6, 0.4
 colors = ["tab:olive", *4 * ["tab:purple"], "tab:green", "grey"]
@@ -236,6 +242,8 @@ for hook in hooks:
     hook.remove()
 assert len(kept) == 3 and all(weights.shape == (7, 256) for weights in kept)
 assert all(abs(weights.sum(axis=1) - 1).max() < 1e-4 for weights in kept)
+
+# %% tags=["hide-input"]
 
 fig, panels = plt.subplots(2, 4, figsize=(11, 5.3), layout="constrained")
 for row, (token, name) in zip(panels, ((5, "the click's token"), (2, "mask token 1")), strict=True):

@@ -1,10 +1,16 @@
 # %% [markdown]
 # # Lesson 9 · Mask heads and IoU token: from tokens to masks
 #
-# Minutes: 50. Builds on: 8. Runs on a CPU, without a network.
+# Builds on: 8. Runs on a CPU, without a network.
 #
 # The tokens have asked the image, and the image the tokens. You will turn a mask token into a classifier of pixels,
 # make the image finer, choose among four masks by a number that the network predicts of itself, and mend a threshold.
+#
+# After this lesson you can
+#
+# - write the hypernetwork head that turns a mask token into a mask;
+# - write one step of upscaling with a transposed convolution;
+# - choose among four masks by the predicted IoU.
 
 # %%
 from torch import Tensor
@@ -159,7 +165,7 @@ left.suptitle("12 channels, each times its weight …", fontsize=12)
 # mask: the IoU that the mask will have with what was meant. IoU is the area that two masks share, divided by the area
 # that at least one of them covers: 1 is perfect, 0 is a miss.
 
-# %%
+# %% tags=["hide-input"]
 from minisam.show import show_image, show_mask
 
 fig, panels = plt.subplots(1, 4, figsize=(11, 3.2), layout="constrained")

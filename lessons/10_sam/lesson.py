@@ -1,10 +1,17 @@
 # %% [markdown]
 # # Lesson 10 · The whole of SAM: from pixels to a mask
 #
-# Minutes: 60. Builds on: 5, 9. Runs on a CPU, without a network.
+# Builds on: 5, 9. Runs on a CPU, without a network.
 #
 # You have every part. You will put them together: bring the click to the network's scale, bring the logits back to the
 # image, load weights by name, and hold your masks against numbers that segment-anything's own code gave.
+#
+# After this lesson you can
+#
+# - put the parts together to a SAM that answers a click;
+# - bring clicks to the network's pixels and logits back to the image;
+# - load weights by name, and say which name does not fit;
+# - compare a result with that of segment-anything's own code.
 
 # %%
 import torch.nn.functional as F
@@ -68,6 +75,8 @@ directions *= np.sign(directions[np.arange(3), abs(directions).argmax(axis=1)])[
 colors = (vectors - vectors.mean(axis=0)) @ directions.T
 colors = np.clip(0.5 + colors / (4 * colors.std(axis=0)), 0, 1).reshape(16, 16, 3)
 seen = ready[0].permute(1, 2, 0).numpy() * IMAGENET_STD + IMAGENET_MEAN
+
+# %% tags=["hide-input"]
 
 fig, panels = plt.subplots(1, 5, figsize=(12, 3.1), layout="constrained")
 panels[0].imshow(scene, extent=(0, 256, 170, 0))
@@ -223,6 +232,8 @@ check(10, segment)
 from minisam.predict import SamPredictor
 
 predictor, worst = SamPredictor(small), 0.0
+
+# %% tags=["hide-input"]
 fig, panels = plt.subplots(2, 4, figsize=(11, 4.6), layout="constrained")
 for number, (name, (_, original_size, labels)) in enumerate(original.PROMPTS.items()):
     prompt = original.draw_prompt(name)
@@ -239,6 +250,8 @@ for number, (name, (_, original_size, labels)) in enumerate(original.PROMPTS.ite
         axes.set(xticks=[], yticks=[])
 for axes, whose in zip(panels[:, 0], ("segment-anything", "minisam"), strict=True):
     axes.set_ylabel(whose)
+
+# %%
 assert worst < 1e-5
 print("four prompts, twelve masks: the same up to a hundred-thousandth of the largest logit")
 

@@ -1,11 +1,17 @@
 # %% [markdown]
 # # Lesson 11 · Losses and ambiguity: why a click has three answers
 #
-# Minutes: 55. Builds on: 9. Runs on a CPU, without a network.
+# Builds on: 9. Runs on a CPU, without a network.
 #
 # You know how the decoder draws masks. You will write the two losses that it learns from, work out how good a single
 # mask can be when a click means several things, see which of them each loss would choose, and why SAM draws three
 # masks and trains only the best.
+#
+# After this lesson you can
+#
+# - write focal and Dice loss, and say what each does with small objects;
+# - compute the best IoU that a single mask can have for an ambiguous click;
+# - train three masks by the best one alone, and say what the IoU prediction learns.
 
 # %%
 from minisam.data.partworld import render_scenes
@@ -30,6 +36,8 @@ levels = np.stack([labels[level] == under[level] for level in (2, 1, 0)])  # [3,
 areas = levels.sum(axis=(1, 2))
 assert (under >= 0).all() and (levels[0] <= levels[1]).all() and (levels[1] <= levels[2]).all()
 assert 0.2 < areas[0] / areas[1] < 0.4 and 0.3 < areas[1] / areas[2] < 0.45
+
+# %% tags=["hide-input"]
 
 fig, panels = plt.subplots(1, 4, figsize=(11, 3.1), layout="constrained")
 show_image(panels[0], image, "one click …")
@@ -272,6 +280,8 @@ assert chosen == [1, 2, 3, 2, 2]
 
 q = np.linspace(0.001, 0.999, 400)
 p = np.linspace(0.001, 0.999, 1999)
+
+# %% tags=["hide-input"]
 fig, (left, right) = plt.subplots(1, 2, figsize=(11, 3.7), width_ratios=[1, 1.35], layout="constrained")
 for alpha in (0.25, 0.5, 0.75):
     foreground = alpha * (1 - p) ** 2 * -np.log(p)
@@ -331,6 +341,8 @@ lucky = int((reached > 0.99).all(dim=1).float().argmax())
 grid = torch.full((20, 20), 3)
 for ring, half in ((2, 5), (1, 3), (0, 2)):
     grid[10 - half : 10 + half, 10 - half : 10 + half] = ring
+
+# %% tags=["hide-input"]
 fig, panels = plt.subplots(1, 7, figsize=(11, 2), layout="constrained")
 shown = [*average[lucky], *least[lucky][(least[lucky][:, :3] > 0.5).sum(1).argsort()]]
 for axes, mask in zip([*panels[:3], *panels[4:]], shown, strict=True):

@@ -1,11 +1,18 @@
 # %% [markdown]
 # # Lesson 12 · Training by clicks: a simulated annotator
 #
-# Minutes: 55. Builds on: 10, 11. Runs on a CPU, without a network.
+# Builds on: 10, 11. Runs on a CPU, without a network.
 #
 # You know the network and its loss. You will write the annotator that it is trained by: one that clicks, looks at the
 # answer, and clicks where it is wrong. Then you train a prompt encoder and a decoder from random weights, in some ten
 # seconds, and watch the masks form.
+#
+# After this lesson you can
+#
+# - sample clicks and boxes as SAM's training does;
+# - sample the next click from the error of a mask;
+# - say why logits are fed back and not masks;
+# - train a decoder, and test whether it uses its image.
 
 # %%
 from minisam.data.partworld import render_scenes
@@ -144,6 +151,8 @@ last = {name: curve[-1] for name, curve in curves.items()}
 assert last["logits"] > last["thresholded"] > last["nothing"] and last["logits"] > last["nothing"] + 0.02
 assert last["logits"] > curves["logits"][0] + 0.1
 
+# %% tags=["hide-input"]
+
 fig, axes = plt.subplots(figsize=(7, 3.4), layout="constrained")
 for (name, curve), style in zip(curves.items(), ("o-", "s--", "^:"), strict=True):
     axes.plot(range(1, 10), curve, style, label=f"fed back: {name}")
@@ -253,6 +262,8 @@ rising = (ious[2:].diff(dim=0) > 0.02).all(dim=0)  # better at step 70 than at 3
 first_of_scene = torch.where(rising, ious[-1], 0)[::2]
 shown_targets = (2 * first_of_scene.argsort(descending=True)[:6]).tolist()
 assert rising[::2].sum() >= 6 and (test_image[::2] == torch.arange(48)).all()
+
+# %% tags=["hide-input"]
 
 fig, panels = plt.subplots(6, 7, figsize=(10.5, 9.3), layout="constrained")
 for line, target in zip(panels, shown_targets, strict=True):

@@ -1,11 +1,17 @@
 # %% [markdown]
 # # Lesson 13 · Everything mode: a grid of clicks, and the data it makes
 #
-# Minutes: 55. Builds on: 12. Runs on a CPU, without a network.
+# Builds on: 12. Runs on a CPU, without a network.
 #
 # You know a network that answers a click with three masks. You will click everywhere, throw away what is doubtful and
 # what is there twice, and write the rest down in a few bytes. That is how SAM's own data set of 1.1 billion masks was
 # made.
+#
+# After this lesson you can
+#
+# - write the three filters of everything mode: predicted IoU, stability score, NMS;
+# - say which duplicates NMS by boxes removes, and which not;
+# - write a mask as run lengths, and read it again.
 
 # %%
 from minisam.lesson.page import check, np, plt, torch
@@ -130,6 +136,8 @@ steady = places[stable][stability[stable].argmax()]
 area = masks.float().mean(dim=(1, 2)).numpy()
 oddness = np.abs(stability - 0.4) + 3 * np.abs(area - 0.1)
 wavers = places[confident][oddness[confident].argmin()]
+
+# %% tags=["hide-input"]
 fig, panels = plt.subplots(1, 3, figsize=(10, 3.6), width_ratios=[1, 1, 1.2], layout="constrained")
 for axes, place, word, style in zip(
     panels[:2], (steady, wavers), ("steady", "wavering"), ("-", ":"), strict=True
@@ -221,6 +229,8 @@ steps = {
     "stable": survivors,
     "no duplicates:\nrecords": records,
 }
+
+# %% tags=["hide-input"]
 fig, axes = plt.subplots(figsize=(9, 3.8), layout="constrained")
 for height, (name, left) in enumerate(steps.items()):
     quality = true_iou[left].mean()
@@ -297,6 +307,8 @@ from minisam.show.everything_figure import paint_labels
 
 labels = to_partition(found, (256, 256))
 assert 0.3 < (labels > 0).mean() <= 1
+
+# %% tags=["hide-input"]
 
 fig, (left, middle, right) = plt.subplots(1, 3, figsize=(10, 3.7), layout="constrained")
 left.imshow(image)

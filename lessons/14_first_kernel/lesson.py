@@ -1,11 +1,17 @@
 # %% [markdown]
 # # Lesson 14 · The first kernel: softmax
 #
-# Minutes: 50. Builds on: 2. Runs on a CPU in Triton's interpreter, or on a GPU if there is one.
+# Builds on: 2. Runs on a CPU in Triton's interpreter, or on a GPU if there is one.
 #
 # You know softmax. You will write it for a GPU: see why one kernel beats five array operations, what a program, a
 # block and a mask are, look at which program touches which cell of memory, and mend an address that stood in a
 # published kernel.
+#
+# After this lesson you can
+#
+# - say why one kernel beats five array operations, in bytes;
+# - write a kernel with programs, blocks and masks;
+# - read which program touches which address.
 
 # %%
 import triton
@@ -82,6 +88,8 @@ from minisam_kernels.lab.trace import trace_call
 from minisam_kernels.softmax import softmax as library
 
 colors = plt.get_cmap("tab10")
+
+# %% tags=["hide-input"]
 fig, (left, middle, right) = plt.subplots(
     1, 3, figsize=(11, 3.4), width_ratios=[1, 1.7, 1], layout="constrained"
 )

@@ -1,11 +1,18 @@
 # %% [markdown]
 # # Lesson 15 · Online softmax: flash attention
 #
-# Minutes: 55. Builds on: 14. Runs on a CPU in Triton's interpreter, or on a GPU if there is one.
+# Builds on: 14. Runs on a CPU in Triton's interpreter, or on a GPU if there is one.
 #
 # You have written softmax as a kernel that holds a whole row. Attention has rows of 4096 scores, millions of them, and
 # the time goes into moving them. You will learn to take a softmax piece by piece, write attention as one kernel in
 # which no score ever leaves the chip, and mend a softmax that is right in mathematics and wrong on a computer.
+#
+# After this lesson you can
+#
+# - say why attention waits for memory when its scores are written;
+# - add a tile of keys to the running maximum, sum and average of an online softmax;
+# - write attention as one Triton kernel that stores no score;
+# - find a running maximum that is wrong.
 
 # %%
 import triton
@@ -40,6 +47,8 @@ assert 402e6 < scores < 403e6 and 1.6e9 < three_kernels < 1.65e9 and 25e6 < fuse
 assert 51e9 < flop < 52e9 and 65e-6 < flop / gpu.products < 67e-6 and 530e-6 < 4 * scores / gpu.bytes < 540e-6
 assert gpu.products / gpu.bytes == 260 and 51e-6 < work.total("exponentials") / gpu.exponentials < 52e-6
 assert 201e6 < work.total("exponentials") < 202e6
+
+# %% tags=["hide-input"]
 
 fig, axes = plt.subplots(figsize=(9, 3.9), layout="constrained")
 intensity = np.logspace(0.5, 4.2, 100)
@@ -107,6 +116,8 @@ factors = np.exp(np.concatenate([[-np.inf], maxima[:-1]]) - maxima)
 kept = factors * np.concatenate([[0.0], sums[:-1]])
 weights = np.exp(s - s.max())
 assert abs(averages[-1] - weights @ values / weights.sum()) < 1e-12 and maxima.argmax() == 2
+
+# %% tags=["hide-input"]
 
 fig, (top, middle, bottom) = plt.subplots(
     3, 1, figsize=(9.5, 6.2), sharex=True, height_ratios=[1.3, 1, 1], layout="constrained"

@@ -1,11 +1,17 @@
 # %% [markdown]
 # # Lesson 16 · The fused bias: relative positions inside flash attention
 #
-# Minutes: 50. Builds on: 4, 15. Runs on a CPU in Triton's interpreter, or on a GPU if there is one.
+# Builds on: 4, 15. Runs on a CPU in Triton's interpreter, or on a GPU if there is one.
 #
 # SAM's encoder adds a bias to every score, and written to memory that bias costs more than attention itself. You will
 # choose the kernel's tiles so that the bias becomes one number for each query and one table that never changes, fold
 # both into arithmetic that softmax does anyway, and mend a bug that stood in a published kernel of exactly this layer.
+#
+# After this lesson you can
+#
+# - count the bytes that a stored bias costs;
+# - choose tiles so that the bias of a tile is one number for each query and one table;
+# - write attention with decomposed relative positions as one kernel.
 
 # %%
 import triton
@@ -43,6 +49,8 @@ variants = {
     "this lesson": {"q, k, v, out": qkvo, "rel_h, rel_w": compact},
 }
 assert 268e-6 < 2 * dense / gpu.bytes < 269e-6 and 65e-6 < products < 67e-6
+
+# %% tags=["hide-input"]
 
 fig, axes = plt.subplots(figsize=(10, 2.9), layout="constrained")
 colors = {
@@ -100,6 +108,8 @@ whole, columns_part, rows_part = parts.values()
 assert np.allclose(whole, columns_part + rows_part)
 
 colors = plt.get_cmap("RdBu_r", 27)
+
+# %% tags=["hide-input"]
 fig, panels = plt.subplots(3, 1, figsize=(10, 5.6), sharex=True, layout="constrained")
 for axes, (title, part) in zip(panels, parts.items(), strict=True):
     picture = axes.imshow(part, cmap=colors, vmin=-2.7, vmax=2.7, aspect="auto", interpolation="nearest")

@@ -1,12 +1,18 @@
 # %% [markdown]
 # # Lesson 17 · Windows by address: no padding, no copies
 #
-# Minutes: 50. Builds on: 3, 16. Runs on a CPU in Triton's interpreter, or on a GPU if there is one.
+# Builds on: 3, 16. Runs on a CPU in Triton's interpreter, or on a GPU if there is one.
 #
 # Eight of ViT-B's twelve layers attend inside windows of 14 × 14 tokens. Done the usual way, that attention mostly
 # moves tokens to and fro. You will replace every one of those copies by the arithmetic of an address, let a padded
 # token be a pointer to the bias it consists of, write window attention as one kernel, and mend a bug that no square
 # image shows.
+#
+# After this lesson you can
+#
+# - compute a token's address from window and slot, without a copy;
+# - let padded tokens read the bias instead of a copy of it;
+# - write window attention as one kernel over tokens that were not moved.
 
 # %%
 import triton
@@ -206,6 +212,8 @@ steps = {
     "zeros and ones": (in_row, "key"),
     "rel_h · zeros and ones": (bias, "key"),
 }
+
+# %% tags=["hide-input"]
 fig, panels = plt.subplots(1, 4, figsize=(11, 3.4), width_ratios=[1.2, 1.1, 1.7, 1.7], layout="constrained")
 limit = abs(by_offset).max()
 for axes, (title, (matrix, xlabel)) in zip(panels, steps.items(), strict=True):

@@ -1,12 +1,19 @@
 # %% [markdown]
 # # Lesson 18 · The backward pass: gradients without stored scores
 #
-# Minutes: 60. Builds on: 16. Runs on a CPU in Triton's interpreter, or on a GPU if there is one.
+# Builds on: 16. Runs on a CPU in Triton's interpreter, or on a GPU if there is one.
 #
 # You know attention as one kernel that keeps no score. To train with it, gradients have to come back through it, and
 # the textbook's formula for them needs all the scores. You will derive that formula, check it by differences, find
 # out why two numbers a query replace 4096, write the kernel for the queries' gradient, and see why the same input
 # should give the same bits.
+#
+# After this lesson you can
+#
+# - derive the gradient of a softmax and of attention;
+# - check a gradient by differences;
+# - say which two numbers a query keep the backward pass from storing scores;
+# - write the kernel for the queries' gradient.
 
 # %%
 from minisam.lesson.page import check, np, plt, torch
@@ -51,6 +58,8 @@ weights, grad_weights = softmax(0.7 * rng.standard_normal(8)), rng.standard_norm
 mean = (weights * grad_weights).sum()
 grad_scores = weights * (grad_weights - mean)
 assert abs(grad_scores.sum()) < 1e-12
+
+# %% tags=["hide-input"]
 
 fig, panels = plt.subplots(1, 3, figsize=(11, 3.1), layout="constrained")
 sign = np.where(grad_weights > mean, "tab:blue", "tab:orange")
@@ -114,6 +123,8 @@ def slope(direction: np.ndarray, h: float, dtype: type) -> float:
 
 
 steps = np.logspace(-9, 0, 28)
+
+# %% tags=["hide-input"]
 fig, axes = plt.subplots(figsize=(7.5, 3.6), layout="constrained")
 errors = {}
 for dtype, color in ((np.float32, "tab:orange"), (np.float64, "tab:blue")):
@@ -127,6 +138,8 @@ axes.text(1.2e-3, 1e-7, "bend, h²")
 axes.legend(frameon=False)
 axes.spines[["top", "right"]].set_visible(False)
 at = abs(steps - 1e-5).argmin()
+
+# %%
 assert errors[np.float64][at] < 1e-9 and 2e-3 < errors[np.float32][at] < 5e-2
 assert 2e-6 < errors[np.float32].min() < 2e-4
 
@@ -222,6 +235,8 @@ orders = [np.random.default_rng(order).permutation(64) for order in range(500)]
 sums = np.array([np.cumsum(parts[order], dtype=np.float32)[-1] for order in orders], dtype=np.float64)
 true = parts.astype(np.float64).sum()
 assert len(set(sums)) > 10 and abs(sums - true).max() < 1e-4
+
+# %% tags=["hide-input"]
 
 fig, (left, middle, right) = plt.subplots(1, 3, figsize=(11, 3.6), layout="constrained")
 left.imshow(np.repeat(row_owner[:, None], S, axis=1), cmap="tab10", vmax=9, alpha=0.7)

@@ -1,12 +1,18 @@
 # %% [markdown]
 # # Lesson 19 · Machine code and rooflines: what a kernel costs before it runs
 #
-# Minutes: 55. Builds on: 15. Runs on a CPU, without a GPU; it compiles for two of them.
+# Builds on: 15. Runs on a CPU, without a GPU; it compiles for two of them.
 #
 # You have written kernels and seen that they are right. Are they fast? Much of the answer can be had without a GPU:
 # the compiler runs anywhere, and what it makes can be read; and what no kernel can beat follows from three numbers.
 # You will read machine code, count how many programs fit on a multiprocessor, find the least time that attention can
 # take, and mend a bench that flatters the wrong kernel.
+#
+# After this lesson you can
+#
+# - read registers, spills and tensor-core instructions from compiled code;
+# - compute how many programs fit on a multiprocessor;
+# - compute the least time that attention can take on a GPU.
 
 # %%
 from minisam.lesson.page import check, np, plt
@@ -149,6 +155,8 @@ GROUPS = {
     "spills": ("LDL", "STL"),
 }
 colors = ["tab:green", "tab:blue", "tab:purple", "tab:olive", "tab:cyan", "tab:red", "lightgray"]
+
+# %% tags=["hide-input"]
 fig, axes = plt.subplots(figsize=(10, 3.2), layout="constrained")
 for row, code in enumerate(codes.values()):
     counts = [sum(count(code.listing, name) for name in names) for names in GROUPS.values()]
@@ -167,6 +175,8 @@ axes.spines[["top", "right"]].set_visible(False)
 handles = [plt.Rectangle((0, 0), 1, 1, color=color) for color in colors]
 fig.legend(handles, [*GROUPS, "addresses, control"], loc="outside upper center", ncols=4, frameon=False)
 spilled = count(wide.listing, "LDL") + count(wide.listing, "STL")
+
+# %%
 assert wide.stack_bytes > 500 and spilled > 0.1 * len(wide.listing.splitlines())
 assert all(code.stack_bytes == 0 for code in (softmax, ampere, hopper))
 assert (LAUNCHES["single"].block_m, LAUNCHES["single"].block_k) == (32, 32)
@@ -194,6 +204,8 @@ assert (LAUNCHES["single"].block_m, LAUNCHES["single"].block_k) == (32, 32)
 per_quarter = 65536 // 4 // (152 * 32)
 assert per_quarter == 3 and 4 * per_quarter // 8 * 8 / 64 == 1 / 8
 
+# %% tags=["hide-input"]
+
 fig, panels = plt.subplots(1, 4, figsize=(11, 4.5), layout="constrained")
 palette = plt.get_cmap("tab10")
 for axes, (title, code) in zip(panels, codes.items(), strict=True):
@@ -211,6 +223,8 @@ for axes, (title, code) in zip(panels, codes.items(), strict=True):
     axes.set_title(f"{title}\n{100 * code.occupancy:.3g} %, limited by {code.limited_by}", fontsize=10)
     axes.text(4, 8.35, limit, ha="center", va="top", fontsize=9)
 fig.suptitle("64 places for warps; each colour is a program\n", fontsize=11)
+
+# %%
 assert softmax.occupancy == 1 and softmax.limited_by == "warps"
 assert 96 < ampere.registers <= 255 and ampere.limited_by == "registers" and ampere.occupancy <= 0.25
 
@@ -298,6 +312,8 @@ from minisam_kernels.lab.index import intermediates
 gpu = GPUS["H100"]
 ridge = gpu.products / gpu.bytes
 assert 255 < ridge < 265
+
+# %% tags=["hide-input"]
 fig, axes = plt.subplots(figsize=(9, 4.6), layout="constrained")
 across = np.logspace(0, 4, 200)
 axes.plot(across, np.minimum(gpu.products, across * gpu.bytes) / 1e12, color="black", linewidth=1.4)
@@ -325,6 +341,8 @@ axes.set_title("an H100's roofline; ViT-B's kernels for one image, forward")
 axes.legend(loc="lower right", fontsize=8.5, facecolor="white", framealpha=1, edgecolor="none")
 axes.grid(alpha=0.2)
 axes.spines[["top", "right"]].set_visible(False)
+
+# %%
 assert limits == {
     "cross_attention": "memory",
     "window_attention": "memory",

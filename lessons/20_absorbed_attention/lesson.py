@@ -1,11 +1,18 @@
 # %% [markdown]
 # # Lesson 20 · The decoder's algebra: absorbed projections and split keys
 #
-# Minutes: 50. Builds on: 8, 15. Runs on a CPU, without a network.
+# Builds on: 8, 15. Runs on a CPU, without a network.
 #
 # SAM's decoder is small, until it is asked a thousand times. You will count where its work goes, move a matrix from
 # 4096 tokens to 7 without changing the result, cut attention into parts that join exactly, and find a constant that
 # somebody thought would cancel.
+#
+# After this lesson you can
+#
+# - move a matrix from many tokens to few without changing the result;
+# - say which terms cancel in a softmax, and which do not;
+# - join parts of an attention exactly;
+# - say why partial results are added in a fixed order.
 
 # %%
 from collections.abc import Mapping
@@ -86,7 +93,7 @@ print(f"1024 clicks: {1024 * plain / encoder:.1f} times the whole ViT-B encoder"
 # It is not free. A score was a product of 16 channels and is now one of 256. And a head can no longer hide in its 16
 # channels of a key: each token has 8 rows of 256 channels, one for each head, and 7 tokens have 56.
 
-# %%
+# %% tags=["hide-input"]
 fig, panels = plt.subplots(2, 1, figsize=(10, 6), layout="constrained")
 BLUE, ORANGE, GREY = "#cfe2f3", "#fce0c4", "#e6e6e6"
 SHAPES = {  # height, width and colour of what is multiplied
@@ -123,6 +130,8 @@ draw_product(
     panels[1], ("(", "·", ") ·", ""), 0, "first: 7 rows a head, 56 × 256 in all",
     "absorb into the queries: 0.2 million multiply-adds, and 59 million for the scores",
 )  # fmt: skip
+
+# %%
 assert 58e6 < T * HEADS * C * S < 59e6 and HEADS * T == 56
 
 # %% [markdown]
@@ -238,6 +247,8 @@ shared_rest = 7 * projection + 10 * scores + upscaling
 assert (4 * S * C) == 2**22 and 0.83e9 < rest < 0.85e9 and 2.1 < 1024 * plain / (1024 * rest + once) < 2.2
 assert 0.48 < upscaling / rest < 0.5 and 1.7 < (once + 1024 * rest) / encoder < 1.8
 
+# %% tags=["hide-input"]
+
 fig, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained", width_ratios=[1.3, 1])
 clicks = np.arange(1, 1025)
 ways = {
@@ -310,6 +321,8 @@ print("tokens and images of 12 clicks agree to 1e-12 in float64")
 from minisam_kernels.cross_attention_backward import TOKENS_PER_PART
 
 assert S // TOKENS_PER_PART == 16 and S // TOKENS_PER_PART * HEADS == 128 and 132 - HEADS == 124
+
+# %% tags=["hide-input"]
 
 fig, axes = plt.subplots(figsize=(10, 3.3), layout="constrained")
 for part in range(16):

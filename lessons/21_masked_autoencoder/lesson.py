@@ -1,10 +1,17 @@
 # %% [markdown]
 # # Lesson 21 · Masked autoencoders: learning to see without labels
 #
-# Minutes: 55. Builds on: 5, 12. Runs on a CPU, without a network.
+# Builds on: 5, 12. Runs on a CPU, without a network.
 #
 # You know the image encoder, and how masks train it. You will train one without any mask: hide three quarters of a
 # picture, and have the network draw them. Then you move what it has learnt into SAM, and see what that is worth.
+#
+# After this lesson you can
+#
+# - write the targets of a masked autoencoder;
+# - hide patches at random, and put them back in their places;
+# - say what moves from the autoencoder into SAM's image encoder, and what is dropped;
+# - say where pre-training helps most, with an interval.
 
 # %%
 from minisam.lesson.page import check, np, plt, torch
@@ -88,6 +95,8 @@ shown = {
         torch.where(masking.hidden[..., None], 1.0, patches), P, (side, side)
     ),
 }
+
+# %% tags=["hide-input"]
 fig, panels = plt.subplots(1, 4, figsize=(12, 3.3), layout="constrained")
 for axes, (title, image) in zip(panels[[0, 1, 3]], shown.items(), strict=True):
     axes.imshow(image[0].permute(1, 2, 0).numpy())
@@ -245,6 +254,8 @@ print("the loss on scenes it has never seen: above 0.9 before, below 0.8 after")
 hidden = mae(new_scenes, 0.75, torch.Generator().manual_seed(0))[1].hidden[..., None]
 layers = {"seen": new_targets.masked_fill(hidden, 0)}
 layers |= {f"drawn, {step} steps": drawn for step, (drawn, _) in moments.items()} | {"targets": new_targets}
+
+# %% tags=["hide-input"]
 fig, panels = plt.subplots(4, 6, figsize=(10.8, 7.6), layout="constrained")
 for line, scene in zip(panels, (0, 3, 5, 9), strict=True):
     columns = {"picture": as_picture(new_scenes[scene])}

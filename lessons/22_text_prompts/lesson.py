@@ -1,11 +1,18 @@
 # %% [markdown]
 # # Lesson 22 · Text prompts: words for masks that nobody has described
 #
-# Minutes: 55. Builds on: 7, 12. Runs on a CPU, without a network.
+# Builds on: 7, 12. Runs on a CPU, without a network.
 #
 # You know how clicks and boxes become tokens, and how SAM is trained by them. You will make a token out of words,
 # without a single mask that has a caption. For that you train a small CLIP in some ten seconds, look at the gap that
 # it leaves between pictures and words, and close it.
+#
+# After this lesson you can
+#
+# - write the contrastive loss of CLIP in both directions;
+# - say what the gap between crops and texts is, and close it;
+# - turn a text embedding into a prompt of SAM;
+# - say which test shows that a network uses its prompt.
 
 # %%
 from minisam.lesson.page import check, np, plt, torch
@@ -144,7 +151,7 @@ check(22, crop_squares)
 # A patch counts as inside if at least half of its pixels are. A thin mask may cover none by half; then all patches
 # that are covered most are inside. (The paper does not say how it does this.)
 
-# %%
+# %% tags=["hide-input"]
 from minisam.text.clip import Clip, ClipConfig
 from minisam.text.crops import crop_squares as squares_around
 from minisam.text.crops import cut, masked_crops
@@ -183,6 +190,8 @@ columns["outside set to 0"], inside = crops_of(chosen, 1.5, zeroed=True)
 patches = clip.visual.patches_inside(inside).view(-1, 1, SIZE // PATCH, SIZE // PATCH).float()
 seen = torch.nn.functional.interpolate(patches, (SIZE, SIZE))
 columns["the class token's patches"] = columns["crop, 1.5×"] * (0.15 + 0.85 * seen)
+
+# %% tags=["hide-input"]
 fig, panels = plt.subplots(3, 6, figsize=(11, 5.8), layout="constrained")
 for row, line in enumerate(panels):
     show(line[0], new_images[new_things.image_index[chosen[row]]], new_captions[chosen[row]])
@@ -290,6 +299,8 @@ def faded(index: list[int], expansion: float = 1.5) -> Tensor:
 
 
 listed = [colours.index(colour) for colour in COLOURS if colour in colours]
+
+# %% tags=["hide-input"]
 fig, panels = plt.subplots(1, 2, figsize=(11, 5.2), layout="constrained")
 for axes, (when, (crops, texts)) in zip(panels, embedded.items(), strict=True):
     picture = axes.imshow((crops[listed] @ texts[listed].T).numpy(), cmap="RdBu_r", vmin=-1, vmax=1)
@@ -317,6 +328,8 @@ assert ClipRecipe.steps == 4500 and ClipRecipe.scenes * ClipRecipe.per_scene == 
 QUERIES = ("red toy", "green tree", "blue book", "yellow face", "white mug")
 with torch.no_grad():
     answers = (clip.encode_texts(QUERIES) @ embedded["after"][0].T).topk(8).indices
+
+# %% tags=["hide-input"]
 fig, panels = plt.subplots(len(QUERIES), 1, figsize=(7, 5.6), layout="constrained")
 for axes, query, best in zip(panels, QUERIES, answers.tolist(), strict=True):
     show(axes, torch.cat(list(F.pad(faded(best), (0, 4), value=255)), dim=2))
@@ -331,7 +344,7 @@ for axes, query, best in zip(panels, QUERIES, answers.tolist(), strict=True):
 # the mask of the first the vector should be nearer to the first one's caption, with the mask of the second to the
 # second one's. Without a mask there is one vector, which can be right about only one of the two.
 
-# %%
+# %% tags=["hide-input"]
 together = []
 for a in everyone:
     for b in everyone:
@@ -353,6 +366,8 @@ favour = [((v * texts[first]).sum(dim=1) - (v * texts[second]).sum(dim=1)).numpy
 follows = ((favour[0] > 0) & (favour[1] < 0)).mean()
 assert len(first) > 30 and follows > 0.75
 print(f"{len(first)} such crops; in more than 3 of 4 the answer follows the mask, both times")
+
+# %% tags=["hide-input"]
 
 fig, panels = plt.subplots(3, 3, figsize=(8.4, 5.2), layout="constrained", width_ratios=(1, 1, 2.4))
 for line, i in zip(panels, (3, 24, 40), strict=True):
@@ -381,7 +396,7 @@ panels[0, 2].legend(fontsize=8, loc="lower right")
 # Where do crops and texts lie? Of its 32 numbers we draw two: how far a vector lies along the way from the crops'
 # centre to the texts', and along the direction across it in which they differ most.
 
-# %%
+# %% tags=["hide-input"]
 SHADES = {
     "black": "black", "dark grey": "dimgrey", "grey": "grey", "light grey": "darkgrey", "white": "lightgrey",
     "yellow": "gold", "orange": "darkorange", "red": "crimson", "purple": "purple", "blue": "royalblue",
@@ -406,6 +421,8 @@ def gap_of(embeddings: tuple[Tensor, Tensor]) -> Tensor:
 centred = tuple(kind - kind.mean(dim=0) for kind in embedded["after"])
 clouds = {"before training": embedded["before"], "after training": embedded["after"]}
 clouds["after, each from its own centre"] = centred
+
+# %% tags=["hide-input"]
 fig, panels = plt.subplots(1, 3, figsize=(12, 5.2), layout="constrained", sharex=True, sharey=True)
 for axes, (title, kinds) in zip(panels, clouds.items(), strict=True):
     places = seen_from_the_side(*kinds, gap_of(embedded["before" if "before" in title else "after"]))
@@ -531,6 +548,8 @@ assert mean["its caption"] > mean["another's caption"] + 0.08
 assert abs(mean["its caption"] - mean["its caption,\ngap left open"]) < 0.08
 assert 0.35 < (iou["its caption"] == 0).float().mean() < 0.65 and iou["its caption"][216] < 0.1
 
+# %% tags=["hide-input"]
+
 fig, panels = plt.subplots(4, 5, figsize=(9.6, 8.2), layout="constrained")
 for line, thing in zip(panels, (149, 69, 254, 216), strict=True):
     scene = new_images[new_things.image_index[thing]].float()
@@ -593,7 +612,7 @@ print(f"{recipe.token_and_more:.0%}, click or box alone {rest:.0%}")
 #
 # ![mIoU by kind of prompt, cosines, and some captions with their masks](../../docs/experiments/E8.png)
 
-# %%
+# %% tags=["hide-input"]
 import json
 
 from minisam.experiments.e08_text import MARGIN
@@ -622,7 +641,7 @@ for name, label in ROWS.items():
 # Four questions to that table, and its answers:
 
 
-# %%
+# %% tags=["hide-input"]
 def signed(number: float) -> str:
     return f"{round(number, 2) + 0:+.2f}"
 

@@ -1,11 +1,18 @@
 # %% [markdown]
 # # Lesson 23 · The data engine: masks that make the next masks cheaper
 #
-# Minutes: 60. Builds on: 13. Runs on a CPU, without a network.
+# Builds on: 13. Runs on a CPU, without a network.
 #
 # You know a network that turns clicks into masks, and the filters that judge masks when nobody looks. You will write
 # the annotator who sits in front of it, put a price on every mask, and train on what was collected. Then you can say
 # when a person is still worth the money.
+#
+# After this lesson you can
+#
+# - write the annotator who clicks where a mask is wrong;
+# - put a price in seconds on every mask;
+# - say what each of the three stages of the data engine adds;
+# - find a count that includes masks twice.
 
 # %%
 from minisam.lesson.page import check, np, plt, torch
@@ -142,7 +149,7 @@ satisfied, at_once = (iou > 0.9).any(dim=1).float().mean().item(), (iou[:, 0] > 
 assert len(things) == 51 and 0.25 < at_once < 0.4 and 0.65 < satisfied < 0.85
 print("51 things: of ten, some three are right after one click, between six and nine after at most eight")
 
-# %%
+# %% tags=["hide-input"]
 EASY, HARD = 33, 0
 needed = {place: int(enough[place]) for place in (EASY, HARD)}
 layout = [
@@ -227,7 +234,7 @@ check(23, annotation_seconds)
 # thing, however long it takes, with four helpers: `tiny`; `nano`; a `nano` with noise on its decoder's weights, as a
 # model at the start of an engine might be; and none, only the brush.
 
-# %%
+# %% tags=["hide-input"]
 import copy
 from math import inf
 
@@ -285,7 +292,7 @@ print(
     "to finish a thing with tiny takes less than 0.8 of what it takes by hand, with nano more than 1.3 of it"
 )
 
-# %%
+# %% tags=["hide-input"]
 fig, (left, right) = plt.subplots(1, 2, figsize=(10.5, 3.9), layout="constrained")
 colours = {"weak nano": "tab:red", "nano": "tab:orange", "tiny": "tab:blue"}
 bottom = np.zeros(4)
@@ -346,7 +353,7 @@ a_mask, of_kept = done.seconds / len(done.masks), np.mean([mask.seconds for mask
 assert 0.4 < done.left / len(wanted) < 0.6 and 40 < a_mask < 50 and 22 < of_kept < 30
 print("about half of the things are left; with the time that they took a mask costs over 10 s more")
 
-# %%
+# %% tags=["hide-input"]
 place = torch.tensor([bool(work.masks) for work in works])
 finished = torch.stack([mask.mask for mask in done.masks]), at_work.image_index[place]
 drawn = once.masks.flatten(1).any(dim=1)
@@ -391,7 +398,7 @@ assert helped > before + 0.08 and cheaper < dear - 4
 assert alone < before and no_better > dear - 2
 print("IoU after one click: up by more than 0.08 with the annotator's masks, down with its own")
 
-# %%
+# %% tags=["hide-input"]
 fig, (left, right) = plt.subplots(1, 2, figsize=(9.5, 2.7), sharey=True, layout="constrained")
 for axes, values, title in (
     (left, [iou for iou, _ in after.values()], "IoU after one click"),
@@ -425,7 +432,7 @@ left.invert_yaxis()
 # 1 − (generalised) IoU for the box. Here it learns from the masks that you just paid for, seen by `tiny`: the same 24
 # pictures, at four times the size.
 
-# %%
+# %% tags=["hide-input"]
 from minisam.detect.box_head import ObjectBoxHead, cell_centres
 from minisam.detect.box_loss import assign_boxes, detection_loss
 from minisam.detect.boxes import boxes_of
@@ -499,7 +506,7 @@ assert len(second.masks) >= len(first.masks) - 1 and second.seconds < first.seco
 assert len(third.masks) > len(first.masks)
 print("the second stage makes about as many masks as the first, in less time")
 
-# %%
+# %% tags=["hide-input"]
 from matplotlib.lines import Line2D
 
 BY = {"clicks": "tab:blue", "clicks and brush": "tab:purple", "given": "darkorange"}
@@ -511,6 +518,9 @@ def made_by(mask) -> str:
     if mask.source == "automatic":
         return f"automatic, {'right' if mask.true_iou > 0.75 else 'wrong'}"
     return {"model": "clicks", "brush": "clicks and brush", "given": "given"}[mask.source]
+
+
+# %% tags=["hide-input"]
 
 
 fig, panels = plt.subplots(1, 4, figsize=(12, 4.2), layout="constrained")
@@ -553,7 +563,7 @@ fig.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False)
 # Precision counts masks, recall counts things: ten copies of one right mask are ten for the first and one for the
 # second.
 
-# %%
+# %% tags=["hide-input"]
 from minisam.masks.stability_score import calculate_stability_score
 from minisam.predict.everything.point_grids import build_point_grid
 
@@ -610,7 +620,7 @@ print(
     f"{len(right)} masks; unfiltered, fewer than 4 in 10 are right; above 0.6 and stable, more than 8 in 10"
 )
 
-# %%
+# %% tags=["hide-input"]
 fig, (left, right_panel) = plt.subplots(1, 2, figsize=(10.5, 4), layout="constrained")
 for (name, points), colour in zip(filters.items(), ("tab:blue", "tab:green", "tab:red"), strict=True):
     precision, recall = zip(*points, strict=True)
@@ -661,7 +671,7 @@ for axes in (left, right_panel):
 #
 # ![mIoU after every round, clicks a mask, quality of masks, and a picture of each stage](../../docs/experiments/E6.png)
 
-# %%
+# %% tags=["hide-input"]
 import json
 
 from minisam.lesson.find import FOLDER

@@ -1,11 +1,18 @@
 # %% [markdown]
 # # Lesson 24 · How SAM was measured: what stands behind a number
 #
-# Minutes: 55. Builds on: 13. Runs on a CPU, without a network.
+# Builds on: 13. Runs on a CPU, without a network.
 #
 # You can train SAM and let it click everywhere. How good is it? The paper answers with half a dozen different numbers.
 # You will write the protocols behind them: the clicks, the proposals, the edges, and an interval around each number. By
 # the end you will not trust a number that comes without them.
+#
+# After this lesson you can
+#
+# - write the protocol of clicks in the middle of the largest error;
+# - compute average recall and the edge measures;
+# - put an interval around a mean over images;
+# - say what a number without its protocol does not tell.
 
 # %%
 from minisam.lesson.page import check, np, plt, torch
@@ -83,6 +90,8 @@ assert judges["the one shown"][1:].mean() > judges["the one shown"][0] + 0.05
 
 # %%
 photo = picture.permute(1, 2, 0).numpy()
+
+# %% tags=["hide-input"]
 fig, panels = plt.subplots(1, 5, figsize=(13, 2.9), layout="constrained")
 panels[0].imshow(photo)
 panels[0].contour(target, [0.5], colors="white", linewidths=1.6)
@@ -209,6 +218,8 @@ assert abs(in_centre["9"][0] - anywhere["9"][0]) < 0.01
 assert round(in_centre["1"][0], 2) == 0.51 and round(in_centre["9"][0], 2) == 0.73
 assert [round(gain[name][0], 2) for name in ("oracle", "top-1", "validIoU")] == [0.07, 0.03, 0.04]
 
+# %% tags=["hide-input"]
+
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.5), width_ratios=[1.3, 1], layout="constrained")
 for name, curve, style in (("in the centre", in_centre, "o-"), ("anywhere on it", anywhere, "s--")):
     counts, (mean, low, high) = [int(n) for n in curve], np.array(list(curve.values())).T
@@ -269,7 +280,7 @@ check(24, recalls)
 # are suppressed (only boxes with an IoU above 0.9), and masks are ranked by the mean of predicted IoU and stability.
 # And for comparison they are ranked by lot.
 
-# %%
+# %% tags=["hide-input"]
 from dataclasses import replace
 
 from minisam.evaluate.average_precision import average_precision
@@ -313,7 +324,7 @@ assert recall_among["as in the paper"][2] > recall_among["by lot"][2] + 0.1
 assert precise["as in the paper"] > 2 * precise["by lot"]
 assert max(len(image.scores) for image in ranked) < 1000
 
-# %%
+# %% tags=["hide-input"]
 fig, panels = plt.subplots(1, 3, figsize=(12, 3.5), layout="constrained")
 for (name, curve), style in zip(recall_among.items(), ("o-", "s--"), strict=True):
     panels[0].plot(among, curve, style, label=f"ranked {name}")
@@ -417,7 +428,7 @@ assert scores["Canny"].ods > scores["Sobel"].ods + 0.02 and scores["Sobel"].ois 
 for name, score in scores.items():
     print(f"{name}, eight images: ODS {score.ods:.2f}, OIS {score.ois:.2f}")
 
-# %%
+# %% tags=["hide-input"]
 fig = plt.figure(figsize=(10.5, 5.8), layout="constrained")
 above, below = fig.subfigures(2, 1, height_ratios=[1, 1.15])
 pictures = {"the picture": None, "true edges": truths[6], "SAM": by_sam, "Canny": drawn["Canny"][6]}
@@ -508,7 +519,7 @@ check(24, interval)
 # scenes draws them from the 192, and computes both intervals: images drawn, and masks drawn. Does the truth lie inside?
 # It should, 95 times in 100.
 
-# %%
+# %% tags=["hide-input"]
 nano = build_sam("nano")
 CLICKS, SCENES = 16, 192
 quality = []
@@ -545,7 +556,7 @@ assert 0.87 < inside[0] < 0.97 and 0.5 < inside[1] < 0.7
 assert abs(widths[1][0] / widths[1][1] - 1) < 0.1 and widths[16][0] > 2 * widths[16][1]
 print("the truth is inside about nine times in ten by images, six times in ten by masks")
 
-# %%
+# %% tags=["hide-input"]
 fig, panels = plt.subplots(1, 3, figsize=(12, 3.6), width_ratios=[1, 1, 1.1], layout="constrained")
 for axes, kind, name in zip(panels, (0, 1), ("images", "masks"), strict=False):
     for trial, (low, high) in enumerate(ends[:40, kind]):

@@ -1,11 +1,17 @@
 # %% [markdown]
 # # Lesson 25 · LoRA by hand: adapting a trained network with a few numbers
 #
-# Minutes: 55. Builds on: 3, 12. Runs on a CPU, without a network.
+# Builds on: 3, 12. Runs on a CPU, without a network.
 #
 # You have a trained SAM, and images unlike those it was trained on. You will adapt it by a low-rank update of its
 # attention: write the layer, merge it into the weights, derive its two gradients, and find a bug that appears only with
 # some image sizes. Then `tiny` is adapted to two X-ray images, and you see what it gains and what it forgets.
+#
+# After this lesson you can
+#
+# - write a LoRA layer, and merge it into the weights;
+# - derive the gradients of both thin matrices;
+# - say what an adapted network gains and what it forgets.
 
 # %%
 from collections.abc import Sequence
@@ -53,6 +59,8 @@ from minisam.adapt.lora import add_lora
 from minisam.config import CONFIGS, build_from_config
 
 D, RANK = 192, 4
+
+# %% tags=["hide-input"]
 fig, axes = plt.subplots(figsize=(9, 5.2), layout="constrained")
 GREY, BLUE, ORANGE = "#e6e6e6", "#1e90ff", "#d2691e"
 for part, name in enumerate("qkv"):
@@ -317,7 +325,7 @@ def difference(one: str, other: str, kind: str):
 # The mean IoU of the masks for exact boxes, on the images that were trained on, on others of the same kind, and on
 # scenes of the kind that `tiny` was trained on:
 
-# %%
+# %% tags=["hide-input"]
 fig, axes = plt.subplots(figsize=(8.5, 3.4), layout="constrained")
 for place, (name, color) in enumerate(zip(iou, ("#999999", BLUE, "#f0b27a", ORANGE), strict=True)):
     x = np.arange(3) + 0.21 * (place - 1.5)
@@ -341,6 +349,8 @@ assert 0.02 < high < 0.07 and max(forgotten.values()) < min(0.03, high)
 assert difference("LoRA", "all, rate 1e-3", OLD).low < 0
 
 EXAMPLES = (7, 31, 46)  # of each set, an object whose mask changes
+
+# %% tags=["hide-input"]
 fig, panels = plt.subplots(3, 5, figsize=(10.5, 6.8), layout="constrained")
 for kind, target, line in zip(images, EXAMPLES, panels, strict=True):
     index, wanted = targets(images[kind])
@@ -388,6 +398,8 @@ for old_block, new_block in zip(
         shares.append((squares.cumsum(0) / squares.sum()).numpy())
 shares = np.array(shares)  # [12, 192]
 mean = shares.mean(axis=0)
+
+# %% tags=["hide-input"]
 fig, axes = plt.subplots(figsize=(7, 3.4), layout="constrained")
 ranks = np.arange(1, D + 1)
 axes.plot(ranks, shares.T, color="#bbbbbb", linewidth=0.8)
@@ -401,6 +413,8 @@ axes.minorticks_off()
 axes.set_title("all weights trained: how much of the update a rank r contains")
 axes.legend(frameon=False, loc="lower right")
 axes.spines[["top", "right"]].set_visible(False)
+
+# %%
 
 assert 0.7 < mean[3] < 0.8 and shares[:, 3].min() > 0.55 and mean[15] > 0.88
 

@@ -1,11 +1,18 @@
 # %% [markdown]
 # # Lesson 26 · RSPrompter: a detector that writes prompts
 #
-# Minutes: 60. Builds on: 13. Runs on a CPU, without a network.
+# Builds on: 13. Runs on a CPU, without a network.
 #
 # SAM segments what you click on, and has no names for it. RSPrompter finds the objects itself, names them, and writes
 # the prompts for SAM's mask decoder. You will build its parts: anchors, their matching, RoIAlign, and the head that
 # writes prompt tokens. Then you find out in which of its lists the order matters, and look for a bug in one of them.
+#
+# After this lesson you can
+#
+# - lay anchors on a grid, and match them with boxes;
+# - cut the features of a box out of an image embedding with RoIAlign;
+# - write the head that turns a box's features into prompt tokens for SAM's mask decoder;
+# - say in which of a detector's lists the order matters.
 
 # %%
 import math
@@ -37,6 +44,8 @@ STEPS = (
     ("prompt\nhead", "5 tokens\nof a box", "#f7cfae"),
     ("mask\ndecoder", "a mask\nof a box", "#dddddd"),
 )
+
+# %% tags=["hide-input"]
 fig, axes = plt.subplots(figsize=(10, 1.9), layout="constrained")
 for place, (name, gives, color) in enumerate(STEPS):
     axes.add_patch(FancyBboxPatch((1.8 * place, 0), 1.2, 0.8, boxstyle="round,pad=0.05", facecolor=color))
@@ -151,6 +160,8 @@ assert len(anchors) == 8064 and found == len(boxes) == 12 and lost == 5
 assert counts["background"] > 0.8 * len(anchors) and 10 < int((matched >= 0).sum()) < 60
 
 COLORS = plt.get_cmap("tab10").colors
+
+# %% tags=["hide-input"]
 fig, panels = plt.subplots(1, 3, figsize=(11, 4), layout="constrained")
 for axes in panels:
     axes.imshow(image.permute(1, 2, 0).numpy())
@@ -255,6 +266,8 @@ steps = {name: np.abs(np.diff(curve)) for name, curve in curves.items()}
 assert (steps["rounded to cells"] > 1e-6).sum() <= 7 < (steps["RoIAlign"] > 1e-6).sum()
 assert steps["rounded to cells"].max() > 3 * steps["RoIAlign"].max()
 
+# %% tags=["hide-input"]
+
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 left.imshow(one[0, 0].numpy(), cmap="viridis")
 first_x, first_y, last_x, last_y = (value / STRIDE - 0.5 for value in box)
@@ -348,6 +361,8 @@ for name, tokens in (("two tokens, the exact box", two), ("five tokens, searched
 drawn = {"exact box": masks_for(two), "five tokens": masks_for(five)}
 gain = mask_iou(drawn["five tokens"], wanted) - mask_iou(drawn["exact box"], wanted)
 assert 0.05 < gain.mean() < 0.25 and mean_iou(five) > 0.8
+
+# %% tags=["hide-input"]
 fig, panels = plt.subplots(2, 4, figsize=(8.6, 4.5), layout="constrained")
 for column, target in enumerate(gain.argsort(descending=True)[:4].tolist()):
     for line, (name, found) in zip(panels, drawn.items(), strict=True):
@@ -412,6 +427,8 @@ noisy = {
 }
 assert noisy["five tokens"][2] > noisy["five tokens"][0] - 0.06
 assert noisy["five tokens"][-1] < noisy["five tokens"][0] - 0.3
+
+# %% tags=["hide-input"]
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(10.5, 3.2), layout="constrained")
 left.barh(range(len(bars)), list(bars.values()), color="#1e90ff")

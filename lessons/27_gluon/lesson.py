@@ -1,12 +1,18 @@
 # %% [markdown]
 # # Lesson 27 · Gluon: layouts, TMA and wgmma by hand
 #
-# Minutes: 50. Builds on: 19. Compiles for an H100 without a GPU; it needs Linux with Triton.
+# Builds on: 19. Compiles for an H100 without a GPU; it needs Linux with Triton.
 #
 # In Triton you say what a block of numbers becomes; the compiler decides which thread holds which number, how data
 # comes into shared memory, and when the tensor cores start. Gluon is the same language without these decisions: you
 # make them. You will predict who holds what, count lines of memory and instructions, write a product with a bulk copy
 # and wgmma, and compare with what the compiler made. Nothing is run: all of it is read from machine code.
+#
+# After this lesson you can
+#
+# - say which thread holds which number of a block, from its layout;
+# - count the lines of memory that a load touches, and choose a layout that touches the fewest;
+# - write a product with a bulk copy and wgmma, and count its instructions in machine code.
 
 # %%
 import re
@@ -42,6 +48,8 @@ thread_of = lesson(27).exercises["thread_of"].reference  # once yours is right, 
 WIDE = ((1, 4), (4, 8), (2, 1))
 TALL = ((4, 1), (4, 8), (1, 2))
 row, column = (places.ravel().astype(float) for places in np.mgrid[:16, :32])
+
+# %% tags=["hide-input"]
 fig, panels = plt.subplots(1, 2, figsize=(11, 3.4), layout="constrained")
 for axes, sizes in zip(panels, (WIDE, TALL), strict=True):
     thread = thread_of(row, column, *sizes).reshape(16, 32)
@@ -50,6 +58,8 @@ for axes, sizes in zip(panels, (WIDE, TALL), strict=True):
         for x in range(32):
             axes.text(x, y, int(thread[y, x] % 32), ha="center", va="center", fontsize=6)
     axes.set(title="size {}, threads {}, warps {}".format(*map(list, sizes)), xticks=[], yticks=[])
+
+# %%
 assert thread_of(row, column, *WIDE)[4] == 1 and thread_of(row, column, *TALL)[4] == 4
 
 # %% [markdown]

@@ -1,10 +1,11 @@
 """`minisam lesson`: the course.
 
-list                    all lessons
+list                    all lessons and their exercises, with minutes
 open N                  where to read it, and your copies: lesson_NN.ipynb, lesson_NN.py; --language zh-CN for Chinese
 check N [FILE]          check your answers: which are correct, and for the first wrong one, where and why
 hint N [EXERCISE]       a hint; --number 2 for the next one
 solution N              the solutions
+quiz N                  five questions that mark themselves
 grade FOLDER            mark a class's hand-ins, and count what was misunderstood
 handout N -o FOLDER     page, notebook and exercises for a class, without solutions
 build [N]               notebook, page and figures from lesson.py, for authors of lessons
@@ -35,11 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check = actions.add_parser("check", help="check your answers: what is correct, what is wrong, and why")
     hint = actions.add_parser("hint", help="a hint for an exercise")
     solution = actions.add_parser("solution", help="print the solutions")
+    quiz = actions.add_parser("quiz", help="five questions that mark themselves")
     grade = actions.add_parser("grade", help="mark a folder of hand-ins, and count what was misunderstood")
     handout = actions.add_parser("handout", help="write page, notebook and exercises without solutions")
     build = actions.add_parser("build", help="make notebook, page and figures from lesson.py")
     stale = actions.add_parser("stale", help="list translated text whose English text has changed")
-    for action in (opened, check, hint, solution, handout):
+    for action in (opened, check, hint, solution, quiz, handout):
         action.add_argument("lesson", type=int, metavar="N", help="its number, from `minisam lesson list`")
     build.add_argument("lesson", type=int, metavar="N", nargs="?", help="default: all lessons and the map")
     opened.add_argument("-o", "--out", type=Path, metavar="FILE", help="default: lesson_NN.py")
@@ -61,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         add_limits(marking)
     hint.add_argument("exercise", nargs="?", metavar="EXERCISE", help="default: the first")
     hint.add_argument("--number", type=int, default=1, metavar="K", help="the K-th hint (default: 1)")
+    quiz.add_argument("--answers", metavar="LETTERS", help="such as abcab; default: typed one by one")
     for action in actions.choices.values():
         action.add_argument("--debug", action="store_true", help="show the full trace of an error")
 
@@ -75,6 +78,7 @@ def run(args: argparse.Namespace) -> int:
         "check": run_check,
         "hint": run_hint,
         "solution": run_solution,
+        "quiz": run_quiz,
         "grade": run_grade,
         "handout": run_handout,
         "build": run_build,
@@ -86,7 +90,9 @@ def run_list(args: argparse.Namespace) -> int:
     from minisam.lesson.find import lessons
 
     for lesson in lessons():
-        print(f"{lesson.number:2}  {lesson.title}, {lesson.minutes} minutes")
+        print(f"{lesson.number:2}  {lesson.title}, {lesson.pace.minutes} minutes")
+        for name, effort in lesson.pace.exercises.items():
+            print(f"      {name}: {effort.minutes} minutes, {effort.difficulty}")
     return 0
 
 
@@ -163,6 +169,24 @@ def run_solution(args: argparse.Namespace) -> int:
         raise MinisamError(f"the solutions of lesson {args.lesson} are not here")
     print(text, end="")
     return 0
+
+
+def run_quiz(args: argparse.Namespace) -> int:
+    from minisam.lesson.find import lesson
+    from minisam.lesson.quiz import asked, letters_of, read_quiz
+
+    questions = read_quiz(lesson(args.lesson).folder)
+    if not questions:
+        raise MinisamError(f"lesson {args.lesson} has no quiz")
+    given = letters_of(args.answers, questions) if args.answers else []
+    right = 0
+    for number, question in enumerate(questions, 1):
+        print(f"{number}. " + "\n".join(question.lines()))
+        letter = given[number - 1] if given else asked(question, number)
+        print(question.verdict(letter))
+        right += letter == question.right
+    print(f"{right} of {len(questions)} are right")
+    return 0 if right == len(questions) else WRONG
 
 
 def run_grade(args: argparse.Namespace) -> int:

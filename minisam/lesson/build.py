@@ -18,6 +18,9 @@ from minisam.files import write_atomically
 from minisam.lesson.cells import Cell
 from minisam.lesson.colab import button, setup_cell
 from minisam.lesson.find import INSTALLED, Lesson
+from minisam.lesson.glossary import with_glossary
+from minisam.lesson.minutes import with_minutes
+from minisam.lesson.quiz import as_page, read_quiz
 from minisam.lesson.run import Ran, run_lesson
 
 LARGEST_NOTEBOOK = 300_000
@@ -60,29 +63,40 @@ def fingerprint(lesson: Lesson) -> str:
     return hashlib.sha256(lesson.text.encode()).hexdigest()
 
 
-def readme(lesson: Lesson, ran: list[Ran]) -> str:
-    """The page with the solutions, folded at its end."""
-    solutions = fence(lesson.solution.rstrip("\n"), "python")
-    folded = f"<details><summary>Solutions</summary>\n\n{solutions}\n\n</details>\n"
-    return page(lesson, ran) + ("\n" + folded if lesson.solution else "")
+def readme(lesson: Lesson, ran: list[Ran], language: str = "en") -> str:
+    """The page with links to the glossary, and at its end the quiz and, folded, the solutions."""
+    parts = [with_glossary(page(lesson, ran, language), language)]
+    if questions := read_quiz(lesson.folder) if language == "en" else []:
+        parts.append(as_page(questions) + "\n")
+    if lesson.solution:
+        parts.append(folded("Solutions", fence(lesson.solution.rstrip("\n"), "python")) + "\n")
+    return "\n".join(parts)
 
 
-def page(lesson: Lesson, ran: list[Ran]) -> str:
+def page(lesson: Lesson, ran: list[Ran], language: str = "en") -> str:
     """The lesson as a page: text, code, printed output, figures."""
     made_of = f"<!-- Made of lesson.py by `minisam lesson build {lesson.number}`; edit that file. -->"
     parts = [f"{made_of}\n{button(lesson.folder.name)}"]
     number = 0
-    for item in ran:
-        parts.append(item.cell.source if item.cell.kind == "markdown" else fence(item.cell.source, "python"))
+    for item in with_minutes(ran, lesson.pace, language):
+        source = item.cell.source
+        if item.cell.kind == "code":
+            source = fence(source, "python")
+        parts.append(folded("Code", source) if item.cell.folded else source)
         printed, hint = without_hint(item.printed)
         if printed:
             parts.append(fence(printed.rstrip("\n"), "text"))
         if hint:
-            parts.append(f"<details><summary>Hint</summary>\n\n{hint}\n\n</details>")
+            parts.append(folded("Hint", hint))
         for _ in item.figures:
             number += 1
             parts.append(f"![Figure {number}]({figure_name(number)})")
     return "\n\n".join(parts) + "\n"
+
+
+def folded(summary: str, content: str) -> str:
+    """Content that a reader unfolds with a click."""
+    return f"<details><summary>{summary}</summary>\n\n{content}\n\n</details>"
 
 
 def without_hint(printed: str) -> tuple[str, str]:
@@ -100,9 +114,10 @@ def fence(text: str, language: str) -> str:
     return f"```{language}\n{text}\n```"
 
 
-def notebook(lesson: Lesson, ran: list[Ran]) -> str:
+def notebook(lesson: Lesson, ran: list[Ran], language: str = "en") -> str:
     """The lesson as a notebook, format 4.5; its first cell installs what is missing."""
     setup = notebook_cell(SETUP_ID, Ran(Cell("code", setup_cell(lesson.needs_triton), 0)))
+    ran = with_minutes(ran, lesson.pace, language)
     content = {
         "cells": [setup, *(notebook_cell(f"cell-{number}", item) for number, item in enumerate(ran))],
         "metadata": {
@@ -128,7 +143,9 @@ def notebook_cell(id: str, item: Ran) -> dict[str, Any]:
     outputs: list[dict[str, Any]] = []
     printed, hint = without_hint(item.printed)
     if hint:
-        cell["metadata"] = {"minisam": {"hint": hint}}
+        cell["metadata"]["minisam"] = {"hint": hint}
+    if item.cell.folded:
+        cell["metadata"] |= {"jupyter": {"source_hidden": True}, "tags": ["hide-input"]}
     if printed:
         text = printed.splitlines(keepends=True)
         outputs.append({"output_type": "stream", "name": "stdout", "text": text})

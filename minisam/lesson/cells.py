@@ -1,12 +1,16 @@
 """The percent format: a Python file divided into cells by comments.
 
-# %% [markdown]     the comment lines that follow are text
-# %%                the lines that follow are code
+# %% [markdown]               the comment lines that follow are text
+# %%                          the lines that follow are code
+# %% tags=["hide-input"]      code that is folded away, such as that of a figure
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+FOLDED = 'tags=["hide-input"]'
+"""Jupyter's tag for a cell whose code is hidden and whose output is shown."""
 
 
 @dataclass(frozen=True)
@@ -16,6 +20,7 @@ class Cell:
     kind: str  # "markdown" or "code"
     source: str
     line: int
+    folded: bool = False
 
 
 def cells(text: str) -> list[Cell]:
@@ -29,5 +34,5 @@ def cells(text: str) -> list[Cell]:
         if kind == "markdown":
             body = [line.removeprefix("#").removeprefix(" ") for line in body]
         blank = next((i for i, line in enumerate(body) if line.strip()), 0)
-        found.append(Cell(kind, "\n".join(body).strip("\n"), start + 1 + blank))
+        found.append(Cell(kind, "\n".join(body).strip("\n"), start + 1 + blank, FOLDED in lines[start]))
     return found

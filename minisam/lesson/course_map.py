@@ -56,8 +56,8 @@ def stops(folder: Path = FOLDER) -> list[Stop]:
         if lesson is None:
             found.append(Stop(number, part, title, tuple(entry["builds_on"])))
         else:
-            found.append(Stop(number, part, title, lesson.builds_on, lesson.folder.name, lesson.minutes))
-    found += [Stop(n, 3, x.title, x.builds_on, x.folder.name, x.minutes) for n, x in written.items()]
+            found.append(Stop(number, part, title, lesson.builds_on, lesson.folder.name, lesson.pace.minutes))
+    found += [Stop(n, 3, x.title, x.builds_on, x.folder.name, x.pace.minutes) for n, x in written.items()]
     return sorted(found, key=lambda stop: stop.number)
 
 

@@ -1,8 +1,8 @@
-"""A lesson is a folder lessons/NN_<name> with lesson.py, exercise.py checks.py, and usually solution.py and wrong.py.
+"""A lesson is a folder lessons/NN_<name> with lesson.py, exercise.py, checks.py, usually solution.py and wrong.py.
 
 Every folder with the first three is a lesson: there is no list.  Without the other two, which a teacher may keep back,
-answers are marked all the same.  Its first cell has the facts for the map,
-"# Lesson 1 · title", "Minutes: 45." and "Builds on: 01, 02." or "Builds on: nothing."
+answers are marked all the same.  Its first cell has the facts for the map, "# Lesson 1 · title" and
+"Builds on: 01, 02." or "Builds on: nothing.", and what a learner can do afterwards; minutes are in pace.json.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from minisam.errors import MinisamError
 from minisam.lesson.exercise import Exercise
 from minisam.lesson.mistakes import Mistake
+from minisam.lesson.pace import Pace, read_pace
 from minisam.lesson.source import run_file
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -50,9 +51,16 @@ class Lesson:
     def title(self) -> str:
         return self._fact(r"# Lesson \d+ · (.+)")
 
+    @cached_property
+    def pace(self) -> Pace:
+        return read_pace(self.folder)
+
     @property
-    def minutes(self) -> int:
-        return int(self._fact(r"Minutes: (\d+)"))
+    def objectives(self) -> tuple[str, ...]:
+        """What a learner can do after the lesson: the list in the first cell below "After this lesson you can"."""
+        _, _, after = self.text.split("\n# %%\n")[0].partition("After this lesson you can")
+        joined = re.sub(r"\n#   (?=\S)", " ", after)
+        return tuple(re.findall(r"^# - (.+)$", joined, re.MULTILINE))
 
     @property
     def builds_on(self) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from minisam.errors import OutputError
@@ -58,4 +59,4 @@ def all_figures(ran: list[Ran]) -> Iterator[bytes]:
 
 def unfolded(cell: Cell) -> Cell:
     """The cell without what is folded away in its text."""
-    return Cell(cell.kind, FOLDED.sub("", cell.source), cell.line) if cell.kind == "markdown" else cell
+    return replace(cell, source=FOLDED.sub("", cell.source)) if cell.kind == "markdown" else cell

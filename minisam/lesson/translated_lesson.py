@@ -11,11 +11,19 @@ from minisam.files import write_atomically
 from minisam.lesson.build import notebook, readme
 from minisam.lesson.cells import Cell, cells
 from minisam.lesson.find import FOLDER, Lesson, lessons
+from minisam.lesson.glossary import TARGET
 from minisam.lesson.run import Ran
 from minisam.lesson.stored import stored_run
 from minisam.lesson.translation import Pair, blocks, pairs, report, sections
 
-LANGUAGES = {"zh-CN": {"<summary>Solutions<": "<summary>参考答案<", "![Figure ": "![图 "}}
+LANGUAGES = {
+    "zh-CN": {
+        "<summary>Solutions<": "<summary>参考答案<",
+        "<summary>Code<": "<summary>代码<",
+        "<summary>Hint<": "<summary>提示<",
+        "![Figure ": "![图 ",
+    }
+}
 """For each language, what `readme` adds to a page's text."""
 LINK = re.compile(r"(\]\()(?![a-z]+:|[#/])")
 PAGES = ("README.md", "lessons/README.md")
@@ -55,10 +63,12 @@ def translated(lesson: Lesson, language: str, to_lesson: str = "") -> list[Ran]:
 
 def page_in(lesson: Lesson, language: str, to_lesson: str = "") -> str:
     """The page: by itself for the lesson's folder, with `to_lesson` for another one."""
-    page = readme(lesson, translated(lesson, language, to_lesson)).split("\n\n", 1)[1]
+    page = readme(lesson, translated(lesson, language, to_lesson), language).split("\n\n", 1)[1]
     for english, own in LANGUAGES[language].items():
         page = page.replace(english, own)
-    return page.replace("](figures/", f"]({to_lesson}figures/")
+    return page.replace("](figures/", f"]({to_lesson}figures/").replace(
+        f"]({TARGET}", f"]({to_lesson}{TARGET}"
+    )
 
 
 def open_translated(lesson: Lesson, language: str, folder: Path) -> dict[Path, bool]:
@@ -66,7 +76,7 @@ def open_translated(lesson: Lesson, language: str, folder: Path) -> dict[Path, b
     to_lesson = Path(os.path.relpath(lesson.folder, folder)).as_posix() + "/"
     texts = {
         "md": page_in(lesson, language, to_lesson),
-        "ipynb": notebook(lesson, translated(lesson, language, to_lesson)),
+        "ipynb": notebook(lesson, translated(lesson, language, to_lesson), language),
     }
     found = {}
     for ending, text in texts.items():

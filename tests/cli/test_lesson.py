@@ -17,7 +17,7 @@ def in_an_empty_folder(tmp_path, monkeypatch):
 
 def test_list_has_the_lessons(capsys):
     assert main(["lesson", "list"]) == 0
-    assert " 1  Patch embedding: an image becomes tokens, 40 minutes" in capsys.readouterr().out
+    assert " 1  Patch embedding: an image becomes tokens, 33 minutes" in capsys.readouterr().out
 
 
 def test_open_makes_a_file_and_never_overwrites_it(tmp_path, capsys):

@@ -19,7 +19,8 @@ def test_a_handout_has_no_solutions_no_outputs_and_all_figures(tmp_path):
     chosen = lesson(13)
     written = write_handout(chosen, tmp_path / "class")
     page = (tmp_path / "class" / "lesson_13.md").read_text(encoding="utf-8")
-    assert "<details>" not in page and "```text" not in page and "def run_lengths" in page
+    assert page.count("<details>") == page.count("<summary>Code</summary>")
+    assert "```text" not in page and "def run_lengths" in page
     lines = [line for line in chosen.solution.splitlines() if line.startswith("    return ")]
     frames = (chosen.folder / "exercise.py").read_text() + chosen.text
     assert lines and not [line for line in lines if line in page and line not in frames]

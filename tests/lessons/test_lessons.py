@@ -18,7 +18,8 @@ from minisam.lesson.check import check_answer, explain
 from minisam.lesson.colab import setup_cell
 from minisam.lesson.exercise import Exercise
 from minisam.lesson.find import Lesson, lessons
-from minisam.lesson.run import run_lesson
+from minisam.lesson.minutes import with_minutes
+from minisam.lesson.run import Ran, run_lesson
 from minisam.lesson.source import function_in, run_file, run_text
 from minisam.lesson.stored import stored_run
 
@@ -99,7 +100,10 @@ def test_a_notebook_has_the_cells_of_its_lesson_and_its_fingerprint(lesson):
     setup, *rest = notebook["cells"]
     assert "".join(setup["source"]) == setup_cell(lesson.needs_triton)
     stored = [(cell["cell_type"], "".join(cell["source"])) for cell in rest]
-    assert stored == [(cell.kind, cell.source) for cell in cells(lesson.text)]
+    written = with_minutes([Ran(cell) for cell in cells(lesson.text)], lesson.pace)
+    assert stored == [(item.cell.kind, item.cell.source) for item in written]
+    hidden = [cell["metadata"].get("jupyter", {}).get("source_hidden", False) for cell in rest]
+    assert hidden == [item.cell.folded for item in written]
     assert notebook["metadata"]["minisam"]["sha256"] == fingerprint(lesson)
 
 
@@ -121,7 +125,29 @@ def test_the_page_has_the_frames_of_exercise_py_and_says_what_was_left_out(lesso
     for name, frame in functions((lesson.folder / "exercise.py").read_text(encoding="utf-8")).items():
         assert on_page[name] == frame, name
     assert cells(lesson.text)[-1].source.startswith("## What was left out")
-    assert lesson.title and lesson.builds_on is not None and 30 <= lesson.minutes <= 60
+    assert lesson.title and lesson.builds_on is not None
+
+
+@pytest.mark.parametrize("lesson", LESSONS.values(), ids=name_of)
+def test_a_lesson_says_what_one_can_do_after_it(lesson):
+    assert 3 <= len(lesson.objectives) <= 5
+    assert all(len(goal.split()) >= 4 and goal[-1] in ";." for goal in lesson.objectives)
+
+
+@pytest.mark.parametrize("lesson", LESSONS.values(), ids=name_of)
+def test_each_exercise_has_its_minutes_and_a_lesson_no_more_than_an_hour(lesson):
+    assert list(lesson.pace.exercises) == list(lesson.exercises)
+    assert all(effort.minutes >= 4 for effort in lesson.pace.exercises.values())
+    assert lesson.pace.reading >= round(reading_time(lesson))
+    assert 30 <= lesson.pace.minutes <= 60
+
+
+def reading_time(lesson: Lesson) -> float:
+    """Minutes at 150 words of text or 15 lines of code a minute, without folded code, and 45 seconds a figure."""
+    parts, figures = cells(lesson.text), lesson.text.count("plt.subplots(") + lesson.text.count("![")
+    words = sum(len(cell.source.split()) for cell in parts if cell.kind == "markdown")
+    code = [cell.source for cell in parts if cell.kind == "code" and not cell.folded]
+    return words / 150 + sum(source.count("\n") + 1 for source in code) / 15 + 0.75 * figures
 
 
 @pytest.mark.parametrize(("lesson", "exercise"), EXERCISES, ids=name_of)

@@ -27,14 +27,17 @@ from minisam.lesson.run import run_lesson
 from minisam.lesson.source import function_in, run_file, run_text
 from minisam_kernels.cases import Case
 
-TEXT = '"""not a cell"""\n\n# %% [markdown]\n# # Title\n#\n# text\n\n# %%\nx = 1\n\nprint(x)\n\n# %%\n1 / 0\n'
+TEXT = (
+    '"""not a cell"""\n\n# %% [markdown]\n# # Title\n#\n# text\n\n'
+    '# %%\nx = 1\n\nprint(x)\n\n# %% tags=["hide-input"]\n1 / 0\n'
+)
 
 
 def test_cells_and_where_they_stand():
     assert cells(TEXT) == [
         Cell("markdown", "# Title\n\ntext", 3),
         Cell("code", "x = 1\n\nprint(x)", 8),
-        Cell("code", "1 / 0", 13),
+        Cell("code", "1 / 0", 13, folded=True),
     ]
 
 
