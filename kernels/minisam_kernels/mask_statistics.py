@@ -41,9 +41,10 @@ from minisam_kernels.launch import Launch, chosen
 
 COLUMNS = ("lower", "middle", "upper", "in_doubt", "x0", "y0", "x1", "y1")
 LAUNCHES = {
-    "large": Launch(block_m=16, block_k=32, num_warps=4, num_stages=1),
+    "large": Launch(block_m=16, block_k=16, num_warps=1, num_stages=1),
     "small": Launch(block_m=16, block_k=16, num_warps=8, num_stages=1),
 }
+"""In a program of one warp, the extremes of a tile are found by shuffles, without a barrier."""
 SMALL_IMAGE = 128
 HALF = tl.constexpr(2**16)
 """Two counts share a number of 32 bits: a thread sees a pixel of each tile of a strip, far fewer than 2¹⁵."""

@@ -104,6 +104,15 @@ def test_the_decoders_cross_attention_at_its_own_head_dims(worker, launch, dtype
     check_default(compile_all(worker, "cross_attention", dtype, head_dim, launch, archs))
 
 
+@pytest.mark.ci
+@pytest.mark.parametrize("arch", ARCHS)
+def test_the_statistics_of_a_mask_need_no_barrier(worker, arch):
+    (item,) = compile_all(worker, "mask_statistics", "fp32", 64, "large", (arch,))
+    parts = (item.code.executed.outside, *item.code.executed.loops)
+    assert sum(part.instructions for part in parts) > 0
+    assert sum(part.barriers for part in parts) == 0
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
