@@ -63,11 +63,14 @@ def steps(out: Path, quick: bool) -> Iterator[Step]:
     yield Step("environment", 60, measure("environment"))
     if quick:
         yield Step("tests", 240, pytest("-n", "0", "-k", "nothing_gives or any_number", QUICK_TESTS))
+        yield Step("tune", 240, minisam("kernel", "tune", "window_attention", "--candidates", "1"))
         yield Step("kernels", 240, measure("kernels"))
         tiny = ("--model", "nano", "--size", "64", "--points-per-side", "2", "--repeats", "1")
         generators = {"generator": tiny}
     else:
         yield Step("tests", 240, pytest("-n", "14", "-m", "gpu and not slow", KERNEL_TESTS))
+        tune = minisam("kernel", "tune", "--minutes", "1.5", "-o", str(out / "launches.json"))
+        yield Step("tune", 120, tune)
         yield Step(
             "kernels", 300, minisam("kernel", "bench", "--minutes", "3", "-o", str(out / "kernels.json"))
         )

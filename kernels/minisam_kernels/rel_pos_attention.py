@@ -44,6 +44,7 @@ from minisam_kernels.head_tiles import (
 )
 from minisam_kernels.launch import Launch, check_head_dim, check_shape, check_tensors, chosen, launch_on
 from minisam_kernels.rel_pos_attention_backward import key_block, rel_pos_attention_backward
+from minisam_kernels.tuned_launches import launch_of
 
 LOG2E = tl.constexpr(1.4426950408889634)
 
@@ -141,9 +142,9 @@ def rel_pos_attention(
 def _rel_pos_attention(
     q: Tensor, k: Tensor, v: Tensor, rel_h: Tensor, rel_w: Tensor, scale: float, launch: str
 ) -> tuple[Tensor, Tensor]:
-    choice = chosen(LAUNCHES, launch)
     q, k, v = as_one_projection(q, k, v)
     B, N, L, D = q.shape
+    choice = launch_of("rel_pos_attention", chosen(LAUNCHES, launch), launch, D, q)
     H, W = rel_h.shape[-1], rel_w.shape[-1]
     out = empty_heads(q)
     lse = torch.empty((B, N, L), dtype=sum_type(q.dtype), device=q.device)

@@ -39,6 +39,7 @@ from minisam_kernels.head_tiles import (
     zero_rows,
 )
 from minisam_kernels.launch import Launch, chosen
+from minisam_kernels.tuned_launches import launch_of
 
 LOG2E = tl.constexpr(1.4426950408889634)
 
@@ -169,7 +170,10 @@ def rel_pos_attention_backward(
     scale: float, launch: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """The gradients of q, k, v, rel_h and rel_w, from what rel_pos_attention saved and the gradient of its output."""
-    by_query, by_key = chosen(QUERY_LAUNCHES, launch), chosen(KEY_LAUNCHES, launch)
+    by_query, by_key = (
+        launch_of(f"rel_pos_attention, d {what}", chosen(launches, launch), launch, q.shape[-1], q)
+        for what, launches in (("query", QUERY_LAUNCHES), ("key", KEY_LAUNCHES))
+    )
     q, k, v = as_one_projection(q, k, v)
     rel_h, rel_w, grad_out = rel_h.contiguous(), rel_w.contiguous(), grad_out.transpose(1, 2).contiguous()
     B, N, L, D = q.shape

@@ -36,6 +36,7 @@ from minisam_kernels.head_tiles import (
     zero_rows,
 )
 from minisam_kernels.launch import Launch, check_head_dim, check_shape, check_tensors, chosen, launch_on
+from minisam_kernels.tuned_launches import launch_of
 from minisam_kernels.window_attention_backward import window_attention_backward
 from minisam_kernels.window_tiles import (
     load_keys,
@@ -156,9 +157,9 @@ def _window_attention(
     qkv: Tensor, qkv_bias: Tensor, rel_pos_h: Tensor, rel_pos_w: Tensor,
     num_heads: int, window_size: int, launch: str,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    choice = chosen(LAUNCHES, launch)
     B, H, W, channels = qkv.shape
     S, D = window_size, channels // (3 * num_heads)
+    choice = launch_of("window_attention", chosen(LAUNCHES, launch), launch, D, qkv)
     out = qkv.new_empty(B, H, W, channels // 3)
     lse = qkv.new_empty(B, H, W, num_heads, dtype=sum_type(qkv.dtype))
     if out.numel():

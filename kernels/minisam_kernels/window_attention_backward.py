@@ -36,6 +36,7 @@ from minisam_kernels.head_tiles import (
     zero_rows,
 )
 from minisam_kernels.launch import Launch, chosen
+from minisam_kernels.tuned_launches import launch_of
 from minisam_kernels.window_tiles import (
     load_keys,
     locate_keys,
@@ -256,7 +257,8 @@ def window_attention_backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """The gradients of qkv, qkv_bias and both tables, from what window_attention saved and grad_out [B, H, W, C]."""
     D, S = rel_pos_h.shape[1], window_size
-    choice = chosen(LAUNCHES if D <= 64 else WIDE_HEADS, launch)
+    hand_picked = chosen(LAUNCHES if D <= 64 else WIDE_HEADS, launch)
+    choice = launch_of("window_attention, backward", hand_picked, launch, D, qkv)
     qkv, qkv_bias, grad_out = qkv.contiguous(), qkv_bias.contiguous(), grad_out.contiguous()
     rel_pos_h, rel_pos_w = rel_pos_h.contiguous(), rel_pos_w.contiguous()
     (B, H, W, _), N = qkv.shape, lse.shape[-1]

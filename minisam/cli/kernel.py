@@ -6,6 +6,7 @@ roofline [KERNEL] --gpu H100                       the least time it can take, w
 roofline [KERNEL] --predict                        and the time that its machine code will take, a prediction
 trace KERNEL -o trace.png                          which program accesses which elements of which tensor
 bench [KERNEL]                                     our kernels and all peers; needs a GPU
+tune [KERNEL]                                      launches, measured on a GPU, predicted without one
 
 KERNEL is one of ours, or FILE.py:function --like OPERATION.
 """
@@ -20,6 +21,7 @@ from pathlib import Path
 
 from minisam.cli.kernel_names import ARGUMENTS, KERNELS, add_kernel_name, named
 from minisam.cli.kernel_roofline import FIGURES, run_roofline
+from minisam.cli.kernel_tune import add_tune, run_tune
 from minisam.cli.limits import add_limits, show_prints
 from minisam.cli.numbers import number_from
 from minisam.cli.outputs import check_output
@@ -104,9 +106,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="default: kernels/benchmarks/DEVICE.json, of one KERNEL none",
     )
-    for tool in (check, inspect, roofline, bench):
+    tune = add_tune(tools, GPUS, DTYPES)
+    for tool in (check, inspect, roofline, bench, tune):
         tool.add_argument("--json", action="store_true", help="print JSON")
-    for tool in (check, inspect, roofline, trace, bench):
+    for tool in (check, inspect, roofline, trace, bench, tune):
         tool.add_argument("--debug", action="store_true", help="show the full trace of an error")
 
 
@@ -121,6 +124,7 @@ def run(args: argparse.Namespace) -> int:
         "roofline": run_roofline,
         "trace": run_trace,
         "bench": run_bench,
+        "tune": run_tune,
     }[args.tool](args)
 
 

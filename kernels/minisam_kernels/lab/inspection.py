@@ -56,6 +56,7 @@ class Request:
     With `listing` the result includes the instructions as text; `only` names one of the kernels that it launches.
     `place`, "FILE.py:function", is a user's function that is called in the operation's place, with the shapes of the
     operation's case of the name `case`, or of the call in SAM. `batch` and `heads` are of the call of the operation.
+    `trial` is a kernel of tuned_launches.py and the four sizes with which it is launched.
     """
 
     operation: str
@@ -69,6 +70,7 @@ class Request:
     case: str | None = None
     batch: int | None = None
     heads: int | None = None
+    trial: tuple[str, int, int, int, int] | None = None
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +24,7 @@ import torch
 from minisam_kernels import launch as launch_checks
 from minisam_kernels.lab.answers.words import one_line, stops_with
 from minisam_kernels.lab.answers.worker import limit_memory, private_channels
+from minisam_kernels.tuned_launches import trying
 
 if TYPE_CHECKING:
     from minisam_kernels.lab.launches import RecordedLaunch
@@ -73,7 +75,10 @@ def our_launches(request: dict, arch: str) -> list[RecordedLaunch]:
     chosen = request["launch"] or default_launch(operation, dtype, generation(arch))
     sizes = {key: request[key] for key in ("batch", "heads") if request.get(key)}
     tensors, constants = call_in_sam(operation, dtype, request["head_dim"], **sizes, launch=chosen)
-    return launches_of(function_of(operation), tensors, **constants, launch=chosen)
+    with ExitStack() as stack:
+        if trial := request.get("trial"):
+            stack.enter_context(trying(trial[0], launch_checks.Launch(*trial[1:])))
+        return launches_of(function_of(operation), tensors, **constants, launch=chosen)
 
 
 def users_launches(request: dict) -> list[RecordedLaunch]:

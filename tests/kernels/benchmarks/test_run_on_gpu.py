@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 COPIED = ("minisam", "kernels", "tests", "pyproject.toml")
-EVERY_STEP = ["environment", "tests", "kernels", "encoder", "generator", "training"]
+EVERY_STEP = ["environment", "tests", "tune", "kernels", "encoder", "generator", "training"]
 
 
 def load_steps():
