@@ -1,6 +1,6 @@
-"""Thirteen learners' kernels that a GPU would run wrong or not at all are found, and ten right ones pass.
+"""Twelve learners' kernels that a GPU would run wrong or not at all are found, and ten right ones pass.
 
-All of them are right in the interpreter. Uncompilable ones are compiled by test_compiled_check.py.
+All of them are right in the interpreter. The five uncompilable ones are compiled by test_compiled_check.py.
 """
 
 from __future__ import annotations

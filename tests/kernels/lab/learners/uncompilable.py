@@ -43,15 +43,13 @@ def _attention_kernel(
     tl.store(out_ptr + q_at, (acc / row_sum[:, None]).to(q.dtype), mask=rows[:, None] < L)
 
 
-def _attention(
-    q, k, v, scale, block_k=16, half=False, module_global=False, prints=False, sums_a_list=False, block_m=16
-):
+def _attention(q, k, v, scale, block_k=16, half=False, module_global=False, prints=False, sums_a_list=False):
     q, k, v = (x.contiguous() for x in (q, k, v))
     out = torch.empty_like(q, requires_grad=False)
     B, N, L, D = q.shape
-    _attention_kernel[(triton.cdiv(L, block_m), B * N)](
+    _attention_kernel[(triton.cdiv(L, 16), B * N)](
         q, k, v, out, scale, L, k.shape[2],
-        D=D, BLOCK_M=block_m, BLOCK_K=block_k, HALF=half, GLOBAL=module_global, PRINT=prints, LIST=sums_a_list,
+        D=D, BLOCK_M=16, BLOCK_K=block_k, HALF=half, GLOBAL=module_global, PRINT=prints, LIST=sums_a_list,
     )  # fmt: skip
     return out
 
@@ -78,10 +76,6 @@ def half_accumulator(q, k, v, scale):
 
 def sums_a_list(q, k, v, scale):
     return _attention(q, k, v, scale, sums_a_list=True)
-
-
-def too_large_for_a_multiprocessor(q, k, v, scale):
-    return _attention(q, k, v, scale, block_k=2048, block_m=64)
 
 
 def looks_at_the_device(q, k, v, scale):
