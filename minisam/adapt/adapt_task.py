@@ -37,7 +37,6 @@ BOX_PROBABILITY: dict[Prompts, float] = {"both": 0.5, "box": 1.0, "click": 0.0}
 ADAPTER = "adapter.safetensors"
 WEIGHT_DECAY = 0.01
 LATER = Rounds(2, 0)
-SINGLE_ROUND_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,8 @@ class Training:
     seed: int = 0
     full_size: bool = False
     """Compare masks at the size of the network's input instead of the decoder's: better for thin objects, slower."""
+    single_round_share: float = 0.5
+    """The share of steps with only the first prompt; the others correct its mask by two more clicks."""
 
 
 class Adapting(nn.Module):
@@ -131,7 +132,7 @@ class AdaptTask(Task):
         image_index = torch.arange(len(pairs), device=self.device).repeat_interleave(
             self.how.prompts_per_image
         )
-        is_single = torch.rand((), generator=order).item() < SINGLE_ROUND_SHARE
+        is_single = torch.rand((), generator=order).item() < self.how.single_round_share
         rounds = self.rounds(embeddings, image_index, masks, [] if is_single else LATER.schedule(), generator)
         loss = torch.stack([one.total for one in rounds]).mean()
         return loss, {"loss": loss, **describe_rounds(rounds)}

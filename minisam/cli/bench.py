@@ -62,7 +62,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     training = subjects.add_parser("train", help="where the time of a training step goes")
     add_precision_option(training, ("fp32", "bf16", "fp16"))
     add_cutout_options(training)
-    for subject in (encoder, decoder, amg, training):
+    adapting = subjects.add_parser(
+        "adapt", help="encoding images once, and a step of adapting the mask decoder"
+    )
+    adapting.add_argument("--images", type=number_from(1), default=20, help="images (default: 20)")
+    adapting.add_argument(
+        "--prompts", type=number_from(1), default=4, help="prompts of a step, on one image (default: 4)"
+    )
+    for subject in (encoder, decoder, amg, training, adapting):
         model = "tiny" if subject is training else "vit_b"
         subject.add_argument(
             "--model", choices=tuple(CONFIGS), default=model, help=f"the network (default: {model})"
@@ -72,7 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             "--repeats",
             type=number_from(1),
             default=3,
-            help="rounds; each runs all contestants, or phases, once",
+            help="rounds; each runs all contestants, or phases, once; steps of adapt (default: 3)",
         )
         subject.add_argument("--json", action="store_true", help="print JSON instead of a table")
         subject.add_argument(
@@ -98,6 +105,11 @@ def run(args: argparse.Namespace) -> int:
         check_output(args.out, suffixes=(".json",))
     if args.subject == "train":
         return run_training(args)
+    if args.subject == "adapt":
+        from minisam.bench.adapting import measure_adapting
+
+        show(measure_adapting(args.model, args.images, args.prompts, args.threads, args.repeats), args)
+        return AGREE
     if args.subject == "amg":
         check_device_and_backend(args.device, args.backend)
     compare = is_installed()

@@ -31,6 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=24,
         help="scenes for each seed (default: 24; not with --quick)",
     )
+    parser.add_argument(
+        "--seeds",
+        type=number_from(1),
+        default=3,
+        metavar="N",
+        help="seeds 0 to N − 1, of trainings and scenes (default: 3; not with --quick)",
+    )
     add_threads_option(parser)
     parser.add_argument(
         "-o", "--out", type=Path, default=Path("experiments"), help="folder for ID.json and ID.png"
@@ -67,7 +74,9 @@ def run(args: argparse.Namespace) -> int:
         sam = load_checkpoint(args.checkpoint) if args.checkpoint else build_sam(args.model)
         network = args.checkpoint.name if args.checkpoint else args.model
         settings = (
-            Settings.short(args.work / "quick") if args.quick else Settings(args.images, work=args.work)
+            Settings.short(args.work / "quick")
+            if args.quick
+            else Settings(args.images, tuple(range(args.seeds)), work=args.work)
         )
         out = args.out / "quick" if args.quick else args.out
         check_output_folder(out, (args.checkpoint,), [f"{one.id}.json" for one in chosen])

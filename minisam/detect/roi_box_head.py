@@ -3,6 +3,10 @@
     7 × 7 features of the box -> FC -> ReLU -> FC -> ReLU -> C + 1 logits, background last;  4 · C deltas
     loss:  mean over sampled boxes of cross-entropy  +  Σ over positives SmoothL1 of their class's deltas / sampled
 
+With `norm`, a batch norm stands before each ReLU.  The first layer has thousands of inputs, and most of what they
+hold is the same for all boxes.  Without a norm, a step moves all its weights along that common part: the units answer
+every box alike or stay at 0, and only the share of background is learned.
+
 C classes   n boxes   S side of the features, 7
 """
 
@@ -22,16 +26,13 @@ SIDE = 7
 class RoiBoxHead(nn.Module):
     """Features of boxes [n, channels, 7, 7] -> logits [n, C + 1] and deltas [n, C, 4]."""
 
-    def __init__(self, channels: int, classes: int, width: int = 1024) -> None:
+    def __init__(self, channels: int, classes: int, width: int = 1024, norm: bool = False) -> None:
         super().__init__()
         self.classes = classes
-        self.body = nn.Sequential(
-            nn.Flatten(),
-            nn.Linear(channels * SIDE**2, width),
-            nn.ReLU(),
-            nn.Linear(width, width),
-            nn.ReLU(),
-        )
+        layers: list[nn.Module] = [nn.Flatten()]
+        for inputs in (channels * SIDE**2, width):
+            layers += [nn.Linear(inputs, width), *([NormOverBoxes(width)] if norm else []), nn.ReLU()]
+        self.body = nn.Sequential(*layers)
         self.logits = nn.Linear(width, classes + 1)
         self.deltas = nn.Linear(width, 4 * classes)
         for layer, std in ((self.logits, 0.01), (self.deltas, 0.001)):
@@ -41,6 +42,15 @@ class RoiBoxHead(nn.Module):
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         hidden = self.body(features)
         return self.logits(hidden), self.deltas(hidden).unflatten(1, (self.classes, 4))
+
+
+class NormOverBoxes(nn.BatchNorm1d):
+    """A batch norm of [n, width]; fewer than two boxes, which have no spread, take the running statistics."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if len(input) > 1:
+            return super().forward(input)
+        return F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
 
 
 def roi_box_loss(

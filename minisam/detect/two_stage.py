@@ -70,12 +70,13 @@ class TwoStageDetector(nn.Module):
         sampled: int = 256,
         positive_share: float = 0.25,
         width: int = 1024,
+        norm: bool = False,
     ) -> None:
         super().__init__()
         self.strides, self.box_levels, self.finest = tuple(strides), box_levels, finest
         self.sampled, self.positive_share = sampled, positive_share
         self.proposal_network = RegionProposalNetwork(channels, proposals)
-        self.box_head = RoiBoxHead(channels, classes, width)
+        self.box_head = RoiBoxHead(channels, classes, width, norm)
 
     def with_positions(self, pyramid: Sequence[Tensor]) -> list[Tensor]:
         """The maps plus the sine positions of the finest, shrunk to the size of each."""

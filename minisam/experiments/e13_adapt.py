@@ -1,13 +1,14 @@
 """E13: which part of the network should learn a new kind of image?  (LoRA, Hu et al. 2021; HQ-SAM, Ke et al. 2023)
 
-    tiny  ->  four methods, each on the same 500 images of `xray`, which it has never seen  ->  held-out `xray`
-                                                                                           ->  `train`: what it forgot
+    network  ->  four methods, each on the same 500 images of `xray`, which it has never seen  ->  held-out `xray`
+                                                                                ->  `train`: what it forgot
 
-All arms see the same images, prompts and random numbers of a seed.  The loss is at the size of the image.
+All arms see the same images, prompts and random numbers of a seed.  The loss is at the size of the image, with one
+round for each prompt.
 
 Expected before the run:
-    at step 0       every arm is tiny, to 1e-6
-    on xray         the best arm that keeps the image encoder's weights is better than tiny with a box
+    at step 0       every arm is the given network, to 1e-6
+    on xray         the best arm that keeps the image encoder's weights is better than that network with a box
     LoRA            with the decoder it is at most 0.02 worse than training everything, with a ninth of the numbers
     forgetting      LoRA alone loses less of `train` than training everything
     merged          the same masks as before merging, to 1e-5
@@ -15,6 +16,7 @@ Expected before the run:
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import torch
@@ -28,7 +30,7 @@ from minisam.adapt.measure_own import scores
 from minisam.adapt.merge import merged
 from minisam.adapt.methods import Adaptation, Method, adapt
 from minisam.adapt.own_images import OwnImages
-from minisam.build import build_sam
+from minisam.checkpoint.digest import weights_digest
 from minisam.evaluate.bootstrap import Estimate
 from minisam.evaluate.pictures import smallest_target
 from minisam.evaluate.world import measure_world
@@ -41,7 +43,7 @@ from minisam.train.run import TrainingRun
 
 NEW, OLD = "xray", "train"
 IMAGES, STEPS = 500, 600
-NONE, FULL, LORA, LORA_ALONE, DECODER = "tiny", "full", "LoRA + decoder", "LoRA", "decoder"
+NONE, FULL, LORA, LORA_ALONE, DECODER = "before", "full", "LoRA + decoder", "LoRA", "decoder"
 ARMS = {
     DECODER: (Method("decoder"), Rates(1e-4, 1e-4, STEPS)),
     LORA_ALONE: (Method("lora", decoder=False), Rates(1e-4, 1e-3, STEPS)),
@@ -52,23 +54,22 @@ BOX, CLICK = "box, ranked first", "one click, best of three"
 
 
 def run(sam: Sam, settings: Settings) -> Outcome:
-    """`sam` is not used: tiny is adapted."""
-    network = "nano" if settings.quick else NONE
+    """Copies of `sam` are adapted."""
     found: dict[str, dict[str, list[dict[str, Tensor]]]] = {
         name: {NEW: [], OLD: []} for name in (NONE, *ARMS)
     }
     image: dict[str, Tensor] = {}
     start, merging, numbers = 0.0, 0.0, {}
     for seed in settings.seeds:
-        base = build_sam(network)
-        adapted = {name: trained_arm(settings, network, name, seed) for name in ARMS}
-        for name, net in {NONE: base, **adapted}.items():
+        images = training_images(sam, settings, seed)
+        adapted = {name: trained_arm(sam, images, settings, name, seed) for name in ARMS}
+        for name, net in {NONE: sam, **adapted}.items():
             for world in (NEW, OLD):
                 measured = measure_world(net, world, settings.images, seeds=settings.seeds, clicks=1)
                 image[world] = measured.image_index
                 found[name][world].append(scores(measured))
-        start = max(start, *(at_step_zero(network, ARMS[name][0]) for name in ARMS))
-        merging = max(merging, after_merging(network, settings, seed))
+        start = max(start, *(at_step_zero(sam, ARMS[name][0]) for name in ARMS))
+        merging = max(merging, after_merging(sam, adapted[LORA]))
         numbers = {name: trained_numbers(adapted[name]) for name in ARMS}
 
     def values(name: str, world: str, prompt: str) -> list[Tensor]:
@@ -104,8 +105,8 @@ def run(sam: Sam, settings: Settings) -> Outcome:
     finding = (
         f"With a box, {best} gains {gain.signed()} IoU on {NEW}; LoRA with the decoder is {behind.signed()} from "
         f"training everything, with {numbers[LORA]:,} numbers instead of {numbers[FULL]:,}. On {OLD}, LoRA alone is "
-        f"{spared.signed()} better than training everything. At step 0 the arms differ from tiny by {start:.0e}, and "
-        f"merging changes the masks' logits by {merging:.0e} of the largest."
+        f"{spared.signed()} better than training everything. At step 0 the arms differ from the given network "
+        f"by {start:.0e}, and merging changes the masks' logits by {merging:.0e} of the largest."
     )
     passed = gain.low > 0 and behind.value >= -0.02 and spared.value > 0 and start <= 1e-6 and merging <= 1e-5
     return Outcome(
@@ -113,7 +114,7 @@ def run(sam: Sam, settings: Settings) -> Outcome:
         finding,
         {
             "mean": {name: {key: as_json(e) for key, e in of.items()} for name, of in means.items()},
-            "minus tiny": {name: {key: as_json(e) for key, e in of.items()} for name, of in gains.items()},
+            "gain": {name: {key: as_json(e) for key, e in of.items()} for name, of in gains.items()},
             "numbers trained": numbers,
             "step 0": start,
             "merging": merging,
@@ -122,17 +123,22 @@ def run(sam: Sam, settings: Settings) -> Outcome:
     )
 
 
-def trained_arm(settings: Settings, network: str, name: str, seed: int) -> Sam:
-    """The adapted network; a finished run in `settings.work` is only read."""
+def training_images(sam: Sam, settings: Settings, seed: int) -> OwnImages:
+    """The scenes of a seed, drawn once for all arms."""
+    count, size = 4 if settings.quick else IMAGES, sam.image_encoder.img_size
+    images = OwnImages(DrawnFolder(NEW, count, size, seed), size, smallest_target(sam), "cpu")
+    images.usable(range(count))
+    return images
+
+
+def trained_arm(sam: Sam, images: OwnImages, settings: Settings, name: str, seed: int) -> Sam:
+    """An adapted copy of `sam`; a finished run in `settings.work` is only read."""
     method, rates = ARMS[name]
-    steps, count = (2, 4) if settings.quick else (rates.steps, IMAGES)
-    base = build_sam(network)
-    size = base.image_encoder.img_size
-    images = OwnImages(DrawnFolder(NEW, count, size, seed), size, smallest_target(base), "cpu")
-    how = Training(replace(rates, steps=steps), seed=seed, full_size=True)
+    steps = 2 if settings.quick else rates.steps
+    how = Training(replace(rates, steps=steps), seed=seed, full_size=True, single_round_share=1.0)
     torch.manual_seed(seed)
-    task = AdaptTask(adapt(base, method), images, range(count), how)
-    folder = settings.work / "e13" / f"{name.replace(' ', '')}-{seed}"
+    task = AdaptTask(adapt(copy.deepcopy(sam), method), images, range(len(images.folder.names)), how)
+    folder = settings.work / "e13" / weights_digest(sam)[:8] / f"{name.replace(' ', '')}-{seed}"
     return TrainingRun(task, folder, save_every=100).run().sam.eval()
 
 
@@ -141,19 +147,16 @@ def trained_numbers(sam: Sam) -> int:
 
 
 @torch.no_grad()
-def at_step_zero(network: str, method: Method) -> float:
+def at_step_zero(sam: Sam, method: Method) -> float:
     """How much the mask logits of the adapted network differ from the plain one's, before training."""
-    return logits_differ(build_sam(network), adapt(build_sam(network), method).sam)
+    return logits_differ(sam, adapt(copy.deepcopy(sam), method).sam)
 
 
 @torch.no_grad()
-def after_merging(network: str, settings: Settings, seed: int) -> float:
-    """The same for a trained LoRA before and after merging."""
-    adapted = trained_arm(settings, network, LORA, seed)
-    plain = build_sam(network)
-    plain.load_state_dict(
-        merged(Adaptation(trained_arm(settings, network, LORA, seed), ARMS[LORA][0], "")).state_dict()
-    )
+def after_merging(sam: Sam, adapted: Sam) -> float:
+    """The same for a trained LoRA before and after merging: `adapted` is a copy of `sam` with LoRA, and its decoder."""
+    plain = copy.deepcopy(sam)
+    plain.load_state_dict(merged(Adaptation(copy.deepcopy(adapted), ARMS[LORA][0], "")).state_dict())
     return logits_differ(adapted, plain)
 
 
@@ -189,9 +192,9 @@ EXPERIMENT = Experiment(
     id="E13",
     title="What should learn a new kind of image?",
     echoes="LoRA, section 7; HQ-SAM, table of forgetting",
-    question="Adapting tiny to X-ray images: decoder, LoRA or everything, and what is forgotten?",
+    question="Adapting a network to X-ray images: decoder, LoRA or everything, and what is forgotten?",
     criterion="on xray, with a box: the best arm that keeps the encoder's weights gains, interval above 0; LoRA with "
     "the decoder at most .02 behind training everything; LoRA alone forgets less; equal at step 0, and after merging",
     run=run,
-    trains="tiny, adapted by four methods to 500 images of xray: 600 steps of 4 images × 6 prompts, once per seed",
+    trains="{network}, adapted by four methods to 500 images of xray: 600 steps of 4 images × 6 prompts, once per seed",
 )

@@ -60,7 +60,7 @@ class Experiment:
     criterion: str
     run: Callable[[Sam, Settings], Outcome]
     trains: str = ""
-    """The networks that the experiment trains, for the page; empty if it measures the given network."""
+    """The networks that the experiment trains, for the page; {network} is the given one. Empty: it measures that."""
 
 
 def experiments() -> dict[str, Experiment]:
@@ -89,7 +89,7 @@ def write_outcome(
     """Write ID.json and ID.png."""
     about = {
         "experiment": experiment.id,
-        "network": experiment.trains or network,
+        "network": (experiment.trains or "{network}").format(network=network),
         "images": settings.images,
         "seeds": list(settings.seeds),
         "quick": settings.quick,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+import re
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,9 +15,11 @@ from small_networks import SMALL, outputs, small_sam
 
 from minisam.adapt.files import KEY, load_adapter, save_adapter
 from minisam.adapt.methods import METHODS, Method, adapt
+from minisam.checkpoint.checksum import to_safetensors
 from minisam.config import CONFIGS, build_from_config
 from minisam.errors import CheckpointError, MinisamError
 
+README = Path(__file__).parents[2] / "README.md"
 ALL = [Method(name) for name in METHODS] + [
     Method("lora", decoder=False, rank=2, scale=0.5, on=("k", "mlp"), blocks=(2,)),
     Method("adapter", decoder=False, blocks=(0, 1)),
@@ -118,14 +122,36 @@ def test_what_is_not_finite_is_not_written(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_lora_of_vit_b_is_small(tmp_path):
-    """147,456 numbers of four bytes, and a header."""
+def megabytes(network: str, method: Method) -> float:
+    """The size of the file that `save_adapter` writes."""
     with torch.device("meta"):
-        sam = build_from_config(CONFIGS["vit_b"])
-        names = Method("lora", decoder=False).apply(sam)
+        sam = build_from_config(CONFIGS[network])
+        names = method.apply(sam)
+    about = json.dumps({"method": asdict(method), "base": "0" * 64})
     tensors = {name: torch.zeros(sam.get_parameter(name).shape) for name in names}
-    save_file(tensors, tmp_path / "a.safetensors")
-    assert (tmp_path / "a.safetensors").stat().st_size < 0.7e6
+    return len(to_safetensors(tensors, {KEY: about})) / 1e6
+
+
+def test_a_lora_of_vit_b_is_small():
+    """147,456 numbers of four bytes, and a header."""
+    assert megabytes("vit_b", Method("lora", decoder=False)) < 0.7
+
+
+def test_files_have_the_sizes_that_the_readme_states():
+    """Of tiny and of vit_b; for LoRA also without the decoder."""
+    rows = dict(
+        re.findall(r"^\| `(\w+)` \|.*\| (.*MB.*) \|$", README.read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    assert list(rows) == ["decoder", "lora", "adapter", "hq"]
+    for name, text in rows.items():
+        methods = [Method(name), Method("lora", decoder=False)] if name == "lora" else [Method(name)]
+        of = [(network, method) for method in methods for network in ("tiny", "vit_b")]
+        for stated, (network, method) in zip(re.findall(r"\d+(?:\.\d+)?", text), of, strict=True):
+            digits = len(stated.partition(".")[2])
+            assert f"{megabytes(network, method):.{digits}f}" == stated, (
+                name,
+                network,
+            )
 
 
 def test_other_methods_are_refused():

@@ -162,10 +162,11 @@ def test_baselines_are_measured_on_the_pictures_of_the_network(given, monkeypatc
 @pytest.mark.parametrize("quick", [False, True])
 def test_experiment(given, monkeypatch, quick):
     monkeypatch.setattr("minisam.experiments.experiment.find", lambda name: SeenExperiment(name))
-    words = f"experiment E3 --model nano --images 5 --work runs/y -o x {'--quick' if quick else ''}"
+    words = f"experiment E3 --model nano --images 5 --seeds 2 --work runs/y -o x {'--quick' if quick else ''}"
     got = given("minisam.experiments.experiment.write_outcome", words)
     assert got["folder"] == (Path("x/quick") if quick else Path("x")) and got["network"] == "nano"
     assert got["settings"].images == (2 if quick else 5) and got["settings"].quick == quick
+    assert got["settings"].seeds == ((0,) if quick else (0, 1))
     assert got["settings"].work == (Path("runs/y/quick") if quick else Path("runs/y"))
     assert got["experiment"].id == "E3"
 
@@ -178,6 +179,14 @@ class SeenExperiment:
 
     def run(self, sam, settings):
         return None
+
+
+def test_bench_adapt(given):
+    got = given(
+        "minisam.bench.adapting.measure_adapting",
+        "bench adapt --model tiny --images 5 --prompts 3 --repeats 4",
+    )
+    assert got == {"model": "tiny", "images": 5, "prompts": 3, "threads": 2, "steps": 4}
 
 
 def test_bench_encoder(given):

@@ -45,6 +45,7 @@ class BoxPrompter(PrompterFeatures):
             config.boxes,
             config.positive_share,
             config.box_width,
+            config.box_norm,
         )
         if config.variant == "anchor":
             prompt_dim = sam.prompt_encoder.embed_dim

@@ -42,6 +42,8 @@ class PrompterConfig:
     """Sampled boxes of an image."""
     positive_share: float = 0.25
     box_width: int = 1024
+    box_norm: bool = False
+    """A batch norm in the box head, which has none in the paper's code (minisam/detect/roi_box_head.py)."""
     prompt_width: int = 256
     points: int = 5
     """Prompt tokens of an object."""
@@ -97,6 +99,7 @@ def small_config(
         boxes=64,
         positive_share=0.125,
         box_width=256,
+        box_norm=True,
         mask_loss="focal",
         train_encoder=train_encoder,
         queries=30,
