@@ -6,10 +6,12 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
+from small_prompters import small_prompter
 
 from minisam.detect.fcn_mask_head import FcnMaskHead, masks_in_boxes, paste_masks
 from minisam.detect.region_proposals import ProposalRecipe
-from minisam.detect.roi_box_head import RoiBoxHead, detections, roi_box_loss
+from minisam.detect.roi_box_head import SIDE, RoiBoxHead, detections, roi_box_loss
 from minisam.detect.sine_positions import sine_positions
 from minisam.detect.two_stage import Targets, TwoStageDetector
 
@@ -17,6 +19,49 @@ from minisam.detect.two_stage import Targets, TwoStageDetector
 def test_heads_have_the_published_numbers_of_parameters():
     assert sum(p.numel() for p in RoiBoxHead(256, 10).parameters()) == 13_947_955
     assert sum(p.numel() for p in FcnMaskHead(256, 10).parameters()) == 2_625_290
+
+
+def class_of_boxes(head, steps):
+    """The share of boxes of three classes that `head` names after training on boxes that are mostly alike.
+
+    Seven eighths are background, and what all boxes share is ten times as large as the noise of one.
+    """
+    draw = torch.Generator().manual_seed(0)
+    channels = head.body[1].in_features // SIDE**2
+    common, pattern = (torch.randn(n, channels, SIDE, SIDE, generator=draw) for n in (1, 4))
+    pattern[3] = 0
+
+    def features(labels):
+        noise = torch.randn(len(labels), channels, SIDE, SIDE, generator=draw)
+        return 10 * common + 0.3 * pattern[labels] + 0.5 * noise
+
+    optimizer = torch.optim.AdamW(head.parameters(), lr=1e-3)
+    for _ in range(steps):
+        is_object = torch.rand(128, generator=draw) < 1 / 8
+        labels = torch.where(is_object, torch.randint(3, (128,), generator=draw), 3)
+        optimizer.zero_grad()
+        F.cross_entropy(head(features(labels))[0], labels).backward()
+        optimizer.step()
+    labels = torch.arange(3).repeat(20)
+    with torch.no_grad():
+        return (head.eval()(features(labels))[0][:, :3].argmax(dim=1) == labels).float().mean().item()
+
+
+def test_the_small_box_head_learns_classes_where_one_without_a_norm_learns_only_how_many_boxes_are_background():
+    of_detector = small_prompter("anchor", ("a", "b", "c")).detector.box_head
+    assert class_of_boxes(of_detector, 30) > 0.9
+    torch.manual_seed(0)
+    assert class_of_boxes(RoiBoxHead(64, 3, 256), 30) < 0.5
+
+
+@pytest.mark.parametrize("boxes", [0, 1])
+def test_too_few_boxes_for_a_norm_take_its_running_statistics(boxes):
+    head, features = RoiBoxHead(4, 2, 8, norm=True).train(), torch.randn(boxes, 4, SIDE, SIDE)
+    before = {name: value.clone() for name, value in head.named_buffers()}
+    logits, deltas = head(features)
+    assert all(value.equal(before[name]) for name, value in head.named_buffers())
+    expected = head.eval()(features)
+    assert logits.equal(expected[0]) and deltas.equal(expected[1]) and len(logits) == boxes
 
 
 def test_the_box_loss_by_hand():

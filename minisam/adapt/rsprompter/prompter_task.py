@@ -2,7 +2,8 @@
 
     AdamW, 3e-4 for new layers, 1e-4 for SAM's; warm-up, then half a cosine; the norm of the gradient at most 0.1
 
-At 1e-3 most units of the box head, whose first layer has thousands of inputs, never fire again after 600 steps.
+At 1e-3 most units of a box head without norm, whose first layer has thousands of inputs, never fire again after 600
+steps.
 The images of a step, how they are turned and which boxes are sampled follow from (seed, step) alone.
 """
 
