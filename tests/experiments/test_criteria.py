@@ -500,14 +500,14 @@ def test_interpolating_has_to_be_better_at_every_other_size(worst, passed, monke
 )
 def test_adapting_has_to_gain_to_come_near_to_full_training_and_to_forget_less(changes, passed, monkeypatch):
     box = {
-        ("tiny", "xray"): 0.5, ("full", "xray"): 0.7, ("LoRA + decoder", "xray"): 0.75, ("LoRA", "xray"): 0.65,
-        ("decoder", "xray"): 0.6, ("tiny", "train"): 0.8, ("full", "train"): 0.6,
+        ("before", "xray"): 0.5, ("full", "xray"): 0.7, ("LoRA + decoder", "xray"): 0.75, ("LoRA", "xray"): 0.65,
+        ("decoder", "xray"): 0.6, ("before", "train"): 0.8, ("full", "train"): 0.6,
         ("LoRA + decoder", "train"): 0.7, ("LoRA", "train"): 0.75, ("decoder", "train"): 0.7,
     } | changes  # fmt: skip
     asked, trained, steps = [], [], {"start": 1e-7, "merging": 1e-6} | changes
 
-    def train(settings, network, name, seed):
-        trained.append((network, name, seed))
+    def train(sam, images, settings, name, seed):
+        trained.append((sam, images, name, seed))
         return SimpleNamespace(name=name)
 
     def measure(sam, world, images, seeds, clicks):
@@ -520,7 +520,8 @@ def test_adapting_has_to_gain_to_come_near_to_full_training_and_to_forget_less(c
             e13_adapt.CLICK: torch.full((TARGETS,), one.value / 2),
         }
 
-    monkeypatch.setattr(e13_adapt, "build_sam", lambda name: SimpleNamespace(name=name))
+    given = SimpleNamespace(name="before")
+    monkeypatch.setattr(e13_adapt, "training_images", lambda sam, settings, seed: f"images of {seed}")
     monkeypatch.setattr(e13_adapt, "trained_arm", train)
     monkeypatch.setattr(e13_adapt, "measure_world", measure)
     monkeypatch.setattr(e13_adapt, "scores", scores)
@@ -528,20 +529,20 @@ def test_adapting_has_to_gain_to_come_near_to_full_training_and_to_forget_less(c
     zero = {method: steps["start"] if n == 2 else 0.0 for n, method in enumerate(methods)}
     monkeypatch.setattr(e13_adapt, "at_step_zero", lambda network, method: zero[method])
     merges = iter([0.0, steps["merging"]])
-    monkeypatch.setattr(e13_adapt, "after_merging", lambda network, settings, seed: next(merges))
+    monkeypatch.setattr(e13_adapt, "after_merging", lambda sam, adapted: next(merges))
     monkeypatch.setattr(e13_adapt, "trained_numbers", lambda sam: 1000 + len(sam.name))
-    outcome = e13_adapt.run(None, SETTINGS)
+    outcome = e13_adapt.run(given, SETTINGS)
     assert outcome.passed is passed
-    assert trained == [("tiny", name, seed) for seed in (4, 5) for name in e13_adapt.ARMS]
+    assert trained == [(given, f"images of {seed}", name, seed) for seed in (4, 5) for name in e13_adapt.ARMS]
     assert asked == [(world, 3, (4, 5), 1) for _ in range(10) for world in ("xray", "train")]
-    for name in ("tiny", *e13_adapt.ARMS):
+    for name in ("before", *e13_adapt.ARMS):
         for world in ("xray", "train"):
             for prompt, share in ((e13_adapt.BOX, 1), (e13_adapt.CLICK, 0.5)):
                 key, own = f"{world}, {prompt}", share * box[name, world]
                 assert outcome.values["mean"][name][key][0] == pytest.approx(own, abs=1e-4)
-                if name != "tiny":
-                    less = own - share * box["tiny", world]
-                    assert outcome.values["minus tiny"][name][key][0] == pytest.approx(less, abs=1e-4)
+                if name != "before":
+                    less = own - share * box["before", world]
+                    assert outcome.values["gain"][name][key][0] == pytest.approx(less, abs=1e-4)
     assert (outcome.values["step 0"], outcome.values["merging"]) == (steps["start"], steps["merging"])
     assert outcome.values["numbers trained"] == {name: 1000 + len(name) for name in e13_adapt.ARMS}
     best = max(("decoder", "LoRA", "LoRA + decoder"), key=lambda name: box[name, "xray"])
