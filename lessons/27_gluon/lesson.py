@@ -44,7 +44,7 @@ from minisam.lesson.page import check, np, plt
 # %%
 from minisam.lesson.find import lesson
 
-thread_of = lesson(27).exercises["thread_of"].reference  # once yours is right, put it here
+thread_at = lesson(27).exercises["thread_of"].reference  # once yours is right, put it here
 WIDE = ((1, 4), (4, 8), (2, 1))
 TALL = ((4, 1), (4, 8), (1, 2))
 row, column = (places.ravel().astype(float) for places in np.mgrid[:16, :32])
@@ -52,7 +52,7 @@ row, column = (places.ravel().astype(float) for places in np.mgrid[:16, :32])
 # %% tags=["hide-input"]
 fig, panels = plt.subplots(1, 2, figsize=(11, 3.4), layout="constrained")
 for axes, sizes in zip(panels, (WIDE, TALL), strict=True):
-    thread = thread_of(row, column, *sizes).reshape(16, 32)
+    thread = thread_at(row, column, *sizes).reshape(16, 32)
     axes.imshow(thread // 32, cmap="Pastel1", vmin=0, vmax=8)
     for y in range(16):
         for x in range(32):
@@ -60,7 +60,7 @@ for axes, sizes in zip(panels, (WIDE, TALL), strict=True):
     axes.set(title="size {}, threads {}, warps {}".format(*map(list, sizes)), xticks=[], yticks=[])
 
 # %%
-assert thread_of(row, column, *WIDE)[4] == 1 and thread_of(row, column, *TALL)[4] == 4
+assert thread_at(row, column, *WIDE)[4] == 1 and thread_at(row, column, *TALL)[4] == 4
 
 # %% [markdown]
 # ## Your turn: which thread?
