@@ -100,7 +100,7 @@ assert len(names) == 6
 #
 # ## Your turn: anchors
 #
-# In NumPy. *10 minutes, easy.*
+# In NumPy.
 
 
 # %%
@@ -127,7 +127,7 @@ check(26, grid_anchors)
 #
 # ## Your turn: matching
 #
-# In NumPy, from the table of IoUs. *10 minutes, medium.*
+# In NumPy, from the table of IoUs.
 
 
 # %%
@@ -213,7 +213,7 @@ panels[2].set_title(f"the {int((matched >= 0).sum())} anchors that must find one
 #
 # ## Your turn: RoIAlign by hand
 #
-# In NumPy, for one box. The interpolation is given. *15 minutes, hard.*
+# In NumPy, for one box. The interpolation is given.
 
 
 # %%
@@ -301,7 +301,7 @@ right.spines[["top", "right"]].set_visible(False)
 #
 # ## Your turn: the tokens
 #
-# In torch: the head is trained through it. The numbers of the first token come first. *5 minutes, easy.*
+# In torch: the head is trained through it. The numbers of the first token come first.
 
 
 # %%
@@ -524,7 +524,7 @@ assert rows["small boxes first"] == 12 and rows["large boxes first"] < 4
 
 # %% [markdown]
 # All twelve features are there, and the heads that follow would give names, boxes and masks to the wrong objects. Fix
-# the function. *10 minutes, medium.*
+# the function.
 
 # %%
 check(26, features_of_boxes)

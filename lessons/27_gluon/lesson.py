@@ -65,7 +65,7 @@ assert thread_at(row, column, *WIDE)[4] == 1 and thread_at(row, column, *TALL)[4
 # %% [markdown]
 # ## Your turn: which thread?
 #
-# In NumPy. *10 minutes, medium.*
+# In NumPy.
 
 
 # %%
@@ -91,7 +91,7 @@ check(27, thread_of)
 #
 # ## Your turn: lines
 #
-# Each lane loads its first element. How many lines do the lanes touch? *8 minutes, easy.*
+# Each lane loads its first element. How many lines do the lanes touch?
 
 
 # %%
@@ -193,7 +193,7 @@ def product_kernel(a_desc, b_desc, out_ptr):
 # %% [markdown]
 # ## Your turn: how many wgmma?
 #
-# A tile of m × k times one of k × n, with `warps` warps: the groups share the rows. *8 minutes, easy.*
+# A tile of m × k times one of k × n, with `warps` warps: the groups share the rows.
 
 
 # %%
@@ -252,7 +252,7 @@ for name, what in (("UTMALDG", "bulk copies"), ("HGMMA", "wgmma"), ("LDG", "load
 # 2. as many lanes lie along the row as it has room for, the rest of the 32 below them;
 # 3. the warps lie one below the other.
 #
-# Sizes are powers of two. Fix it. *10 minutes, medium.*
+# Sizes are powers of two. Fix it.
 
 
 # %%
