@@ -129,9 +129,17 @@ def test_the_tensor_cores_multiply_what_the_work_says(kernel, gpu, unit):
 
 
 @pytest.mark.ci
-@pytest.mark.parametrize(
-    "kernel", ["cross_attention", "window_attention", "token_to_image", "image_to_token"]
-)
+def test_each_of_four_warps_computes_all_16_rows_for_7_tokens():
+    """Triton places the warps along the rows where one product follows another; 16 rows are one warp's."""
+    work = work_of("cross_attention", "vit_b", 1)
+    with compiler() as worker:
+        compiled = compile_call(worker, GPUS["A100"], "cross_attention", "vit_b", 1, "bf16")
+    done = sum(run.mma_flop for run, _ in predict_direction(GPUS["A100"], compiled, work, False))
+    assert done == 4 * Fraction(16, 7) * work.products[0].amount
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("kernel", ["window_attention", "token_to_image", "image_to_token"])
 def test_padding_multiplies_at_most_three_times_the_work(kernel):
     work = work_of(kernel, "vit_b", 1)
     with compiler() as worker:
