@@ -67,3 +67,11 @@ def test_the_tree_names_every_folder_of_the_package():
     parts_of_a_box = {"shared", "answers", "partworld", "cutouts", "modeling"}
     assert {path.name for path in folders} - parts_of_a_box <= {name.split("/")[-1] for name in named}
     assert all(any(path.name == name for path in (ROOT / "minisam").rglob(name)) for name in named)
+
+
+def test_the_number_of_lessons_is_the_courses():
+    numbers = {26: ("twenty-six", "二十六"), 27: ("twenty-seven", "二十七"), 28: ("twenty-eight", "二十八")}
+    numbers |= {29: ("twenty-nine", "二十九"), 30: ("thirty", "三十")}
+    english, chinese = numbers[len(list((ROOT / "lessons").glob("[0-9][0-9]_*")))]
+    assert f"has {english} lessons" in README
+    assert f"共{chinese}课" in (ROOT / "README.zh-CN.md").read_text(encoding="utf-8")
