@@ -18,15 +18,15 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from minisam.data.cutouts.camera import photograph
+from minisam.data.cutouts.scene import as_scene_batch
 from minisam.data.partworld import SceneBatch
 from minisam.data.partworld.batch import MAX_NODES
 from minisam.data.segmentation_folder import SegmentationFolder, open_folder
-from minisam.data.segments import Picture
+from minisam.data.segments import Picture, usable_mask
 from minisam.data.skipped import Skipped
 from minisam.errors import DatasetError, MinisamError
 
@@ -34,7 +34,7 @@ SMALLEST_WINDOW = 0.5
 OVERLAP = 0.02
 """The share of a node that may lie over others of its level."""
 FAILURES_IN_A_ROW = 200
-Masks = NDArray[np.bool_]
+Mask = NDArray[np.bool_]
 
 
 @lru_cache(maxsize=2)
@@ -59,27 +59,16 @@ def outlined_scenes(path: Path, seed: int, batch_size: int, image_size: int) -> 
     folder, skipped = open_outlined(path), Skipped()
     images = np.empty((batch_size, image_size, image_size, 3), np.uint8)
     labels = np.full((batch_size, 3, image_size, image_size), -1, np.int16)
-    level = np.full((batch_size, MAX_NODES), -1, np.int8)
     for i in range(batch_size):
         random = np.random.default_rng([seed % 2**63, i])
         images[i], masks = draw_window(random, folder, image_size, skipped)
-        labels[i], levels = on_levels(masks)
-        level[i, : len(levels)] = levels
-    area = np.stack([np.bincount(one.ravel() + 1, minlength=MAX_NODES + 1)[1:] for one in labels])
-    scenes = SceneBatch(
-        images=torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(),
-        labels=torch.from_numpy(labels),
-        level=torch.from_numpy(level),
-        parent=torch.full((batch_size, MAX_NODES), -1, dtype=torch.int16),
-        area=torch.from_numpy(area.astype(np.int32)),
-        captions=[[""] * MAX_NODES for _ in range(batch_size)],
-    )
-    return scenes, skipped
+        labels[i] = on_levels(masks)
+    return as_scene_batch(images, labels), skipped
 
 
 def draw_window(
     random: np.random.Generator, folder: SegmentationFolder, image_size: int, skipped: Skipped
-) -> tuple[NDArray[np.uint8], list[Masks]]:
+) -> tuple[NDArray[np.uint8], list[Mask]]:
     """A window of a random image, [S, S, 3], and the masks that are in it, each [S, S]."""
     for _ in range(FAILURES_IN_A_ROW):
         index = int(random.integers(len(folder.names)))
@@ -106,21 +95,10 @@ def draw_window(
     raise DatasetError(f"hardly any image with masks can be used; {skipped.summary()}")
 
 
-def usable_masks(picture: Picture, skipped: Skipped) -> list[Masks]:
+def usable_masks(picture: Picture, skipped: Skipped) -> list[Mask]:
     """The masks of an image; damaged and empty ones are recorded.  Raises MinisamError if there are none."""
-    masks = []
-    for segment in picture.segments:
-        if segment.crowd:
-            continue
-        try:
-            mask = segment.mask()
-        except MinisamError as error:
-            skipped.add(segment.name, error)
-            continue
-        if mask.any():
-            masks.append(mask)
-        else:
-            skipped.add(segment.name, "an empty mask")
+    read = (usable_mask(segment, skipped) for segment in picture.segments if not segment.crowd)
+    masks = [mask for mask in read if mask is not None]
     if not masks:
         raise MinisamError(f"{picture.name}: no usable mask")
     return masks
@@ -133,15 +111,15 @@ def scaled(
     return np.asarray(image.resize((image_size, image_size), Image.Resampling.BILINEAR, box=window))
 
 
-def on_levels(masks: Sequence[Masks]) -> tuple[NDArray[np.int16], list[int]]:
-    """m masks [S, S] that may overlap -> labels int16 [3, S, S], -1 = none, and the level of each node."""
+def on_levels(masks: Sequence[Mask]) -> NDArray[np.int16]:
+    """m masks [S, S] that may overlap -> labels int16 [3, S, S]; nodes are counted from the largest, -1 = none."""
     labels = np.full((3, *masks[0].shape), -1, np.int16)
-    levels: list[int] = []
+    node = 0
     for mask in sorted(masks, key=np.count_nonzero, reverse=True)[:MAX_NODES]:
         covered = (labels[:, mask] >= 0).mean(axis=1)
         free = np.flatnonzero(covered <= OVERLAP)
         if len(free):
-            level = int(free[0])
-            labels[level][mask & (labels[level] < 0)] = len(levels)
-            levels.append(level)
-    return labels, levels
+            level = labels[free[0]]
+            level[mask & (level < 0)] = node
+            node += 1
+    return labels

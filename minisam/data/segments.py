@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from minisam.data.coco import decode_segmentation
 from minisam.data.skipped import Skipped
+from minisam.errors import MinisamError
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,19 @@ class SegmentationFolder(Protocol):
     def fingerprint(self) -> str:
         """Changes with the records: the names and sizes of SA-1B's, or COCO's file; without the images."""
         ...
+
+
+def usable_mask(segment: Segment, skipped: Skipped) -> NDArray[np.bool_] | None:
+    """The mask [H, W], or None if it is damaged or empty, which is recorded with the reason."""
+    try:
+        mask = segment.mask()
+    except MinisamError as error:
+        skipped.add(segment.name, error)
+        return None
+    if not mask.any():
+        skipped.add(segment.name, "an empty mask")
+        return None
+    return mask
 
 
 def size_of(file: Path) -> int:

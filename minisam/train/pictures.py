@@ -31,6 +31,7 @@ from minisam.data.segmentation_folder import (
     open_folder,
     validation_split,
 )
+from minisam.data.segments import usable_mask
 from minisam.data.skipped import Skipped
 from minisam.errors import DatasetError, MinisamError
 from minisam.predict.resize_longest_side import ResizeLongestSide
@@ -158,13 +159,8 @@ def scaled_mask(segment: Segment, size: tuple[int, int], skipped: Skipped) -> ND
 
     A mask that is damaged or empty in the file is recorded with the reason.
     """
-    try:
-        mask = segment.mask()
-    except MinisamError as error:
-        skipped.add(segment.name, error)
-        return None
-    if not mask.any():
-        skipped.add(segment.name, "an empty mask")
+    mask = usable_mask(segment, skipped)
+    if mask is None:
         return None
     covered = Image.fromarray(mask.astype(np.uint8) * 255).resize(
         (size[1], size[0]), Image.Resampling.BILINEAR

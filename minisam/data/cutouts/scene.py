@@ -93,7 +93,7 @@ def draw_scene(
     """One image [S, S, 3] and the object visible at each pixel [S, S], -1 = none."""
     side = image_size
     if enlarged and random.random() < enlarged:
-        side = max(1, round(image_size * random.uniform(*ENLARGED_FROM)))
+        side = round(image_size * random.uniform(*ENLARGED_FROM))
     image = draw_background(random, folders, side, skipped)
     label = np.full((side, side), -1, np.int16)
     for node, place in enumerate(sample_placements(random, len(folders.cutout_names), layered)):
@@ -162,14 +162,20 @@ def first_usable(
 
 
 def as_scene_batch(images: NDArray[np.uint8], labels: NDArray[np.int16]) -> SceneBatch:
-    """images [B, S, S, 3] and labels [B, 3, S, S] of wholes only -> a SceneBatch with visible areas."""
+    """images [B, S, S, 3] and labels [B, 3, S, S] -> a SceneBatch with visible areas and levels, without parents."""
     batch = len(images)
-    area = np.stack([np.bincount(one[0].ravel() + 1, minlength=MAX_NODES + 1)[1:] for one in labels])
-    level = np.where(area > 0, 0, -1).astype(np.int8)
+    counts = np.array(
+        [
+            [np.bincount(of_level.ravel() + 1, minlength=MAX_NODES + 1)[1:] for of_level in one]
+            for one in labels
+        ]
+    )
+    area = counts.sum(axis=1)
+    level = np.where(area > 0, counts.argmax(axis=1), -1)
     return SceneBatch(
         images=torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(),
         labels=torch.from_numpy(labels),
-        level=torch.from_numpy(level),
+        level=torch.from_numpy(level.astype(np.int8)),
         parent=torch.full((batch, MAX_NODES), -1, dtype=torch.int16),
         area=torch.from_numpy(area.astype(np.int32)),
         captions=[[""] * MAX_NODES for _ in range(batch)],
