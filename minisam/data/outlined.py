@@ -2,9 +2,10 @@
 
     a random window of the photograph, perhaps mirrored  ->  S x S pixels  ->  the camera of the cut-outs
 
-A window has at least `SMALLEST_WINDOW` of either side.  The outlines of a photograph may overlap.  From the largest to
-the smallest, each becomes a node of the first level where it covers no other one, so that a whole, its part and the
-part's part lie on three levels; what fits on none is left out.
+A window has at least `SMALLEST_WINDOW` of either side, so it enlarges; a share `FOUR_AT_ONCE` of the scenes are four
+windows of S / 2 pixels per side, which makes objects smaller.  The outlines of a photograph may overlap.  From the
+largest to the smallest, each becomes a node of the first level where it covers no other one, so that a whole, its part
+and the part's part lie on three levels; what fits on none is left out.
 
 Scene i of a seed depends only on (seed, i), the size and the folder.
 
@@ -31,6 +32,7 @@ from minisam.data.skipped import Skipped
 from minisam.errors import DatasetError, MinisamError
 
 SMALLEST_WINDOW = 0.5
+FOUR_AT_ONCE = 0.4
 OVERLAP = 0.02
 """The share of a node that may lie over others of its level."""
 FAILURES_IN_A_ROW = 200
@@ -61,9 +63,28 @@ def outlined_scenes(path: Path, seed: int, batch_size: int, image_size: int) -> 
     labels = np.full((batch_size, 3, image_size, image_size), -1, np.int16)
     for i in range(batch_size):
         random = np.random.default_rng([seed % 2**63, i])
-        images[i], masks = draw_window(random, folder, image_size, skipped)
+        draw = draw_four if random.random() < FOUR_AT_ONCE else draw_window
+        image, masks = draw(random, folder, image_size, skipped)
+        images[i] = photograph(random, image.astype(np.float32))
         labels[i] = on_levels(masks)
     return as_scene_batch(images, labels), skipped
+
+
+def draw_four(
+    random: np.random.Generator, folder: SegmentationFolder, image_size: int, skipped: Skipped
+) -> tuple[NDArray[np.uint8], list[Mask]]:
+    """Four windows, two by two, [S, S, 3], and the masks that are in them, each [S, S]."""
+    half = -(-image_size // 2)
+    image = np.empty((2 * half, 2 * half, 3), np.uint8)
+    masks = []
+    for top, left in ((0, 0), (0, half), (half, 0), (half, half)):
+        quarter = slice(top, top + half), slice(left, left + half)
+        image[quarter], inside = draw_window(random, folder, half, skipped)
+        for mask in inside:
+            whole = np.zeros(image.shape[:2], np.bool_)
+            whole[quarter] = mask
+            masks.append(whole[:image_size, :image_size])
+    return image[:image_size, :image_size], [mask for mask in masks if mask.any()]
 
 
 def draw_window(
@@ -91,7 +112,7 @@ def draw_window(
             continue
         if random.random() < 0.5:
             image, inside = image[:, ::-1], [mask[:, ::-1] for mask in inside]
-        return photograph(random, image.astype(np.float32)), inside
+        return image, inside
     raise DatasetError(f"hardly any image with masks can be used; {skipped.summary()}")
 
 

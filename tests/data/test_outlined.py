@@ -8,7 +8,8 @@ import torch
 from outlined_folder import write_photographs
 from PIL import Image
 
-from minisam.data.outlined import on_levels, open_outlined, outlined_scenes
+from minisam.data.outlined import draw_four, draw_window, on_levels, open_outlined, outlined_scenes
+from minisam.data.skipped import Skipped
 from minisam.errors import DatasetError
 
 
@@ -64,6 +65,33 @@ def test_windows_differ_and_some_are_mirrored(tmp_path):
     rises = (grey[:, :, 24:].mean((1, 2)) > grey[:, :, :8].mean((1, 2))).float().mean()
     assert 0.3 < rises < 0.7
     assert len(set(scenes.area[:, 0].tolist())) > 20
+
+
+@pytest.mark.parametrize("size", [64, 47])
+def test_four_windows_are_four_smaller_ones(folder, size):
+    """The quarters are the windows that the same generator draws at half the size, with their own masks."""
+    half = (size + 1) // 2
+    image, masks = draw_four(np.random.default_rng(2), open_outlined(folder), size, Skipped())
+    assert image.shape == (size, size, 3) and all(mask.shape == (size, size) for mask in masks)
+    random, expected = np.random.default_rng(2), 0
+    for rows in (slice(0, half), slice(half, size)):
+        for columns in (slice(0, half), slice(half, size)):
+            window, inside = draw_window(random, open_outlined(folder), half, Skipped())
+            shown = image[rows, columns]
+            assert (shown == window[: shown.shape[0], : shown.shape[1]]).all()
+            for mask in inside:
+                there = masks[expected]
+                assert (there[rows, columns] == mask[: shown.shape[0], : shown.shape[1]]).all()
+                assert there.sum() == there[rows, columns].sum()
+                expected += 1
+    assert expected == len(masks)
+
+
+def test_some_scenes_are_four_windows_and_most_are_one(folder):
+    """The objects of four windows are smaller: all of a scene's wholes together lie in a quarter or less each."""
+    scenes, _ = outlined_scenes(folder, 11, 60, 64)
+    wholes = ((scenes.level == 0) & (scenes.area > 0)).sum(1)
+    assert 0.2 < (wholes > 1).float().mean() < 0.6
 
 
 def test_overlapping_outlines_take_the_next_level():
