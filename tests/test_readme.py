@@ -75,3 +75,16 @@ def test_the_number_of_lessons_is_the_courses():
     english, chinese = numbers[len(list((ROOT / "lessons").glob("[0-9][0-9]_*")))]
     assert f"has {english} lessons" in README
     assert f"共{chinese}课" in (ROOT / "README.zh-CN.md").read_text(encoding="utf-8")
+
+
+def test_the_number_of_experiments_is_that_of_the_results():
+    numbers = {
+        17: ("Seventeen", "十七"),
+        18: ("Eighteen", "十八"),
+        19: ("Nineteen", "十九"),
+        20: ("Twenty", "二十"),
+    }
+    numbers |= {21: ("Twenty-one", "二十一"), 22: ("Twenty-two", "二十二"), 23: ("Twenty-three", "二十三")}
+    english, chinese = numbers[len(list((ROOT / "docs" / "experiments").glob("E*.json")))]
+    assert f"[{english} experiments](docs/experiments/README.md)" in README
+    assert f"[{chinese}个实验]" in (ROOT / "README.zh-CN.md").read_text(encoding="utf-8")

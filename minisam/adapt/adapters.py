@@ -8,6 +8,10 @@
 W_up is zero at the start, and the network is unchanged until it is trained.  The published code initialises W_up like
 any linear layer, and pads windows before norm1, which changes SAM's function on grids that windows do not divide;
 ours does neither.
+
+SAM-Adapter (Chen et al. 2023) has another input, the high frequencies of the image, added to the tokens before each
+block.  It is left out: it was made for masks without prompts (camouflage, shadows), which Sam does not make, and no
+experiment here shows that the first block, which sees the same pixels, lacks them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """A method for a number of images, and its settings, for people who do not want to choose.
 
 The more images there are, the more of the network is trained.  With a frozen image encoder each image is encoded
-once, and a step costs only the mask decoder.  The limits and rates here are choices, not measurements; experiment E13
-compares the methods.
+once, and a step costs only the mask decoder.  The limits and rates here are choices, not measurements.  Experiment E13
+compares the methods on 500 images: with nano and one seed, training everything gained most, and LoRA was not seen to
+forget less.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ class Settings:
 
 
 SETTINGS: dict[str, Settings] = {
+    "token": Settings(lr=1e-3, added_lr=1e-3, steps=600),
     "decoder": Settings(lr=1e-4, added_lr=1e-4, steps=600),
     "late": Settings(lr=5e-5, added_lr=5e-5, steps=600),
     "full": Settings(lr=5e-5, added_lr=5e-5, steps=1000),

@@ -1,7 +1,8 @@
 """The methods for adapting a Sam, by name, with their settings.
 
-decoder    train the mask decoder                     late     and the last blocks and the neck
-full       train everything                           lora     low-rank updates of frozen layers (lora.py)
+token      train the decoder's output tokens          decoder  the whole mask decoder
+late       and the last blocks and the neck           full     everything
+lora       low-rank updates of frozen layers (lora.py)
 adapter    bottlenecks in each block (adapters.py)    hq       one more token for fine masks (hq_token.py)
 """
 

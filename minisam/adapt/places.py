@@ -9,7 +9,7 @@ from torch import nn
 from minisam.errors import MinisamError
 from minisam.model import Sam
 
-RECIPES = ("decoder", "late", "full")
+RECIPES = ("token", "decoder", "late", "full")
 
 
 def freeze_all(sam: Sam) -> None:
@@ -19,6 +19,7 @@ def freeze_all(sam: Sam) -> None:
 def freeze(sam: Sam, recipe: str, late: int = 2) -> list[str]:
     """Freeze everything but a recipe's parts; returns the names of their parameters.
 
+    token      the output tokens: the learned vectors of the masks and the predicted IoU
     decoder    the mask decoder
     late       the last `late` blocks and the neck of the image encoder, and the mask decoder
     full       everything
@@ -32,6 +33,7 @@ def freeze(sam: Sam, recipe: str, late: int = 2) -> list[str]:
         raise MinisamError(f"the image encoder has {depth} blocks, not {late} to train")
     freeze_all(sam)
     trained: Sequence[nn.Module] = {
+        "token": [sam.mask_decoder.mask_tokens, sam.mask_decoder.iou_token],
         "decoder": [sam.mask_decoder],
         "late": [*sam.image_encoder.blocks[depth - late :], sam.image_encoder.neck, sam.mask_decoder],
         "full": [sam],

@@ -20,7 +20,7 @@ from minisam.cli.run_options import (
 )
 from minisam.errors import PromptError
 
-METHODS = ("auto", "decoder", "late", "full", "lora", "adapter", "hq")
+METHODS = ("auto", "token", "decoder", "late", "full", "lora", "adapter", "hq")
 MERGE = "merge"
 FILES = ("adapter.safetensors", "results.json", "table.md", "figure.png")
 

@@ -26,7 +26,7 @@ from minisam.data.cutouts.prepare import prepare_folders
 from minisam.data.figure_mark import MARK
 from minisam.data.images import WRITE_FORMATS, save_image
 from minisam.data.partworld import VARIANTS, WORLDS, SceneBatch, render_scenes
-from minisam.data.partworld.export import annotated_pictures, write_as_coco, write_sa1b
+from minisam.data.partworld.export import SCENES_PER_BATCH, annotated_scenes, write_as_coco, write_sa1b
 from minisam.data.partworld.knobs import RANGES
 from minisam.data.partworld.preview import contact_sheet
 from minisam.data.skipped import Skipped
@@ -45,12 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     preview = actions.add_parser(
         "preview", help="draw a contact sheet: images with their whole, part and subpart maps"
     )
-    preview.add_argument(
-        "--world",
-        choices=sorted(WORLDS | VARIANTS),
-        default="train",
-        help="the world to draw (default: train)",
-    )
+    add_world_option(preview)
     add_seed_option(preview)
     preview.add_argument("--images", type=int, default=8, help="how many scenes (default: 8)")
     preview.add_argument("--columns", type=int, default=2, help="scenes side by side (default: 2)")
@@ -60,21 +55,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="contrast, thinness, occlusion, levels or object_scale; may be given several times",
     )  # fmt: skip
     add_cutout_options(preview)
-    preview.add_argument(
-        "--part", choices=PARTS, default="training", help="which cut-outs (default: training)"
-    )
+    add_part_option(preview)
     preview.add_argument(
         "-o", "--out", type=Path, metavar="FILE", help="contact sheet (default: partworld.png)"
     )
     bench = actions.add_parser(
         "bench", help="milliseconds per image at 64, 256 and 512 px, on one core or a device"
     )
-    bench.add_argument(
-        "--world",
-        choices=sorted(WORLDS | VARIANTS),
-        default="train",
-        help="the world to draw (default: train)",
-    )
+    add_world_option(bench)
     bench.add_argument("--batch-size", type=number_from(1), default=16, help="images at once (default: 16)")
     bench.add_argument(
         "--repeats", type=number_from(1), default=10, help="measured batches of each size (default: 10)"
@@ -83,12 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_cutout_options(bench)
     bench.add_argument("--json", action="store_true", help="print JSON")
     export = actions.add_parser("export", help="write images with masks, in the format of SA-1B or of COCO")
-    export.add_argument(
-        "--world",
-        choices=sorted(WORLDS | VARIANTS),
-        default="train",
-        help="the world to draw (default: train)",
-    )
+    add_world_option(export)
     add_seed_option(export)
     export.add_argument("--images", type=int, default=100, metavar="N", help="how many images (default: 100)")
     export.add_argument("--size", type=int, default=256, help="side of an image in pixels (default: 256)")
@@ -98,6 +81,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     export.add_argument(
         "--knob", action="append", default=[], metavar="NAME=VALUE", help="as for preview"
     )  # fmt: skip
+    add_cutout_options(export)
+    add_part_option(export)
     export.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder to write to")
     shrink = actions.add_parser(
         "shrink",
@@ -119,6 +104,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="longest side of a background (default: 1024)",
     )
     shrink.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder to write to")
+
+
+def add_world_option(parser: argparse.ArgumentParser) -> None:
+    worlds = sorted(WORLDS | VARIANTS)
+    parser.add_argument("--world", choices=worlds, default="train", help="the world to draw (default: train)")
+
+
+def add_part_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--part", choices=PARTS, default="training", help="which cut-outs (default: training)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -167,10 +163,13 @@ def preview(args: argparse.Namespace) -> int:
     check_output(output, suffixes=WRITE_FORMATS)
     if args.out is None:
         check_replaceable_figure(output)
+    skipped = Skipped()
     try:
-        scenes = draw(args, args.seed, args.images, args.size, parse_knobs(args.knob))
+        scenes = draw(args, args.seed, args.images, args.size, skipped, **parse_knobs(args.knob))
     except ValueError as error:
         raise PromptError(str(error)) from error
+    if skipped:
+        print(skipped.summary(), file=sys.stderr)
     sheet = contact_sheet(scenes, min(args.columns, args.images))
     save_image(output, sheet.permute(1, 2, 0).numpy(), MARK)
     print(output)
@@ -178,17 +177,18 @@ def preview(args: argparse.Namespace) -> int:
 
 
 def draw(
-    args: argparse.Namespace, seed: int, images: int, size: int, knobs: dict[str, float] | None = None
+    args: argparse.Namespace, seed: int, images: int, size: int, skipped: Skipped, **knobs: float
 ) -> SceneBatch:
-    """Scenes for the options; cut-outs that were left out are reported on stderr."""
+    """Scenes for the options; cut-outs that were left out are added to `skipped`."""
     if not args.cutouts:
-        return render_scenes(seed, images, size, args.world, getattr(args, "device", "cpu"), **(knobs or {}))
+        return render_scenes(seed, images, size, args.world, getattr(args, "device", "cpu"), **knobs)
+    if knobs:
+        raise ValueError("--knob changes scenes of PartWorld; it cannot be used with --cutouts")
     part: Part = getattr(args, "part", "training")
     left_out = tuple(args.leave_out)
     drawn = render_cutouts(args.cutouts, args.backgrounds, seed, images, size, part, left_out)
-    skipped = Skipped(open_cutouts(args.cutouts, args.backgrounds, part, left_out).skipped | drawn.skipped)
-    if skipped and args.action == "preview":
-        print(skipped.summary(), file=sys.stderr)
+    skipped.add_all(open_cutouts(args.cutouts, args.backgrounds, part, left_out).skipped)
+    skipped.add_all(drawn.skipped)
     return drawn.scenes
 
 
@@ -198,12 +198,18 @@ def export(args: argparse.Namespace) -> int:
         raise PromptError(
             f"--images {args.images} --seed {args.seed}: use at least 1 image, and seeds 0 to 1999"
         )
-    pictures = annotated_pictures(args.world, args.images, args.size, args.seed, **parse_knobs(args.knob))
+    check_cutout_options(args)
+    knobs, skipped = parse_knobs(args.knob), Skipped()
+    pictures = annotated_scenes(
+        lambda seed: draw(args, seed, SCENES_PER_BATCH, args.size, skipped, **knobs), args.images, args.seed
+    )
     shown = tqdm(pictures, total=args.images, unit="image", disable=None)
     try:
         written = (write_sa1b if args.format == "sa1b" else write_as_coco)(args.out, iter(shown))
     except ValueError as error:
         raise PromptError(str(error)) from error
+    if skipped:
+        print(skipped.summary(), file=sys.stderr)
     print(f"{written} images with masks: {args.out}")
     return 0
 
@@ -214,7 +220,8 @@ def time_scenes(args: argparse.Namespace, image_size: int) -> float:
     seconds = []
     for seed in (*warm, *range(args.repeats)):
         start = time.perf_counter()
-        scenes = draw(args, seed + WARM_BATCHES if args.cutouts else seed % 2, args.batch_size, image_size)
+        batch_seed = seed + WARM_BATCHES if args.cutouts else seed % 2
+        scenes = draw(args, batch_seed, args.batch_size, image_size, Skipped())
         scenes.images.sum().item()
         if seed >= 0:
             seconds.append(time.perf_counter() - start)
@@ -233,13 +240,8 @@ def bench(args: argparse.Namespace) -> int:
         torch.set_num_threads(threads)
     world = "cut-outs" if args.cutouts else args.world
     if args.json:
-        record = {
-            "world": world,
-            "device": args.device,
-            "batch_size": args.batch_size,
-            "ms_per_image": measured,
-        }
-        print(json.dumps(record))
+        record = {"world": world, "device": args.device, "batch_size": args.batch_size}
+        print(json.dumps(record | {"ms_per_image": measured}))
     else:
         for size, milliseconds in measured.items():
             print(

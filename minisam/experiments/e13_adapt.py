@@ -9,7 +9,7 @@ round for each prompt.
 Expected before the run:
     at step 0       every arm is the given network, to 1e-6
     on xray         the best arm that keeps the image encoder's weights is better than that network with a box
-    LoRA            with the decoder it is at most 0.02 worse than training everything, with a ninth of the numbers
+    LoRA            with the decoder it is at most 0.02 worse than training everything, with fewer numbers
     forgetting      LoRA alone loses less of `train` than training everything
     merged          the same masks as before merging, to 1e-5
 """

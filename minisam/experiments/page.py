@@ -40,13 +40,14 @@ def page(folder: Path) -> str:
         came_out = "as expected" if result["passed"] else "**not as expected**"
         what = "Trained for it" if experiment.trains else "Network"
         seeds = ", ".join(map(str, result["seeds"]))
+        of_seeds = "each of the seeds" if len(result["seeds"]) > 1 else "seed"
         sections.append(
             f"## {id} · {experiment.title}\n\n"
             f"{experiment.question} *({experiment.echoes})*\n\n"
             f"![{experiment.title}]({id}.png)\n\n"
             f"{result['finding']}\n\n"
             f"Criterion: {experiment.criterion}. Came out {came_out}. "
-            f"{what}: {result['network']}; {result['images']} images for each of the seeds {seeds}.\n"
+            f"{what}: {result['network']}; {result['images']} images for {of_seeds} {seeds}.\n"
         )
     text = INTRODUCTION + "\n" + "\n".join(sections)
     return text + (f"\nNot run yet: {', '.join(missing)}.\n" if missing else "")

@@ -17,6 +17,8 @@ def parts(names: list[str]) -> set[str]:
 def test_what_each_recipe_trains():
     sam = small_sam()
     everything = {name for name, _ in sam.named_parameters()}
+    tokens = {"mask_decoder.iou_token.weight", "mask_decoder.mask_tokens.weight"}
+    assert set(freeze(sam, "token")) == tokens
     decoder = {name for name in everything if name.startswith("mask_decoder.")}
     assert set(freeze(sam, "decoder")) == decoder
     late = set(freeze(sam, "late", late=1)) - decoder

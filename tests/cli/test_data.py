@@ -9,11 +9,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from cutout_folders import two_folders
 from PIL import Image
 
 from minisam.cli import data
 from minisam.cli.main import main
+from minisam.data.cutouts import render_cutouts
 from minisam.data.partworld import render_scenes
+from minisam.data.partworld.export import SEEDS
+from minisam.data.segmentation_folder import open_folder
 
 
 def test_preview_shows_the_images(tmp_path, capsys):
@@ -45,7 +49,7 @@ def test_bench_is_the_median_of_the_measured_batches_per_image(cutouts, monkeypa
     durations = [100.0] * warm + [1.0, 50.0, 2.0]
     now, seeds = [0.0], []
 
-    def draw(args, seed, images, size):
+    def draw(args, seed, images, size, skipped):
         now[0] += durations[len(seeds)]
         seeds.append(seed)
         assert (images, size) == (4, 64)
@@ -72,6 +76,39 @@ def test_an_exported_data_set_is_trained_on_and_measured(tmp_path, capsys):
     printed = capsys.readouterr()
     assert json.loads(printed.out)["worlds"]["data"]["images"] == 4
     assert printed.err == ""
+
+
+@pytest.mark.parametrize("part", ["training", "held out"])
+def test_an_exported_data_set_of_cutouts(part, tmp_path, capsys):
+    cutouts, backgrounds = two_folders(tmp_path)
+    (cutouts / "broken.png").write_bytes(b"nothing")
+    out, chosen = (
+        tmp_path / "data",
+        ["--part", part, "--cutouts", str(cutouts), "--backgrounds", str(backgrounds)],
+    )
+    assert (
+        main(["data", "export", "--images", "9", "--size", "48", "--seed", "3", "-o", str(out), *chosen]) == 0
+    )
+    printed = capsys.readouterr()
+    assert printed.out == f"9 images with masks: {out}\n" and "left out 1: " in printed.err
+    folder = open_folder(out)
+    assert sorted(folder.names) == [f"sa_{number}.json" for number in range(1, 10)]
+    for batch, numbers in ((0, range(8)), (1, range(1))):
+        scenes = render_cutouts(cutouts, backgrounds, 3 * SEEDS + batch, 8, 48, part).scenes
+        for number in numbers:
+            picture = folder.read(list(folder.names).index(f"sa_{8 * batch + number + 1}.json"))
+            np.testing.assert_array_equal(picture.image, scenes.images[number].permute(1, 2, 0))
+            labels = scenes.labels[number, 0].numpy()
+            wanted = [labels == node for node in np.unique(labels[labels >= 0])]
+            np.testing.assert_array_equal([one.mask() for one in picture.segments], wanted)
+
+
+def test_knobs_of_partworld_are_refused_for_cutouts(tmp_path, capsys):
+    cutouts, backgrounds = two_folders(tmp_path)
+    for action in (["preview"], ["export"]):
+        words = ["--cutouts", str(cutouts), "--backgrounds", str(backgrounds), "--knob", "contrast=0.5"]
+        assert main(["data", *action, *words, "-o", str(tmp_path / "x.png")]) == 2
+        assert capsys.readouterr().err.count("--knob changes scenes of PartWorld") == 1
 
 
 def test_pictures_that_are_damaged_are_said_once(tmp_path, capsys):

@@ -281,8 +281,10 @@ def test_data_preview(given):
 
 def test_data_export(given):
     words = "data export --world micro --seed 3 --images 5 --size 48 --knob contrast=0.5 -o x"
-    got = given("minisam.cli.data.annotated_pictures", words)
-    assert (got["world"], got["images"], got["image_size"], got["seed"]) == ("micro", 5, 48, 3)
+    got = given("minisam.cli.data.annotated_scenes", words)
+    assert (got["images"], got["seed"]) == (5, 3)
+    got = given("minisam.cli.data.render_scenes", words)
+    assert (got["world"], got["seed"], got["batch_size"], got["image_size"]) == ("micro", 3_000_000, 8, 48)
     assert got["knobs"] == {"contrast": 0.5}
 
 
@@ -292,6 +294,11 @@ def test_data_of_cutouts(given):
     got = given("minisam.cli.data.render_cutouts", words)
     assert (got["cutouts"], got["backgrounds"], got["leave_out"]) == (Path("a"), Path("b"), ("c", "d"))
     assert (got["seed"], got["batch_size"], got["image_size"], got["part"]) == (3, 5, 48, "all")
+    got = given(
+        "minisam.cli.data.render_cutouts", f"data export {folders} --part all --seed 3 --size 48 -o x"
+    )
+    assert (got["cutouts"], got["backgrounds"], got["leave_out"]) == (Path("a"), Path("b"), ("c", "d"))
+    assert (got["seed"], got["batch_size"], got["image_size"], got["part"]) == (3_000_000, 8, 48, "all")
     words = f"data shrink {folders} --cutout-side 70 --background-side 80 -o x"
     got = given("minisam.cli.data.prepare_folders", words)
     assert list(got.values()) == [Path("a"), Path("b"), Path("x"), 70, 80, ("c", "d")]

@@ -1,4 +1,4 @@
-"""PartWorld as a data set of files, in the common formats for images with masks.
+"""Drawn scenes as a data set of files, in the common formats for images with masks.
 
 Every visible node of a scene's part tree becomes an annotation, with its level, its parent and its caption. Ids
 continue from image to image.  Scenes are drawn eight at a time, as in minisam/evaluate/targets.py; the first N images
@@ -7,7 +7,7 @@ of a larger data set are therefore those of a smaller one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,9 +39,18 @@ def annotated_pictures(
     world: str, images: int, image_size: int = 256, seed: int = 0, **knobs: float
 ) -> Iterator[AnnotatedPicture]:
     """`images` images of a world.  Raises ValueError as `render_scenes` does."""
+
+    def draw(batch_seed: int) -> SceneBatch:
+        return render_scenes(batch_seed, SCENES_PER_BATCH, image_size, world, "cpu", **knobs)
+
+    return annotated_scenes(draw, images, seed)
+
+
+def annotated_scenes(draw: Callable[[int], SceneBatch], images: int, seed: int) -> Iterator[AnnotatedPicture]:
+    """The first `images` images of data set `seed`; `draw` gives the scenes of a batch, from its seed."""
     ids = count(1)
     for batch, start in enumerate(range(0, images, SCENES_PER_BATCH)):
-        scenes = render_scenes(seed * SEEDS + batch, SCENES_PER_BATCH, image_size, world, "cpu", **knobs)
+        scenes = draw(seed * SEEDS + batch)
         for place in range(min(SCENES_PER_BATCH, images - start)):
             image = scenes.images[place].permute(1, 2, 0).contiguous().numpy()
             yield AnnotatedPicture(image, annotate_scene(scenes, place, ids))
