@@ -17,6 +17,7 @@ IMAGES = {  # height, width, size
     "a wide photo, for SAM": (333, 500, 1024),
     "a tall photo, for SAM": (1501, 999, 1024),
     "smaller than the network's": (13, 40, 64),
+    "a side that ends on a half": (5, 8, 20),
 }
 MASKS = {  # C, h = w, height, width, size
     "already the network's size": (1, 16, 64, 64, 64),
@@ -24,6 +25,7 @@ MASKS = {  # C, h = w, height, width, size
     "a wide photo": (2, 16, 45, 70, 64),
     "a tall photo": (3, 8, 75, 40, 32),
     "smaller than the network's": (1, 16, 13, 30, 64),
+    "a side that ends on a half": (2, 8, 10, 16, 20),
 }
 
 

@@ -25,6 +25,10 @@ WRONG = {
             {FACTORS: "factors = np.array([scale, scale], points.dtype)"},
         ),
         Mistake(
+            "Python's round takes a half to the nearest even number: 12.5 becomes 12. int(… + 0.5) makes 13 of it.",
+            {SIDES: "new_height, new_width = round(height * scale), round(width * scale)"},
+        ),
+        Mistake(
             "Both sides are stretched to the full size. SAM keeps the shape of a photo: the longer side decides.",
             {SIDES: "new_height, new_width = size, size"},
         ),

@@ -19,6 +19,7 @@ SIZES = {  # height, width, size
     "a side that is rounded up": (97, 300, 64),
     "a tall image, enlarged": (90, 37, 128),
     "a square": (50, 50, 256),
+    "a side that ends on a half": (8, 5, 20),
 }
 MASKS = {  # B, C, l, size, h, w, height, width
     "a wide image, enlarged": (1, 3, 8, 32, 19, 32, 41, 70),

@@ -30,6 +30,10 @@ WRONG = {
             {NEW: "int(side * size / longest) for side"},
         ),
         Mistake(
+            "Python's round takes a half to the nearest even number: 12.5 becomes 12. int(… + 0.5) makes 13 of it.",
+            {NEW: "round(side * size / longest) for side"},
+        ),
+        Mistake(
             "The new sides are rounded up. int(… + 0.5) rounds to the nearest.",
             {NEW: "-int(-side * size // longest) for side"},
         ),

@@ -77,6 +77,9 @@ def match_cases() -> list[Case]:
     cases = [
         Case("match_anchors", name, {"iou": np.array(iou, float)}, numbers) for name, iou in made.items()
     ]
+    exactly = {"iou": np.array([[0.375, 0], [0.125, 0.75], [0.25, 0.25]])}
+    numbers = {"positive": 0.75, "negative": 0.5, "lowest": 0.375}
+    cases.append(Case("match_anchors", "a best IoU that is just enough", exactly, numbers))
     for seed, (name, (n, m, positive, negative, lowest)) in enumerate(MATCHES.items()):
         iou = np.random.default_rng(seed).integers(0, 8, (n, m)) / 8
         iou *= np.random.default_rng(50 + seed).random((n, m)) < 0.6
@@ -124,6 +127,11 @@ def pyramid_cases() -> list[Case]:
         corner = np.floor(rng.random((len(sides), 2)) * (size - shape))
         inputs["boxes"] = np.concatenate([corner, corner + np.floor(shape)], axis=1)
         found.append(Case("features_of_boxes", name, inputs, {"finest": finest, "side": side}))
+    narrow = {
+        **found[0].inputs,
+        "boxes": np.array([[4, 8, 20, 118], [10, 3, 120, 23], [30, 40, 90, 100]], float),
+    }
+    found.append(Case("features_of_boxes", "long narrow boxes", narrow, {"finest": 24.0, "side": 3}))
     return found
 
 

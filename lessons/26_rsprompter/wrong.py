@@ -23,6 +23,7 @@ OUT = "out = np.zeros((len(features), side, side), features.dtype)"
 PAIRS = "pairs = numbers.unflatten(1, (points, -1, 2))"
 WRITTEN = "return pairs[..., 0].sin() + pairs[..., 1]"
 BOX_SIDES = "sides = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1).sqrt()"
+SIDES_OF_BOXES = "sides = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1).sqrt()"
 LEVEL = "level = (sides / finest).log2().floor().clamp(0, 2)"
 MAPS = "enumerate((fine, middle, coarse)):"
 OWN = "own = (level == number).nonzero()[:, 0]"
@@ -105,6 +106,10 @@ WRONG = {
         Mistake(
             "`lowest` is not used: an object gets its best anchors even if they hardly touch it.",
             {ENOUGH: "if best > 0:"},
+        ),
+        Mistake(
+            "A best IoU of exactly `lowest` is enough: >=, not >.",
+            {ENOUGH: ENOUGH.replace(">=", ">")},
         ),
         Mistake(
             "An object that no anchor touches takes every anchor: the best IoU is 0, and all of them have it.",
@@ -306,6 +311,10 @@ WRONG = {
         Mistake(
             "The rows are reversed. That restores the order only of lists that go from large boxes to small ones.",
             {RESTORED: "return torch.cat(parts).flip(0)"},
+        ),
+        Mistake(
+            "The longer side decides about the level. It is the root of the area: a long narrow box is small.",
+            {SIDES_OF_BOXES: "sides = (boxes[:, 2:] - boxes[:, :2]).amax(dim=1)"},
         ),
         Mistake(
             "All features come from the finest map. The order is right, and the level is no longer that of the box.",

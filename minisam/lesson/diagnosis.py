@@ -123,7 +123,10 @@ def _why_it_stops(error: str) -> str:
     if "it computes with torch" in error or "its kernel has not stored" in error:
         return "torch may make and reshape tensors; what is computed, the kernel computes and stores."
     if "saw no access" in error:
-        return "The kernel that is launched reads and writes nothing: its body is still to be written."
+        return (
+            "The kernel that is launched reads and writes nothing: its grid has no program, or its body is still to "
+            "be written."
+        )
     if any(words in error for words in ("broadcast", "size of tensor", "matmul", "mat1 and mat2", "reshape")):
         return (
             "Two shapes do not fit together: print them just before the line that stops. An axis of size 1, as "

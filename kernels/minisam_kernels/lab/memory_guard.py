@@ -230,5 +230,6 @@ def watched_interpreter(
         yield
     if counts["launches"] and not counts["accesses"]:
         raise RuntimeError(
-            "kernels ran, but the lane check saw no access: their bodies are empty, or Triton's interpreter has changed"
+            "kernels were launched, but the lane check saw no access: their grids or their bodies are empty, or "
+            "Triton's interpreter has changed"
         )
