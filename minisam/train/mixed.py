@@ -60,8 +60,8 @@ class MixedSource:
     def arguments(self, step: int) -> dict[str, Any]:
         """The arguments of `draw_mixed` for a step."""
         phase = self.recipe.phase_at(step)
-        cutouts = round(phase.cutouts * phase.batch_size)
         outlined = round(phase.outlined * phase.batch_size) if self.outlined else 0
+        cutouts = round(phase.cutouts * phase.batch_size) - outlined
         return {
             "seed": hash_seed(self.seed, step),
             "image_size": phase.image_size,

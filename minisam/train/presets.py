@@ -46,7 +46,7 @@ class Phase:
     enlarged: float = 0.0
     """The share of scenes with cut-outs that are drawn smaller and enlarged as a whole."""
     outlined: float = 0.0
-    """The share of a step's images that are photographs with outlined objects, if there is a folder of them."""
+    """The share of a step's images that are photographs with outlined objects in place of cut-outs, with `--data`."""
     clear_prompts: bool = False
     """Whether boxes and masks, as first prompts, also train mask 0 (minisam/train/interactive.py)."""
     mask_first_share: float = 0.0
@@ -190,7 +190,7 @@ RECIPES_ON_CUTOUTS: dict[str, Recipe] = {
     "small": Recipe(
         steps=4000,
         phases=(
-            replace(ON_PHOTOS, batch_size=14, cutouts=0.5, outlined=0.2),
+            replace(ON_PHOTOS, batch_size=14, cutouts=0.7, outlined=0.35),
             replace(
                 ON_PHOTOS,
                 image_size=512,
@@ -199,6 +199,8 @@ RECIPES_ON_CUTOUTS: dict[str, Recipe] = {
                 rounds=Rounds(4, 1),
                 single_round_share=0.5,
                 enlarged=0.5,
+                cutouts=0.75,
+                outlined=0.5,
             ),
         ),
         lr=4e-4,

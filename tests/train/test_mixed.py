@@ -116,10 +116,10 @@ def test_a_folder_with_masks_gives_the_phases_share_of_the_images(folders, tmp_p
     recipe = replace(RECIPE, phases=(phase,))
     source = MixedSource([folders], recipe, 0, "cpu", in_background=False, outlined=tmp_path)
     asked = source.arguments(0)
-    assert (asked["cutout_images"], asked["outlined_images"], asked["world_images"]) == (2, 1, 1)
+    assert (asked["cutout_images"], asked["outlined_images"], asked["world_images"]) == (1, 1, 2)
     drawn = source.batch(0, phase, torch.Generator().manual_seed(0))
     alone, _ = outlined_scenes(tmp_path, asked["seed"], 1, 64)
-    assert torch.equal(drawn.images[2], alone.images[0])
+    assert torch.equal(drawn.images[1], alone.images[0])
     without = MixedSource([folders], recipe, 0, "cpu", in_background=False)
     assert without.arguments(0)["world_images"] == 2
     assert "data" not in without.about() and len(str(source.about()["data"])) > 8
