@@ -45,9 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action.add_argument("lesson", type=int, metavar="N", help="its number, from `minisam lesson list`")
     build.add_argument("lesson", type=int, metavar="N", nargs="?", help="default: all lessons and the map")
     opened.add_argument("-o", "--out", type=Path, metavar="FILE", help="default: lesson_NN.py")
-    opened.add_argument(
-        "--language", choices=("en", "zh-CN"), default="en", help="page and notebook in it (default: en)"
-    )
+    for shown in (opened, quiz):
+        shown.add_argument("--language", choices=("en", "zh-CN"), default="en", help="(default: en)")
     stale.add_argument("lesson", type=int, metavar="N", nargs="?", help="default: all translated pages")
     stale.add_argument("--language", choices=("zh-CN",), default="zh-CN", help="(default: zh-CN)")
     check.add_argument(
@@ -173,9 +172,10 @@ def run_solution(args: argparse.Namespace) -> int:
 
 def run_quiz(args: argparse.Namespace) -> int:
     from minisam.lesson.find import lesson
-    from minisam.lesson.quiz import asked, letters_of, read_quiz
+    from minisam.lesson.quiz import WORDS, asked, letters_of
+    from minisam.lesson.translated_quiz import quiz_in
 
-    questions = read_quiz(lesson(args.lesson).folder)
+    questions = quiz_in(lesson(args.lesson), args.language)
     if not questions:
         raise MinisamError(f"lesson {args.lesson} has no quiz")
     given = letters_of(args.answers, questions) if args.answers else []
@@ -185,7 +185,7 @@ def run_quiz(args: argparse.Namespace) -> int:
         letter = given[number - 1] if given else asked(question, number)
         print(question.verdict(letter))
         right += letter == question.right
-    print(f"{right} of {len(questions)} are right")
+    print(WORDS[args.language]["score"].format(right=right, questions=len(questions)))
     return 0 if right == len(questions) else WRONG
 
 

@@ -20,8 +20,9 @@ from minisam.lesson.colab import button, setup_cell
 from minisam.lesson.find import INSTALLED, Lesson
 from minisam.lesson.glossary import with_glossary
 from minisam.lesson.minutes import with_minutes
-from minisam.lesson.quiz import as_page, read_quiz
+from minisam.lesson.quiz import as_page
 from minisam.lesson.run import Ran, run_lesson
+from minisam.lesson.translated_quiz import quiz_in
 
 LARGEST_NOTEBOOK = 300_000
 HINT = re.compile(r"^  hint    (\S.*)\n\Z", re.MULTILINE)
@@ -66,8 +67,8 @@ def fingerprint(lesson: Lesson) -> str:
 def readme(lesson: Lesson, ran: list[Ran], language: str = "en") -> str:
     """The page with links to the glossary, and at its end the quiz and, folded, the solutions."""
     parts = [with_glossary(page(lesson, ran, language), language)]
-    if questions := read_quiz(lesson.folder) if language == "en" else []:
-        parts.append(as_page(questions) + "\n")
+    if questions := quiz_in(lesson, language):
+        parts.append(as_page(questions, language) + "\n")
     if lesson.solution:
         parts.append(folded("Solutions", fence(lesson.solution.rstrip("\n"), "python")) + "\n")
     return "\n".join(parts)

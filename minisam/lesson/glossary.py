@@ -1,7 +1,7 @@
 """Links from a page's words to docs/glossary.md: the first use of each term, with its meaning as the link's title.
 
-A row of the glossary may have several terms, "query, key, value"; each is linked once.  Not linked are headings, code,
-formulas, what is a link already, and terms that are also everyday words.
+A row of the glossary may have several terms, "query, key, value"; each is linked once, in the singular or the plural.
+Not linked are headings, code, formulas, what is a link already, and terms that are also everyday words.
 """
 
 from __future__ import annotations
@@ -52,13 +52,22 @@ def entries(glossary: str, language: str = "en") -> dict[str, Entry]:
     return found
 
 
+def plural(term: str) -> str:
+    """The plural of an English term: offsets, patches, queries."""
+    if re.search(r"[^aeiou]y$", term):
+        return f"{term[:-1]}ies"
+    return term + ("es" if re.search(r"(s|x|ch|sh)$", term) else "s")
+
+
 def with_glossary(page: str, language: str = "en", file: Path = FILE) -> str:
     """The page with its links; unchanged where the glossary is not there, as in an installed package."""
     if not file.is_file():
         return page
     terms = entries(file.read_text(encoding="utf-8"), language)
+    if language == "en":
+        terms = {plural(term): entry for term, entry in terms.items()} | terms
     longest_first = "|".join(map(re.escape, sorted(terms, key=len, reverse=True)))
-    pattern = rf"(?<![\w-])({longest_first})(?=s?(?![\w-]))" if language == "en" else f"({longest_first})"
+    pattern = rf"(?<![\w-])({longest_first})(?![\w-])" if language == "en" else f"({longest_first})"
     word, linked = re.compile(pattern, re.IGNORECASE), set()
 
     def link(match: re.Match[str]) -> str:

@@ -7,14 +7,36 @@ The options are shown in alphabetical order, so that the position of the answer 
 
 from __future__ import annotations
 
+import html
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from minisam.errors import AnswerError, MinisamError
 
 LETTERS = "abcdef"
+WORDS = {
+    "en": {
+        "title": "Quiz",
+        "how": "Open the option that you think is right.",
+        "right": "Right.",
+        "no": "No: ",
+        "answer": " Right is {letter}: {option}",
+        "score": "{right} of {questions} are right",
+    },
+    "zh-CN": {
+        "title": "自测",
+        "how": "点开你认为正确的选项。",
+        "right": "正确。",
+        "no": "不对：",
+        "answer": "正确答案是 {letter}：{option}",
+        "score": "{questions} 题中答对 {right} 题",
+    },
+}
+"""What a quiz says besides its questions, by language."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +46,7 @@ class Question:
     question: str
     answer: str
     wrong: Mapping[str, str]
+    language: str = "en"
 
     @property
     def options(self) -> dict[str, str]:
@@ -39,20 +62,30 @@ class Question:
         yield self.question
         yield from (f"  {letter}  {option}" for letter, option in self.options.items())
 
+    def remark(self, letter: str) -> str:
+        """Whether an option is right, and if not, why."""
+        words = WORDS[self.language]
+        return words["right"] if letter == self.right else words["no"] + self.wrong[self.options[letter]]
+
     def verdict(self, letter: str) -> str:
         """The line that is printed for an answer."""
         if letter == self.right:
-            return "right"
-        return f"no: {self.wrong[self.options[letter]]} Right is {self.right}: {self.answer}"
+            return self.remark(letter)
+        answer = WORDS[self.language]["answer"].format(letter=self.right, option=self.answer)
+        return self.remark(letter) + answer
 
 
 def read_quiz(folder: Path) -> list[Question]:
     """The questions of the lesson in that folder; none without quiz.json. Raises MinisamError if it is malformed."""
-    path = folder / "quiz.json"
+    return questions_in(folder / "quiz.json")
+
+
+def questions_in(path: Path, question=Question) -> list[Any]:
+    """The entries of such a file, each as a `question`; none without the file. Raises MinisamError if malformed."""
     if not path.is_file():
         return []
     try:
-        return [Question(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))]
+        return [question(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))]
     except (ValueError, TypeError) as error:
         raise MinisamError(f"{path}: not the form that minisam/lesson/quiz.py describes: {error}") from error
 
@@ -82,18 +115,18 @@ def asked(question: Question, number: int) -> str:
         raise AnswerError(f"question {number} has no answer; --answers takes one letter for each") from None
 
 
-def as_page(questions: Sequence[Question]) -> str:
-    """The quiz in Markdown, with its answers folded away."""
-    parts = ["## Quiz"]
+def as_page(questions: Sequence[Question], language: str = "en") -> str:
+    """The quiz in Markdown: each option unfolds to whether it is right, and if not, why."""
+    parts = [f"## {WORDS[language]['title']}", WORDS[language]["how"]]
     for number, question in enumerate(questions, 1):
-        options = "\n".join(f"   - **{letter}** {option}" for letter, option in question.options.items())
-        parts.append(f"{number}. {question.question}\n\n{options}")
-    parts.append("<details><summary>Answers</summary>")
-    for number, question in enumerate(questions, 1):
-        wrong = "\n".join(
-            f"   - **{letter}** {question.wrong[option]}"
-            for letter, option in question.options.items()
-            if letter != question.right
-        )
-        parts.append(f"{number}. **{question.right}** is right.\n\n{wrong}")
-    return "\n\n".join([*parts, "</details>"])
+        parts.append(f"**{number}.** {question.question}")
+        for letter, option in question.options.items():
+            summary = f"<summary><b>{letter}</b> {as_html(option)}</summary>"
+            parts.append(f"<details>{summary}\n\n{question.remark(letter)}\n\n</details>")
+    return "\n\n".join(parts)
+
+
+def as_html(option: str) -> str:
+    """An option with its `code` and *emphasis*: a summary is HTML, in which there is no Markdown."""
+    code = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(option, quote=False))
+    return re.sub(r"\*([^*]+)\*", r"<em>\1</em>", code)

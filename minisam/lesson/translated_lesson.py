@@ -14,6 +14,7 @@ from minisam.lesson.find import FOLDER, Lesson, lessons
 from minisam.lesson.glossary import TARGET
 from minisam.lesson.run import Ran
 from minisam.lesson.stored import stored_run
+from minisam.lesson.translated_quiz import quiz_to_translate
 from minisam.lesson.translation import Pair, blocks, pairs, report, sections
 
 LANGUAGES = {
@@ -88,12 +89,13 @@ def open_translated(lesson: Lesson, language: str, folder: Path) -> dict[Path, b
 
 
 def to_translate(language: str, chosen: Lesson | None = None) -> list[str]:
-    """What translators have to do: a message for each block of a lesson, or of all translated lessons and pages."""
+    """What translators have to do: a message for each block and question of a lesson, or of all translated ones."""
     messages = []
     for lesson in [chosen] if chosen else lessons():
         if chosen or is_translated(lesson, language):
             file = translation_file(lesson, language).relative_to(FOLDER.parent)
             messages += report(lesson_pairs(lesson, language), file.as_posix())
+            messages += quiz_to_translate(lesson, language)
     pages = [FOLDER.parent / name for name in PAGES]
     for english in [] if chosen else [page for page in pages if page.is_file()]:
         own = english.with_suffix(f".{language}.md")

@@ -33,8 +33,29 @@ def file(tmp_path):
 
 def test_the_first_use_is_linked_with_its_meaning(file):
     page = with_glossary("The Image encoders and the image encoder; an IoU.", file=file)
-    first, second = f"[Image encoder]({ANCHOR} \"the 'eye'\")s", f'[IoU]({ANCHOR} "shared by either")'
+    first, second = f"[Image encoders]({ANCHOR} \"the 'eye'\")", f'[IoU]({ANCHOR} "shared by either")'
     assert page == f"The {first} and the image encoder; an {second}."
+
+
+@pytest.mark.parametrize(
+    ("term", "many"),
+    [
+        ("offset", "offsets"),
+        ("patch", "patches"),
+        ("query", "queries"),
+        ("Dice loss", "Dice losses"),
+        ("relay", "relays"),
+    ],
+)
+def test_a_plural_is_linked_as_the_singular_and_only_once(term, many, tmp_path):
+    file = tmp_path / "glossary.md"
+    file.write_text(
+        f"## The network, in short\n\n| term | 中文 | meaning |\n|---|---|---|\n| {term} | 词 | some |\n"
+    )
+    assert (
+        with_glossary(f"Two {many}, one {term}.", file=file) == f'Two [{many}]({ANCHOR} "some"), one {term}.'
+    )
+    assert with_glossary(f"A {term}like.", file=file) == f"A {term}like."
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,232 @@
+"""Where a quiz asks for a number, its right option is what the lessons' solutions or the library compute."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from minisam.build import build_sam
+from minisam.config import CONFIGS
+from minisam.lesson.find import lesson, lessons
+from minisam.lesson.quiz import read_quiz
+from minisam.lesson.source import run_file
+from minisam.masks.iou import mask_iou
+from minisam.masks.nms import box_nms
+from minisam.masks.rle import encode_rle
+from minisam.masks.stability_score import calculate_stability_score
+from minisam.predict.resize_longest_side import ResizeLongestSide
+from minisam.train.losses import dice_loss
+from minisam_kernels.lab.gpus import GPUS
+from minisam_kernels.lab.work import attention_work
+from minisam_kernels.reference.attention import attention
+from minisam_kernels.reference.softmax import softmax
+
+VIT_B = CONFIGS["vit_b"]
+
+
+def solution(number: int, name: str) -> Callable:
+    return getattr(run_file(lesson(number).folder / "solution.py"), name)
+
+
+def logit(p: float) -> float:
+    return math.log(p / (1 - p))
+
+
+def stripes(*counts: int) -> torch.Tensor:
+    """Masks of one row, [len(counts), 1, max(counts)], each with so many pixels from the left."""
+    return (torch.arange(max(counts)) < torch.tensor(counts)[:, None])[:, None]
+
+
+# Lessons 0 to 10
+
+
+def resized() -> str:
+    height, width = ResizeLongestSide.get_preprocess_shape(600, 400, 256)
+    return f"{height} high and {width} wide, then padded to 256 × 256"
+
+
+def shared_40() -> str:
+    mask, target = torch.zeros(2, 100, dtype=torch.bool)
+    mask[:60], target[20:] = True, True
+    return f"{mask_iou(mask[None, None], target[None, None]).item():g}"
+
+
+def tokens_and_numbers() -> tuple[int, int]:
+    _, numbers, tokens = torch.nn.functional.unfold(torch.zeros(1, 3, 1024, 1024), 16, stride=16).shape
+    return tokens, numbers
+
+
+def sparse_embeddings_of_a_box() -> str:
+    sparse, _ = build_sam("nano").prompt_encoder(None, torch.tensor([[1.0, 2, 30, 40]]), None)
+    return str(sparse.shape[1])
+
+
+# Lessons 11 to 15
+
+
+def shrinks() -> str:
+    focal, cross_entropy = (
+        solution(11, "focal_loss")(np.full((1, 1, 1), logit(0.8)), np.ones((1, 1, 1)), 1.0, gamma).item()
+        for gamma in (2.0, 0.0)
+    )
+    return f"{focal / cross_entropy:.2f}"
+
+
+def frequent_enough() -> str:
+    """The share of foreground from which focal loss with α = 0.25 is least above p = 1/2."""
+    p = np.linspace(0.001, 0.999, 999)
+    foreground, background = 0.25 * (1 - p) ** 2 * -np.log(p), 0.75 * p**2 * -np.log(1 - p)
+    best = [p[(q * foreground + (1 - q) * background).argmin()] for q in np.arange(0, 1.0, 0.01)]
+    last_outside = max(n for n, one in enumerate(best) if one <= 0.5 + 1e-9)
+    return f"No: it would have to be foreground in more than {last_outside} %"
+
+
+def ceiling() -> str:
+    masks = stripes(100, 200, 400).float().numpy()[None]
+    return f"{solution(11, 'one_mask_ceiling')(masks, np.full((1, 3), 1 / 3)).item():.2f}"
+
+
+def dice_of_nothing() -> str:
+    target = torch.zeros(100, 100)
+    target.view(-1)[:50] = 1
+    return f"{dice_loss(torch.full((100, 100), logit(0.01)), target).item():.2f}"
+
+
+def column_10() -> str:
+    region = np.zeros((1, 256, 256))
+    region[0, 0, 10] = 1
+    return f"{solution(12, 'sample_points')(region, np.zeros(1), 1024)[0, 0]:g}"
+
+
+def background_clicks() -> str:
+    logits, targets = torch.full((2, 1, 10, 20), -1.0)
+    targets[:, :5] = 1.0  # 100 wanted
+    logits[:, :5] = 1.0
+    logits[0, 0], logits[0, 1, :10] = -1.0, -1.0  # 30 missed
+    logits[0, 5:9], logits[0, 9, :10] = 1.0, 1.0  # 90 outside
+    missed, outside = solution(12, "corrections")(logits, targets.clamp(0, 1))[0].sum(dim=(1, 2)).tolist()
+    assert (missed, outside) == (30, 90)
+    return f"{outside / (missed + outside):g}"
+
+
+def box_moves() -> str:
+    masks = np.zeros((1, 1024, 1024))
+    masks[0, 300:700, 300:700] = 1
+    x0 = solution(12, "noisy_boxes")(masks, np.full((1, 4), 1.5))[0, 0]
+    return f"{x0 - 300:g} pixels"
+
+
+def stability() -> str:
+    logits = torch.tensor([2.0] * 900 + [0.5] * 40 + [-0.5] * 60 + [-2.0] * 100)[None, None]
+    return f"{calculate_stability_score(logits, 0.0, 1.0).item():.2f}"
+
+
+def kept() -> str:
+    shift = 20 / 9  # two squares of side 20 that are moved by it share 8/10 of both
+    boxes = np.array([[n * shift, 0, n * shift + 20, 20] for n in range(3)])
+    iou = solution(13, "box_iou")(torch.from_numpy(boxes)).numpy()
+    assert iou[0, 1].round(6) == iou[1, 2].round(6) == 0.8 and iou[0, 2] < 0.7
+    return " and ".join("ABC"[box] for box in sorted(box_nms(boxes, np.array([0.9, 0.8, 0.7]), 0.7)))
+
+
+def counts() -> str:
+    return ", ".join(map(str, encode_rle(np.array([[1, 1, 0], [1, 0, 0]]))["counts"]))
+
+
+def ring_and_disc() -> str:
+    boxes = torch.tensor([[0.0, 0, 100, 100], [5, 5, 95, 95]])
+    iou = solution(13, "box_iou")(boxes)[0, 1].item()
+    return f"It removes one, because their boxes have an IoU of {iou:.2f}"
+
+
+def numbers_moved() -> str:
+    steps = {"times 2": (1, 1), "plus 1": (1, 1), "relu": (1, 1)}  # read, written
+    return f"{sum(read + written for read, written in steps.values())} N, and 2 N"
+
+
+def smallest_block() -> str:
+    block = 1 << (300 - 1).bit_length()
+    return f"{block}, with {block - 300} masked"
+
+
+def read_without_a_mask() -> str:
+    lanes = 2 * 5 + np.arange(8)
+    return f"{lanes[0]} to {lanes[-1]}"
+
+
+def running_sum() -> str:
+    state = np.array([[0.0, 8.0, 0.0]])
+    return f"{solution(15, 'add_tile')(state, np.array([[math.log(4)]]), np.zeros((1, 1)))[0, 1]:.0f}"
+
+
+def bytes_of_scores(side: int) -> str:
+    tokens = side**2
+    assert attention_work("attention", 1, 12, tokens, tokens, 64).total("exponentials") == 12 * tokens**2
+    return f"{12 * tokens**2 * 2 / 1e6:.0f} MB"
+
+
+def reachable() -> str:
+    gpu = GPUS["H100"]
+    return f"{min(gpu.products, 100 * gpu.bytes) / 1e12:.0f}"
+
+
+NUMBERS: dict[tuple[int, int], Callable[[], str]] = {
+    (0, 3): shared_40,
+    (0, 5): resized,
+    (1, 1): lambda: str(tokens_and_numbers()[0]),
+    (1, 2): lambda: str(tokens_and_numbers()[1]),
+    (2, 5): lambda: str(
+        list(attention(np.zeros((7, 32)), np.zeros((4096, 32)), np.zeros((4096, 32)), 1.0).shape)
+    ),
+    (3, 1): lambda: f"{(VIT_B.image_size // 16) ** 2} · {(VIT_B.image_size // 16) ** 2}",
+    (4, 2): lambda: str(len({query - key for query in range(14) for key in range(14)})),
+    (5, 3): lambda: str(len(VIT_B.global_attn_indexes)),
+    (7, 3): sparse_embeddings_of_a_box,
+    (8, 4): lambda: str(128 // VIT_B.decoder_heads),
+    (11, 1): shrinks,
+    (11, 2): frequent_enough,
+    (11, 3): ceiling,
+    (11, 4): dice_of_nothing,
+    (12, 1): column_10,
+    (12, 2): background_clicks,
+    (12, 4): box_moves,
+    (13, 1): stability,
+    (13, 2): kept,
+    (13, 3): counts,
+    (13, 4): ring_and_disc,
+    (14, 1): numbers_moved,
+    (14, 2): smallest_block,
+    (14, 4): read_without_a_mask,
+    (15, 1): running_sum,
+    (15, 3): lambda: bytes_of_scores(32),
+    (15, 5): reachable,
+}
+QUESTIONS = {
+    (one.number, number): question
+    for one in lessons()
+    for number, question in enumerate(read_quiz(one.folder), 1)
+}
+
+
+@pytest.mark.parametrize("place", NUMBERS, ids=str)
+def test_the_right_option_is_what_is_computed_and_no_other_option_is(place):
+    question, computed = QUESTIONS[place], NUMBERS[place]()
+    assert question.answer == computed
+    assert computed not in question.wrong
+
+
+def test_every_option_that_is_a_number_is_computed():
+    with_numbers = {place for place, question in QUESTIONS.items() if re.match(r"[\[−-]?\d", question.answer)}
+    assert with_numbers <= set(NUMBERS)
+
+
+def test_masked_lanes_of_zero_make_every_row_of_softmax_wrong():
+    """Lesson 14, question 3."""
+    rows = np.array([[5.0, 3.0, 1.0], [-5.0, -3.0, -1.0]])
+    padded = softmax(np.pad(rows, ((0, 0), (0, 1))))[:, :3]
+    assert (abs(padded - softmax(rows)).max(axis=1) > 1e-4).all()
