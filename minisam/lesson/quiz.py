@@ -10,7 +10,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,7 @@ def read_quiz(folder: Path) -> list[Question]:
     return questions_in(folder / "quiz.json")
 
 
-def questions_in(path: Path, question=Question) -> list[Any]:
+def questions_in(path: Path, question: Callable[..., Any] = Question) -> list[Any]:
     """The entries of such a file, each as a `question`; none without the file. Raises MinisamError if malformed."""
     if not path.is_file():
         return []

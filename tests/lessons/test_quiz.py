@@ -19,7 +19,7 @@ QUESTION = Question("How many?", "two", {"one": "It is more.", "Three": "It is l
 
 
 def test_the_lessons_that_have_one():
-    assert set(range(16)) <= set(WITH_A_QUIZ)
+    assert set(range(21)) <= set(WITH_A_QUIZ)
 
 
 @pytest.mark.parametrize("number", WITH_A_QUIZ)

@@ -21,6 +21,7 @@ from minisam.masks.rle import encode_rle
 from minisam.masks.stability_score import calculate_stability_score
 from minisam.predict.resize_longest_side import ResizeLongestSide
 from minisam.train.losses import dice_loss
+from minisam_kernels.cases import make_case
 from minisam_kernels.lab.gpus import GPUS
 from minisam_kernels.lab.work import attention_work
 from minisam_kernels.reference.attention import attention
@@ -175,6 +176,110 @@ def reachable() -> str:
     return f"{min(gpu.products, 100 * gpu.bytes) / 1e12:.0f}"
 
 
+# Lessons 16 to 20
+
+
+def weight_of_a_key() -> str:
+    """c · q kᵀ + rel_w = 2, rel_h = 1, m = 3, in base 2; the state is m with a sum of 0."""
+    log2e, state = math.log2(math.e), np.array([[3.0, 0.0, 0.0]])
+    q, k, v = np.zeros((1, 1)), np.zeros((1, 1)), np.zeros((1, 1))
+    rel_h, rel_w = np.array([1 / log2e]), np.array([[2 / log2e]])
+    added = solution(16, "add_grid_row")(state, q, k, v, rel_h, rel_w, 1.0)
+    assert added[0, 0].round(9) == 3
+    return f"{added[0, 1]:.9g}"
+
+
+def bias_numbers() -> str:
+    """Of one query, on a grid of 32 × 32."""
+    inputs = rel_pos_inputs(32)
+    return str(inputs["rel_h"].shape[-1] + inputs["rel_w"].shape[-1])
+
+
+def rel_pos_inputs(side: int) -> dict[str, np.ndarray]:
+    return make_case("rel_pos_attention", "a square grid", (1, 1, side, side, 8)).inputs
+
+
+def wasted(columns: int) -> str:
+    tile = 1 << (columns - 1).bit_length()
+    return f"{1 - columns / tile:.0%}".replace("%", " %")
+
+
+def first_of_window_6() -> str:
+    tokens = np.arange(30 * 50.0).reshape(1, 30, 50, 1)
+    first = int(solution(17, "window_slots")(tokens, np.zeros(1), 6, 14)[0, 0])
+    return f"Row {first // 50}, column {first % 50}"
+
+
+def key_of_a_head() -> str:
+    places = np.arange(101 * 3 * 768).reshape(101, 3, 12, 64)  # token, q k v, head, channel
+    return f"{places[100, 1, 2, 0]:,}"
+
+
+def row_offsets() -> str:
+    offsets = [3 - key for key in range(14)]
+    return f"{min(offsets)} to {max(offsets)}".replace("-", "−")
+
+
+def grad_of_a_score(added: float = 0.0) -> str:
+    weights, grad_weights = np.array([[0.75, 0.25]]), np.array([[4.0, 0.0]]) + added
+    return f"{solution(18, 'softmax_backward')(weights, grad_weights)[0, 0]:g}"
+
+
+def delta() -> str:
+    """For two values that average to (3, −1); dP is their products with dO."""
+    values, grad_out, weights = np.array([[1.0, 1], [5, -3]]), np.array([1.0, 2]), np.array([0.5, 0.5])
+    assert (weights @ values).tolist() == [3, -1]
+    return f"{weights @ (values @ grad_out):g}"
+
+
+def grad_rel_w() -> str:
+    grad_scores = torch.tensor([[[1.0, 2, 3, -6]]])
+    return f"{solution(18, 'bias_gradients')(grad_scores, 2, 2)[0, 0, 2].item():g}"
+
+
+def occupied() -> str:
+    return f"{solution(19, 'occupancy')(100, 20 * 1024, 4):.0%}".replace("%", " %")
+
+
+def floor_of_narrow_heads() -> str:
+    microseconds = solution(19, "attention_floor")(12, 4096, 32, GPUS["H200"])
+    assert round(solution(19, "attention_floor")(12, 4096, 64, GPUS["H200"])) == 66
+    return f"{microseconds:.0f} µs"
+
+
+def share_of_the_floor() -> str:
+    gpu = GPUS["H100"]
+    milliseconds = 2 * solution(19, "attention_floor")(16, 4096, 80, gpu) / 1e3
+    return f"{solution(19, 'share_of_floor')(milliseconds, 16, 4096, 80, gpu):.3g}"
+
+
+def multiply_adds(tokens: int) -> tuple[int, int]:
+    """Scores of absorbed rows; keys' projection and scores. 4096 image tokens, 256 channels, 8 heads of 16."""
+    return tokens * 8 * 4096 * 256, 4096 * 256 * 128 + tokens * 4096 * 128
+
+
+def absorb_30() -> str:
+    absorbed, projected = multiply_adds(30)
+    assert multiply_adds(17)[0] < multiply_adds(17)[1] and multiply_adds(18)[0] > multiply_adds(18)[1]
+    return f"No: {absorbed / 1e6:.0f} million multiply-adds instead of {projected / 1e6:.0f}"
+
+
+def joined() -> str:
+    row_max, row_sum, acc = (
+        np.array([[0.0], [math.log(3)]]),
+        np.array([[2.0], [1.0]]),
+        np.array([[[4.0]], [[5.0]]]),
+    )
+    return f"{solution(20, 'join_parts')(row_max, row_sum, acc).item():.3g}"
+
+
+def absorbed_rows() -> str:
+    _, heads, tokens, channels = solution(20, "absorb_keys")(
+        np.zeros((1, 7, 128)), np.zeros((128, 256)), 8
+    ).shape
+    return f"{heads * tokens} rows of {channels} channels"
+
+
 NUMBERS: dict[tuple[int, int], Callable[[], str]] = {
     (0, 3): shared_40,
     (0, 5): resized,
@@ -205,6 +310,22 @@ NUMBERS: dict[tuple[int, int], Callable[[], str]] = {
     (15, 1): running_sum,
     (15, 3): lambda: bytes_of_scores(32),
     (15, 5): reachable,
+    (16, 1): bias_numbers,
+    (16, 4): weight_of_a_key,
+    (16, 5): lambda: wasted(20),
+    (17, 1): first_of_window_6,
+    (17, 3): key_of_a_head,
+    (17, 5): row_offsets,
+    (18, 1): grad_of_a_score,
+    (18, 4): delta,
+    (18, 5): grad_rel_w,
+    (19, 1): occupied,
+    (19, 2): floor_of_narrow_heads,
+    (19, 4): share_of_the_floor,
+    (19, 5): lambda: str(64 * 32 * 64 // (16 * 8 * 16)),
+    (20, 1): absorb_30,
+    (20, 3): joined,
+    (20, 5): absorbed_rows,
 }
 QUESTIONS = {
     (one.number, number): question
@@ -230,3 +351,8 @@ def test_masked_lanes_of_zero_make_every_row_of_softmax_wrong():
     rows = np.array([[5.0, 3.0, 1.0], [-5.0, -3.0, -1.0]])
     padded = softmax(np.pad(rows, ((0, 0), (0, 1))))[:, :3]
     assert (abs(padded - softmax(rows)).max(axis=1) > 1e-4).all()
+
+
+def test_a_constant_in_dp_leaves_ds_as_it_is():
+    """Lesson 18, question 2."""
+    assert grad_of_a_score(added=5.0) == grad_of_a_score()
