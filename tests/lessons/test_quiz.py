@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import io
 import json
+import re
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 
 from minisam.cli.main import main
 from minisam.errors import MinisamError
-from minisam.lesson.find import lessons
+from minisam.lesson.find import Lesson, lesson, lessons
 from minisam.lesson.quiz import Question, as_page, read_quiz
+from minisam.lesson.translated_lesson import is_translated, page_in
+from minisam.lesson.translated_quiz import mark, quiz_in, quiz_to_translate
 
-QUIZZES = {lesson.number: read_quiz(lesson.folder) for lesson in lessons()}
+QUIZZES = {one.number: read_quiz(one.folder) for one in lessons()}
 WITH_A_QUIZ = [number for number, questions in QUIZZES.items() if questions]
+CHINESE = [one for one in lessons() if is_translated(one, "zh-CN")]
 QUESTION = Question("How many?", "two", {"one": "It is more.", "Three": "It is less."})
 
 
-def test_the_lessons_that_have_one():
-    assert set(range(21)) <= set(WITH_A_QUIZ)
+def test_every_lesson_has_one():
+    assert list(QUIZZES) == WITH_A_QUIZ
 
 
 @pytest.mark.parametrize("number", WITH_A_QUIZ)
@@ -32,6 +37,18 @@ def test_five_questions_each_with_a_reason_for_every_wrong_option(number):
         for reason in question.wrong.values():
             assert reason.endswith(".") and ". " not in reason and len(reason.split()) >= 3
     assert len({question.right for question in questions}) >= 2
+
+
+@pytest.mark.parametrize("number", WITH_A_QUIZ)
+def test_the_right_option_is_not_recognised_by_its_length(number):
+    lengths = [(len(question.answer), max(map(len, question.wrong))) for question in QUIZZES[number]]
+    assert all(right <= 1.25 * longest for right, longest in lengths)
+    assert sum(right > longest for right, longest in lengths) <= 3
+
+
+def test_the_right_option_is_not_recognised_by_its_letter():
+    letters = Counter(question.right for questions in QUIZZES.values() for question in questions)
+    assert max(letters.values()) < 0.4 * sum(letters.values()) and len(letters) == 4
 
 
 def test_an_option_is_found_by_its_letter():
@@ -87,8 +104,71 @@ def test_another_form_is_refused_with_the_file_s_name(content, tmp_path):
 
 
 def test_quiz_files_are_written_as_json_dump_writes_them():
-    for lesson in lessons():
-        path = lesson.folder / "quiz.json"
-        if path.is_file():
+    for one in lessons():
+        for path in one.folder.glob("quiz*.json"):
             text = path.read_text(encoding="utf-8")
             assert text == json.dumps(json.loads(text), indent=1, ensure_ascii=False) + "\n", path
+
+
+def numbers(text: str) -> list[str]:
+    return sorted(re.findall(r"\d+(?:[.,]\d+)*", text))
+
+
+@pytest.mark.parametrize("chosen", CHINESE, ids=lambda one: one.folder.name)
+def test_a_translated_lesson_has_its_quiz_in_chinese_with_the_same_numbers(chosen):
+    assert quiz_to_translate(chosen, "zh-CN") == []
+    for english, own in zip(read_quiz(chosen.folder), quiz_in(chosen, "zh-CN"), strict=True):
+        assert own.language == "zh-CN" and own.question[-1] in "？…" and len(own.wrong) == len(english.wrong)
+        assert numbers(own.answer) == numbers(english.answer)
+        for (english_option, _), (option, reason) in zip(
+            english.wrong.items(), own.wrong.items(), strict=True
+        ):
+            assert numbers(option) == numbers(english_option)
+            assert reason.endswith("。") and reason.count("。") == 1
+    page = page_in(chosen, "zh-CN")
+    assert page.count("\n正确。\n") == 5 and "## 自测" in page and "Right." not in page
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch) -> Lesson:
+    """A lesson with one question, translated."""
+    monkeypatch.setattr("minisam.lesson.translated_quiz.FOLDER", tmp_path / "lessons")
+    folder = tmp_path / "lessons" / "01_line"
+    folder.mkdir(parents=True)
+    write(folder / "quiz.json", {"question": "How many?", "answer": "two", "wrong": {"one": "It is more."}})
+    chinese = {"question": "多少？", "answer": "两个", "wrong": {"一个": "不止。"}}
+    write(folder / "quiz.zh-CN.json", {"source": mark(read_quiz(folder)[0]), **chinese})
+    return Lesson(folder)
+
+
+def write(path, entry: dict) -> None:
+    path.write_text(json.dumps([entry]), encoding="utf-8")
+
+
+def test_a_quiz_is_translated_until_its_english_text_changes(small):
+    (question,) = quiz_in(small, "zh-CN")
+    assert question.question == "多少？" and quiz_to_translate(small, "zh-CN") == []
+    assert question.verdict("a") == "不对：不止。正确答案是 b：两个" and question.verdict("b") == "正确。"
+    english = {"question": "How many?", "answer": "two", "wrong": {"one": "It is more than that."}}
+    write(small.folder / "quiz.json", english)
+    (question,) = quiz_in(small, "zh-CN")
+    assert question.question == "How many?"
+    stale, left_over = quiz_to_translate(small, "zh-CN")
+    assert stale.startswith("lessons/01_line/quiz.zh-CN.json, question 1: stale or missing; translate, with")
+    assert f'"source": "{mark(question)}"' in stale and "It is more than that." in stale
+    assert left_over == (
+        "lessons/01_line/quiz.zh-CN.json, entry 1: no English question has its digits; translate again or remove it"
+    )
+
+
+def test_a_quiz_without_a_translation_is_in_english_and_is_no_work(small):
+    (small.folder / "quiz.zh-CN.json").unlink()
+    assert quiz_in(small, "zh-CN") == read_quiz(small.folder) == quiz_in(small, "en")
+    assert quiz_to_translate(small, "zh-CN") == []
+
+
+def test_the_command_shows_the_quiz_in_chinese(capsys):
+    right = "".join(question.right for question in quiz_in(lesson(2), "zh-CN"))
+    assert main(["lesson", "quiz", "2", "--language", "zh-CN", "--answers", right]) == 0
+    printed = capsys.readouterr().out
+    assert printed.endswith("5 题中答对 5 题\n") and printed.count("正确。") == 5

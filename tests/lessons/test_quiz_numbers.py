@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from minisam.build import build_sam
-from minisam.config import CONFIGS
+from minisam.config import CONFIGS, build_from_config
 from minisam.lesson.find import lesson, lessons
 from minisam.lesson.quiz import read_quiz
 from minisam.lesson.source import run_file
@@ -63,7 +62,9 @@ def tokens_and_numbers() -> tuple[int, int]:
 
 
 def sparse_embeddings_of_a_box() -> str:
-    sparse, _ = build_sam("nano").prompt_encoder(None, torch.tensor([[1.0, 2, 30, 40]]), None)
+    sparse, _ = build_from_config(CONFIGS["nano"]).prompt_encoder(
+        None, torch.tensor([[1.0, 2, 30, 40]]), None
+    )
     return str(sparse.shape[1])
 
 
@@ -280,6 +281,108 @@ def absorbed_rows() -> str:
     return f"{heads * tokens} rows of {channels} channels"
 
 
+# Lessons 21 to 27
+
+
+def target_of_a_3() -> str:
+    image = np.array([[[1.0, 1.0], [3.0, 3.0]]]).repeat(3, axis=0)[None]
+    of_three_colours = solution(21, "patch_targets")(image, 2).max()
+    assert np.isclose(of_three_colours, 1 / np.std([1, 1, 3, 3] * 3, ddof=1), rtol=1e-5)
+    return f"{1 / np.std([1, 1, 3, 3], ddof=1):.2f}"
+
+
+def visible() -> str:
+    tokens = np.arange(4.0).reshape(1, 4, 1)
+    kept = solution(21, "visible_patches")(tokens, np.array([[0.4, 0.9, 0.1, 0.7]]), 2)
+    return ", then ".join(f"{token:g}" for token in kept.ravel())
+
+
+def scores_of_half() -> str:
+    return f"{(98 / 196) ** 2:.0%}".replace("%", " %")
+
+
+def chance_loss() -> str:
+    same_way = np.tile([[1.0, 0.0]], (128, 1))
+    return f"{solution(22, 'contrastive_losses')(same_way, same_way, np.eye(128), 1 / 0.07).mean():.2f}"
+
+
+def side_of_the_square() -> str:
+    masks = np.zeros((1, 40, 40))
+    masks[0, 5:15, 10:30] = 1
+    return f"{solution(22, 'crop_squares')(masks, np.array([1.5]))[0, 2]:g}"
+
+
+def click_in_the_square() -> str:
+    thing, mask = torch.zeros(2, 1, 90, 90)
+    thing[0, 20:71, 20:71] = 1
+    mask[0, 21:70, 21:70] = 1  # a rim of 200 pixels is missed
+    mask[0, 2:7, 2:7] = 1
+    assert (thing.bool() & ~mask.bool()).sum() == 200
+    x, y, label = solution(23, "next_click")(mask, thing)[0].tolist()
+    assert (x, y) == (4, 4)
+    return f"{'Foreground' if label else 'Background'}, in the middle of the 5 × 5 pixels"
+
+
+def bill() -> str:
+    iou, brush = np.array([[0.70, 0.85, 0.92, 0.95]]), np.full((1, 4), 5.0)
+    seconds, kept = solution(23, "annotation_seconds")(iou, brush, 0.9, 30.0)[0]
+    assert kept == 1
+    return f"{seconds:.1f} s"
+
+
+def seconds_for_a_mask() -> str:
+    seconds = np.array([[26.0] * 10 + [19.0] * 10]).ravel()
+    return f"{seconds.sum() / 10:g} s"
+
+
+def precision_and_recall() -> str:
+    right = np.repeat([1, 0], 10)
+    return f"{right.mean():.0%} and {1 / 5:.0%}".replace("%", " %")
+
+
+def middle_of_7() -> str:
+    return f"{solution(24, 'depths')(np.ones((7, 7)))[3, 3]:g}"
+
+
+def average_recall() -> str:
+    iou = np.array([[0.92, 0.0], [0.80, 0.0], [0.0, 0.62]])
+    return f"{solution(24, 'recalls')(iou, np.array([0.9, 0.8, 0.7]), 1000).mean():.2f}"
+
+
+def trained_numbers() -> str:
+    return f"{sum(part.size for part in (np.zeros((2, 8, 768)), np.zeros((2, 768, 8)))):,}"
+
+
+def rank_of_two_updates() -> str:
+    rng = np.random.default_rng(0)
+    weight = np.zeros((192, 192))
+    for _ in range(2):
+        a, b = rng.standard_normal((1, 4, 192)), rng.standard_normal((1, 192, 4))
+        weight = solution(25, "lora_merge")(weight, a, b, 1.0, (0,))
+    return str(np.linalg.matrix_rank(weight))
+
+
+def grad_a() -> str:
+    x, grad_y, a, b = (np.full((1, 1), value) for value in (2.0, 1.0, 3.0, 0.5))
+    return f"{solution(25, 'lora_gradients')(x, grad_y, a, b, 2.0)[0, 0]:g}"
+
+
+def anchor() -> str:
+    x0, y0, x1, y1 = solution(26, "grid_anchors")(np.array([4.0]), np.array([4.0]), 1, 1, 16.0)[0]
+    return f"{x1 - x0:g} wide, {y1 - y0:g} high"
+
+
+def place_in_cells() -> str:
+    """A map whose value is the column; a box of one pixel around pixel 44 has one sample."""
+    features = np.arange(8.0)[None, None, :].repeat(8, axis=1)
+    box = np.array([43.5, 43.5, 44.5, 44.5])
+    return f"{solution(26, 'roi_align')(features, box, 16.0, 1).item():g}"
+
+
+def thread() -> str:
+    return str(solution(27, "thread_of")(np.array([11]), np.array([10]), (1, 4), (8, 4), (2, 1)).item())
+
+
 NUMBERS: dict[tuple[int, int], Callable[[], str]] = {
     (0, 3): shared_40,
     (0, 5): resized,
@@ -326,6 +429,25 @@ NUMBERS: dict[tuple[int, int], Callable[[], str]] = {
     (20, 1): absorb_30,
     (20, 3): joined,
     (20, 5): absorbed_rows,
+    (21, 1): target_of_a_3,
+    (21, 2): visible,
+    (21, 3): scores_of_half,
+    (22, 1): chance_loss,
+    (22, 2): side_of_the_square,
+    (23, 1): click_in_the_square,
+    (23, 2): bill,
+    (23, 4): seconds_for_a_mask,
+    (23, 5): precision_and_recall,
+    (24, 1): middle_of_7,
+    (24, 2): average_recall,
+    (25, 1): trained_numbers,
+    (25, 3): rank_of_two_updates,
+    (25, 4): grad_a,
+    (26, 1): anchor,
+    (26, 3): place_in_cells,
+    (27, 1): thread,
+    (27, 2): lambda: str(solution(27, "lines_of_a_load")((1, 1), (32, 1), 16)),
+    (27, 3): lambda: str(solution(27, "count_wgmma")(128, 64, 64, 16, 4)),
 }
 QUESTIONS = {
     (one.number, number): question
@@ -356,3 +478,24 @@ def test_masked_lanes_of_zero_make_every_row_of_softmax_wrong():
 def test_a_constant_in_dp_leaves_ds_as_it_is():
     """Lesson 18, question 2."""
     assert grad_of_a_score(added=5.0) == grad_of_a_score()
+
+
+def test_the_best_anchor_of_an_object_finds_it_between_the_two_thresholds():
+    """Lesson 26, question 2."""
+    iou = np.array([[0.5, 0.0], [0.4, 0.0], [0.1, 0.9]])
+    assert solution(26, "match_anchors")(iou, 0.7, 0.3, 0.3).tolist() == [0, -2, 1]
+
+
+def test_two_matrices_of_zeros_get_no_gradient():
+    """Lesson 25, question 2."""
+    gradients = solution(25, "lora_gradients")(
+        np.ones((3, 4)), np.ones((3, 5)), np.zeros((2, 4)), np.zeros((5, 2)), 1.0
+    )
+    assert not gradients.any()
+
+
+def test_noise_has_twice_the_loss_of_zeros():
+    """Lesson 21, question 4."""
+    rng = np.random.default_rng(0)
+    targets, noise = rng.standard_normal((2, 100, 768))
+    assert abs((targets**2).mean() - 1) < 0.02 and abs(((targets - noise) ** 2).mean() - 2) < 0.04

@@ -154,7 +154,12 @@ AVOID = {
     r"[一-鿿][,;:!?.]": "full-width punctuation after a Chinese character",
     r"[一-鿿][A-Za-z0-9]|[A-Za-z0-9%][一-鿿]": "a space between Chinese and Latin characters",
 }
-PAGES_IN_CHINESE = [ROOT / "README.zh-CN.md", FOLDER / "README.zh-CN.md", *FOLDER.glob("*/lesson.zh-CN.md")]
+PAGES_IN_CHINESE = [
+    ROOT / "README.zh-CN.md",
+    FOLDER / "README.zh-CN.md",
+    *FOLDER.glob("*/lesson.zh-CN.md"),
+    *FOLDER.glob("*/quiz.zh-CN.json"),
+]
 
 
 @pytest.mark.parametrize("page", PAGES_IN_CHINESE, ids=lambda page: page.parent.name)
