@@ -1,4 +1,4 @@
-"""Where a quiz asks for a number, its right option is what the lessons' solutions or the library compute."""
+"""Where the answer to a quiz is a number, its right option is what the lessons' solutions or the library compute."""
 
 from __future__ import annotations
 
