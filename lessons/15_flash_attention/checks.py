@@ -60,6 +60,61 @@ def row_cases() -> list[Case]:
     return found
 
 
+PIECES = {  # heads, rows, D, first row
+    "a whole tile": (1, 16, 16, 0),
+    "the second tile": (1, 32, 16, 16),
+    "three heads": (3, 16, 16, 0),
+    "fewer rows than a tile": (2, 5, 16, 0),
+    "24 channels": (1, 16, 24, 0),
+    "a short last tile of three heads": (3, 21, 24, 16),
+    "one row, one channel": (2, 1, 1, 0),
+    "136 channels": (1, 3, 136, 0),
+}
+TILES_OF_KEYS = {  # keys, D, first key, size of the scores
+    "a whole tile": (16, 16, 0, 1),
+    "the second tile": (32, 32, 16, 1),
+    "a short tile": (11, 32, 0, 1),
+    "a short last tile": (21, 16, 16, 1),
+    "one key": (1, 16, 0, 1),
+    "a short tile of negative scores": (5, 16, 0, -30),
+}
+
+
+def piece_cases() -> list[Case]:
+    found = []
+    for seed, (name, (heads, rows, D, start)) in enumerate(PIECES.items()):
+        x = np.random.default_rng(seed).standard_normal((heads, rows, D))
+        found.append(Case("read_tile", name, {"x": x}, {"start": start}))
+    return found
+
+
+def read_tile(x: np.ndarray, start: int) -> np.ndarray:
+    """The rows that there are, in the corner of zeros."""
+    heads, _, D = x.shape
+    found, own = np.zeros((heads, 16, max(16, 1 << (D - 1).bit_length()))), x[:, start : start + 16]
+    found[:, : own.shape[1], :D] = own
+    return found
+
+
+def weight_cases() -> list[Case]:
+    found = []
+    for seed, (name, (S, D, start, size)) in enumerate(TILES_OF_KEYS.items()):
+        normal = np.random.default_rng(seed).standard_normal
+        q, k = normal((16, D)), normal((S, D))
+        if size < 0:
+            q, k = abs(q), size * abs(k)
+        found.append(Case("tile_weights", name, {"q": q, "k": k}, {"scale": 0.3, "start": start}))
+    return with_other_scales(found)
+
+
+def tile_weights(q: np.ndarray, k: np.ndarray, scale: float, start: int) -> np.ndarray:
+    """The keys that there are have weights; the rest of the tile is 0."""
+    scores = scale * q @ k[start : start + 16].T
+    found = np.zeros((16, 16))
+    found[:, : scores.shape[1]] = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return found
+
+
 def attention_cases() -> list[Case]:
     """The kernel's own cases, with other scales, and a head dim beyond 128."""
     return [
@@ -82,6 +137,30 @@ EXERCISES = [
         ),
     ),
     Exercise(
+        name="read_tile",
+        task="load a tile of one head in Triton",
+        cases=piece_cases,
+        reference=read_tile,
+        framework="triton",
+        hints=(
+            "The rows are start + tl.arange(0, BLOCK), the channels tl.arange(0, BLOCK_D).",
+            "Row r of head h starts (h * rows + r) * D numbers after x_ptr; channels are added to that.",
+            "Two masks, stretched and joined: (row < rows)[:, None] & (dim < D)[None, :]; other=0.0.",
+        ),
+    ),
+    Exercise(
+        name="tile_weights",
+        task="the scores of a tile in Triton, -inf for keys that do not exist",
+        cases=weight_cases,
+        reference=tile_weights,
+        framework="triton",
+        hints=(
+            'tl.dot(q, tl.trans(k), input_precision="ieee") has the products of all queries and keys of the tile.',
+            "Lane n of the tile is key start + n, and it exists if that is less than S.",
+            'tl.where(exists[None, :], scores, float("-inf")) keeps the scores of keys that exist.',
+        ),
+    ),
+    Exercise(
         name="flash_attention",
         task="attention as one Triton kernel, key tile by key tile",
         cases=attention_cases,
@@ -89,10 +168,10 @@ EXERCISES = [
         framework="triton",
         case_hints={"head dim 136": "BLOCK_D is the power of two that holds D, whatever D is: 256 here."},
         hints=(
-            "Query l of head h starts at q_ptr + (h * L + l) * D, key s of it at k_ptr + (h * S + s) * D.",
-            "dims = tl.arange(0, BLOCK_D) with BLOCK_D a power of two of 16 or more; mask dims < D in every load.",
+            "q = load_tile(q_ptr, head, tl.program_id(0) * BLOCK_M, L, D, BLOCK_M, BLOCK_D), before the loop.",
+            "In the loop: k and v by load_tile from `start` on, scores by score_tile(q, k, start, S, scale, BLOCK_K).",
             "Before the loop: row_max of -inf [BLOCK_M], row_sum of zeros, acc of zeros [BLOCK_M, BLOCK_D], float32.",
-            'Keys beyond S get the score -inf: tl.where((columns < S)[None, :], scores, float("-inf")).',
+            "The step is that of add_tile: new maximum, rescale, weights, both sums, in this order.",
             "The launcher: grid (triton.cdiv(L, BLOCK_M), B * N), a program for each block of queries and each head.",
         ),
     ),

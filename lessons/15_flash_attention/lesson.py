@@ -215,16 +215,84 @@ assert (found - 0.2 * q @ k.T).abs().max() < 1e-5
 print("scores of 11 queries and keys in one tile of 16 × 16: right")
 
 # %% [markdown]
+# ## Your turn: load a tile
+#
+# Two pieces first, each checked by itself. Both are functions that a kernel calls; what they return stays on the chip.
+# The first one loads BLOCK rows of one head, from row `start` on. Head h starts h · rows · D numbers after the
+# beginning. Multiply in int64, `head.to(tl.int64)`, because such a product outgrows 32 bits in large batches.
+
+
+# %%
+@triton.jit
+def load_tile(x_ptr, head, start, rows, D, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr):
+    """From row `start` on, BLOCK rows of one head of x [heads, rows, D] -> [BLOCK, BLOCK_D], 0 where x has nothing."""
+
+
+@triton.jit
+def tile_kernel(x_ptr, tiles_ptr, start, rows, D, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr):
+    """One program stores what load_tile returns for one head."""
+    head = tl.program_id(0)
+    lanes = (head * BLOCK + tl.arange(0, BLOCK))[:, None] * BLOCK_D + tl.arange(0, BLOCK_D)[None, :]
+    tl.store(tiles_ptr + lanes, load_tile(x_ptr, head, start, rows, D, BLOCK, BLOCK_D))
+
+
+def read_tile(x: Tensor, start: int) -> Tensor:
+    """x [heads, rows, D] -> a tile of 16 rows of each head, [heads, 16, BLOCK_D]."""
+    raise NotImplementedError  # write load_tile, then take this line away
+    heads, rows, D = x.shape
+    width = max(16, triton.next_power_of_2(D))
+    tiles = x.new_empty(heads, 16, width)
+    tile_kernel[(heads,)](x, tiles, start, rows, D, BLOCK=16, BLOCK_D=width)
+    return tiles
+
+
+check(15, read_tile)
+
+# %% [markdown]
+# ## Your turn: the scores of a tile
+#
 # What do the masked lanes hold? Zeros for q and k are harmless: a channel beyond D adds 0 to every product. But a
 # *key* beyond S then has the score 0, and 0 is a score like any other. Before the softmax it has to become −∞.
-#
+
+
+# %%
+@triton.jit
+def score_tile(q, k, start, S, scale, BLOCK: tl.constexpr):
+    """q [M, D], k [BLOCK, D]: keys from `start` on, of S in all -> scale · q kᵀ [M, BLOCK], -inf from key S on."""
+
+
+@triton.jit
+def tile_weights_kernel(
+    q_ptr, k_ptr, weights_ptr, start, S, scale, BLOCK: tl.constexpr, D: tl.constexpr
+):  # fmt: skip
+    """One program stores exp(score - maximum) for 16 queries and the tile that begins with key `start`."""
+    queries, keys, dims = tl.arange(0, 16), start + tl.arange(0, BLOCK), tl.arange(0, D)
+    q = tl.load(q_ptr + queries[:, None] * D + dims[None, :])
+    k = tl.load(k_ptr + keys[:, None] * D + dims[None, :], mask=(keys < S)[:, None], other=0.0)
+    scores = score_tile(q, k, start, S, scale, BLOCK)
+    lanes = queries[:, None] * BLOCK + tl.arange(0, BLOCK)[None, :]
+    tl.store(weights_ptr + lanes, tl.exp(scores - tl.max(scores, axis=1)[:, None]))
+
+
+def tile_weights(q: Tensor, k: Tensor, scale: float, start: int) -> Tensor:
+    """q [16, D], k [S, D], D = 16 or 32 -> exp(score - maximum) for the 16 keys from `start` on, [16, 16]."""
+    raise NotImplementedError  # write score_tile, then take this line away
+    weights = q.new_empty(16, 16)
+    tile_weights_kernel[(1,)](q, k, weights, start, len(k), scale, BLOCK=16, D=q.shape[1])
+    return weights
+
+
+check(15, tile_weights)
+
+# %% [markdown]
 # ## Your turn: the kernel
 #
 # One program for each block of queries and each head of each image: `tl.program_id(0)` is the block and
-# `tl.program_id(1)` the head, counted through all images. Head h of q starts h · L · D numbers after the beginning,
-# head h of k and v h · S · D numbers. Multiply in int64, `tl.program_id(1).to(tl.int64)`, because such a product
-# outgrows 32 bits in large batches. S need not be L: in SAM's decoder 7 tokens ask 4096. The cases are those of the
-# library's kernel. BLOCK_M and BLOCK_K are yours to choose; 32 is a good start.
+# `tl.program_id(1)` the head, counted through all images. q has L rows, k and v have S, which need not be L: in SAM's
+# decoder 7 tokens attend to 4096. Load with `load_tile`, and in the loop over the keys get the scores from
+# `score_tile`, or write their lines there: the compiler makes the same of both. What remains is the step of `add_tile`,
+# and the division and the store at the end. The cases are those of the library's kernel. BLOCK_M and BLOCK_K are yours
+# to choose; 32 is a good start.
 
 
 # %%

@@ -23,6 +23,59 @@ def add_tile(state: np.ndarray, scores: np.ndarray, v: np.ndarray) -> np.ndarray
 
 
 @triton.jit
+def load_tile(x_ptr, head, start, rows, D, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr):
+    """From row `start` on, BLOCK rows of one head of x [heads, rows, D] -> [BLOCK, BLOCK_D], 0 where x has nothing."""
+    row, dim = start + tl.arange(0, BLOCK), tl.arange(0, BLOCK_D)
+    place = (head.to(tl.int64) * rows + row)[:, None] * D + dim[None, :]
+    return tl.load(x_ptr + place, mask=(row < rows)[:, None] & (dim < D)[None, :], other=0.0)
+
+
+@triton.jit
+def tile_kernel(x_ptr, tiles_ptr, start, rows, D, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr):
+    """One program stores what load_tile returns for one head."""
+    head = tl.program_id(0)
+    lanes = (head * BLOCK + tl.arange(0, BLOCK))[:, None] * BLOCK_D + tl.arange(0, BLOCK_D)[None, :]
+    tl.store(tiles_ptr + lanes, load_tile(x_ptr, head, start, rows, D, BLOCK, BLOCK_D))
+
+
+def read_tile(x: Tensor, start: int) -> Tensor:
+    """x [heads, rows, D] -> a tile of 16 rows of each head, [heads, 16, BLOCK_D]."""
+    heads, rows, D = x.shape
+    width = max(16, triton.next_power_of_2(D))
+    tiles = x.new_empty(heads, 16, width)
+    tile_kernel[(heads,)](x, tiles, start, rows, D, BLOCK=16, BLOCK_D=width)
+    return tiles
+
+
+@triton.jit
+def score_tile(q, k, start, S, scale, BLOCK: tl.constexpr):
+    """q [M, D], k [BLOCK, D]: keys from `start` on, of S in all -> scale · q kᵀ [M, BLOCK], -inf from key S on."""
+    products = tl.dot(q, tl.trans(k), input_precision="ieee")
+    exists = start + tl.arange(0, BLOCK) < S
+    return tl.where(exists[None, :], products * scale, float("-inf"))
+
+
+@triton.jit
+def tile_weights_kernel(
+    q_ptr, k_ptr, weights_ptr, start, S, scale, BLOCK: tl.constexpr, D: tl.constexpr
+):  # fmt: skip
+    """One program stores exp(score - maximum) for 16 queries and the tile that begins with key `start`."""
+    queries, keys, dims = tl.arange(0, 16), start + tl.arange(0, BLOCK), tl.arange(0, D)
+    q = tl.load(q_ptr + queries[:, None] * D + dims[None, :])
+    k = tl.load(k_ptr + keys[:, None] * D + dims[None, :], mask=(keys < S)[:, None], other=0.0)
+    scores = score_tile(q, k, start, S, scale, BLOCK)
+    lanes = queries[:, None] * BLOCK + tl.arange(0, BLOCK)[None, :]
+    tl.store(weights_ptr + lanes, tl.exp(scores - tl.max(scores, axis=1)[:, None]))
+
+
+def tile_weights(q: Tensor, k: Tensor, scale: float, start: int) -> Tensor:
+    """q [16, D], k [S, D], D = 16 or 32 -> exp(score - maximum) for the 16 keys from `start` on, [16, 16]."""
+    weights = q.new_empty(16, 16)
+    tile_weights_kernel[(1,)](q, k, weights, start, len(k), scale, BLOCK=16, D=q.shape[1])
+    return weights
+
+
+@triton.jit
 def attention_kernel(
     q_ptr, k_ptr, v_ptr, out_ptr, scale, L, S, D,
     BLOCK_M: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_D: tl.constexpr,

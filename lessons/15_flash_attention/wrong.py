@@ -18,7 +18,90 @@ WIDE_MAX = "new_max = tl.maximum(row_max, tl.max(x, axis=0))"
 WIDE_SUM = "row_sum = row_sum * tl.exp(row_max - new_max) + tl.sum(tl.exp(x - new_max), axis=0)"
 WIDE_STORE = "tl.store(y_ptr + row * N + columns, tl.exp(x - row_max) / row_sum, mask=columns < N)"
 
+PLACE = "place = (head.to(tl.int64) * rows + row)[:, None] * D + dim[None, :]"
+INSIDE = "mask=(row < rows)[:, None] & (dim < D)[None, :], other=0.0"
+ROW = "row, dim = start + tl.arange(0, BLOCK), tl.arange(0, BLOCK_D)"
+PRODUCTS = 'products = tl.dot(q, tl.trans(k), input_precision="ieee")'
+EXISTS = "exists = start + tl.arange(0, BLOCK) < S"
+SCORED = 'return tl.where(exists[None, :], products * scale, float("-inf"))'
+
 WRONG = {
+    "read_tile": [
+        Mistake(
+            "Every head's tile comes from the first head: head h starts h · rows · D numbers after the beginning.",
+            {PLACE: PLACE.replace("head.to(tl.int64) * rows + ", "")},
+        ),
+        Mistake(
+            "Head h starts h rows after the beginning here. It starts after h · rows of them.",
+            {PLACE: PLACE.replace("head.to(tl.int64) * rows", "head.to(tl.int64)")},
+        ),
+        Mistake(
+            "Heads are BLOCK rows apart in this address. BLOCK is what a tile holds; in memory they are `rows` apart.",
+            {PLACE: PLACE.replace("* rows", "* BLOCK")},
+        ),
+        Mistake(
+            "Rows are BLOCK_D apart in this address. BLOCK_D is what a tile holds; in memory they are D apart.",
+            {PLACE: PLACE.replace("* D", "* BLOCK_D")},
+        ),
+        Mistake(
+            "The tile always begins with row 0: `start` is not in the address.",
+            {ROW: ROW.replace("start + ", "")},
+        ),
+        Mistake(
+            "`start` counts rows, and here it counts tiles: it is multiplied by BLOCK.",
+            {ROW: ROW.replace("start + ", "start * BLOCK + ")},
+        ),
+        Mistake(
+            "The channels are not masked: where D is no power of two, lanes beyond it read the next row.",
+            {INSIDE: "mask=(row < rows)[:, None], other=0.0"},
+        ),
+        Mistake(
+            "The rows are not masked: lanes beyond the last row read the next head, or beyond the end.",
+            {INSIDE: "mask=(dim < D)[None, :], other=0.0"},
+        ),
+        Mistake(
+            "The mask counts rows from the start of the tile. Row `start` + n exists if that is less than `rows`.",
+            {INSIDE: INSIDE.replace("row < rows", "row - start < rows")},
+        ),
+        Mistake(
+            "Masked lanes get 1. They have to be 0, so that they add nothing to a product.",
+            {INSIDE: INSIDE.replace("other=0.0", "other=1.0")},
+        ),
+    ],
+    "tile_weights": [
+        Mistake(
+            "Keys that do not exist keep the score 0, which is a score like any other. Give them -inf.",
+            {SCORED: "return products * scale"},
+        ),
+        Mistake(
+            "The mask counts keys from the start of the tile: lane n is key `start` + n.",
+            {EXISTS: EXISTS.replace("start + ", "")},
+        ),
+        Mistake("Key S does not exist: the last one is S - 1.", {EXISTS: EXISTS.replace("< S", "<= S")}),
+        Mistake(
+            "The mask is turned: keys that exist have lost their scores.",
+            {SCORED: 'return tl.where(exists[None, :], float("-inf"), products * scale)'},
+        ),
+        Mistake(
+            "The mask lies along the queries. Keys are the columns of the scores: exists[None, :].",
+            {SCORED: SCORED.replace("exists[None, :]", "exists[:, None]")},
+        ),
+        Mistake("The scale is missing.", {SCORED: SCORED.replace("products * scale", "products")}),
+        Mistake(
+            "The scale is an argument, and this takes D ** -0.5 in its place.",
+            {
+                "weights, start, len(k), scale, BLOCK=16": "weights, start, len(k), q.shape[1] ** -0.5, BLOCK=16"
+            },
+        ),
+        Mistake(
+            "q is multiplied by k and not by its transpose: a score is the product of a query with a key.",
+            {PRODUCTS: 'products = tl.dot(q, k, input_precision="ieee")'},
+        ),
+        Mistake(
+            "The scores are turned: a row for each key. Queries are the rows.",
+            {PRODUCTS: 'products = tl.dot(k, tl.trans(q), input_precision="ieee")'},
+        ),
+    ],
     "add_tile": [
         Mistake(
             "The old sums are not rescaled. They were made with the old maximum: multiply both by "

@@ -61,6 +61,42 @@ def add_grid_row(
     return np.concatenate([row_max, old + new], axis=1)
 
 
+PIECES = {  # heads, H, W, first query, grid row
+    "a whole tile": (1, 4, 16, 0, 0),
+    "the second block of queries": (1, 3, 16, 16, 2),
+    "three heads": (3, 2, 16, 0, 1),
+    "11 columns": (1, 2, 11, 0, 1),
+    "one column": (2, 5, 1, 0, 4),
+    "the last queries of two heads": (2, 3, 7, 16, 2),
+    "5 columns, a whole last block of queries": (1, 16, 5, 64, 3),
+    "one row of 130 columns": (1, 1, 130, 0, 0),
+}
+
+
+def piece_cases(name: str, table: str) -> list[Case]:
+    found = []
+    for seed, (case, (heads, H, W, start, i)) in enumerate(PIECES.items()):
+        width, constants = (W, {"start": start}) if table == "rel_w" else (H, {"start": start, "i": i})
+        bias = np.random.default_rng(seed).standard_normal((heads, H * W, width))
+        found.append(Case(name, case, {table: bias}, constants))
+    return found
+
+
+def column_factors(rel_w: np.ndarray, start: int) -> np.ndarray:
+    """Powers of e; queries that do not exist have a bias of 0, columns that do not exist a weight of 0."""
+    heads, _, W = rel_w.shape
+    found, own = np.zeros((heads, 16, max(16, 1 << (W - 1).bit_length()))), rel_w[:, start : start + 16]
+    found[:, :, :W] = 1
+    found[:, : own.shape[1], :W] = np.exp(own)
+    return found
+
+
+def row_biases(rel_h: np.ndarray, start: int, i: int) -> np.ndarray:
+    """One column of the table; 0 for queries that do not exist."""
+    own = rel_h[:, start : start + 16, i] * float(LOG2E)
+    return np.pad(own, ((0, 0), (0, 16 - own.shape[1])))
+
+
 def smallest_first() -> list[Case]:
     """The kernel's cases, by the number of steps that they take."""
     own = sorted(cases("rel_pos_attention"), key=lambda case: case.inputs["rel_h"].size)
@@ -102,6 +138,29 @@ EXERCISES = [
         ),
     ),
     Exercise(
+        name="column_factors",
+        task="rel_w of a block of queries in Triton: in base 2, and -inf where there is no column",
+        cases=lambda: piece_cases("column_factors", "rel_w"),
+        reference=column_factors,
+        framework="triton",
+        hints=(
+            "Queries are start + tl.arange(0, BLOCK_M), columns tl.arange(0, BLOCK_K); both axes need a mask.",
+            "The number of query l and column j of head h is (h * L + l) * W + j numbers after rel_w_ptr.",
+            'Last of all: tl.where(column[None, :] < W, bias * LOG2E, float("-inf")).',
+        ),
+    ),
+    Exercise(
+        name="row_biases",
+        task="rel_h of a block of queries for one row of the grid in Triton, in base 2",
+        cases=lambda: piece_cases("row_biases", "rel_h"),
+        reference=row_biases,
+        framework="triton",
+        hints=(
+            "One number for each query: the address is a vector of BLOCK_M, without a second axis.",
+            "That of query l of head h for grid row i is (h * L + l) * H + i numbers after rel_h_ptr.",
+        ),
+    ),
+    Exercise(
         name="rel_pos_attention",
         task="attention with relative positions as one Triton kernel, one row of the grid at a time",
         cases=smallest_first,
@@ -114,8 +173,8 @@ EXERCISES = [
         hints=(
             "Start from lesson 15's kernel: the loop now runs over i in range(0, H), the tile is W keys wide.",
             "Key column j of grid row i is token i * W + j: k starts at k_ptr + (head * L + i * W + columns) * D.",
-            "Before the loop: rel_w of these queries, times LOG2E, and -inf where columns >= W. That is the mask.",
-            "In the loop: rel_h_ptr + (head * L + rows) * H + i, one number a query, times LOG2E.",
+            "Before the loop: load_column_bias of these queries. In the loop: load_row_bias for grid row i.",
+            "scores = tl.dot(q, tl.trans(k), ...) * (scale * LOG2E) + column_bias; keys need no other mask.",
             "new_max = maximum(row_max, max(scores) + row_bias); weights = exp2(scores - (new_max - row_bias)).",
         ),
     ),

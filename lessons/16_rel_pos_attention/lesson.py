@@ -178,15 +178,81 @@ def add_grid_row(
 check(16, add_grid_row)
 
 # %% [markdown]
+# ## Your turn: the bias of the columns
+#
+# Two pieces of the kernel first, each checked by itself. BLOCK_K is the power of two that holds W, so a row of 11
+# columns sits in a tile of 16, and the five that are too many need a score of −∞. **The mask is part of the bias:**
+# give their rel_w that value, once, before the loop, and nothing needs masking inside it. rel_w holds W numbers for
+# each query, so those of query l of head h start at (h · L + l) · W.
+
+
+# %%
+@triton.jit
+def load_column_bias(
+    rel_w_ptr, head, start, L, W, LOG2E: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_K: tl.constexpr
+):  # fmt: skip
+    """rel_w [heads, L, W] of BLOCK_M queries from `start` on, in base 2: [BLOCK_M, BLOCK_K], -inf from column W on."""
+
+
+@triton.jit
+def column_kernel(
+    rel_w_ptr, factors_ptr, start, L, W, LOG2E: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_K: tl.constexpr
+):  # fmt: skip
+    """One program stores 2 to the power of load_column_bias, for one head."""
+    head = tl.program_id(0)
+    lanes = (head * BLOCK_M + tl.arange(0, BLOCK_M))[:, None] * BLOCK_K + tl.arange(0, BLOCK_K)[None, :]
+    bias = load_column_bias(rel_w_ptr, head, start, L, W, LOG2E, BLOCK_M, BLOCK_K)
+    tl.store(factors_ptr + lanes, tl.exp2(bias))
+
+
+def column_factors(rel_w: Tensor, start: int) -> Tensor:
+    """rel_w [heads, L, W] -> e^rel_w of 16 queries of each head, [heads, 16, BLOCK_K], 0 where there is no column."""
+    raise NotImplementedError  # write load_column_bias, then take this line away
+    heads, L, W = rel_w.shape
+    block_k = max(16, triton.next_power_of_2(W))
+    factors = rel_w.new_empty(heads, 16, block_k)
+    column_kernel[(heads,)](rel_w, factors, start, L, W, LOG2E, BLOCK_M=16, BLOCK_K=block_k)
+    return factors
+
+
+check(16, column_factors)
+
+# %% [markdown]
+# ## Your turn: the bias of a row
+#
+# In the loop, one number for each query. Those of query l of head h start at (h · L + l) · H, one for each grid row.
+
+
+# %%
+@triton.jit
+def load_row_bias(rel_h_ptr, head, start, i, L, H, LOG2E: tl.constexpr, BLOCK_M: tl.constexpr):
+    """rel_h [heads, L, H] of BLOCK_M queries from `start` on, for keys of grid row i, in base 2: [BLOCK_M]."""
+
+
+@triton.jit
+def row_kernel(rel_h_ptr, biases_ptr, start, i, L, H, LOG2E: tl.constexpr, BLOCK_M: tl.constexpr):
+    """One program stores load_row_bias of one head."""
+    head = tl.program_id(0)
+    bias = load_row_bias(rel_h_ptr, head, start, i, L, H, LOG2E, BLOCK_M)
+    tl.store(biases_ptr + head * BLOCK_M + tl.arange(0, BLOCK_M), bias)
+
+
+def row_biases(rel_h: Tensor, start: int, i: int) -> Tensor:
+    """rel_h [heads, L, H] -> rel_h · LOG2E of 16 queries of each head for grid row i, [heads, 16], 0 beyond L."""
+    raise NotImplementedError  # write load_row_bias, then take this line away
+    heads, L, H = rel_h.shape
+    biases = rel_h.new_empty(heads, 16)
+    row_kernel[(heads,)](rel_h, biases, start, i, L, H, LOG2E, BLOCK_M=16)
+    return biases
+
+
+check(16, row_biases)
+
+# %% [markdown]
 # ## Your turn: the kernel
 #
-# Start from your kernel of lesson 15. The loop runs over the H rows of the grid, and a tile is as wide as a row:
-# BLOCK_K is the power of two that holds W. Two things are worth a thought:
-#
-# - **The mask is part of the bias.** A row of 11 columns sits in a tile of 16, and the five that are too many need a
-#   score of −∞. Give their rel_w that value, once, before the loop, and nothing needs masking inside it.
-# - **Addresses.** rel_h [B, N, L, H] holds H numbers for each query, so those of query l of head h start at
-#   (h · L + l) · H; rel_w likewise with W. Key column j of grid row i is token i · W + j.
+# Start from your kernel of lesson 15, with these two pieces in it. The loop runs over the H rows of the grid, and a
+# tile is as wide as a row. Key column j of grid row i is token i · W + j.
 
 
 # %%

@@ -36,6 +36,61 @@ def add_grid_row(
 
 
 @triton.jit
+def load_column_bias(
+    rel_w_ptr, head, start, L, W, LOG2E: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_K: tl.constexpr
+):  # fmt: skip
+    """rel_w [heads, L, W] of BLOCK_M queries from `start` on, in base 2: [BLOCK_M, BLOCK_K], -inf from column W on."""
+    query, column = start + tl.arange(0, BLOCK_M), tl.arange(0, BLOCK_K)
+    place = (head.to(tl.int64) * L + query)[:, None] * W + column[None, :]
+    bias = tl.load(rel_w_ptr + place, mask=(query < L)[:, None] & (column < W)[None, :], other=0.0)
+    return tl.where(column[None, :] < W, bias * LOG2E, float("-inf"))
+
+
+@triton.jit
+def column_kernel(
+    rel_w_ptr, factors_ptr, start, L, W, LOG2E: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_K: tl.constexpr
+):  # fmt: skip
+    """One program stores 2 to the power of load_column_bias, for one head."""
+    head = tl.program_id(0)
+    lanes = (head * BLOCK_M + tl.arange(0, BLOCK_M))[:, None] * BLOCK_K + tl.arange(0, BLOCK_K)[None, :]
+    bias = load_column_bias(rel_w_ptr, head, start, L, W, LOG2E, BLOCK_M, BLOCK_K)
+    tl.store(factors_ptr + lanes, tl.exp2(bias))
+
+
+def column_factors(rel_w: Tensor, start: int) -> Tensor:
+    """rel_w [heads, L, W] -> e^rel_w of 16 queries of each head, [heads, 16, BLOCK_K], 0 where there is no column."""
+    heads, L, W = rel_w.shape
+    block_k = max(16, triton.next_power_of_2(W))
+    factors = rel_w.new_empty(heads, 16, block_k)
+    column_kernel[(heads,)](rel_w, factors, start, L, W, LOG2E, BLOCK_M=16, BLOCK_K=block_k)
+    return factors
+
+
+@triton.jit
+def load_row_bias(rel_h_ptr, head, start, i, L, H, LOG2E: tl.constexpr, BLOCK_M: tl.constexpr):
+    """rel_h [heads, L, H] of BLOCK_M queries from `start` on, for keys of grid row i, in base 2: [BLOCK_M]."""
+    query = start + tl.arange(0, BLOCK_M)
+    first = (head.to(tl.int64) * L + query) * H
+    return tl.load(rel_h_ptr + first + i, mask=query < L, other=0.0) * LOG2E
+
+
+@triton.jit
+def row_kernel(rel_h_ptr, biases_ptr, start, i, L, H, LOG2E: tl.constexpr, BLOCK_M: tl.constexpr):
+    """One program stores load_row_bias of one head."""
+    head = tl.program_id(0)
+    bias = load_row_bias(rel_h_ptr, head, start, i, L, H, LOG2E, BLOCK_M)
+    tl.store(biases_ptr + head * BLOCK_M + tl.arange(0, BLOCK_M), bias)
+
+
+def row_biases(rel_h: Tensor, start: int, i: int) -> Tensor:
+    """rel_h [heads, L, H] -> rel_h · LOG2E of 16 queries of each head for grid row i, [heads, 16], 0 beyond L."""
+    heads, L, H = rel_h.shape
+    biases = rel_h.new_empty(heads, 16)
+    row_kernel[(heads,)](rel_h, biases, start, i, L, H, LOG2E, BLOCK_M=16)
+    return biases
+
+
+@triton.jit
 def rel_pos_attention_kernel(
     q_ptr, k_ptr, v_ptr, rel_h_ptr, rel_w_ptr, out_ptr, scale, H, W, D, LOG2E: tl.constexpr,
     BLOCK_M: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_D: tl.constexpr,

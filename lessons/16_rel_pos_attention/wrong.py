@@ -22,7 +22,96 @@ GRID = "grid = (triton.cdiv(L, 64), B * N)"
 LAUNCH = "rel_pos_attention_kernel[grid](q, k, v, rel_h, rel_w, out, scale, H, W, D, LOG2E, **blocks)"
 BUG = "score = product * (scale * LOG2E) + (rel_h + rel_w) * LOG2E"
 
+PLACE = "place = (head.to(tl.int64) * L + query)[:, None] * W + column[None, :]"
+LOADED = "bias = tl.load(rel_w_ptr + place, mask=(query < L)[:, None] & (column < W)[None, :], other=0.0)"
+MASKED = 'return tl.where(column[None, :] < W, bias * LOG2E, float("-inf"))'
+QUERIES = "    query, column = start + tl.arange(0, BLOCK_M), tl.arange(0, BLOCK_K)"
+FIRST = "first = (head.to(tl.int64) * L + query) * H"
+ROW_LOADED = "return tl.load(rel_h_ptr + first + i, mask=query < L, other=0.0) * LOG2E"
+ROW_QUERIES = "    query = start + tl.arange(0, BLOCK_M)\n"
+
 WRONG = {
+    "column_factors": [
+        Mistake(
+            "Columns that do not exist have a bias of 0, and with it a weight. Give them -inf.",
+            {MASKED: "return bias * LOG2E"},
+        ),
+        Mistake(
+            "The bias is not brought to base 2: everything in the exponent takes the factor LOG2E.",
+            {MASKED: MASKED.replace("bias * LOG2E", "bias")},
+        ),
+        Mistake(
+            "The bias is divided by LOG2E, which is the way from base 2 to base e.",
+            {MASKED: MASKED.replace("bias * LOG2E", "bias / LOG2E")},
+        ),
+        Mistake(
+            "All heads have the bias of the first one: that of head h starts h · L · W numbers after the beginning.",
+            {PLACE: PLACE.replace("head.to(tl.int64) * L + ", "")},
+        ),
+        Mistake(
+            "A query's numbers are W, and BLOCK_K is only what a tile holds: query l starts at l · W.",
+            {PLACE: PLACE.replace("* W", "* BLOCK_K")},
+        ),
+        Mistake(
+            "The queries always begin with number 0: `start` is not in the address.",
+            {QUERIES: QUERIES.replace("start + ", "")},
+        ),
+        Mistake(
+            "All queries have the bias of the first one: each has W numbers of its own.",
+            {PLACE: PLACE.replace("* L + query)", "* L + start + 0 * query)")},
+        ),
+        Mistake(
+            "The load masks the columns but not the queries: beyond the last query it reads the next head, or beyond "
+            "the end.",
+            {LOADED: LOADED.replace("(query < L)[:, None] & ", "(query >= 0)[:, None] & ")},
+        ),
+        Mistake(
+            "The load masks the queries but not the columns: lanes beyond W read the next query's numbers, and those "
+            "of the last query read beyond the end.",
+            {LOADED: LOADED.replace(" & (column < W)[None, :]", " & (column >= 0)[None, :]")},
+        ),
+        Mistake(
+            "Masked by the queries: rows of -inf where there is no query, and weights where there is no column.",
+            {MASKED: MASKED.replace("column[None, :] < W", "query[:, None] < L")},
+        ),
+    ],
+    "row_biases": [
+        Mistake(
+            "The bias is not brought to base 2: everything in the exponent takes the factor LOG2E.",
+            {ROW_LOADED: ROW_LOADED.replace(" * LOG2E", "")},
+        ),
+        Mistake(
+            "The bias is divided by LOG2E, which is the way from base 2 to base e.",
+            {ROW_LOADED: ROW_LOADED.replace(" * LOG2E", " / LOG2E")},
+        ),
+        Mistake(
+            "The bias is that of grid row 0 for all rows: i is not in the address.",
+            {ROW_LOADED: ROW_LOADED.replace("first + i", "first")},
+        ),
+        Mistake(
+            "All heads have the bias of the first one: that of head h starts h · L · H numbers after the beginning.",
+            {FIRST: FIRST.replace("head.to(tl.int64) * L + ", "")},
+        ),
+        Mistake(
+            "Queries are one number apart in this address. Each has H numbers, one for each grid row.",
+            {FIRST: FIRST.replace(" * H", "")},
+        ),
+        Mistake(
+            "The table is read as [heads, H, L]. It is [heads, L, H]: the numbers of a query lie side by side.",
+            {
+                FIRST: "first = head.to(tl.int64) * L * H + query",
+                ROW_LOADED: ROW_LOADED.replace("+ i,", "+ i * L,"),
+            },
+        ),
+        Mistake(
+            "The queries always begin with number 0: `start` is not in the address.",
+            {ROW_QUERIES: ROW_QUERIES.replace("start + ", "")},
+        ),
+        Mistake(
+            "The queries are not masked: beyond the last one this reads the next head, or beyond the end.",
+            {ROW_LOADED: ROW_LOADED.replace("mask=query < L", "mask=query >= 0")},
+        ),
+    ],
     "add_grid_row": [
         Mistake(
             "The row's bias is missing in the maximum. A whole score is the tile's score plus rel_h, and so is the "
