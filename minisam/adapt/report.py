@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -79,8 +78,9 @@ def adapt_figure(report: Report) -> Figure:
 
 
 def mask_of_box(sam: Sam, image: np.ndarray, box: Tensor) -> Tensor:
-    """The single mask [H, W] bool that a user gets for a box."""
+    """The single mask [H, W] bool for the box [4] of an object, which may be a pixel wide."""
     predictor = SamPredictor(sam)
     predictor.set_image(image)
-    masks, _, _ = predictor.predict(box=box.numpy(), multimask_output=False)
-    return torch.from_numpy(masks[0])
+    boxes = predictor.transform.apply_boxes_torch(box[None], predictor.original_size)
+    masks, _, _ = predictor.predict_torch(None, None, boxes, multimask_output=False)
+    return masks[0, 0].cpu()

@@ -22,7 +22,10 @@ MOST_SHOWN, COLUMNS = 12, 3
 
 
 def segment_by_file(args: argparse.Namespace, device: str) -> int:
-    """Predict masks for all prompts; write a figure for each image, and print the masks."""
+    """Predict masks for all prompts; write a figure for each image, and print the masks.
+
+    Of several images, one that cannot be used is named, and the others follow; the exit code is then 3.
+    """
     from minisam.predict import SamPredictor
     from minisam.predict.prompt_file import read_prompts
 
@@ -30,12 +33,21 @@ def segment_by_file(args: argparse.Namespace, device: str) -> int:
     figures = [figure_of(args, image, len(prompts)) for image in prompts]
     check_one_each(prompts, figures)
     predictor = SamPredictor(load_network(args, args.adapter).to(device))
-    records = []
+    records, left_out = [], 0
     for (image, listed), figure in zip(prompts.items(), figures, strict=True):
-        records.append(segment_image(args, predictor, image, listed, figure))
+        try:
+            records.append(segment_image(args, predictor, image, listed, figure))
+        except (ImageError, PromptError) as error:
+            if len(prompts) == 1:
+                raise
+            print(f"minisam: {error}", file=sys.stderr)
+            records.append({"image": str(image), "error": str(error)})
+            left_out += 1
     if args.json:
         print(json.dumps({"images": records}))
-    return 0
+    if left_out:
+        print(f"minisam: {left_out} of {len(prompts)} images are left out", file=sys.stderr)
+    return 3 if left_out else 0
 
 
 def figure_of(args: argparse.Namespace, image: Path, count: int) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from small_networks import small_sam
@@ -87,3 +88,9 @@ def test_the_mask_of_a_box_is_the_single_one():
     found = module.mask_of_box(sam, image, box)
     assert found.shape == (40, 48) and found.dtype == torch.bool
     assert (found == wanted).float().mean() > 0.999 and 0.01 < found.float().mean() < 0.99
+
+
+def test_an_object_may_be_one_pixel_wide():
+    """Its tight box has no area, which a user's box must have."""
+    sam, image = small_sam().eval(), np.zeros((40, 48, 3), np.uint8)
+    assert module.mask_of_box(sam, image, torch.tensor([5.0, 6.0, 5.0, 33.0])).shape == (40, 48)

@@ -48,6 +48,19 @@ def test_many_images(folder, capsys):
     assert images[1]["prompts"][0]["masks"] == masks_alone(folder, "b.png", ["--point", "10,12"], capsys)
 
 
+def test_an_image_that_cannot_be_used_is_named_and_the_others_follow(folder, capsys):
+    (folder / "c.png").write_bytes(b"no image")
+    outside = [{"box": [100, 100, 200, 200]}]
+    words = prompts(folder, {"c.png": PROMPTS, "a.png": outside, "b.png": PROMPTS})
+    assert main(["segment", *words, "--json"]) == 3
+    heard = capsys.readouterr()
+    first, second, third = json.loads(heard.out)["images"]
+    assert "c.png" in first["error"] and "a.png, prompt 1" in second["error"] and len(third["prompts"]) == 2
+    assert (folder / "b_segment.png").exists() and not (folder / "c_segment.png").exists()
+    lines = heard.err.splitlines()
+    assert len(lines) == 3 and lines[-1] == "minisam: 2 of 3 images are left out"
+
+
 def test_one_image_with_a_list(folder, capsys):
     words = [*prompts(folder, PROMPTS), "--single", "-o", str(folder / "figure.png")]
     assert main(["segment", str(folder / "a.png"), *words]) == 0
