@@ -30,7 +30,7 @@ import triton.language as tl
 from torch import Tensor
 
 from minisam_kernels.attention import check_key_shapes, sum_type
-from minisam_kernels.cross_attention_backward import FEW, cross_attention_backward, tokens_per_part
+from minisam_kernels.cross_attention_backward import FEW, NARROW, cross_attention_backward, tokens_per_part
 from minisam_kernels.head_tiles import (
     add_weighted_rows,
     dot_rows,
@@ -47,6 +47,8 @@ LAUNCHES = {
     "many, half": Launch(block_m=128, block_k=32, num_warps=8, num_stages=2),
     "many, single": Launch(block_m=32, block_k=16, num_warps=4, num_stages=2),
 }
+NARROW_HEADS = LAUNCHES | {"few, half": Launch(block_m=16, block_k=64, num_warps=1, num_stages=2)}
+"""For heads narrower than NARROW: a tile of 16 queries and 16 channels is one warp's, and four would all compute it."""
 
 
 @triton.jit
@@ -158,9 +160,9 @@ def launch_for(queries: int, dtype: torch.dtype) -> str:
 def _cross_attention(
     q_blnd: Tensor, k_bsnd: Tensor, v_bsnd: Tensor, scale: float, launch: str
 ) -> tuple[Tensor, Tensor]:
-    choice = chosen(LAUNCHES, launch)
     q, k, v = q_blnd.contiguous(), k_bsnd.contiguous(), v_bsnd.contiguous()
     B, L, N, D = q.shape
+    choice = chosen(NARROW_HEADS if D < NARROW else LAUNCHES, launch)
     S = k.shape[1]
     keys_per_part = tokens_per_part(S, asked_by=L)
     parts = triton.cdiv(S, keys_per_part)

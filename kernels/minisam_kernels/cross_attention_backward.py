@@ -32,6 +32,7 @@ from minisam_kernels.head_tiles import (
 from minisam_kernels.launch import Launch, chosen, joined, pieces
 
 FEW = 64
+NARROW = 32
 TOKENS_PER_PART = 256
 ADDED_PER_PROGRAM = 1024
 # Queries per program and keys per step; in the second kernel the other way round.
@@ -41,6 +42,7 @@ QUERY_LAUNCHES = {
     "many, half": Launch(block_m=64, block_k=16, num_warps=4, num_stages=2),
     "many, single": Launch(block_m=16, block_k=32, num_warps=8, num_stages=1),
 }
+NARROW_HEADS = QUERY_LAUNCHES | {"few, half": Launch(block_m=16, block_k=64, num_warps=1, num_stages=2)}
 KEY_LAUNCHES = {
     "few, half": Launch(block_m=16, block_k=64, num_warps=4, num_stages=2),
     "few, single": Launch(block_m=16, block_k=32, num_warps=8, num_stages=1),
@@ -163,9 +165,10 @@ def cross_attention_backward(
     q: Tensor, k: Tensor, v: Tensor, out: Tensor, lse: Tensor, grad_out: Tensor, scale: float, launch: str
 ) -> tuple[Tensor, Tensor, Tensor]:
     """dQ, dK and dV, each as large as q [B, L, N, D], k and v [B, S, N, D], from what cross_attention saved."""
-    by_query, by_key = chosen(QUERY_LAUNCHES, launch), chosen(KEY_LAUNCHES, launch)
     q, k, v, grad_out = q.contiguous(), k.contiguous(), v.contiguous(), grad_out.contiguous()
     B, L, N, D = q.shape
+    by_query = chosen(NARROW_HEADS if D < NARROW else QUERY_LAUNCHES, launch)
+    by_key = chosen(KEY_LAUNCHES, launch)
     S = k.shape[1]
     if B * L * N == 0:
         return torch.zeros_like(q), torch.zeros_like(k), torch.zeros_like(v)

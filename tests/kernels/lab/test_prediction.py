@@ -129,13 +129,13 @@ def test_the_tensor_cores_multiply_what_the_work_says(kernel, gpu, unit):
 
 
 @pytest.mark.ci
-def test_each_of_four_warps_computes_all_16_rows_for_7_tokens():
-    """Triton places the warps along the rows where one product follows another; 16 rows are one warp's."""
+def test_7_tokens_cost_the_16_rows_of_one_tile():
+    """Triton places warps along the rows of a 16 x 16 tile, which is one warp's: four would compute it four times."""
     work = work_of("cross_attention", "vit_b", 1)
     with compiler() as worker:
         compiled = compile_call(worker, GPUS["A100"], "cross_attention", "vit_b", 1, "bf16")
     done = sum(run.mma_flop for run, _ in predict_direction(GPUS["A100"], compiled, work, False))
-    assert done == 4 * Fraction(16, 7) * work.products[0].amount
+    assert done == Fraction(16, 7) * work.products[0].amount
 
 
 @pytest.mark.ci

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from dataclasses import replace
 from unittest import mock
 
 import pytest
@@ -9,11 +11,13 @@ import torch
 from kernel_operations import DEVICE
 
 from minisam_kernels import cross_attention as file
+from minisam_kernels import cross_attention_backward as backward_file
 from minisam_kernels.attention import attention
 from minisam_kernels.cross_attention import LAUNCHES, cross_attention, launch_for
 from minisam_kernels.cross_attention_backward import (
     FEW,
     KEY_LAUNCHES,
+    NARROW,
     QUERY_LAUNCHES,
     TOKENS_PER_PART,
     tokens_per_part,
@@ -41,24 +45,48 @@ def test_parts_or_not_it_is_attention(queries):
     )
 
 
-def test_heads_split_from_tokens_are_not_copied():
-    q, k, v = (draw(2, n, 2, 16, seed=n).transpose(1, 2) for n in (5, 40, 40))
-    read = []
-    original = file._cross_attention_kernel.__getitem__
+@contextmanager
+def launched(module, kernel):
+    """The arguments and options of each launch of that kernel."""
+    found = []
+    original = getattr(module, kernel).__getitem__
 
     def spied(grid):
         def launch(*args, **options):
-            read.extend(x.data_ptr() for x in args[:3])
+            found.append((args, options))
             return original(grid)(*args, **options)
 
         return launch
 
-    with mock.patch.object(
-        file, "_cross_attention_kernel", mock.MagicMock(__getitem__=lambda _, grid: spied(grid))
-    ):
+    with mock.patch.object(module, kernel, mock.MagicMock(__getitem__=lambda _, grid: spied(grid))):
+        yield found
+
+
+def test_heads_split_from_tokens_are_not_copied():
+    q, k, v = (draw(2, n, 2, 16, seed=n).transpose(1, 2) for n in (5, 40, 40))
+    with launched(file, "_cross_attention_kernel") as found:
         out = cross_attention(q, k, v, 0.25)
-    assert read == [x.data_ptr() for x in (q, k, v)]
+    ((args, _),) = found
+    assert [x.data_ptr() for x in args[:3]] == [x.data_ptr() for x in (q, k, v)]
     assert out.transpose(1, 2).is_contiguous()
+
+
+@pytest.mark.parametrize(("head_dim", "warps"), [(16, 1), (NARROW - 8, 1), (NARROW, 4)])
+def test_few_queries_of_narrow_heads_are_one_warps(head_dim, warps):
+    q, k, v = (draw(1, 1, n, head_dim, seed=n).half().requires_grad_() for n in (5, 40, 40))
+    with (
+        launched(file, "_cross_attention_kernel") as forward,
+        launched(backward_file, "_cross_attention_query_gradient_kernel") as backward,
+    ):
+        cross_attention(q, k, v, 0.25).sum().backward()
+    assert [options["num_warps"] for _, options in (*forward, *backward)] == [warps, warps]
+
+
+def test_narrow_heads_have_the_tiles_of_all_others():
+    for launches, narrow in ((LAUNCHES, file.NARROW_HEADS), (QUERY_LAUNCHES, backward_file.NARROW_HEADS)):
+        assert {name: replace(one, num_warps=1) for name, one in launches.items()} == {
+            name: replace(one, num_warps=1) for name, one in narrow.items()
+        }
 
 
 def test_no_queries_give_nothing_and_no_gradient():
