@@ -50,9 +50,15 @@ LOG2E = tl.constexpr(1.4426950408889634)
 
 LAUNCHES = {
     "half": Launch(block_m=128, block_k=64, num_warps=8, num_stages=2),
-    "hopper": Launch(block_m=64, block_k=64, num_warps=4, num_stages=2),
+    "hopper": Launch(block_m=128, block_k=32, num_warps=8, num_stages=2),
     "single": Launch(block_m=16, block_k=32, num_warps=4, num_stages=1),
 }
+WIDE_HEADS = LAUNCHES | {
+    "half": Launch(block_m=128, block_k=32, num_warps=8, num_stages=2),
+    "hopper": Launch(block_m=64, block_k=64, num_warps=4, num_stages=2),
+}
+"""For more than 64 channels per head: with the others, values would not fit into the registers, or one program alone
+would fit on a multiprocessor."""
 
 
 @triton.jit
@@ -144,7 +150,8 @@ def _rel_pos_attention(
 ) -> tuple[Tensor, Tensor]:
     q, k, v = as_one_projection(q, k, v)
     B, N, L, D = q.shape
-    choice = launch_of("rel_pos_attention", chosen(LAUNCHES, launch), launch, D, q)
+    hand_picked = chosen(LAUNCHES if D <= 64 else WIDE_HEADS, launch)
+    choice = launch_of("rel_pos_attention", hand_picked, launch, D, q)
     H, W = rel_h.shape[-1], rel_w.shape[-1]
     out = empty_heads(q)
     lse = torch.empty((B, N, L), dtype=sum_type(q.dtype), device=q.device)
