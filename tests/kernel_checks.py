@@ -21,7 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from triton.runtime import interpreter
 
 from minisam_kernels.cases import Case, cases, expected, lowest_scores
-from minisam_kernels.lab.check import check_case
+from minisam_kernels.lab.check_case import check_case
 from minisam_kernels.lab.inspection import Compiler, Request
 from minisam_kernels.lab.memory_guard import Access, watched_interpreter
 from minisam_kernels.mask_cases import COUNTING

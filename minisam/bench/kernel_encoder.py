@@ -22,8 +22,8 @@ from minisam.bench.agreement import TORCH, Agreement, complaint, exactly
 from minisam.checkpoint.huggingface import rename_huggingface
 from minisam.config import SamConfig, build_from_config
 from minisam.model import ImageEncoderViT
+from minisam_kernels.lab.answers.words import one_line
 from minisam_kernels.lab.bench import Deadline, Timer
-from minisam_kernels.lab.check import one_line
 from minisam_kernels.lab.results import OURS, EncoderResult
 
 THEIRS = ("eager", "sdpa")

@@ -133,17 +133,10 @@ def run_check(args: argparse.Namespace) -> int:
     from dataclasses import asdict, replace
 
     from minisam_kernels.lab.answers.process import Rules
-    from minisam_kernels.lab.check import (
-        ChoiceError,
-        Failure,
-        LoadError,
-        check_function,
-        chosen_checks,
-        explain,
-        loaded,
-    )
+    from minisam_kernels.lab.check import ChoiceError, Failure, check_function, chosen_checks, explain
     from minisam_kernels.lab.compiled_check import CompiledCheck, check_compiled, explain_compiled
     from minisam_kernels.lab.inspection import USERS
+    from minisam_kernels.lab.users_file import LoadError, loaded
 
     try:
         cases = [case for case, _ in chosen_checks(args.like, args.dtype, args.case)]

@@ -36,7 +36,7 @@ class Named:
 
     def check_place(self) -> None:
         """Raises KernelFileError if the user's file does not exist."""
-        from minisam_kernels.lab.check import LoadError, parts_of
+        from minisam_kernels.lab.users_file import LoadError, parts_of
 
         try:
             if self.place is not None:
@@ -50,7 +50,7 @@ class Named:
         Runs the user's file in this process. Raises KernelFileError.
         """
         from minisam_kernels.lab.catalog import function_of
-        from minisam_kernels.lab.check import LoadError, load_function
+        from minisam_kernels.lab.users_file import LoadError, load_function
 
         if self.place is None:
             return function_of(self.operation)

@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 from minisam_kernels import dense
+from minisam_kernels.lab.answers.words import one_line
 from minisam_kernels.lab.catalog import call_in_sam, function_of
-from minisam_kernels.lab.check import one_line
 from minisam_kernels.lab.error_rule import FACTOR, GRADIENT_FACTOR, compare
 from minisam_kernels.lab.gpus import gpu_of_device
 from minisam_kernels.lab.peers import COMPILED, NO_BIAS, Function, peers

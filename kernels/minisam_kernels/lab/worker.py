@@ -105,7 +105,7 @@ def users_function(place: str) -> Callable[..., Any]:
     """The function of "FILE.py:name". Raises UnseenError."""
     from minisam_kernels.lab.answers.source import read_source
     from minisam_kernels.lab.answers.worker import Answers
-    from minisam_kernels.lab.check import CLOSED, parts_of
+    from minisam_kernels.lab.users_file import CLOSED, parts_of
 
     file, name = parts_of(place)
     answers = Answers()

@@ -8,7 +8,8 @@ import triton
 import triton.language as tl
 
 from minisam_kernels import dense
-from minisam_kernels.lab.check import LoadError, check_function, default_dtypes, explain, load_function
+from minisam_kernels.lab.check import check_function, default_dtypes, explain
+from minisam_kernels.lab.users_file import LoadError, load_function
 from minisam_kernels.launch import INTERPRETED
 from minisam_kernels.mask_cases import COUNTING
 

@@ -10,7 +10,7 @@ import pytest
 
 from minisam.cli.main import main
 from minisam_kernels.cases import cases
-from minisam_kernels.lab.check import check_function, load_function
+from minisam_kernels.lab.check import check_function
 from minisam_kernels.lab.compiled_check import (
     ARCHS,
     CompiledCheck,
@@ -20,6 +20,7 @@ from minisam_kernels.lab.compiled_check import (
 )
 from minisam_kernels.lab.inspection import Compiled, CompileError, Limits, Request, UnseenError, compiler
 from minisam_kernels.lab.machine_code import MachineCode
+from minisam_kernels.lab.users_file import load_function
 from minisam_kernels.launch import INTERPRETED
 
 FILE = Path(__file__).parent / "learners" / "uncompilable.py"

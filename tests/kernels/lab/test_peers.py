@@ -10,7 +10,7 @@ from minisam_kernels import dense
 from minisam_kernels.cases import cases, make_case
 from minisam_kernels.lab import peers
 from minisam_kernels.lab.catalog import OPERATIONS
-from minisam_kernels.lab.check import check_case
+from minisam_kernels.lab.check_case import check_case
 from minisam_kernels.mask_cases import COUNTING
 
 TINY = {

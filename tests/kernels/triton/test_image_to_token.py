@@ -10,7 +10,7 @@ from kernel_operations import DEVICE, OPERATIONS, run, tensors
 from minisam_kernels.cases import make_case
 from minisam_kernels.image_to_token import MOST_TOKENS, image_to_token
 from minisam_kernels.lab.catalog import module_of
-from minisam_kernels.lab.check import check_case
+from minisam_kernels.lab.check_case import check_case
 from minisam_kernels.launch import INTERPRETED
 
 pytestmark = [] if INTERPRETED else [pytest.mark.gpu]

@@ -26,7 +26,7 @@ from strategies import lay_out
 
 from minisam_kernels.cases import cases
 from minisam_kernels.lab.catalog import module_of
-from minisam_kernels.lab.check import check_case
+from minisam_kernels.lab.check_case import check_case
 from minisam_kernels.launch import INTERPRETED
 from minisam_kernels.mask_cases import COUNTING
 

@@ -15,7 +15,7 @@ import pytest
 from kernel_checks import CHECKS, check_machine_code
 from kernel_operations import OPERATIONS
 
-from minisam_kernels.lab.check import CheckError
+from minisam_kernels.lab.check_case import CheckError
 from minisam_kernels.lab.inspection import CompileError, compiler
 from minisam_kernels.lab.memory_guard import StrayAccess
 from minisam_kernels.lab.mutants import copy_of_package, load

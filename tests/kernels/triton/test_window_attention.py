@@ -7,7 +7,7 @@ import torch
 from kernel_operations import DEVICE, run, tensors
 
 from minisam_kernels.cases import make_case
-from minisam_kernels.lab.check import check_case
+from minisam_kernels.lab.check_case import check_case
 from minisam_kernels.launch import INTERPRETED
 from minisam_kernels.window_attention import LAUNCHES, window_attention
 from minisam_kernels.window_attention_backward import LAUNCHES as BACKWARD_LAUNCHES
