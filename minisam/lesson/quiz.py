@@ -121,7 +121,7 @@ def as_page(questions: Sequence[Question], language: str = "en") -> str:
     for number, question in enumerate(questions, 1):
         parts.append(f"**{number}.** {question.question}")
         for letter, option in question.options.items():
-            summary = f"<summary><b>{letter}</b> {as_html(option)}</summary>"
+            summary = f"<summary><b>{letter}</b> · {as_html(option)}</summary>"
             parts.append(f"<details>{summary}\n\n{question.remark(letter)}\n\n</details>")
     return "\n\n".join(parts)
 

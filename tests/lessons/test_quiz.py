@@ -61,7 +61,7 @@ def test_an_option_is_found_by_its_letter():
 def test_each_option_on_the_page_unfolds_to_its_verdict():
     page = as_page([replace(QUESTION, answer="`two` *of* a < b")])
     assert page.startswith("## Quiz\n\nOpen the option that you think is right.\n\n**1.** How many?\n\n")
-    folded = "<details><summary><b>{}</b> {}</summary>\n\n{}\n\n</details>"
+    folded = "<details><summary><b>{}</b> · {}</summary>\n\n{}\n\n</details>"
     assert folded.format("b", "one", "No: It is more.") in page
     assert folded.format("a", "<code>two</code> <em>of</em> a &lt; b", "Right.") in page
     assert page.count("<details>") == 3 and page.count("Right.") == 1
