@@ -1,7 +1,8 @@
 """Words that newcomers stumble over must not occur in prose and messages; each failure names a replacement.
 
-In Markdown pages, paragraphs and tables are checked; in Python files docstrings, comments, and strings of three words
-or more, which are the texts of errors, prints and command-line help.  Code in `backticks` or in blocks is not checked.
+In Markdown pages, paragraphs and tables are checked; in lessons the cells with text; in other Python files docstrings,
+comments, and strings of three words or more, which are the texts of errors, prints and command-line help.  Code in
+`backticks` or in blocks is not checked.
 """
 
 from __future__ import annotations
@@ -15,9 +16,15 @@ from pathlib import Path
 
 import pytest
 
+from minisam.lesson.cells import cells
+
 ROOT = Path(__file__).parents[1]
-# lessons/ follows with the course: add its pages and modules here then.
-PAGES = sorted(path for pattern in ("*.md", "docs/**/*.md", "kernels/*.md") for path in ROOT.glob(pattern))
+PAGES = sorted(
+    path
+    for pattern in ("*.md", "docs/**/*.md", "kernels/*.md", "lessons/*.md")
+    for path in ROOT.glob(pattern)
+)
+LESSONS = sorted(ROOT.glob("lessons/*/lesson.py"))
 FOLDERS = [
     "kernels/minisam_kernels",
     *sorted(
@@ -105,6 +112,12 @@ def found(prose: Iterable[tuple[int, str]], allowed: Collection[str] = ()) -> li
 def test_pages(path):
     name = str(path.relative_to(ROOT))
     assert not found(prose_of_page(path.read_text(encoding="utf-8")), ALLOWED.get(name, ()))
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.parent.name)
+def test_text_of_lessons(path):
+    parts = [cell for cell in cells(path.read_text(encoding="utf-8")) if cell.kind == "markdown"]
+    assert parts and not found((cell.line + 1, cell.source) for cell in parts)
 
 
 @pytest.mark.parametrize("folder", FOLDERS)

@@ -113,6 +113,15 @@ def test_pages_are_read_as_github_reads_them(collect):
     assert collect.for_python_markdown(text) == read
 
 
+def test_a_figure_with_a_slider_takes_the_place_of_its_image(collect):
+    html = "".join(f'<p><img alt="Figure {n}" src="../figures/{n}.png" /></p>\n' for n in range(1, 6))
+    shown = collect.with_sliders(html, "lessons/13_everything/README.md")
+    assert shown.count('<figure class="minisam-frames"') == 2
+    assert re.findall(r"figures/(\d).png", shown) == ["1", "4", "5"]
+    assert collect.with_sliders(html, "docs/x.md") == html
+    assert collect.with_sliders(html, "lessons/01_patch_embed/README.md") == html
+
+
 def test_only_pages_with_formulas_load_mathjax(collect):
     assert collect.with_math("<p>x</p>", "m.js") == "<p>x</p>"
     html = collect.with_math('<div class="arithmatex">x</div>', "m.js")

@@ -2,6 +2,7 @@
 
 page      a Markdown file listed by `pages`, a translated lesson, or a folder of Python files as an API page
 link      to another page: unchanged; to a Python file: its place on an API page; else to the repository, if known
+slider    a lesson's figure with a slider takes the place of its image, which GitHub shows
 math      LaTeX between $$ is drawn by MathJax, which is part of the site: readers need no other address
 """
 
@@ -17,11 +18,13 @@ from urllib.parse import urlsplit
 from minisam.lesson.colab import BRANCH, REPOSITORY
 from minisam.lesson.course_map import PARTS, stops
 from minisam.lesson.find import lesson, lessons
+from minisam.lesson.stored import stored_run
 from minisam.lesson.translated_lesson import is_translated, page_in
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("minisam", "kernels/minisam_kernels")
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^()\s]+)\)")
+FIGURE = re.compile(r'<p><img alt="[^"]*" src="[^"]*figures/(\d+)\.png"\s*/?></p>')
 CODE = re.compile(r"^```.*?^```$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 LANGUAGE = "zh-CN"
 IMAGES = {".png", ".jpg", ".webp", ".gif", ".svg"}
@@ -141,6 +144,19 @@ def lesson_links(text: str, page: str, on_site: Callable[[str], bool]) -> str:
     links = [languages] if on_site(f"{folder}/{other}") else []
     links += [before.strip()] if before.strip() else []
     return f"{title}\n\n{' · '.join(links)}\n{after}"
+
+
+def with_sliders(html: str, page: str) -> str:
+    """The content of a page; on a lesson's, figures that have a slider in its notebook have it here too."""
+    if not (number := re.match(r"lessons/(\d\d)_", page)):
+        return html
+    found: dict[str, str] = {}
+    figures = 0
+    for item in stored_run(lesson(int(number[1]))):
+        figures += len(item.figures)
+        if item.html:
+            found[str(figures)] = item.html
+    return FIGURE.sub(lambda image: found.get(image[1], image[0]), html)
 
 
 def with_math(html: str, script: str) -> str:

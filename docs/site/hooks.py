@@ -44,7 +44,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     sources = 'class="mkdocstrings-source"'
-    html = html.replace(sources, f"{sources} data-search-exclude")
+    html = collect.with_sliders(html.replace(sources, f"{sources} data-search-exclude"), page.file.src_uri)
     return collect.with_math(html, get_relative_url(collect.MATHJAX, page.url))
 
 

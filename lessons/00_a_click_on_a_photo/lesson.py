@@ -3,9 +3,9 @@
 #
 # Builds on: nothing. Runs on a CPU, without a network.
 #
-# You need to have seen Python. You will click on a photo and get masks, learn why there are three, then open the box
-# and follow the click through every part: what goes in, what comes out, how large it is and what it costs. Every part
-# has a lesson of its own later. The two pieces around the network, and the measure of a mask, you write here.
+# You need to have seen Python. You will click on a photo and get masks, learn why there are three, then follow the
+# click through every part of the network: what goes in, what comes out, how large it is and what it costs. Each part
+# has its own lesson later. In this one you write the two steps around the network, and the measure of a mask.
 #
 # After this lesson you can
 #
@@ -20,9 +20,10 @@ from minisam.lesson.page import check, np, plt, torch
 # %% [markdown]
 # ## Try it
 #
-# SAM, *Segment Anything*, takes an image and a *prompt*: a point, a box, a rough mask. It gives back *masks*: for
-# every pixel, whether it belongs to what was meant. In a notebook, move the mouse over the photo, and click. Elsewhere,
-# `minisam click` opens the same page in the browser. `page.value` has the prompt and the masks, at any time.
+# SAM, *Segment Anything*, takes an image and a *prompt*: a point, a box, a rough mask. It gives back *masks*: for every
+# pixel, whether it belongs to the object that was meant. In a notebook, move the mouse over the photo, and click. On a
+# page like this one you see a figure instead; `minisam click` opens the same page in the browser. `page.value` has the
+# prompt and the masks, at any time.
 
 # %%
 from pathlib import Path
@@ -39,8 +40,8 @@ page
 # %% [markdown]
 # ## One click
 #
-# The page does no more than this, for each click: load once, `set_image` once, `predict`. `tiny` is SAM's network
-# scaled down, with weights that ship with minisam.
+# The page does no more than this: it loads the network once, calls `set_image` once for the photo, and `predict` for
+# each click. `tiny` is a smaller version of SAM's network, with weights that are included in minisam.
 
 # %%
 from minisam.build import build_sam
@@ -75,17 +76,18 @@ assert masks[:, 500, 130].all()
 # ## Why three masks
 #
 # A click on a name tag can mean the tag, the jacket, or the officer. Nothing in the click says which. A network that
-# has to give one answer learns an average of all that could be meant, which is none of them. So SAM gives three, and
-# tells for each how good it thinks it is.
+# has to give one answer learns an average of all possible answers, which is none of them. So SAM gives three masks, and
+# for each of them an estimate of how good it is.
 #
-# How good a mask is, is measured by *intersection over union*: the pixels that mask and truth share, over the pixels
-# that either of them has. It is 1 for the same mask and 0 for one beside it.
+# The quality of a mask is measured by *intersection over union* (IoU): the number of pixels that the mask and the
+# ground truth share, divided by the number of pixels that at least one of them has. It is 1 for equal masks and 0 for
+# masks that share no pixel.
 #
 # $$\text{IoU}(A, B) = \frac{|A \cap B|}{|A \cup B|}$$
 #
-# For a photo nobody knows the truth. For a drawn scene the program that drew it does. `tiny` was trained on such
-# scenes alone, on an ordinary processor; SAM was trained on 11 million photos, on 256 GPUs. So look at `tiny`'s masks
-# of a photo with patience. And here is a scene that it was never trained on:
+# For a photo the ground truth is not known. For a drawn scene it is, because a program drew it. `tiny` was trained only
+# on such scenes, on an ordinary processor; SAM was trained on 11 million photos, on 256 GPUs. So do not expect too much
+# of `tiny`'s masks of a photo. Here is a scene that it was never trained on:
 
 # %%
 from minisam.data.partworld import render_scenes
@@ -122,24 +124,27 @@ assert areas[0] > 1.6 * areas[1] > 2.5 * areas[2] and not (truths[1] & ~truths[0
 assert iou.max() > 0.3
 
 # %% [markdown]
-# *Above, three masks for one click; in orange, the three things that were drawn there: a whole, a part of it, a part
-# of the part. All are right answers.*
+# *Above, three masks for one click; in orange, the three objects that were drawn there: a whole, a part of it, and a
+# subpart, which is a part of the part. All three are right answers.*
 #
-# ## Open the box
+# ## Inside the network
 #
-# What happened between the click and the masks? Six steps, of which the third does nearly all the work.
+# What happened between the click and the masks? Six steps, of which the third needs nearly all the computing time.
 #
-# 1. **Resize.** The longer side becomes 1024 pixels, 256 for `tiny`; the click moves along.
-# 2. **Normalise and pad.** From red, green and blue a fixed mean is subtracted, and each is divided by a fixed
-#    standard deviation: those of ImageNet's photos, the same for every image. Then zeros make a square of it.
+# 1. **Resize.** The longer side becomes 1024 pixels, 256 for `tiny`; the click's position is scaled in the same way.
+# 2. **Normalise and pad.** From red, green and blue a fixed mean is subtracted, and each is divided by a fixed standard
+#    deviation: those of ImageNet's photos, the same for every image. Then the image is padded with zeros to a square.
 # 3. **Image encoder.** A vision transformer turns the square into the *image embedding*: a grid of 64 × 64 vectors.
-# 4. **Prompt encoder.** The click becomes a vector for where it is, plus one for what it is. A padding point joins it.
-# 5. **Mask decoder.** Click and image look at each other, and out come three masks at a quarter of the input's size, as
-#    *logits*: numbers that are positive where a pixel is in. And three predicted IoUs.
-# 6. **Back to the photo.** Interpolate, cut the padding off, interpolate to the photo's pixels; above 0 is the mask.
+# 4. **Prompt encoder.** The click becomes a vector for its position, plus one for its kind. A padding point, a token
+#    that stands for no click, follows it.
+# 5. **Mask decoder.** The tokens of the click and of the image attend to each other. The results are three masks, each
+#    side a quarter of the input's, as *logits*: numbers that are positive where a pixel belongs to the object. There
+#    are also three predicted IoUs.
+# 6. **Back to the photo.** Interpolate to the input's size, remove the padding, interpolate to the photo's pixels. The
+#    mask is where the result is above 0.
 #
-# Here they are, one line each; ViT-B, the smallest network that was published with SAM, takes the same way without
-# memory, on torch's device `meta`, to give its shapes.
+# Here is each step in one or two lines of code. ViT-B, the smallest network that was published with SAM, goes through
+# the same steps on torch's device `meta`, which computes only shapes and needs no memory.
 
 # %%
 from minisam.model import Sam
@@ -183,10 +188,10 @@ assert ((steps["6 masks, as logits"][0].numpy() > 0) == masks).mean() > 0.999
 assert shapes["3 image embedding"].shape == (1, 256, 64, 64)
 
 # %% [markdown]
-# What each of them holds, for the click on the name tag. The image embedding has 96 numbers in each of its 16 × 16
-# places; shown are the three directions in which places differ most, as colours. The click's place becomes 96 sines
-# and cosines (lesson 6); the third picture is how well they fit those of every place of the grid. The last three are
-# the mask that the network thinks is best.
+# The figure shows the result of each step for the click on the name tag. The image embedding has 96 numbers at each of
+# its 16 × 16 positions; the three directions in which they differ most are shown as red, green and blue. The click's
+# position becomes 96 sines and cosines (lesson 6); the third image shows how well they agree with those of every
+# position of the grid. The last three images show the mask with the highest predicted IoU.
 
 # %%
 tokens = steps["3 image embedding"][0].permute(1, 2, 0).reshape(256, -1).numpy()
@@ -235,10 +240,10 @@ for axes, title in zip(
 # %% [markdown]
 # ## What it costs
 #
-# Steps 1 to 3 need the image alone: `set_image` does them, once. Steps 4 to 6 are `predict`, once a click. That split
-# is SAM's design: all that is heavy happens before the first click. Counted in multiplications, ViT-B needs 471
-# thousand million for an image and 1.8 for a click, so 260 clicks cost as much as the image. In the paper the image
-# is encoded on a GPU, and then a click is answered in a web browser, on a processor, in 50 ms.
+# Steps 1 to 3 need only the image: `set_image` does them once. Steps 4 to 6 are `predict`, once per click. That split
+# is SAM's design: everything that takes long is done before the first click. ViT-B needs 471 billion multiplications
+# for an image and 1.8 billion for a click, so 260 clicks cost as much as the image. In the paper the image is encoded
+# on a GPU, and then each click is answered in a web browser, on a CPU, in 50 ms.
 
 # %%
 from torch.utils.flop_counter import FlopCounterMode
@@ -252,9 +257,7 @@ work = {name: sum(counts[module].values()) / 2 for name, module in boxes.items()
 per_click = work["prompt encoder"] + work["mask decoder"]
 assert 470e9 < work["image encoder"] < 472e9 and 1.7e9 < per_click < 1.9e9
 assert 255 < work["image encoder"] / per_click < 265
-print(
-    f"ViT-B: {work['image encoder'] / 1e9:.0f} thousand million for the image, {per_click / 1e9:.1f} for a click"
-)
+print(f"ViT-B: {work['image encoder'] / 1e9:.0f} billion for the image, {per_click / 1e9:.1f} for a click")
 
 # %% [markdown]
 # And measured, step by step, for `tiny`:
@@ -299,7 +302,7 @@ panels = (
     (
         right,
         {name: count / 1e9 for name, count in work.items()},
-        "thousand million multiplications",
+        "billion multiplications",
         "ViT-B, counted",
     ),
 )
@@ -316,13 +319,13 @@ left.set_xlim(0.02, 2000)
 right.set_xlim(1e-7, 1e4)
 
 # %% [markdown]
-# *Blue: once for an image. Orange: for every click. Both scales are logarithmic; absolute times are your machine's.*
+# *Blue: once per image. Orange: for every click. Both scales are logarithmic; the milliseconds depend on the machine.*
 #
-# ## Your turn: the click moves along
+# ## Your turn: scale the click
 #
 # Step 1, for points, in NumPy. The longer side becomes `size`, and both sides are whole pixels, `int(side * scale +
-# 0.5)`. So the two sides do not have quite the same factor: a photo of 600 × 512 becomes 256 × 218, and x is
-# multiplied by 218 / 512, y by 256 / 600. Mind the order: points are (x, y), images are [row, column].
+# 0.5)`. So the two sides have slightly different factors: a photo of 600 × 512 becomes 256 × 218, and x is multiplied
+# by 218 / 512, y by 256 / 600. Note the order: points are (x, y), images are [row, column].
 
 # %%
 assert ResizeLongestSide(256).get_preprocess_shape(600, 512, 256) == (256, 218)
@@ -338,9 +341,9 @@ check(0, to_network_pixels)
 # %% [markdown]
 # ## Your turn: back to the photo
 #
-# Step 6, in torch, without the threshold. The small masks cover the padded square. Bring them to size × size pixels,
-# cut off the padding at the bottom and at the right, and bring what is left to the photo's own pixels, both times
-# bilinearly. In this order: in the small masks the photo's edge lies somewhere within a pixel.
+# Step 6, in torch, without the threshold. The low-resolution masks cover the padded square. Interpolate them to size ×
+# size pixels, remove the padding at the bottom and at the right, and interpolate the rest to the photo's pixels, both
+# times bilinearly. The order matters: in the low-resolution masks, the photo's edge lies somewhere within a pixel.
 
 # %%
 import torch.nn.functional as F
@@ -357,20 +360,20 @@ check(0, logits_to_image)
 # %% [markdown]
 # ## The library's
 #
-# [predictor.py](../../minisam/predict/predictor.py) is those six steps, with checks of what people hand in;
+# [predictor.py](../../minisam/predict/predictor.py) has these six steps, with checks of its arguments;
 # [sam.py](../../minisam/model/sam.py) has the two functions around the network. Its methods have the names of
 # segment-anything's, so code that was written for one runs with the other. In a terminal: `minisam segment photo.jpg
 # --point 130,500`.
 #
-# > **What the paper says, what the code does.** In the paper a prompt that leaves no doubt, more than one point for
-# > example, gets a single mask, from a fourth output that is trained for just that. The code leaves it to the caller:
-# > `multimask_output=True` gives the three, `False` the fourth, whatever the prompt. And it does not sort: the first
-# > of three masks is not the best; take the one of the highest predicted IoU.
+# > **What the paper says, what the code does.** In the paper an unambiguous prompt, for example several points, gets a
+# > single mask, from a fourth output that is trained for this purpose. The code lets the caller decide:
+# > `multimask_output=True` gives the three, `False` the fourth, for any prompt. It does not sort the three masks: the
+# > first one need not be the best; take the one with the highest predicted IoU.
 #
 # ## Find the bug
 #
 # A published training of SAM from scratch measured its IoU with the threshold of this function. The numbers look
-# sensible. They are wrong by a little, and by more while the network is still unsure. Mend it.
+# sensible. They are slightly wrong, and more so early in training, while the logits are small. Fix it.
 
 
 # %%
@@ -387,6 +390,7 @@ check(0, mask_iou)
 # %% [markdown]
 # ## What was left out
 #
-# Everything inside the boxes. The image encoder is lessons 1 to 5, the prompt encoder 6 and 7, the mask decoder 8 and
-# 9; lesson 10 puts them together again. Boxes, rough masks and more clicks as prompts, and how a network learns to
-# answer them: lesson 12. How all objects of an image are found without any click: lesson 13.
+# The three parts of the network. The image encoder is explained in lessons 1 to 5, the prompt encoder in 6 and 7, the
+# mask decoder in 8 and 9; lesson 10 puts them together. Lesson 12 explains boxes, rough masks and several clicks as
+# prompts, and how a network learns to answer them. Lesson 13 explains how all objects of an image are found without any
+# click.

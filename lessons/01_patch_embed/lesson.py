@@ -4,7 +4,7 @@
 # Builds on: nothing. Runs on a CPU, without a network.
 #
 # You need NumPy, and an idea of what a matrix product is. You will cut an image into patches, turn each into a vector
-# with one matrix, write that twice yourself, and look at what a trained network's matrix looks for.
+# with one matrix, write that twice yourself, and look at the matrix of a trained network.
 #
 # After this lesson you can
 #
@@ -20,9 +20,9 @@ from minisam.lesson.page import check, np, plt, torch
 # ## Why tokens
 #
 # A transformer compares every element of its input with every other: with N of them, that is N² comparisons. An image
-# of 1024 × 1024 pixels has a million elements and would need a million million comparisons for each layer. So the
-# image is first cut into squares of P × P pixels, and each square, a *patch*, becomes one vector, a *token*. With
-# P = 16 there are 64 × 64 = 4096 tokens, and 256² = 65,536 times fewer comparisons.
+# of 1024 × 1024 pixels has a million elements and would need 10¹² comparisons in each layer. So the image is first cut
+# into squares of P × P pixels, and each square, a *patch*, becomes one vector, a *token*. With P = 16 there are 64 × 64
+# = 4096 tokens, and 256² = 65,536 times fewer comparisons.
 
 # %%
 side, P = 1024, 16
@@ -34,15 +34,15 @@ print(f"{tokens} tokens, {fewer:,.0f} times fewer comparisons than between pixel
 # %% [markdown]
 # ## The equation
 #
-# A patch is P × P pixels of C colours: C·P² numbers. Laid out in a row they are a vector, and one matrix W with a
-# bias b makes D numbers of it:
+# A patch is P × P pixels of C colours: C·P² numbers. Written in a row they are a vector, and one matrix W with a bias b
+# turns it into D numbers:
 #
 # $$\text{token}_{ij} = W\,\text{patch}_{ij} + b, \qquad
 # \text{token}_{ijd} = b_d + \sum_{c,y,x} W_{dcyx}\; \text{image}_{c,\; iP+y,\; jP+x}$$
 #
-# Every patch meets the same W: what it finds, it finds anywhere. i counts patches downwards and j to the right, so
-# the tokens are still a grid; SAM keeps them as one, [B, H/P, W/P, D], because its windows and relative positions
-# need to know who is whose neighbour.
+# Every patch is multiplied by the same W, so a pattern gives the same token anywhere in the image. i counts patches
+# downwards and j to the right, so the tokens form a grid. SAM keeps this grid, [B, H/P, W/P, D], because its windows
+# and relative positions need to know which tokens are neighbours.
 
 # %%
 from pathlib import Path
@@ -75,9 +75,9 @@ for axes in (left, middle, right):
 # %% [markdown]
 # ## Your turn: NumPy
 #
-# Write it the way you would say it: for every row i and column j of patches, cut the patch out, multiply, sum, add
-# the bias. Pixels at the right and the bottom that fill no whole patch are left out. Stuck? `minisam lesson hint
-# 1`.
+# Write it as you would describe it: for every row i and column j of patches, cut the patch out, multiply, sum, add the
+# bias. Pixels at the right and the bottom that do not fill a whole patch are left out. If you are stuck: `minisam
+# lesson hint 1`.
 
 
 # %%
@@ -91,10 +91,10 @@ check(1, patch_embed)
 # %% [markdown]
 # ## Your turn: one matrix product
 #
-# The loop is slow. All patches meet the same matrix, so one product does: lay the patches out as rows of a matrix
-# [rows · columns, C·P²] and multiply by Wᵀ. The whole difficulty is in the order of the axes. A *reshape* leaves the
-# numbers in memory where they are and only counts them differently; a patch is not a run of neighbours in memory (its
-# second row lies a whole image row further on), so a *permute* has to come in between.
+# The loop is slow. All patches are multiplied by the same matrix, so one product is enough: write the patches as rows
+# of a matrix [rows · columns, C·P²] and multiply by Wᵀ. The difficulty is the order of the axes. A *reshape* leaves the
+# numbers in memory where they are and only changes the shape. But the numbers of a patch are not consecutive in memory
+# (its second row lies a whole image row further on), so a *permute* has to come before the reshape.
 
 # %%
 from torch import Tensor
@@ -110,8 +110,9 @@ check(1, patch_embed_torch)
 # %% [markdown]
 # ## The library's
 #
-# [PatchEmbed](../../minisam/model/patch_embed.py) is a convolution whose kernel and stride are both P: a window that
-# moves on by its own width looks at each patch once. It is the same sum, and the test is that the numbers agree.
+# [PatchEmbed](../../minisam/model/patch_embed.py) is a convolution whose kernel size and stride are both P: its window
+# moves by its own width, so it covers each patch once. It is the same sum, and the code below tests that the numbers
+# agree.
 
 # %%
 from minisam.model.patch_embed import PatchEmbed
@@ -127,16 +128,16 @@ assert abs(ours - defined).max() < 1e-5
 print("convolution and definition agree, tokens", list(ours.shape))
 
 # %% [markdown]
-# > **What the paper says, what the code does.** ViT writes a linear map of flattened patches and puts a class token
-# > in front. SAM's encoder (ViTDet's) uses a convolution, which is that linear map, and has no class token: it wants
-# > a grid, and nothing else. ViT-H's weights were made for patches of 14 pixels and had to be resized to 16.
+# > **What the paper says, what the code does.** ViT writes a linear map of flattened patches and puts a class token in
+# > front. SAM's encoder (ViTDet's) uses a convolution, which is that linear map, and has no class token: it needs only
+# > the grid. ViT-H's weights were made for patches of 14 pixels and had to be resized to 16.
 #
-# ## What a trained matrix looks for
+# ## What a trained matrix responds to
 #
-# Each of the D rows of W is itself a little picture of P × P × C numbers: a token's number d is large where the
-# patch looks like picture d. Below are the strongest of `tiny`, the network that ships here, and on the right how
-# similar each token of the photo is to one of them (the cosine of the angle between the two vectors). One matrix
-# sees colour and light, hardly form: that is what the layers after it are for.
+# Each of the D rows of W is itself a small image of P × P × C numbers: a token's number d is large where the patch
+# resembles row d. Below are the rows with the largest weights in `tiny`, a trained network that is included in minisam.
+# On the right is the similarity of each token of the photo to the token of the marked patch (the cosine of the angle
+# between the two vectors). One matrix responds to colour and brightness, hardly to shape; the later layers do that.
 
 # %%
 tiny = build_sam("tiny")
@@ -174,10 +175,9 @@ for axes in (left, middle, right):
 # %% [markdown]
 # ## Find the bug
 #
-# Before the patches are cut, an image is made ready: normalised by the mean and standard deviation of each colour,
-# and padded to a square, for the network takes squares. This function has the right shape, no error, and nearly the
-# right numbers, which is why it is easy to write and hard to see. Mend it. (Ask: which colour does the network
-# see in the padding?)
+# Before the patches are cut, an image is prepared: normalised by the mean and standard deviation of each colour, and
+# padded to a square, because the network's input is square. This function returns the right shape and nearly the right
+# numbers, so its bug is easy to overlook. Fix it. (Which colour does the network see in the padding?)
 
 
 # %%
@@ -193,7 +193,7 @@ check(1, prepare)
 # %% [markdown]
 # ## What was left out
 #
-# Where a patch *is*: the sum above does not contain i and j, so a transformer could not tell the sky from a blue
-# floor. SAM adds a learned vector for every place of the grid, and later, in its attention, relative positions
-# (lesson 4). Patches of 16 pixels also lose everything finer than a patch that D numbers cannot hold; the mask
-# decoder has to win back the outlines. Next: lesson 2, how tokens look at each other.
+# The position of a patch: W and b are the same for all i and j, so a token says nothing about where its patch is. SAM
+# adds a learned vector for every position of the grid, and, in its attention, relative positions (lesson 4). Details
+# within a patch that D numbers cannot hold are lost; the mask decoder has to reconstruct outlines. Next: lesson 2, how
+# tokens attend to each other.

@@ -1,10 +1,11 @@
 # %% [markdown]
-# # Lesson 2 · Attention and softmax: tokens look at each other
+# # Lesson 2 · Attention and softmax: tokens attend to each other
 #
 # Builds on: 1. Runs on a CPU, without a network.
 #
-# You know what a token is. You will see how one token asks all others, why the answer is a softmax, what goes wrong
-# when a computer takes an exponential, and write both in a few lines that are right for scores of any size.
+# You know what a token is. You will see how one token attends to all others, why softmax is needed for that, and what
+# goes wrong when a computer takes an exponential. You will write both in a few lines that are right for scores of any
+# size.
 #
 # After this lesson you can
 #
@@ -18,14 +19,15 @@ from minisam.lesson.page import check, np, plt, torch
 # %% [markdown]
 # ## From scores to weights
 #
-# A token wants to gather what the others know, more from those that fit it. How well each fits is a number, a
-# *score*, positive or negative. To average with them we need *weights*: positive, of sum one, larger where the
-# score is larger. The exponential makes every score positive, and the division makes the sum one. That is softmax:
+# A token collects information from the others, more from those that are relevant to it. How relevant another token is,
+# is a number, its *score*, positive or negative. For a weighted mean we need *weights*: positive numbers whose sum is
+# one, larger where the score is larger. The exponential makes every score positive, and the division makes the sum one.
+# That is softmax:
 #
 # $$\text{softmax}(x)_i = \frac{e^{x_i}}{\sum_j e^{x_j}}$$
 #
-# Only differences count: two scores apart by 1 have weights apart by a factor e, wherever they lie. So a constant may
-# be added to all of a row without changing anything. Remember that for the next section.
+# Only differences matter: if two scores differ by 1, their weights differ by a factor of e. So a constant may be added
+# to all scores of a row without changing the weights. The next section uses this.
 # %%
 from minisam_kernels.reference.softmax import softmax as reference
 
@@ -38,18 +40,18 @@ print("weights", weights.round(3), "- the same for scores 100 higher")
 # %% [markdown]
 # ## Why subtract the maximum
 #
-# Numbers in a computer end somewhere. In float32, exp(x) is infinity from x = 88.73 on, in float16 from 11.1 on,
-# and infinity / infinity is not a number. A network's scores do get that large. Subtracting the largest score m of
-# the row first,
+# Numbers in a computer have a largest value. In float32, exp(x) is infinity from x = 88.73 on, in float16 from 11.1 on,
+# and infinity / infinity is NaN, not a number. The scores of a network can become that large. Subtracting the largest
+# score m of the row first,
 #
 # $$\text{softmax}(x)_i = \frac{e^{x_i-m}}{\sum_j e^{x_j-m}}, \qquad m = \max_j x_j,$$
 #
-# changes nothing in mathematics (the constant cancels) and everything on a computer: every exponential is at most
-# 1, and the largest one *is* 1, so the sum lies between 1 and the number of scores. It can neither overflow nor be
+# does not change the result in mathematics (the constant cancels), but it does on a computer: every exponential is at
+# most 1, and the largest one *is* 1, so the sum lies between 1 and the number of scores. It can neither overflow nor be
 # zero.
 #
-# Below, a row (0, 1, 2) is moved upwards by c. Its softmax should not depend on c. What is the error of the formula
-# as it stands, and with the maximum taken off?
+# Below, a constant c is added to the row (0, 1, 2). Its softmax should not depend on c. What is the error of the plain
+# formula, and with the maximum subtracted?
 
 # %%
 moves = np.linspace(-130, 130, 521)
@@ -92,12 +94,14 @@ assert not np.isnan(errors(reference, np.float32)).any() and errors(reference, n
 assert not np.isnan(errors(reference, np.float16)).any()
 
 # %% [markdown]
-# With the maximum taken off there is no shaded part. To the left the plain formula fails too, and first gets worse:
-# exponentials become so small that few bits of them are left, then 0, and 0 / 0 is NaN.
+# In the shaded ranges the plain formula gives NaN. With the maximum subtracted there is no such range. The plain
+# formula also fails on the left, after its error has grown: the exponentials become so small that few bits of them are
+# left, then 0, and 0 / 0 is NaN.
 #
 # ## Your turn: softmax
 #
-# For every row of x. The cases have scores around +200 and −200, rows of equal scores, and rows that one score rules.
+# For every row of x. The cases have scores around +200 and −200, rows of equal scores, and rows with one score far
+# above the others.
 
 
 # %%
@@ -111,14 +115,15 @@ check(2, softmax)
 # %% [markdown]
 # ## Attention
 #
-# Where do the scores come from? Each token makes three vectors by three matrices: a *query* q (what I look for), a
-# *key* k (what I am), and a *value* v (what I have to tell). The score of a pair is the dot product of one's query
-# and the other's key; the answer is the average of the values with the softmax of the scores as weights:
+# Where do the scores come from? Three matrices turn each token into three vectors: a *query* q (what it looks for), a
+# *key* k (what it contains), and a *value* v (what it passes on). The score of a pair is the dot product of one token's
+# query and the other's key. The result is the mean of the values, with the softmax of the scores as weights:
 #
 # $$\text{attention}(q, k, v) = \text{softmax}\!\left(\frac{q\,k^{\mathsf T}}{\sqrt{D}}\right) v$$
 #
-# Why √D? A dot product of D random numbers of size 1 has size √D. Without the division, scores would grow with the
-# width of the network, and softmax would give all to one token before anything has been learnt.
+# Why √D? The dot product of two vectors of D random numbers with variance 1 has a standard deviation of √D. Without the
+# division, scores would grow with the width of the network, and before any training softmax would already give nearly
+# all weight to one token.
 
 # %%
 rng = np.random.default_rng(0)
@@ -133,10 +138,10 @@ for D, (without, divided) in zip(sizes, largest, strict=True):
 assert largest[-1][0] > 0.8 and max(divided for _, divided in largest) < 0.2
 
 # %% [markdown]
-# On a photo: queries and keys of the first layer of `tiny` that sees the whole image, one query token marked. The
-# scores of one query with all keys, laid out as the image, are a map, and its softmax is what that token attends to.
-# Each *head* has a part of the channels and asks a question of its own. (The layer's relative positions, lesson 4, are
-# left out of these scores.)
+# Now on a photo: queries and keys of the first layer of `tiny` in which every token attends to the whole image. One
+# query token is marked. The weights of one query for all keys, arranged as the image is, are a map of what that token
+# attends to. Each *head* has its own part of the channels, and so its own scores. (The layer's relative positions,
+# lesson 4, are left out of these scores.)
 
 # %%
 from pathlib import Path
@@ -179,7 +184,8 @@ for axes, name in zip(panels, ["", " · head 0", " · head 1", " · head 2"], st
 # %% [markdown]
 # ## Your turn: attention
 #
-# In torch, for a batch of B images and N heads at once; `@` multiplies the last two axes and takes all others along.
+# In torch, for a batch of B images and N heads at once; `@` is a matrix product over the last two axes, for all indices
+# of the other axes.
 
 # %%
 from torch import Tensor
@@ -195,9 +201,9 @@ check(2, attention)
 # %% [markdown]
 # ## The library's
 #
-# The reference is these two lines in NumPy ([attention.py](../../kernels/minisam_kernels/reference/attention.py));
-# the network calls torch's fused version, which never keeps the L × S scores as a whole
-# ([attention.py](../../minisam/model/attention.py)). They agree.
+# The reference is these two lines in NumPy ([attention.py](../../kernels/minisam_kernels/reference/attention.py)); the
+# network calls torch's fused version, which never stores all L × S scores
+# ([attention.py](../../minisam/model/attention.py)). The code below tests that they agree.
 
 # %%
 from minisam_kernels.reference.attention import attention as defined
@@ -211,14 +217,14 @@ print("the fused version and the definition agree")
 # %% [markdown]
 # > **What the paper says, what the code does.** In the paper each self-attention of the decoder (lesson 8) has a
 # > residual connection around it. In the released code the first one has none: its output *replaces* the tokens.
-# > Weights that were trained so only work so, and minisam does the same. The paper also has dropout of 0.1 in these
-# > attentions; the released code has none.
+# > Weights that were trained this way only work this way, so minisam does the same. The paper also has dropout of 0.1
+# > in these attentions; the released code has none.
 #
 # ## Find the bug
 #
-# SAM encodes an image once and then answers many prompts. With several images in a batch, every prompt has to meet
-# its own image's tokens, so those are repeated, once for each prompt. A well-known library once
-# repeated them like this; with one image, or one prompt, there is nothing to notice. Mend it.
+# SAM encodes an image once and then answers many prompts. With several images in a batch, every prompt has to attend to
+# the tokens of the right image, so those are repeated, once for each prompt. A well-known library once repeated them
+# like this. With a single image, or a single prompt, the result is right. Fix it.
 
 
 # %%
@@ -239,7 +245,7 @@ check(2, attend_per_prompt)
 # %% [markdown]
 # ## What was left out
 #
-# The three matrices that make q, k and v, and a fourth that mixes the heads' answers: they are Linear layers, and you
-# have seen what a matrix does to tokens in lesson 1. Nothing here knows where a token is: exchange two keys together
-# with their values and the answer is the same, which lesson 4 mends. And the L × S scores were kept as a whole: for
-# SAM's 4096 tokens that is 16.8 million numbers for each head, and lessons 14 and 15 do without them.
+# The three matrices that compute q, k and v, and a fourth that mixes the results of the heads: they are Linear layers,
+# that is, a matrix and a bias, as in lesson 1. Attention does not know where a token is: exchange two keys together
+# with their values, and the result is the same. Lesson 4 adds positions. And all L × S scores were stored: for SAM's
+# 4096 tokens that is 16.8 million numbers for each head. Lessons 14 and 15 avoid storing them.

@@ -1,10 +1,10 @@
 # %% [markdown]
-# # Lesson 3 · Windows: attention that stays near
+# # Lesson 3 · Windows: attention to nearby tokens
 #
 # Builds on: 2. Runs on a CPU, without a network.
 #
-# You know attention. You will see what it costs on SAM's 4096 tokens, cut the grid of tokens into windows, write
-# attention inside them, and meet padding that nobody masks: tokens that are not there and are looked at all the same.
+# You know attention. You will see what it costs for SAM's 4096 tokens, cut the grid of tokens into windows, and write
+# attention inside them. You will also see that SAM does not mask the padding of its windows, so tokens attend to it.
 #
 # After this lesson you can
 #
@@ -18,16 +18,16 @@ from minisam.lesson.page import check, np, plt, torch
 # %% [markdown]
 # ## What attention costs
 #
-# SAM's image has 64 × 64 = 4096 tokens. Every token asks every token: 4096² = 16.8 million scores, for each of
+# SAM's image has 64 × 64 = 4096 tokens. Every token attends to every token: 4096² = 16.8 million scores, for each of
 # ViT-B's 12 heads, in each of its 12 layers. That number grows with the fourth power of the image's side.
 #
-# Most of what a token needs is near. So most layers cut the grid into *windows* of 14 × 14 tokens, and a token asks
-# only the 196 of its own window. 25 windows of 196² scores are 17 times fewer. Four layers of twelve stay *global*
-# and carry what the windows found across their borders.
+# Most of the information that a token needs is nearby. So most layers cut the grid into *windows* of 14 × 14 tokens,
+# and a token attends only to the 196 tokens of its window. 25 windows of 196² scores are 17 times fewer scores. Four of
+# the twelve layers are *global*: in them, information crosses the borders of the windows.
 #
-# Scores are not all the work: the matrices that make q, k and v, the one that mixes the heads, and the two of the
-# perceptron that follows in each layer (lesson 5) cost the same either way.
-# Counted in multiplications, a global layer of ViT-B does 1.8 times the work of a windowed one.
+# Scores are only part of the work: the matrices that compute q, k and v, the one that mixes the heads, and the two of
+# the multilayer perceptron that follows in each layer (lesson 5) cost the same in both cases. In total, a global layer
+# of ViT-B needs 1.8 times the multiplications of a windowed one.
 
 # %%
 tokens, S, C = 64 * 64, 14, 768
@@ -43,9 +43,9 @@ print(f"multiplications of a layer: {work[0] / 1e9:.0f} and {work[1] / 1e9:.0f} 
 # %% [markdown]
 # ## Cutting the grid
 #
-# Token (i, j) of the grid goes to window (⌊i/S⌋, ⌊j/S⌋), to place (i mod S, j mod S) in it. But 64 = 4 · 14 + 8: the
-# last windows are not full. So the grid is padded below and to the right to 70 = 5 · 14. At the edge a window holds
-# 112 tokens and 84 padded places; in the corner 64 tokens and 132 padded places.
+# Token (i, j) of the grid goes to window (⌊i/S⌋, ⌊j/S⌋), to position (i mod S, j mod S) in it. But 64 = 4 · 14 + 8: the
+# last windows are not full. So the grid is padded below and to the right to 70 = 5 · 14. A window at the edge has 112
+# tokens and 84 padded positions; the one in the corner has 64 tokens and 132 padded positions.
 
 # %%
 from pathlib import Path
@@ -106,13 +106,13 @@ for axes in (left, middle, right):
     axes.set_axis_off()
 
 # %% [markdown]
-# *The red token sees the whole photo, or its own window. Right: all 25 windows with the number of real tokens in
-# each; the hatched places are padding.*
+# *The red token attends to the whole photo, or to its window. Right: all 25 windows with the number of real tokens in
+# each; hatched positions are padding.*
 #
 # ## Your turn: cut
 #
-# In NumPy. Pad with zeros, below and to the right, as little as needed. The windows come one after the other as one
-# reads: the first image's, from left to right, then the next row of windows.
+# In NumPy. Pad with zeros, below and to the right, as little as needed. The order of the windows is that of reading:
+# those of the first image first, from left to right, then the next row of windows.
 
 
 # %%
@@ -124,22 +124,22 @@ def window_partition(x: np.ndarray, window_size: int) -> np.ndarray:
 check(3, window_partition)
 
 # %% [markdown]
-# ## The trap: padding that is looked at
+# ## A trap: tokens attend to the padding
 #
-# A window becomes a small batch entry of its own, and attention is what it was. The question is what the padded
-# places do. In SAM's code the order is: normalise the tokens, pad with *zeros*, make q, k, v with one matrix, attend,
-# cut the padding away. No mask anywhere. And a matrix with a bias makes of a zero token
+# Each window becomes an entry of the batch, and attention itself does not change. What do the padded positions do? In
+# SAM's code the order is: normalise the tokens, pad with *zeros*, compute q, k, v with one matrix, attend, remove the
+# padding. No mask is used. A matrix with a bias turns a token of zeros into
 #
 # $$q = W_q\,0 + b_q = b_q, \qquad k = b_k, \qquad v = b_v.$$
 #
-# So a padded place is a real key, b_k, and a real value, b_v. Each token of the window compares its query with b_k,
-# and hands part of its attention to b_v, once for every padded place. If all scores were equal, a token in the corner
-# window of SAM's grid would give 132 of 196 parts to the padding: 67 %.
+# So a padded position has a key, b_k, and a value, b_v. Each token of the window compares its query with b_k, and gives
+# some weight to b_v, once for every padded position. If all scores were equal, a token in the corner window of SAM's
+# grid would give 132/196 = 67 % of its weight to the padding.
 #
-# How much is it in a trained network? `tiny` has a grid of 16 × 16 and windows of 8, so nothing is padded. On an
-# image of 320 pixels its grid is 20 × 20, padded to 24, and the same happens as in SAM. To measure a share without
-# taking the function apart, hand it other values: 0 for every real token, 1 for the padding. What comes out is the
-# weight that went to the padding.
+# How much is it in a trained network? `tiny` has a grid of 16 × 16 and windows of 8, so nothing is padded. On an image
+# of 320 pixels its grid is 20 × 20, padded to 24, as it happens in SAM. To measure the padding's share without changing
+# the function, we call it with other values: 0 for every real token, 1 for the padding. The result is the weight that
+# the padding gets.
 
 # %%
 from minisam.build import build_sam
@@ -194,20 +194,20 @@ assert abs(measured[:16, :16]).max() < 1e-6 and 0.02 < measured[16:, 16:].mean()
 assert change[0, 16:, 16:].mean() > 0.02
 
 # %% [markdown]
-# *20 × 20 tokens in windows of 8. In the four full windows there is no padding. In the others it takes part of every
-# token's attention. Right: how far a mask over it would move the answer of each token, as a part of the answer's
+# *20 × 20 tokens in windows of 8. In the four full windows there is no padding. In the others it gets part of every
+# token's attention. Right: how much masking the padding would change each token's result, as a fraction of the result's
 # length.*
 #
-# Is it a mistake? It wastes 16 % of the tokens, and mixes one constant vector into the answers at the edge. But SAM
-# was trained so, and its weights are fitted to answers that have b_v in them. Take the padding away and the first
-# layer answers something else, and every later layer builds on that. A network is its weights *and* the code that
-# they were trained in.
+# Is it a mistake? It wastes 16 % of the tokens, and mixes one constant vector into the results at the edge. But SAM was
+# trained this way, and its weights are fitted to results that contain b_v. Without the padding, the first layer gives
+# other results, and so does every layer after it. Trained weights need exactly the computation that they were trained
+# with.
 #
 # ## Your turn: attention in windows
 #
-# In torch, and with the projection already done, on the real tokens only: nothing is gained by multiplying zeros with
-# a matrix. What has to stand in the padded places then? The last axis of qkv holds q, k and v in this order, and
-# within each the heads one after the other.
+# In torch. The multiplication by the matrix is already done, for the real tokens only, because multiplying zeros is
+# wasted work. Which values do the padded positions need then? The last axis of qkv has q, k and v in this order, and
+# within each of them one head after the other.
 
 # %%
 from torch import Tensor
@@ -225,7 +225,7 @@ check(3, window_attention)
 #
 # [window_attention.py](../../minisam/model/window_attention.py) does that: it projects the real tokens and pads with
 # the bias. It is the same as padding with zeros and projecting all, which is what segment-anything does, with 804
-# tokens less to multiply.
+# tokens fewer to multiply.
 
 # %%
 projection = torch.nn.Linear(12, 36)
@@ -241,14 +241,14 @@ print("padding with the bias after the projection is padding with zeros before i
 
 # %% [markdown]
 # > **What the paper says, what the code does.** The paper has one line: 14 × 14 windows, and four global blocks,
-# > equally spaced. That 14 does not divide 64, and what becomes of the padding, is only in the code: zeros after the
+# > equally spaced. That 14 does not divide 64, and how the padding is treated, is only in the code: zeros after the
 # > norm and before the projection, no mask. ViT-B's global blocks are numbers 2, 5, 8 and 11, counted from 0.
 #
 # ## Find the bug
 #
-# Somebody writes window attention from the paper, sees the padding, and does what one does with padding: masks it.
-# The function has the right shape, runs without a warning, and is exactly right on every grid that the windows
-# divide. With SAM's weights it is wrong in 9 of the 25 windows. Mend it.
+# A programmer writes window attention from the paper, and masks the padding, as is usual. The result has the right
+# shape, there is no warning, and it is exactly right on every grid that the windows divide. With SAM's weights it is
+# wrong in 9 of the 25 windows. Fix it.
 
 
 # %%
@@ -281,8 +281,8 @@ check(3, attend_in_windows)
 # %% [markdown]
 # ## What was left out
 #
-# Within a window, attention still does not know where a token is; lesson 4 adds that. Which layers are windowed and
-# which are global, and how far a token sees after each of them, is lesson 5. Other networks let every second layer's
-# windows start half a window further on (Swin) instead of having global layers. And cutting, padding and joining copy
-# every number several times; the kernel of lesson 17 copies none of them and finds a window's tokens by their
-# addresses.
+# Within a window, attention still does not know where a token is; lesson 4 adds that. Lesson 5 says which layers are
+# windowed and which are global, and how far information has travelled after each of them. Other networks (Swin) have no
+# global layers; instead, the windows of every second layer are shifted by half a window. And cutting, padding and
+# joining copy every number several times; the kernel of lesson 17 copies none of them and computes the addresses of a
+# window's tokens instead.

@@ -1,11 +1,11 @@
 # %% [markdown]
-# # Lesson 4 · Relative positions: who is where
+# # Lesson 4 · Relative positions: where tokens are
 #
 # Builds on: 2. Runs on a CPU, without a network.
 #
-# You know attention. You will see that it does not know where a token is, give every offset between two tokens a
-# learned vector, write the lookup and the attention with it, and find out why SAM's weights need the query unscaled
-# in one place and scaled in another.
+# You know attention. You will see that its result does not depend on where a token is, give every offset between two
+# tokens a learned vector, write the lookup and the attention with it, and find out why SAM's weights need the query
+# unscaled in one term and scaled in the other.
 #
 # After this lesson you can
 #
@@ -17,10 +17,10 @@
 from minisam.lesson.page import check, np, plt, torch
 
 # %% [markdown]
-# ## Attention does not know where
+# ## Attention does not know positions
 #
-# Take the keys and values of an image and shuffle them, both in the same way. The answer is the same: a sum does not
-# care about the order of its terms. To attention, an image is a bag of patches.
+# Take the keys and values of an image and shuffle them, both in the same way. The result is the same, because a sum
+# does not depend on the order of its terms. Attention treats an image as an unordered set of patches.
 
 # %%
 from minisam_kernels.reference.attention import attention
@@ -33,23 +33,23 @@ assert abs(same - attention(q, k, v, 0.25)).max() < 1e-12
 print("64 keys shuffled with their values: the same answer")
 
 # %% [markdown]
-# SAM tells the tokens once where they are: before the first block, it adds a learned vector for each of the 64 × 64
-# places, the *absolute* positions. From those alone, "the token to my left" has to be learned for each of the 4096
-# places anew. So every attention also gets *relative* positions: a term that depends only on how far apart two tokens
-# are, and in which direction.
+# SAM gives the tokens their positions once: before the first block, it adds a learned vector for each of the 64 × 64
+# positions, the *absolute* position embedding. With these alone, "the token to the left" has to be learned separately
+# for each of the 4096 positions. So every attention also gets *relative* positions: a term that depends only on how far
+# apart two tokens are, and in which direction.
 #
 # ## A row for each offset
 #
-# Take one side of the grid first, with S places. A query at place i and a key at place j are i − j apart, which is
-# any number from 1 − S to S − 1: there are 2S − 1 different offsets. Each has a learned vector of D numbers, a row of
-# a table R, and the offset's row is number i − j + S − 1, since rows count from 0. The query meets the row in a dot
-# product, as it meets the key:
+# First take one side of the grid, with S positions. The *offset* of a query at position i and a key at position j is i
+# − j, any number from 1 − S to S − 1: there are 2S − 1 different offsets. Each has a learned vector of D numbers, a row
+# of a table R. The offset's row has the number i − j + S − 1, since rows count from 0. The dot product of query and row
+# is added to the score:
 #
 # $$\text{score}_{ij} = \frac{q_i \cdot k_j}{\sqrt D} + q_i \cdot R_{i-j+S-1}$$
 #
-# That the *query* decides is the point. A token on an outline can look along it, another one can look all around: the
-# table is the same for all tokens of a layer, what they make of it is not. SAM's windows have S = 14, so 27 rows; its
-# global layers S = 64, so 127.
+# Note that the term depends on the *query*. A token on an outline can attend along the outline, another one in all
+# directions: the table is the same for all tokens of a layer, but its product with each query is different. SAM's
+# windows have S = 14, so 27 rows; its global layers have S = 64, so 127.
 #
 # An image has two sides. A table over both would need a row for every pair of offsets, 127² = 16,129. SAM
 # *decomposes*: one table for rows, one for columns, and the two terms are added.
@@ -57,8 +57,8 @@ print("64 keys shuffled with their values: the same answer")
 # $$\text{score}_{nm} = \frac{q_n \cdot k_m}{\sqrt D} + \underbrace{q_n \cdot R^h_{i_n - i_m}}_{\text{row term}} +
 # \underbrace{q_n \cdot R^w_{j_n - j_m}}_{\text{column term}}$$
 #
-# Token n sits in row i_n and column j_n, and here R is indexed by the offset itself: as a row of the table it is
-# S − 1 further on, as above.
+# Token n is in row i_n and column j_n of the grid, and here R is indexed by the offset itself; its row in the table is
+# S − 1 higher, as above.
 #
 # The row term depends only on the query and the key's row i, so the code keeps it as rel_h[n, i]; the column term is
 # rel_w[n, j]. For one query that is a short column of H numbers and a short row of W numbers, whose sums fill the
@@ -98,7 +98,7 @@ assert set(offsets.ravel()) == set(range(2 * S - 1)) and 127**2 == 16129
 # *Left: offsets are the same along a diagonal, so 25 pairs share 9 rows. Right: the bias of one query on a grid of 4
 # × 6.*
 #
-# The short ones are what is kept. For a global layer of ViT-B in float32, rel_h and rel_w of all 12 heads are 25 MB;
+# Only rel_h and rel_w are stored. For a global layer of ViT-B in float32, rel_h and rel_w of all 12 heads are 25 MB;
 # their sums, one number for every pair of tokens and head, would be 805 MB.
 
 # %%
@@ -110,15 +110,15 @@ print(f"rel_h and rel_w {short:.0f} MB, their sums {full:.0f} MB")
 # %% [markdown]
 # ## Your turn: the lookup
 #
-# In NumPy: from the table to the row for each pair of places. One thing more. A trained table has as many rows as its
-# grid needs: 127 for 64 places. On an image of half the side there are 32 places and 63 offsets, so the table is
-# first *resampled*: its R rows, taken as intervals of a line, are stretched or squeezed onto the 2S − 1 rows that are
-# needed. New row r lies at
+# In NumPy: from the table to the row for each pair of positions. There is one more step. A trained table has as many
+# rows as its grid needs: 127 for 64 positions. On an image of half the side there are 32 positions and 63 offsets, so
+# the table is first *resampled*: its R rows are interpolated to the 2S − 1 rows that are needed. New row r lies at
 #
 # $$\left(r + \tfrac12\right)\frac{R}{2S-1} - \tfrac12$$
 #
-# of the old ones, and is interpolated linearly between the two next to it; beyond the first and the last row it is
-# the first or the last. Windows stay 14 tokens wide on every image: their tables are never resampled.
+# in the numbering of the old rows, and is interpolated linearly between its two neighbours; beyond the first or the
+# last row it is the first or the last one. Windows stay 14 tokens wide on every image: their tables are never
+# resampled.
 
 
 # %%
@@ -130,13 +130,13 @@ def relative_position_table(table: np.ndarray, size: int) -> np.ndarray:
 check(4, relative_position_table)
 
 # %% [markdown]
-# From the lookup to rel_h is one product. Entry h of your result is what a query in row h of the grid needs: H
-# vectors, one for each row that a key may be in. The query's dot products with them are its rel_h,
-# `einsum("bnhwd,hkd->bnhwk", q, table)`; for rel_w it is the query's column w that picks them, `"bnhwd,wkd->bnhwk"`.
+# From the lookup to rel_h is one product. Entry h of your result is what a query in row h of the grid needs: H vectors,
+# one for each row that a key may be in. The query's dot products with them are its rel_h, `einsum("bnhwd,hkd->bnhwk",
+# q, table)`; for rel_w the query's column w selects them, `"bnhwd,wkd->bnhwk"`.
 #
 # ## Your turn: attention with positions
 #
-# rel_h and rel_w are given. Tokens are counted row by row: key m sits in row m // W and column m % W.
+# rel_h and rel_w are given. Tokens are counted row by row: key m is in row m // W and column m % W.
 
 # %%
 from torch import Tensor
@@ -153,8 +153,8 @@ check(4, rel_pos_attention)
 # ## The library's
 #
 # [rel_pos_attention.py](../../minisam/model/rel_pos_attention.py) does the same. On a CPU
-# [rel_pos_blocks.py](../../minisam/model/fast/rel_pos_blocks.py) gives it a block of queries at a time, so that the
-# 805 MB are never in memory. Against the equation, pair by pair, on a grid of 3 × 4:
+# [rel_pos_blocks.py](../../minisam/model/fast/rel_pos_blocks.py) computes one block of queries at a time, so that the
+# 805 MB are never in memory. The next cell compares it with the equation, pair by pair, on a grid of 3 × 4:
 
 # %%
 from minisam.model.rel_pos_attention import decomposed_rel_pos
@@ -177,9 +177,8 @@ print("the library and the equation agree on all", H * W * H * W, "pairs")
 # %% [markdown]
 # ## What a trained network does with them
 #
-# Two tokens of the photo in a global layer of `tiny`, and the bias that each adds to its scores with every other
-# token, for three heads. Red raises a score, blue lowers it. The tables are the same in both rows; what differs is
-# the token that asks.
+# The figure shows two tokens of the photo in a global layer of `tiny`, and the bias of each for every other token, in
+# three heads. Red raises a score, blue lowers it. Both rows use the same tables; only the query differs.
 
 # %%
 from pathlib import Path
@@ -222,18 +221,18 @@ for axes, title in zip(panels[0], ["the token that asks", "bias · head 0", "hea
     axes.set_title(title)
 
 # %% [markdown]
-# Stripes and crosses, and nothing else: a sum of a column and a row cannot draw a ring. That is what decomposing
-# costs.
+# The patterns are stripes and crosses: the sum of a column and a row cannot represent a ring, for example. This is the
+# price of the decomposition.
 #
-# > **What the paper says, what the code does.** In MViTv2's paper, where this comes from, the bias stands in the
-# > bracket that is divided by √D. In its code, in ViTDet's and in SAM's, only q kᵀ is scaled and the bias is made of
-# > the query as it is. And the tables start at zero: a network that was pre-trained without them goes on exactly as
-# > it was, and learns them from there.
+# > **What the paper says, what the code does.** In the paper of MViTv2, from which this method comes, the bias is
+# > inside the brackets that are divided by √D. In its code, in ViTDet's and in SAM's, only q kᵀ is scaled, and the bias
+# > is computed from the unscaled query. The tables start at zero: a network that was pre-trained without them gives the
+# > same results at first, and learns them from there.
 #
 # ## Find the bug
 #
 # Scaling the scores costs L × L multiplications, scaling the queries L × D, and (scale · q) kᵀ is the same. So this
-# function scales q first. Every test passes while the tables are zero, as they are before training. Mend it.
+# function scales q first. Every test passes while the tables are zero, as they are before training. Fix it.
 
 
 # %%
@@ -259,6 +258,6 @@ check(4, attend_on_grid)
 # %% [markdown]
 # ## What was left out
 #
-# How the absolute positions are made to fit another image size: lesson 5, together with all that surrounds attention
-# in a block. Grids on which queries and keys differ in number, as in MViTv2, where the shorter side is stretched: SAM
-# has none. And how a kernel adds rel_h and rel_w to a tile of scores that never leaves the chip: lesson 16.
+# How the absolute position embedding is resized for another image size, and the other parts of a block: lesson 5. Grids
+# with different numbers of queries and keys, as in MViTv2: SAM has none. And how a kernel adds rel_h and rel_w to
+# scores that are never written to memory: lesson 16.

@@ -1,11 +1,11 @@
 # %% [markdown]
-# # Lesson 5 · The image encoder: blocks around a stream
+# # Lesson 5 · The image encoder: blocks and the residual stream
 #
 # Builds on: 3, 4. Runs on a CPU, without a network.
 #
-# You have patches, windows and relative positions. You will put them together: see what a block adds to its tokens,
-# how windowed and global blocks take turns, write one block in NumPy and then the whole encoder in torch, and run it
-# with the weights of a trained network.
+# You know patches, windows and relative positions. You will put them together: see what a block adds to its tokens, how
+# windowed and global blocks alternate, write one block in NumPy and then the whole encoder in torch, and run it with
+# the weights of a trained network.
 #
 # After this lesson you can
 #
@@ -17,29 +17,31 @@
 from minisam.lesson.page import check, np, plt, torch
 
 # %% [markdown]
-# ## The stream
+# ## The residual stream
 #
-# A block does not replace its tokens, it adds to them. It has two steps:
+# A *block* does not replace its tokens, it adds to them. It has two steps:
 #
 # $$x \leftarrow x + \text{attention}(\text{norm}_1(x)), \qquad x \leftarrow x + \text{mlp}(\text{norm}_2(x))$$
 #
-# In the first, tokens look at each other. In the second, each token thinks on its own: a perceptron of two layers
-# takes its 768 numbers to 3072 and back, with GELU in between, a ReLU with a smooth bend. Both read the tokens
-# through a norm, which gives each token mean 0 and variance 1 over its channels, then a learned scale and shift:
+# In the first, tokens attend to each other. In the second, each token is computed separately: a *multilayer perceptron*
+# (MLP) of two layers takes its 768 numbers to 3072 and back, with a GELU in between, a smooth version of the ReLU. Both
+# steps begin with a layer normalisation, the norm, which gives each token mean 0 and variance 1 over its channels, then
+# a learned scale and shift:
 #
 # $$\text{norm}(x)_c = \frac{x_c - \text{mean}(x)}{\sqrt{\text{var}(x) + \varepsilon}}\,w_c + b_c,
 # \qquad \varepsilon = 10^{-6}$$
 #
-# Why so? What runs straight through, the *residual stream*, is never normalised and never overwritten. A block that
-# has nothing to say adds nearly zero, and what an early block found is still there at the end. Gradients take the
-# same way back without passing through any matrix, which is what makes many blocks trainable. Norms stand *before*
-# each step (pre-norm), so that a step reads numbers of a known size however large the stream has grown.
+# Why is it built this way? The tokens that all blocks add to, the *residual stream*, are never normalised and never
+# overwritten. A block can add nearly zero, and what an early block has added is still there at the end. Gradients flow
+# back along the same additions without passing through a matrix, which makes networks of many blocks trainable. The
+# norm comes *before* each step (pre-norm), so the input of a step has a known size, even if the numbers of the stream
+# have become large.
 #
-# ## Windows and global blocks, in turn
+# ## Windowed and global blocks
 #
-# ViT-B has 12 blocks. Those with the numbers 2, 5, 8 and 11 are global, the others attend within 14 × 14 windows.
-# Every size of SAM has four global blocks, equally far apart, and the last block is one of them. `tiny` has six
-# blocks, and three of them are global.
+# ViT-B has 12 blocks. Those with the numbers 2, 5, 8 and 11 are global, the others attend within 14 × 14 windows. Every
+# size of SAM has four global blocks at equal distances, and the last block is one of them. `tiny` has six blocks, and
+# three of them are global.
 
 # %%
 from minisam.build import build_sam
@@ -78,8 +80,8 @@ for name in names[:3]:
     assert CONFIGS[name].global_attn_indexes == tuple(range(every - 1, depth, every))
 
 # %% [markdown]
-# Where are the weights? A block has 12 · 768² of them and a little more: 3 for q, k, v, one to mix the heads, 8 for
-# the perceptron. Twelve such blocks are 95 % of the encoder.
+# Where are the weights? A block has slightly more than 12 · 768² of them: three matrices of 768² for q, k, v, one to
+# mix the heads, and eight for the MLP. Twelve such blocks are 95 % of the encoder.
 
 # %%
 with torch.device("meta"):  # shapes without memory
@@ -103,12 +105,12 @@ assert total == size(encoder) == 89_670_912 and 0.94 < parts["12 blocks"] / tota
 assert 1.0 < size(encoder.blocks[0]) / (12 * 768**2) < 1.01
 
 # %% [markdown]
-# ## What the stream holds, and how far a change gets
+# ## What the stream contains, and how far a change spreads
 #
-# Above, the tokens of a photo in `tiny` on their way through its six blocks: of the 192 channels the three directions
-# in which tokens differ most, as red, green and blue. Below, one patch of the photo was painted over, and each token
-# is as bright as it changed. It shows the pattern of blocks at work. Block 0 is windowed: the change fills its window
-# of 8 × 8 tokens and stops at the border. Block 1 is global: now every token knows.
+# The upper row shows the tokens of a photo after each of the six blocks of `tiny`: the three directions in which their
+# 192 channels differ most, as red, green and blue. For the lower row one patch of the photo was painted over; the
+# brightness of a token is the size of its change. Block 0 is windowed: the change reaches its window of 8 × 8 tokens
+# and stops at the border. Block 1 is global: now every token has changed.
 
 # %%
 from pathlib import Path
@@ -206,19 +208,19 @@ check(5, block)
 #
 # The mask decoder works with 256 channels. After the last block, the *neck* takes each token from 768 to 256 with one
 # matrix (a 1 × 1 convolution), normalises, mixes each token with its eight neighbours (a 3 × 3 convolution), and
-# normalises again. What comes out is the *image embedding*, [256, 64, 64] for an image of 1024 pixels: all that SAM
-# keeps of an image. It is computed once, and every click after that asks it.
+# normalises again. What comes out is the *image embedding*, [256, 64, 64] for an image of 1024 pixels: everything that
+# SAM keeps of an image. It is computed once and used for every click.
 #
 # ## Your turn: the encoder
 #
-# In torch, and this time all of it: patches, positions, blocks, neck. Two things make it short. A block is global
-# when it has *one window as large as the grid*, so both kinds are one function. And `part(weights, "blocks.3.")`
-# gives block 3's weights under the names from above. The rest are `patch_embed.proj.weight` [C, 3, P, P] and `.bias`,
-# `pos_embed` [1, grid, grid, C], `neck.0.weight` [out, C, 1, 1], `neck.1`, `neck.2.weight` [out, out, 3, 3],
-# `neck.3`; the neck's convolutions have no bias. Blocks number global_every − 1, 2 · global_every − 1, … are global.
+# In torch, and now the whole encoder: patches, positions, blocks, neck. Two facts make it short. A block is global when
+# it has *one window as large as the grid*, so both kinds are one function. And `part(weights, "blocks.3.")` gives block
+# 3's weights under the names from above. The other weights are `patch_embed.proj.weight` [C, 3, P, P] and `.bias`,
+# `pos_embed` [1, grid, grid, C], `neck.0.weight` [out, C, 1, 1], `neck.1`, `neck.2.weight` [out, out, 3, 3], `neck.3`;
+# the neck's convolutions have no bias. Blocks number global_every − 1, 2 · global_every − 1, … are global.
 #
-# The last case of the check is `nano`, one of the two networks that ship here, with its trained weights. When it
-# passes, you have written the larger part of SAM.
+# The last case of the check is `nano`, one of the included networks, with its trained weights. When it passes, you have
+# written the larger part of SAM.
 
 # %%
 import torch.nn.functional as F
@@ -254,9 +256,9 @@ check(5, image_encoder)
 # %% [markdown]
 # ## The library's
 #
-# [image_encoder.py](../../minisam/model/image_encoder.py) has the same lines, as modules. It keeps windowed and
-# global attention apart, because the global one has to avoid the 805 MB of lesson 4. That they are the same thing,
-# with a window as large as the grid:
+# [image_encoder.py](../../minisam/model/image_encoder.py) has the same steps, as modules. It has separate code for
+# windowed and global attention, because the global one has to avoid the 805 MB of lesson 4. The next cell shows that
+# both give the same result with a window as large as the grid:
 
 # %%
 from minisam.model.rel_pos_attention import RelPosAttention
@@ -271,18 +273,18 @@ with torch.no_grad():
 print("a global block is a block with one window")
 
 # %% [markdown]
-# > **What the paper says, what the code does.** The paper trains with *drop path*: in each step, every residual
-# > branch is left out for some images, the later the block the more often, up to 40 % (ViT-H). The released code has
-# > none, and it is not needed to use the weights; minisam has it back as an argument. A ViT also has a class token
-# > and a norm after the last block. SAM's encoder has neither.
+# > **What the paper says, what the code does.** The paper trains with *drop path*: in each step, every residual branch
+# > is left out for some images, in later blocks more often, up to 40 % (ViT-H). The released code does not have it, and
+# > it is not needed to use the weights; minisam offers it as an argument. A ViT also has a class token and a norm after
+# > the last block. SAM's encoder has neither.
 #
 # ## Find the bug
 #
-# An encoder that was made for 1024 pixels has 64 × 64 absolute positions. On an image of 512 there are 32 × 32
-# tokens, and the released code stops with an error: 64 does not fit 32. Relative positions are resampled (lesson 4),
-# windows are what they are; so only pos_embed has to be resized, as one resizes a picture of C channels. ViTDet does
-# it bicubically. This function was tested on 64 → 64, where it gives back exactly what it was given, and its output
-# has the right shape for every size. Mend it.
+# An encoder that was made for 1024 pixels has 64 × 64 absolute positions. On an image of 512 there are 32 × 32 tokens,
+# and the released code stops with an error: 64 does not fit 32. Relative positions are resampled (lesson 4) and windows
+# keep their size, so only pos_embed has to be resized, like an image of C channels. ViTDet resizes it with bicubic
+# interpolation. This function was tested on 64 → 64, where its output equals its input exactly, and its output has the
+# right shape for every size. Fix it.
 
 
 # %%
@@ -299,7 +301,7 @@ check(5, resize_positions)
 # %% [markdown]
 # ## What was left out
 #
-# How such an encoder is trained: SAM's starts from masked autoencoding, and then learns from what the masks get
-# wrong. Precision: users get broken masks from large encoders in float16; bfloat16 has fewer digits, but the range of
-# float32. The prompts that ask the image embedding (lessons 6 and 7) and the decoder that answers them (lessons 8 and
-# 9). And how the attentions become fast: lessons 15 to 17.
+# How such an encoder is trained: SAM's starts from masked autoencoding (lesson 21), and is then trained by the loss of
+# the masks. Precision: large encoders in float16 can give broken masks; bfloat16 has fewer digits, but the range of
+# float32. The prompts (lessons 6 and 7) and the decoder (lessons 8 and 9). And how attention becomes fast: lessons 15
+# to 17.

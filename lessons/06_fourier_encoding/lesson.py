@@ -3,9 +3,9 @@
 #
 # Builds on: nothing. Runs on a CPU, without a network.
 #
-# A click is two numbers. The network works with vectors of 256 numbers. You will see why a matrix is the wrong way
-# from one to the other, why sines of random frequencies are a good one, write it twice, and mend a factor that stands
-# in a library you may be using.
+# A click is two numbers. The network works with vectors of 256 numbers. You will see why a matrix alone cannot turn one
+# into the other, why sines of random frequencies can, write this encoding twice, and fix a wrong factor that occurs in
+# a widely used library.
 #
 # After this lesson you can
 #
@@ -17,15 +17,15 @@
 from minisam.lesson.page import check, np, plt, torch
 
 # %% [markdown]
-# ## What a code of a position has to do
+# ## What the code of a position has to do
 #
-# Attention compares vectors by their dot product (lesson 2). A click has to find the image token that lies under it.
-# So the click's position and the token's position both become vectors, *codes*, and we ask one thing of them: the dot
-# product of two codes is large where the positions are close, and small where they are not.
+# Attention compares vectors by their dot product (lesson 2). A click has to find the image token that lies under it. So
+# the click's position and the token's position both become vectors, *codes*, with one requirement: the dot product of
+# two codes is large if the positions are close, and small if they are not.
 #
-# Let positions run from 0 to 1 in x and in y, whatever the size of the image. The first idea is a matrix, 256 × 2,
-# times the position. It fails: the dot product of two such codes is a sum of products of coordinates, and it is
-# largest where the coordinates are large. Every click would find a corner of the image.
+# Let positions run from 0 to 1 in x and in y, for images of any size. The first idea is a matrix, 256 × 2, times the
+# position. It fails: the dot product of two such codes is a sum of products of coordinates, and it is largest where the
+# coordinates are large. Every click would fit best to a corner of the image.
 #
 # ## The equation
 #
@@ -37,10 +37,10 @@ from minisam.lesson.page import check, np, plt, torch
 #
 # $$\sin a \sin b + \cos a \cos b = \cos(a - b) = \cos\left(2\pi\, g \cdot (c - c')\right)$$
 #
-# Only the *difference* of the positions is left. It is 1 where they agree. But a cosine comes back: one period
-# further on, it is 1 again. The cure is to take many frequencies, each with another period. They all agree at
-# difference 0, and nowhere else. SAM draws F = 128 of them from a normal distribution, once, and keeps them in a
-# matrix G [2, F]:
+# It depends only on the *difference* of the positions, and is 1 where they agree. But a cosine is periodic: one period
+# further on, it is 1 again. The remedy is to take many frequencies, each with another period. All cosines are 1 at
+# difference 0, and nowhere else. SAM draws F = 128 of them from a normal distribution, once, and keeps them in a matrix
+# G [2, F]:
 #
 # $$\text{encoding}(x, y) = \left[\sin 2\pi\, c\,G,\;\; \cos 2\pi\, c\,G\right]$$
 #
@@ -86,17 +86,18 @@ panels[3].set(title="… along a line", xlabel="pixels from the click, of 1024",
 panels[3].legend(fontsize=8)
 
 # %% [markdown]
-# *How alike is the code of the click (the star) to the code of every place? Red is alike, blue is the opposite.*
+# *The similarity of the code of the click (the star) to the code of every position. Red is similar, blue is opposite.*
 #
 # ## How far "close" reaches
 #
 # The average of cos(2π g · d) over a normal distribution of g is exp(−2π² |d|²), a bell. Here d = c − c' is twice the
-# difference of the positions, so two positions that are r apart, as a part of the image's side, are alike by
+# difference of the positions, so for two positions at a distance r, as a fraction of the image's side, the similarity
+# of the codes is
 #
 # $$e^{-8\pi^2 r^2}$$
 #
-# At r = 0.094 that is one half: 96 pixels of 1024, or six tokens. From a quarter of the image on there is nothing left
-# but the noise of having 128 frequencies and not infinitely many. Its size is 1/√(2F) = 0.06.
+# At r = 0.094 that is one half: 96 pixels of 1024, or six tokens. From a quarter of the image on, only noise is left,
+# because there are 128 frequencies and not infinitely many. Its size is 1/√(2F) = 0.06.
 
 # %%
 half = np.sqrt(np.log(2) / (8 * np.pi**2))
@@ -109,7 +110,8 @@ print(f"alike by one half at {half * side:.0f} pixels, that is {half * 64:.0f} t
 # %% [markdown]
 # ## Your turn: NumPy
 #
-# One matrix product and two functions. First all the sines, then all the cosines. Stuck? `minisam lesson hint 6`.
+# One matrix product and two functions. First all the sines, then all the cosines. If you are stuck: `minisam lesson
+# hint 6`.
 
 
 # %%
@@ -123,9 +125,9 @@ check(6, fourier_encoding)
 # %% [markdown]
 # ## Your turn: the image's tokens
 #
-# The image tokens get the same code, by the same G. Otherwise a click could not find its token. A token covers a cell
-# of the grid, 16 × 16 pixels of 1024. Its position is the *middle* of the cell: token (i, j) of an H × W grid is at
-# x = (j + ½) / W and y = (i + ½) / H. The result is a picture of 2F channels, channels first, like the image
+# The image tokens get the same code, with the same G. Otherwise a click's code would not fit that of its token. A token
+# covers a cell of the grid, 16 × 16 pixels of 1024. Its position is the *middle* of the cell: token (i, j) of an H × W
+# grid is at x = (j + ½) / W and y = (i + ½) / H. The result has the shape [2F, H, W], channels first, like the image
 # embedding.
 
 # %%
@@ -143,7 +145,8 @@ check(6, grid_encoding)
 # ## The library's
 #
 # [FourierEncoding](../../minisam/model/fourier_encoding.py) is one module for both. Its G is a *buffer*: it is stored
-# with the weights and is never trained. A network that draws a new G has codes that no trained weight understands.
+# with the weights and is never trained. Trained weights only fit the codes of their G; with a newly drawn G they do
+# not work.
 
 # %%
 from minisam.model.fourier_encoding import FourierEncoding
@@ -162,15 +165,16 @@ print("a click in the middle of token (2, 5) has the code of token (2, 5)")
 # %% [markdown]
 # > **What the paper says, what the code does.** SAM's paper says only that a point's position becomes a positional
 # > encoding, and cites Tancik et al. 2020. There the positions lie in [0, 1) and the cosines come first. SAM's code
-# > moves positions to [−1, 1], which doubles every frequency, and has the sines first. Trained weights know that
+# > scales positions to [−1, 1], which doubles every frequency, and has the sines first. Trained weights depend on that
 # > order.
 #
 # ## Narrow or wide
 #
-# Multiply G by a number, the *scale*, and the bell gets narrower by it. Too wide, and neighbours cannot be told apart.
-# Too narrow, and neighbours are strangers: what the network learns about one place says nothing about the next.
-# SAM's scale is 1: the codes of neighbouring tokens are alike by 98 %. At scale 1/4 it is more than 99 %, at scale 8
-# less than one half.
+# If G is multiplied by a number, the *scale*, the bell becomes narrower by that factor. If it is too wide, neighbouring
+# positions have nearly equal codes and cannot be distinguished. If it is too narrow, neighbouring positions have
+# unrelated codes, and what the network learns about one of them is of no use for the other. SAM's scale is 1: the
+# similarity of the codes of neighbouring tokens is 98 %. At scale 1/4 it is more than 99 %, at scale 8 less than one
+# half.
 
 # %%
 scales = {"scale 1/4": 0.25, "scale 1, SAM's": 1.0, "scale 8": 8.0}
@@ -193,8 +197,8 @@ assert alike(8 * G, click, click + one_token) < 0.5
 # ## Find the bug
 #
 # A well-known library draws its frequencies like this when it makes a network without trained weights, to be trained
-# from the start. With a checkpoint loaded there is nothing to notice: G comes from the file. Mend it.
-# (Ask: what is alike to what, if the hidden size is 768?)
+# from the start. With a checkpoint loaded, the bug does not show, because G comes from the file. Fix it. (Which
+# positions have similar codes if the hidden size is 768?)
 
 
 # %%
@@ -214,7 +218,7 @@ check(6, nearness)
 # %% [markdown]
 # ## What was left out
 #
-# What a click *means*: whether the place belongs to the object or not, and whether it is a click at all or the corner
-# of a box. The code says only where. Lesson 7 adds the what, a learned vector for each kind. Also left out: other
-# codes of a position, such as a learned vector for each place (the image encoder has those, lesson 5), and relative
+# What a click *means*: whether its position belongs to the object or not, and whether it is a click or the corner of a
+# box. The code contains only the position. Lesson 7 adds a learned vector for each kind. Also left out: other encodings
+# of a position, such as a learned vector for each position (the image encoder has those, lesson 5), and relative
 # positions inside attention (lesson 4).

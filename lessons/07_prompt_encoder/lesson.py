@@ -3,8 +3,8 @@
 #
 # Builds on: 6. Runs on a CPU, without a network.
 #
-# You have the code of a position. You will add what the position means, pad a prompt as SAM does, shrink a mask to the
-# grid of the image tokens, and find out why a mask of zeros and ones is the wrong thing to give it.
+# You know the code of a position. You will add a vector for what the position means, pad a prompt as SAM does, reduce a
+# mask to the grid of the image tokens, and find out why a mask of zeros and ones is a bad prompt.
 #
 # After this lesson you can
 #
@@ -19,16 +19,17 @@ from torch import Tensor
 # %% [markdown]
 # ## Two kinds of prompt
 #
-# A *sparse* prompt is a few places: clicks, and the two corners of a box. Each becomes one vector of 256 numbers, a
-# token. A *dense* prompt is a mask: one number for every pixel. It becomes a picture of the same size as the image
-# embedding, 64 × 64 × 256, and is added to it.
+# A *sparse* prompt consists of a few positions: clicks, and the two corners of a box. Each becomes one vector of 256
+# numbers, a token. A *dense* prompt is a mask: one number for every pixel. It becomes an array of the same size as the
+# image embedding, 64 × 64 × 256, and is added to it.
 #
-# All of this is small. The image encoder of ViT-B has 89.7 million parameters, the prompt encoder 6,220. It runs every
-# time somebody clicks.
+# All of this is small. The image encoder of ViT-B has 89.7 million parameters, the prompt encoder 6,220. It runs for
+# every click.
 #
-# ## Where plus what
+# ## Position plus kind
 #
-# A token says where and what. The where is lesson 6's code. The what is a learned vector, one of four:
+# A token is the sum of a position and a kind. The position is encoded as in lesson 6. The kind is a learned vector, one
+# of four:
 #
 # $$\text{token}(x, y, \ell) = \text{encoding}\!\left(\tfrac{x + 1/2}{W},\, \tfrac{y + 1/2}{H}\right) +
 # \text{kind}_\ell$$
@@ -38,13 +39,13 @@ from torch import Tensor
 # | 0 | a click on the background: "not this" |
 # | 1 | a click on the object: "this" |
 # | 2, 3 | top-left and bottom-right corner of a box |
-# | −1 | padding: not a point at all. Its token is a fifth learned vector, *without* a where |
+# | −1 | padding: not a point. Its token is a fifth learned vector, *without* a position |
 #
-# The half moves a click from a pixel's corner to its middle: pixel 0 covers the stretch from 0 to 1. W and H are the
-# sides of the network's input, 1024, padding included.
+# Adding ½ moves a click from a pixel's corner to its centre: pixel 0 extends from 0 to 1. W and H are the sides of the
+# network's input, 1024, padding included.
 #
-# Below, a drawn scene with one prompt of each kind, and what `tiny`, the network that ships here, makes of it. Its
-# tokens have 96 numbers: 48 sines, then 48 cosines.
+# The figure below shows a drawn scene with one prompt of each kind, and their tokens in `tiny`, a trained network that
+# is included in minisam. Its tokens have 96 numbers: 48 sines, then 48 cosines.
 # %%
 from minisam.build import build_sam
 from minisam.data.partworld import render_scenes
@@ -85,12 +86,22 @@ for panel, name, numbers in zip(
     panel.tick_params(axis="x", length=0)
 
 # %% [markdown]
-# *Every row of the lower table is one token. The padding has no where.*
+# *Every row of the lower table is one token. The padding has no position.*
 #
+# Now try other prompts. In a notebook, the next cell shows the scene with these two clicks and the box. A click adds a
+# foreground point, a right click a background point, and dragging draws a box. Elsewhere it is a figure.
+
+# %%
+from minisam import show
+
+page = show.click(scene, tiny, points=places[:2], labels=labels[:2], boxes=[[46, 2, 243, 152]])
+page
+
+# %% [markdown]
 # ## Your turn: clicks
 #
-# In NumPy, with lesson 6's `fourier_encoding` at hand. The labels come as floats, because everything here does. One
-# trap waits in Python: `kinds[-1]` is no error, it is the last of the four.
+# In NumPy; `fourier_encoding` of lesson 6 is available. The labels are floats, as all inputs are. Note that in Python
+# `kinds[-1]` is not an error but the last of the four vectors.
 
 
 # %%
@@ -115,10 +126,10 @@ check(7, embed_points)
 # %% [markdown]
 # ## The padding point
 #
-# Several prompts are computed together, so they need equally many tokens; a shorter one is filled up with label −1.
-# SAM does one thing more: a prompt *without a box* always gets one padding point at its end, even a single click. The
-# network was trained so. The padding is not neutral. It is a token like the others, it takes part in every attention,
-# and without it the masks change:
+# Several prompts are computed together, so they need equal numbers of tokens; a shorter one is filled with points of
+# label −1. In addition, a prompt *without a box* always gets one padding point at its end, even if it is a single
+# click. The network was trained this way. The padding has an effect: it is a token like the others and takes part in
+# every attention, and without it the masks change:
 
 # %%
 click = torch.tensor([[[205.0, 60]]]), torch.tensor([[1]])
@@ -136,9 +147,9 @@ print("one click is two tokens; without the padding the logits are others")
 # %% [markdown]
 # ## Your turn: all tokens of a prompt
 #
-# In torch: first the points, then the padding point if there is no box, then two tokens for each box. Points and boxes
-# may be none at all: then their axis has length 0. `encode` is lesson 6 in torch. Make a function of your own for
-# what points and corners share.
+# In torch: first the points, then the padding point if there is no box, then two tokens for each box. There may be no
+# points or no boxes: then their axis has length 0. `encode` is lesson 6 in torch. Write a helper function for what
+# points and corners have in common.
 
 
 # %%
@@ -168,16 +179,16 @@ check(7, sparse_tokens)
 
 # %% [markdown]
 # > **What the paper says, what the code does.** The paper does not mention the padding point; the released code adds
-# > it, and weights depend on it. The paper also prompts with text, through CLIP; the released code has no text. A box
-# > in the released code is one prompt of its own: several boxes are several prompts with a mask each. minisam's
-# > encoder takes several boxes for one mask, too.
+# > it, and weights depend on it. The paper also prompts with text, through CLIP; the released code has no text. In the
+# > released code each box is a separate prompt: several boxes are several prompts with one mask each. minisam's encoder
+# > takes several boxes for one mask, too.
 #
 # ## Masks
 #
-# A mask prompt is the network's own last answer, given back to be improved: a picture of 256 × 256 *logits*, a quarter
-# of the input's side. It has to become 64 × 64 × 256. Twice, every 2 × 2 square is turned into one vector by a matrix,
-# which is a patch embedding with P = 2 (as a convolution: kernel 2, stride 2). After each, every pixel's channels are
-# normalised, and a GELU follows, x·Φ(x) with the normal distribution's Φ:
+# A mask prompt is the network's last result, given back to be improved: 256 × 256 *logits*, a quarter of the input's
+# side. It has to become 64 × 64 × 256. Twice, a matrix turns every 2 × 2 square into one vector, which is a patch
+# embedding with P = 2 (as a convolution: kernel size 2, stride 2). After each of these steps, every pixel's channels
+# are normalised, and a GELU follows: x·Φ(x), where Φ is the distribution function of the normal distribution:
 #
 # | step | out, for SAM | parameters |
 # |---|---|---|
@@ -186,7 +197,7 @@ check(7, sparse_tokens)
 # | shrink | 64 × 64 × 16 | 16·4·4 + 16, norm 2·16 |
 # | matrix at every pixel | 64 × 64 × 256 | 256·16 + 256 |
 #
-# Where there is no mask, one learned vector stands in for it at every place: the embedding of "no mask".
+# Without a mask prompt, one learned vector takes its place at every position: the embedding of "no mask".
 
 # %%
 D = 256
@@ -198,9 +209,9 @@ print(f"{learned} + {shrinking} = {learned + shrinking} parameters")
 # %% [markdown]
 # ## Your turn: one step of shrinking
 #
-# In torch; convolution and GELU you may take from `torch.nn.functional`. The norm you write: at every pixel on its
-# own, mean and variance over the *channels*, which are axis 1; the variance is the mean of the squared deviations,
-# and 10⁻⁶ is added to it under the root.
+# In torch; you may use convolution and GELU from `torch.nn.functional`. Write the norm yourself: separately at every
+# pixel, with mean and variance over the *channels*, which are axis 1; the variance is the mean of the squared
+# deviations, and 10⁻⁶ is added to it under the root.
 
 
 # %%
@@ -214,8 +225,8 @@ check(7, shrink)
 # %% [markdown]
 # ## The library's
 #
-# [PromptEncoder](../../minisam/model/prompt_encoder.py) has both. Here it is next to the definitions in NumPy
-# ([point_encoding.py](../../kernels/minisam_kernels/reference/point_encoding.py),
+# [PromptEncoder](../../minisam/model/prompt_encoder.py) has both. The next cell compares it with the definitions in
+# NumPy ([point_encoding.py](../../kernels/minisam_kernels/reference/point_encoding.py),
 # [mask_encoding.py](../../kernels/minisam_kernels/reference/mask_encoding.py)), on the mask of the click above.
 
 # %%
@@ -270,9 +281,9 @@ for axes, (channels, across, title) in zip(panels, shown, strict=True):
 # %% [markdown]
 # ## Find the bug
 #
-# Somebody has a mask from elsewhere, zeros and ones, and gives it to SAM as a prompt. It is asked again and again why
-# that makes the masks worse. The network has seen nothing but its own logits: clearly negative outside, clearly
-# positive inside, 0 where it is undecided. A mask of zeros and ones says "undecided" everywhere outside. Mend it.
+# A user has a mask of zeros and ones from another program, and gives it to SAM as a prompt. That this makes the masks
+# worse is a frequent question. In training, the network has only seen its own logits: clearly negative outside, clearly
+# positive inside, 0 where it is undecided. A mask of zeros and ones says "undecided" everywhere outside. Fix it.
 
 
 # %%
@@ -292,8 +303,8 @@ check(7, mask_to_logits)
 # %% [markdown]
 # ## What was left out
 #
-# Why the dense embedding is *added* to the image's: the decoder does that (lesson 10). How the network learns to use
-# its own mask: it is trained on rounds of clicks with the last logits given back (lesson 12). And text: a token from
-# another network, which needs no place here. minisam's own way from a mask to logits,
+# The sum of dense embedding and image embedding, which the decoder computes (lesson 10). How the network learns to use
+# its own mask: in training, the last logits are given back after each round of clicks (lesson 12). Text prompts, whose
+# token comes from another network (lesson 22). minisam's own function from a mask to logits,
 # [mask_prompt.py](../../minisam/predict/mask_prompt.py), also scales the mask to the network's input. Next: lesson 8,
-# how tokens and image talk to each other.
+# how tokens and image attend to each other.

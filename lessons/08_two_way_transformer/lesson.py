@@ -1,16 +1,17 @@
 # %% [markdown]
-# # Lesson 8 · Two-way cross-attention: the prompt asks the image, the image asks the prompt
+# # Lesson 8 · Two-way cross-attention: prompt and image attend to each other
 #
 # Builds on: 2, 7. Runs on a CPU, without a network.
 #
-# You have prompt tokens and image tokens. You will let them ask each other: attention with several heads between two
-# sets of tokens, then the four steps of a block of SAM's decoder, and one residual that must not be there.
+# You know prompt tokens and image tokens. In SAM's decoder they attend to each other. You will write attention with
+# several heads between two sets of tokens, then the four steps of a block of the decoder, and learn about one residual
+# connection that the first block does not have.
 #
 # After this lesson you can
 #
 # - write attention with several heads between two sets of tokens;
 # - write the four steps of a two-way block;
-# - say who asks whom in each step, and where the positions are added.
+# - say which tokens attend to which in each step, and where the positions are added.
 
 # %%
 import torch.nn.functional as F
@@ -19,18 +20,19 @@ from torch import Tensor
 from minisam.lesson.page import check, np, plt, torch
 
 # %% [markdown]
-# ## Who has to learn what from whom
+# ## Two sets of tokens
 #
-# On one side stand few tokens. A click gives two (lesson 7: the click and the padding). Five more stand in front, the
-# *output tokens*: one for the quality, which is the IoU token of lesson 9, and four for the masks, numbers 0 to 3.
-# They are learned vectors, the same for every image; the answer is to be written into them. That makes 7 tokens. On
-# the other side stand the 64 × 64 = 4096 tokens of the image.
+# The first set is small. A click gives two tokens (lesson 7: the click and the padding point). Five *output tokens*
+# come before them: the IoU token for the quality (lesson 9), and four mask tokens, numbers 0 to 3. They are learned
+# vectors, the same for every image, and the decoder will write the result into them. That makes 7 tokens. The second
+# set are the 64 × 64 = 4096 tokens of the image.
 #
-# The tokens have to ask the image: what is there, under the click, and what else looks like it? The image has to ask
-# the tokens, too: am I part of what is wanted? Without that, the image would look the same whatever was clicked.
+# The tokens need information from the image: what is under the click, and what else looks like it? The image tokens
+# need information from the prompt: does this position belong to the object? Otherwise the image tokens would be the
+# same for every click.
 #
-# Both are attention (lesson 2), with queries from one set and keys and values from the other: *cross-attention*. One
-# attention over all 4103 tokens would do both at once, and cost far more:
+# Both are attention (lesson 2), with queries from one set and keys and values from the other: *cross-attention*. A
+# single attention over all 4103 tokens would do both, but at a much higher cost:
 
 # %%
 T, S = 7, 64 * 64
@@ -42,14 +44,14 @@ print(
 )
 
 # %% [markdown]
-# The image tokens have seen each other already, in the image encoder, once for all prompts. They need not do so again
-# for each click.
+# The image tokens have already attended to each other in the image encoder, once for all prompts. That need not be
+# repeated for each click.
 #
 # ## The block
 #
-# x are the tokens, y is the image. p says where the tokens are: it is the tokens as they came in, and a click's holds
-# the code of its place (lesson 7). e says where the image tokens are: it is the Fourier code of the grid (lesson 6).
-# `attend(queries, keys, values)` is attention. A block has four steps:
+# x are the tokens, y are the image tokens. p has the positions of the tokens: it is a copy of the tokens at the start,
+# and that of a click contains the code of its position (lesson 7). e has the positions of the image tokens: it is the
+# Fourier code of the grid (lesson 6). `attend(queries, keys, values)` is attention. A block has four steps:
 #
 # $$\begin{aligned}
 # 1\quad x &\leftarrow \text{norm}\left(x + \text{attend}(x + p,\; x + p,\; x)\right) \\
@@ -58,11 +60,11 @@ print(
 # 4\quad y &\leftarrow \text{norm}\left(y + \text{attend}(y + e,\; x + p,\; x)\right)
 # \end{aligned}$$
 #
-# Look at the third argument. Positions go into the question and into the key, never into the value: they say who fits,
-# and are not part of what is handed over. And p and e are added anew each time, for after a norm and a sum or two
-# little of them would be left.
+# Note the third argument. Positions are added to queries and keys, never to values: they influence the weights, but are
+# not part of the values that are averaged. p and e are added again in each step, because little of them would be left
+# after a norm and several sums.
 #
-# SAM has two such blocks, and after them the tokens ask the image once more.
+# SAM has two such blocks, and after them the tokens attend to the image once more.
 
 # %% tags=["hide-input"]
 fig, axes = plt.subplots(figsize=(11, 3.9), layout="constrained")
@@ -107,17 +109,18 @@ axes.set_axis_off()
 # %% [markdown]
 # ## Heads
 #
-# One softmax finds one thing. A click wants several at once: the edge, the colour, the other half of the object. So
-# each attention is cut into N *heads*. The projected queries, keys and values have I channels; each head gets I/N of
-# them, one piece after the other, and attends on its own. The answers are put next to each other, I channels
-# again, and a last matrix mixes them.
+# One softmax gives one set of weights. A click may need several: one for the edge, one for the colour, one for the
+# other half of the object. So each attention is divided into N *heads*. The queries, keys and values have I channels
+# after their matrices; each head gets I/N consecutive channels, and attends separately. The results are concatenated,
+# which gives I channels again, and a last matrix mixes them.
 #
 # In SAM, I is 256 in step 1, and only 128 in steps 2 and 4, where one side is long: 8 heads of 16 channels.
 #
 # ## Your turn: attention with heads
 #
-# In NumPy. The matrices are as a Linear layer has them, so a projection is `x @ w.T`; biases are left out. `softmax`
-# is there; the scale is one over the root of a head's width.
+# In NumPy. The matrices have the layout of a Linear layer, so a projection, which is the product of tokens and a
+# matrix, is `x @ w.T`; biases are left out. `softmax` is available; the scale is one over the square root of a head's
+# width.
 
 # %%
 
@@ -139,15 +142,15 @@ def multi_head(
 check(8, multi_head)
 
 # %% [markdown]
-# > **What the paper says, what the code does.** In the paper every self-attention, cross-attention and perceptron has
-# > a residual connection. In the released code the self-attention of the *first* block has none, and no p either:
-# > there x still *is* p, and x = norm(attend(x, x, x)). Released weights work only so. The paper has a dropout of 0.1
-# > in the decoder; the released code has none. The norms here divide by the root of variance + 10⁻⁵; the image
+# > **What the paper says, what the code does.** In the paper every self-attention, cross-attention and MLP has a
+# > residual connection. In the released code the self-attention of the *first* block has none, and no p either: there x
+# > still equals p, and x = norm(attend(x, x, x)). The released weights work only this way. The paper has a dropout of
+# > 0.1 in the decoder; the released code has none. The norms here divide by the root of variance + 10⁻⁵; the image
 # > encoder and the mask prompts have 10⁻⁶, and so has transformers' port in both.
 #
 # ## Your turn: the block
 #
-# In torch, with `attend` and `norm` given. Each attention is one tensor [4, C, C]: the matrices of queries, keys,
+# In torch, with `attend` and `norm` given. Each attention has one tensor [4, C, C]: the matrices of queries, keys,
 # values and output. `first` is 1 in the first block, 0 later. Return both results in one tensor: x, then y below it.
 
 
@@ -188,7 +191,7 @@ check(8, two_way_block)
 # %% [markdown]
 # ## The library's
 #
-# [TwoWayTransformer](../../minisam/model/two_way_transformer.py) has two blocks and the last question. It agrees with
+# [TwoWayTransformer](../../minisam/model/two_way_transformer.py) has two blocks and the last attention. It agrees with
 # the definition in NumPy ([two_way_transformer.py](../../kernels/minisam_kernels/reference/two_way_transformer.py)).
 
 # %%
@@ -211,9 +214,9 @@ assert sizes == [64, 32]
 print("module and definition agree")
 
 # %% [markdown]
-# Where do the tokens look? Below is `tiny`, the network that ships here, on a drawn scene with one click. Each
-# picture is the softmax of one token over the 16 × 16 image tokens, averaged over the heads: in the first block, in
-# the second, and in the last question. (The root of it is drawn, so that small weights can be seen.)
+# What do the tokens attend to? Below is `tiny` on a drawn scene with one click. Each image shows the weights of one
+# token for the 16 × 16 image tokens, averaged over the heads: in the first block, in the second, and in the last
+# attention. (The square root is drawn, so that small weights can be seen.)
 
 # %%
 from minisam.build import build_sam
@@ -261,8 +264,8 @@ for row, (token, name) in zip(panels, ((5, "the click's token"), (2, "mask token
 # %% [markdown]
 # ## Find the bug
 #
-# This is step 4 as it stands in a SAM that somebody wrote from scratch. It runs, and it learns a little. Mend it.
-# (Ask: there are 7 tokens. What can the image still know after this step?)
+# This is step 4 as it was written in a reimplementation of SAM. It runs, and the network learns a little. Fix it.
+# (There are 7 tokens. What can an image token still contain after this step?)
 
 
 # %%
@@ -276,7 +279,7 @@ check(8, image_asks)
 # %% [markdown]
 # ## What was left out
 #
-# The biases of the projections, and the norms' scales and shifts: the library has them. The channels that an inner
-# width of 128 saves. How fast this can be made: the queries are few and the keys are many, which most attention
-# kernels are not made for (lesson 20). And what becomes of x and y: the mask tokens turn into masks, the IoU token
-# into a number. That is lesson 9.
+# The biases of the projections, and the norms' scales and shifts: the library has them. The work that an inner width of
+# 128 saves. How to make it fast: there are few queries and many keys, and most attention kernels are not made for that
+# (lesson 20). And how x and y are used: the mask tokens become masks, and the IoU token becomes predicted IoUs. That is
+# lesson 9.

@@ -3,8 +3,9 @@
 #
 # Builds on: 8. Runs on a CPU, without a network.
 #
-# The tokens have asked the image, and the image the tokens. You will turn a mask token into a classifier of pixels,
-# make the image finer, choose among four masks by a number that the network predicts of itself, and mend a threshold.
+# Tokens and image have attended to each other. You will turn a mask token into a classifier of pixels, increase the
+# resolution of the image tokens, choose among four masks by the IoU that the network predicts, and find a bug that
+# shows only with a prompt.
 #
 # After this lesson you can
 #
@@ -18,19 +19,20 @@ from torch import Tensor
 from minisam.lesson.page import check, np, plt, torch
 
 # %% [markdown]
-# ## A mask is a question to every pixel
+# ## A mask is a classification of every pixel
 #
-# What segments is a *linear classifier*: at every pixel there is a vector of features f, and the pixel belongs to the
-# object if w · f is positive. Such a number, positive for yes and negative for no, is a *logit*. In a network that
-# knows cats and dogs, w is a matrix with a row for each class, learned once.
+# The mask is computed by a *linear classifier*: every pixel has a vector of features f, and the pixel belongs to the
+# object if w · f is positive. Such a number, positive for yes and negative for no, is a *logit*. In a network for a
+# fixed set of classes, w is a learned matrix with a row for each class.
 #
-# SAM has no classes. What is to be found is whatever was clicked, so w has to be computed. After lesson 8, a mask
-# token knows what was clicked. A small perceptron makes w of it:
+# SAM has no classes: it has to segment any object that is clicked, so w has to be computed. After the two-way
+# transformer of lesson 8, a mask token contains information about the clicked object. A small multilayer perceptron
+# (MLP) turns it into w:
 #
 # $$w_m = \text{MLP}_m(\text{token}_m), \qquad \text{mask}_m[y, x] = \sum_c w_{m,c}\; f_c[y, x]$$
 #
-# A network whose output is the weights of another one is called a *hypernetwork*. This is a small one, and
-# a cheap one: one mask of SAM costs 32 multiplications a pixel.
+# A network whose output is the weights of another one is called a *hypernetwork*. This one is small and cheap: one mask
+# of SAM needs 32 multiplications per pixel.
 
 # %%
 pixels, channels = 256 * 256, 32
@@ -40,8 +42,8 @@ print(f"{pixels * channels / 1e6:.1f} million multiplications for one mask, what
 # %% [markdown]
 # ## Your turn: the mask heads
 #
-# In NumPy. Each of the M mask tokens has a perceptron of its own: three layers, a ReLU after the first and after the
-# second, none after the third. The weights of all M are stacked, a layer of token m is `w[m] @ x + b[m]`.
+# In NumPy. Each of the M mask tokens has its own MLP: three layers, a ReLU after the first and after the second, none
+# after the third. The weights of all M are stacked: a layer of token m is `w[m] @ x + b[m]`.
 
 
 # %%
@@ -65,22 +67,22 @@ def mask_heads(
 check(9, mask_heads)
 
 # %% [markdown]
-# ## Finer: 64 becomes 256
+# ## Upscaling: from 64 to 256
 #
-# The image tokens are a grid of 64 × 64. A mask of 64 × 64 would have steps of 16 pixels. So the grid is made finer
-# twice, by a *transposed convolution* with kernel 2 and stride 2. The name is worse than the thing: every token
-# becomes a square of 2 × 2, one matrix for each of its four places. It is lesson 1 backwards, and no square touches
-# another:
+# The image tokens are a grid of 64 × 64. A mask of 64 × 64 would have steps of 16 pixels. So the resolution is doubled
+# twice, each time by a *transposed convolution* with kernel size 2 and stride 2: every token becomes a square of 2 × 2
+# vectors, with one matrix for each of the four positions. It is the opposite of lesson 1's patch embedding, and the
+# squares do not overlap:
 #
 # $$\text{out}_d[2y + i,\; 2x + j] = b_d + \sum_c W_{c,d,i,j}\; \text{in}_c[y, x], \qquad i, j \in \{0, 1\}$$
 #
-# On the way there are fewer channels: 256, then 64, then 32. Between the two steps every pixel is normalised (lesson
-# 7's norm), and a GELU follows each.
+# The number of channels decreases: 256, then 64, then 32. Between the two steps every pixel is normalised (the norm of
+# lesson 7), and a GELU follows each step.
 #
-# ## Your turn: one step finer
+# ## Your turn: one step of upscaling
 #
-# In torch, without a convolution: one sum over c (`torch.einsum` or `@`), then the axes in order. A place in the
-# output is the pair (y, i), one after the other: y is the slow one, i the fast one.
+# In torch, without a convolution: one sum over c (`torch.einsum` or `@`), then bring the axes into order. A row of the
+# output is the pair (y, i), in which i counts fastest, and a column is (x, j).
 
 
 # %%
@@ -94,10 +96,10 @@ check(9, finer)
 # %% [markdown]
 # ## The library's
 #
-# [HypernetworkHead](../../minisam/model/hypernetwork_head.py) is the perceptron, and
-# [MaskDecoder](../../minisam/model/mask_decoder.py) puts everything together. Below is `tiny`, the network that ships
-# here, on a drawn scene with one click. Its features have 12 channels. Each is shown *times its weight*, in one colour
-# scale: red speaks for the object, blue against it. Their sum is the mask.
+# [HypernetworkHead](../../minisam/model/hypernetwork_head.py) is the MLP, and
+# [MaskDecoder](../../minisam/model/mask_decoder.py) puts everything together. Below is `tiny` on a drawn scene with one
+# click. Its features have 12 channels. Each is shown *times its weight*, in one colour scale: red counts for the
+# object, blue against it. Their sum is the mask.
 
 # %%
 from minisam.build import build_sam
@@ -153,17 +155,16 @@ left.suptitle("12 channels, each times its weight …", fontsize=12)
 # %% [markdown]
 # ## Four masks and a number for each
 #
-# A click on a shirt may mean the shirt or the person. A network that has to give one answer gives something between
-# them that is neither. SAM gives three, from mask tokens 1, 2 and 3. Nobody says which is the whole and which the
-# part: while it is trained, only the mask that fits best is corrected, and the tokens divide the work among
-# themselves (lesson 11).
+# A click on a shirt may mean the shirt or the person. A network that has to give one answer gives a compromise that is
+# neither. SAM gives three, from mask tokens 1, 2 and 3. Which token is for the whole and which for a part is not
+# specified: in training, only the mask with the smallest loss is trained, and so the tokens specialise (lesson 11).
 #
-# With a second click the matter is clear, and three answers would be three times the same. So there is mask token 0.
-# It is trained on prompts of several parts only, and answers alone.
+# With a second click the prompt is hardly ambiguous, and three answers would be nearly equal. For this case there is
+# mask token 0, with a single mask. It is trained only on prompts that consist of several points or boxes.
 #
-# And which of the three is shown first? The *IoU token* says so. A perceptron makes four numbers of it, one for each
-# mask: the IoU that the mask will have with what was meant. IoU is the area that two masks share, divided by the area
-# that at least one of them covers: 1 is perfect, 0 is a miss.
+# Which of the three should be shown first? An MLP turns the *IoU token* into four numbers, one for each mask: the
+# predicted IoU of the mask with the object that was meant. IoU is the area that two masks share, divided by the area
+# that at least one of them covers: 1 for equal masks, 0 for masks that share nothing.
 
 # %% tags=["hide-input"]
 from minisam.show import show_image, show_mask
@@ -180,8 +181,8 @@ for number, axes in enumerate(panels):
 # %% [markdown]
 # ## Your turn: choose
 #
-# In NumPy. A prompt of one part, one click or one box, is ambiguous: of masks 1 to 3, the one with the highest
-# predicted IoU. A prompt of more parts: mask 0. Padding is not a part.
+# In NumPy. A prompt that is one click or one box is ambiguous: choose, of masks 1 to 3, the one with the highest
+# predicted IoU. For a prompt of several clicks or boxes, choose mask 0. Padding points do not count.
 
 
 # %%
@@ -193,16 +194,16 @@ def choose(masks: np.ndarray, iou: np.ndarray, parts: int) -> np.ndarray:
 check(9, choose)
 
 # %% [markdown]
-# > **What the paper says, what the code does.** The paper shows one mask "when more than one prompt is given", so a
-# > box alone is one prompt and gets three. SAM's code leaves it to the caller, `multimask_output=True` or `False`.
-# > SAM 2 counts a box as two points and gives one mask. Even libraries built on SAM have stated the rule backwards.
-# > And the predicted IoU is a plain number in SAM, nothing keeps it below 1; SAM 2 has a sigmoid there.
+# > **What the paper says, what the code does.** The paper shows one mask "when more than one prompt is given", so a box
+# > alone is one prompt and gets three. SAM's code lets the caller decide, `multimask_output=True` or `False`. SAM 2
+# > counts a box as two points and gives one mask. Some libraries built on SAM have stated the rule the wrong way round.
+# > The predicted IoU of SAM can exceed 1; SAM 2 applies a sigmoid to it.
 #
 # ## Find the bug
 #
-# A box is two prompt tokens, a click is one and a padding token. They go into the transformer behind the decoder's own:
-# first the IoU token, then the mask tokens, then the prompt. In this order they come out. This head was tried on tokens
-# without a prompt, and its masks were right. Mend it.
+# A box is two prompt tokens; a click is one, followed by a padding token. In the transformer they come after the
+# decoder's own tokens: first the IoU token, then the mask tokens, then the prompt. The output has the same order. This
+# head was tested on tokens without a prompt, and its masks were right. Fix it.
 
 
 # %%
@@ -220,6 +221,6 @@ check(9, masks_of)
 # %% [markdown]
 # ## What was left out
 #
-# The norm and the GELUs of the upscaling, which the library has. From 256 × 256 to the image's own pixels it is only
-# a bilinear interpolation: lesson 10. How three tokens come to mean three things, and what the IoU token is trained
-# on, is lesson 11. A predicted IoU is an opinion. How good it is depends on the training, and lesson 13 relies on it.
+# The norm and the GELUs of the upscaling, which the library has. The step from 256 × 256 to the image's pixels is a
+# bilinear interpolation: lesson 10. Lesson 11 explains how the three tokens specialise, and what the IoU token is
+# trained on. A predicted IoU is only an estimate. How good it is depends on the training; lesson 13 relies on it.

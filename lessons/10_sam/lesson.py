@@ -3,12 +3,12 @@
 #
 # Builds on: 5, 9. Runs on a CPU, without a network.
 #
-# You have every part. You will put them together: bring the click to the network's scale, bring the logits back to the
-# image, load weights by name, and hold your masks against numbers that segment-anything's own code gave.
+# You know every part. You will put them together: scale the click to the network's input, scale the logits back to the
+# image, load weights by name, and compare your masks with results of segment-anything's own code.
 #
 # After this lesson you can
 #
-# - put the parts together to a SAM that answers a click;
+# - put the parts together to a SAM that segments what is clicked;
 # - bring clicks to the network's pixels and logits back to the image;
 # - load weights by name, and say which name does not fit;
 # - compare a result with that of segment-anything's own code.
@@ -22,14 +22,14 @@ from torch import Tensor
 #
 # | step | done | in SAM, ViT-B | parameters |
 # |---|---|---|---|
-# | make the image ready | once an image | H × W → 1024 × 1024 | |
-# | image encoder (lesson 5) | once an image | → 64 × 64 × 256 | 89,670,912 |
+# | resize, normalise, pad | once per image | H × W → 1024 × 1024 | |
+# | image encoder (lesson 5) | once per image | → 64 × 64 × 256 | 89,670,912 |
 # | prompt encoder (lesson 7) | every prompt | → a few tokens, and 64 × 64 × 256 | 6,220 |
 # | mask decoder (lessons 8, 9) | every prompt | → 256 × 256 logits, predicted IoU | 4,058,340 |
-# | bring the masks back | every prompt | → H × W, logits > 0 | |
+# | scale the masks back | every prompt | → H × W, logits > 0 | |
 #
-# The first two steps do not know the prompt. The last three do not know the pixels. That cut is the idea of SAM: the
-# heavy part runs once, and then every click has an answer at once.
+# The first two steps do not depend on the prompt, and the last three do not use the pixels. This split is SAM's central
+# idea: the expensive part runs once, and then every click is answered quickly.
 # %%
 from minisam.build import build_sam, sam_model_registry
 from minisam.lesson.page import check, np, plt, torch
@@ -45,8 +45,8 @@ assert 0.95 < counts[0] / sum(counts) < 0.96
 print(f"{sum(counts):,} parameters, {counts[0] / sum(counts):.1%} of them in the part that runs once")
 
 # %% [markdown]
-# Here are the five steps for `tiny`, the network that ships with minisam, on a drawn scene that is wider than high.
-# The embedding has 96 channels; the three directions in which it differs most are shown as red, green and blue.
+# Here are the five steps for `tiny` on a drawn scene that is wider than high. The image embedding has 96 channels; the
+# three directions in which it differs most are shown as red, green and blue.
 
 # %%
 from minisam.data.partworld import render_scenes
@@ -103,7 +103,7 @@ for axes, title, size, of_sam in zip(
 # ## To the network's scale
 #
 # The longer side becomes 1024 pixels and the other follows: `int(old * 1024 / longest + 0.5)`. The rest of the square
-# is padding, to the right and below (lesson 1). So the click has to be scaled, too, and it does not move otherwise.
+# is padding, to the right and below (lesson 1). So the click has to be scaled too; it is not shifted.
 #
 # By what factor? Not by 1024 / longest. The shorter side was rounded to whole pixels, so its factor is a little
 # different: new height / old height for y, new width / old width for x.
@@ -124,13 +124,13 @@ check(10, scale_points)
 # %% [markdown]
 # ## And back
 #
-# The decoder's logits are a quarter of the input's side. The way back has three steps. Enlarge them to the whole
-# square input. Cut the padding off. Scale what is left to the original image. The threshold comes last: logits can be
-# averaged between pixels, yes and no cannot.
+# The decoder's logits are a quarter of the input's side. The way back has three steps. Interpolate them to the whole
+# square input. Remove the padding. Scale the rest to the original image. The threshold comes last, because
+# interpolation needs logits: between true and false there is no intermediate value.
 #
 # ## Your turn: the masks' way back
 #
-# In torch; `F.interpolate(…, mode="bilinear", align_corners=False)` does the enlarging.
+# In torch; `F.interpolate(…, mode="bilinear", align_corners=False)` interpolates.
 
 
 # %%
@@ -147,10 +147,10 @@ check(10, postprocess)
 # %% [markdown]
 # ## Weights have names
 #
-# A checkpoint is a dictionary from names to tensors. The name says where a tensor belongs:
+# A checkpoint is a dictionary from names to tensors. The name says to which layer a tensor belongs:
 # `mask_decoder.transformer.layers.0.self_attn.q_proj.weight`. minisam's parts have segment-anything's names, so its
-# published files fit. With `strict=True`, each name has to be on both sides. Without, a name that does not fit is
-# passed over in silence, and a layer stays random.
+# published files can be loaded. With `strict=True`, the names in the file and in the network must be the same. Without
+# it, a name that does not fit is ignored without a message, and a layer keeps its random weights.
 #
 # The network below is small, 86,316 parameters, and its weights are drawn from a seed, with segment-anything's names.
 # `original.py`, in this lesson's folder, draws them, gives them to segment-anything's own code, and stores its answers
@@ -176,9 +176,9 @@ except RuntimeError as error:
     print("one name misspelt: refused")
 
 # %% [markdown]
-# A file of weights shows the size of its network, too: each shape is there. minisam reads it from the shapes alone, so
-# `load_checkpoint("sam_vit_b_01ec64.pth")` needs no "vit_b" with it. It never runs what is in a file: a `.pth` is a
-# pickle, and a pickle can hold any program.
+# A checkpoint also determines the size of its network, because it has the shape of each tensor. minisam reads the size
+# from these shapes, so `load_checkpoint("sam_vit_b_01ec64.pth")` does not need the name "vit_b". It never executes code
+# from a file: a `.pth` is a pickle, and a pickle can contain any program.
 
 # %%
 import tempfile
@@ -199,9 +199,9 @@ print("64 pixels, 2 blocks: found in the file")
 # ## Your turn: all of SAM
 #
 # In torch. `sam` has `preprocess` (lesson 1's, with the image's padding), `image_encoder`, `prompt_encoder` and
-# `mask_decoder`. The image comes at the network's scale, the points come in pixels of the original. Call your own
-# `postprocess`. Give back the three masks, best first by predicted IoU. The check compares with what
-# segment-anything's own code answered. Allowed is twice the difference that minisam itself has: about a millionth.
+# `mask_decoder`. The image is already at the network's scale, the points are in pixels of the original. Call your own
+# `postprocess`. Return the three masks, sorted by predicted IoU, best first. The check compares them with the results
+# of segment-anything's own code, and allows twice the difference that minisam itself has: about a millionth.
 
 
 # %%
@@ -223,10 +223,9 @@ check(10, segment)
 # %% [markdown]
 # ## The library's
 #
-# [SamPredictor](../../minisam/predict/predictor.py) keeps the embedding between prompts, as segment-anything's does,
-# and has its methods. Here it is on the four stored prompts: above are the logits that were stored, below minisam's.
-# Random weights draw nothing that means anything. But two programs that agree on twelve such masks hardly do so by
-# chance.
+# [SamPredictor](../../minisam/predict/predictor.py) keeps the image embedding between prompts, as segment-anything's
+# does, and has the same methods. The figure shows the four stored prompts: above the stored logits, below minisam's.
+# Masks of random weights have no meaning, but two programs that agree on twelve such masks hardly do so by chance.
 
 # %%
 from minisam.predict import SamPredictor
@@ -257,17 +256,17 @@ print("four prompts, twelve masks: the same up to a hundred-thousandth of the la
 
 # %% [markdown]
 # > **What the paper says, what the code does.** The paper rescales the image and pads the shorter side. That the
-# > padding comes after the normalisation, only the code says. SAM 2, EfficientSAM and MedSAM squash the image into
-# > the square. Weights of one kind on images of the other kind give masks that are nearly right. transformers' port
-# > has a 10⁻⁶ in its decoder's norms where segment-anything has 10⁻⁵: that moves its logits by less than a
-# > ten-thousandth of the largest one.
+# > padding comes after the normalisation is only in the code. SAM 2, EfficientSAM and MedSAM resize the image to the
+# > square, without keeping its proportions. Weights that were trained with one method give masks that are only nearly
+# > right with the other. transformers' port has a 10⁻⁶ in its decoder's norms where segment-anything has 10⁻⁵: that
+# > moves its logits by less than a ten-thousandth of the largest one.
 #
 # ## Find the bug
 #
-# The mask prompt's embedding meets the image's before the decoder starts. Notes that many read say how: "multiplied
-# element by element". This function follows them. Without a mask, the dense embedding is one learned vector
-# everywhere, so nothing looks wrong at first. Mend it. (The paper, appendix A: "The mask and image embedding are then
-# added element-wise.")
+# The mask prompt's embedding and the image embedding are combined before the decoder starts. Well-known notes say:
+# "multiplied element by element". This function follows them. Without a mask prompt, the dense embedding is the same
+# learned vector everywhere, so nothing looks wrong at first. Fix it. (The paper, appendix A: "The mask and image
+# embedding are then added element-wise.")
 
 
 # %%
@@ -286,6 +285,6 @@ check(10, decoder_input)
 # %% [markdown]
 # ## What was left out
 #
-# The scaling of the image itself: Pillow's bilinear filter, which also smooths when it shrinks. Networks that were
-# made for 1024 pixels on images of another size. Everything about speed. And above all: where weights come from. That
-# is part two of the course, with lesson 11 on losses and lesson 12 on training by clicks.
+# The scaling of the image itself: Pillow's bilinear filter, which also smooths when it shrinks. Networks that were made
+# for 1024 pixels on images of another size. Everything about speed. And how the weights are trained: part II of the
+# course begins with lesson 11 on losses and lesson 12 on training by clicks.

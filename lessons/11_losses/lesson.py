@@ -3,9 +3,9 @@
 #
 # Builds on: 9. Runs on a CPU, without a network.
 #
-# You know how the decoder draws masks. You will write the two losses that it learns from, work out how good a single
-# mask can be when a click means several things, see which of them each loss would choose, and why SAM draws three
-# masks and trains only the best.
+# You know how the decoder computes masks. You will write its two losses, compute how good a single mask can be when a
+# click fits several objects, see which of them each loss prefers, and why SAM outputs three masks and trains only the
+# best one.
 #
 # After this lesson you can
 #
@@ -19,13 +19,13 @@ from minisam.lesson.page import check, np, plt, torch
 from minisam.show import show_image, show_mask, show_points
 
 # %% [markdown]
-# ## A click means several things
+# ## A click fits several objects
 #
-# Somebody clicks on a wheel. Do they want the hub, the wheel or the car? All three contain the click. In photos nobody
-# knows the answer; in PartWorld, the world that minisam trains on, every scene is drawn from a *part tree*, so the
-# answers are known exactly: a subpart lies in a part, a part in a whole.
+# A user clicks on a wheel. Is the hub, the wheel or the car meant? All three contain the click. For photos the answer
+# is not known; in PartWorld, the world that minisam trains on, every scene is drawn from a *part tree*, so the answers
+# are known exactly: a subpart lies in a part, a part in a whole.
 #
-# The prompt does not say which one is wanted, and no network can know. What can it do?
+# The prompt does not say which one is meant, so no network can know it. What can it do?
 
 # %%
 scenes = render_scenes(seed=2**31 + 7, batch_size=33, image_size=256)
@@ -51,16 +51,16 @@ for axes in panels:
 # %% [markdown]
 # ## The first loss: focal
 #
-# A mask is a yes or no at every pixel, so the natural loss is the cross-entropy of each, averaged:
+# A mask is a decision at every pixel, so the natural loss is the binary cross-entropy (BCE) of the pixels, averaged:
 # $\text{BCE}(p, t) = -t \log p - (1 - t) \log (1 - p)$, with the target t and p the sigmoid of the logit. But most
-# pixels lie far from any object, and are easy. Each adds little, and together they drown the few at the outline. The
-# focal loss fades what is nearly right:
+# pixels lie far from any object and are easy. Each adds little, but together they outweigh the few pixels near the
+# outline. The focal loss reduces the weight of pixels that are nearly right:
 #
 # $$\text{focal} = \text{mean over pixels of}\quad \alpha_t\,|t-p|^\gamma\;\text{BCE}(p,t),
 # \qquad \alpha_t = \alpha\,t + (1-\alpha)(1-t)$$
 #
-# With γ = 2, a pixel that is right up to 0.1 counts a hundredth of its cross-entropy. α, the foreground's
-# weight, is 0.25 (the background's is 0.75); it will matter more than it seems to.
+# With γ = 2, a pixel that is right up to 0.1 counts a hundredth of its cross-entropy. α, the weight of the foreground,
+# is 0.25 (that of the background is 0.75); below you will see that it has a large effect.
 #
 # t is not only 0 or 1. SAM draws its masks at 256 × 256 for an image of 1024 × 1024: one mask pixel stands
 # for 4 × 4 image pixels, and its target is the *share* of them that are covered.
@@ -97,14 +97,14 @@ check(11, focal_loss)
 # %% [markdown]
 # ## The second loss: dice
 #
-# A mean over pixels knows nothing of objects. Take one that covers 1 % of the image, and a network that says
-# "background, 99 % sure" everywhere: it is right at 99 of 100 pixels, and its focal loss is small. Its mask is
-# empty. Dice compares areas instead, so that an object counts the same whatever its size:
+# In a mean over pixels a small object counts little. Take an object that covers 1 % of the image, and a network that
+# predicts background with a probability of 99 % everywhere: it is right at 99 of 100 pixels, and its focal loss is
+# small. But its mask is empty. Dice loss compares areas, so that objects of all sizes count the same:
 #
 # $$\text{dice} = 1 - \frac{2 \sum p\,t + 1}{\sum p + \sum t + 1}$$
 #
-# Twice the overlap over the sum of both areas. The ones keep 0 / 0 away when both are empty. SAM trains by
-# **20 focal + 1 dice**. The code below shows what the two say of the empty mask.
+# Twice the overlap over the sum of both areas. The ones keep 0 / 0 away when both are empty. SAM trains by **20 focal +
+# 1 dice**. The code below computes both for the empty mask.
 
 # %%
 from minisam.train.losses import dice_loss as library_dice
@@ -133,22 +133,22 @@ def dice_loss(logits: Tensor, targets: Tensor) -> Tensor:
 check(11, dice_loss)
 
 # %% [markdown]
-# ## The ceiling of one mask
+# ## The best possible single mask
 #
-# Back to the click. Say that subpart, part and whole are wanted equally often. A network that draws a single mask m
+# Back to the click. Assume that subpart, part and whole are meant equally often. A network that outputs a single mask m
 # gets, on average,
 #
 # $$E(m) = \tfrac13\,\text{IoU}(m, \text{subpart}) + \tfrac13\,\text{IoU}(m, \text{part}) +
 # \tfrac13\,\text{IoU}(m, \text{whole})$$
 #
-# and the best m is the ceiling for *any* network: the uncertainty is in the question. There are 2 to the power of
-# the number of pixels possible masks; which ones must be tried?
+# and the best m gives the upper bound, the ceiling, for *any* network, because the prompt is ambiguous. For an image of
+# n pixels there are 2ⁿ possible masks; which of them have to be tried?
 #
-# The three masks cut the image into four rings: the subpart, the rest of the part, the rest of the whole, the
-# outside. Pixels of one ring are alike, so only the number taken of each ring matters. Take x pixels of a ring:
-# for a wanted mask that has the ring, IoU is (c + x) / d, a straight line in x; for one that does not, it is
-# c / (d + x), a curve that bulges downwards. A sum of such curves is largest at an end: a ring is taken whole or not
-# at all. Outside pixels only hurt. That leaves 2³ = 8 masks, and they can be tried.
+# The three masks divide the image into four rings: the subpart, the rest of the part, the rest of the whole, the
+# outside. Only the number of pixels that m has of each ring matters. Let m have x pixels of a ring: for a target that
+# contains the ring, the IoU is (c + x) / d, a straight line in x; for another target it is c / (d + x), a convex curve.
+# A sum of such functions is convex, so it is largest at an end: m has the whole ring or nothing of it. Pixels outside
+# of all targets only reduce the IoU. That leaves 2³ = 8 masks, and they can be tried.
 
 # %%
 rings = np.stack([levels[0], levels[1] & ~levels[0], levels[2] & ~levels[1]])
@@ -162,17 +162,17 @@ for name, expected in sorted(found.items(), key=lambda item: -item[1]):
 assert max(found, key=lambda name: found[name]) == "110" and 0.5 < found["110"] < 0.6
 
 # %% [markdown]
-# The winner is a level, the part. It always is. *A level:* exchange a pixel of an outer ring for one of an inner
-# ring, and no IoU falls, for every level that has the outer ring has the inner one too. *The part:* with areas
-# a < b < c the three candidates get
+# The best mask is one of the three targets, the part. That is always so. *A target:* if a pixel of an outer ring is
+# replaced by one of an inner ring, no IoU decreases, because every target that contains the outer ring also contains
+# the inner one. *The part:* with areas a < b < c the three candidates get
 #
 # $$\text{subpart}\;\; \tfrac13\left(1 + \tfrac ab + \tfrac ac\right), \qquad
 # \text{part}\;\; \tfrac13\left(\tfrac ab + 1 + \tfrac bc\right), \qquad
 # \text{whole}\;\; \tfrac13\left(\tfrac ac + \tfrac bc + 1\right)$$
 #
-# and a/c is the smallest of the three ratios, so whoever has it loses to the part, which does not. With each level a
-# third of the next, the ceiling is (1/3 + 1 + 1/3) / 3 = 0.556. Two masks, the part and the whole, already reach
-# 0.778 if the better one counts, and three reach 1.
+# and a/c is the smallest of the three ratios. The subpart and the whole have it in their sum, the part does not, so the
+# part is best. If each level has a third of the area of the next, the ceiling is (1/3 + 1 + 1/3) / 3 = 0.556. Two
+# masks, the part and the whole, reach 0.778 if the better one counts, and three reach 1.
 
 # %%
 ratio = np.array([1.0, 3.0, 9.0])
@@ -185,8 +185,8 @@ print(f"one mask {one.max():.3f}, two {two:.3f}, three {table.max(axis=0).mean()
 # %% [markdown]
 # ## Your turn: the ceiling
 #
-# For many trees at once, with any number of levels and any chances (they sum to one). The check tries every union of
-# rings; you need not.
+# For many part trees at once, with any number of levels and any probabilities (their sum is one). The check tries every
+# union of rings; you need not.
 
 
 # %%
@@ -198,7 +198,7 @@ def one_mask_ceiling(masks: np.ndarray, chance: np.ndarray) -> np.ndarray:
 check(11, one_mask_ceiling)
 
 # %% [markdown]
-# Over all the trees of 64 scenes, with the areas that their masks have:
+# Now for all part trees of 64 scenes, with the areas of their masks:
 
 # %%
 many = render_scenes(seed=2**31 + 7, batch_size=64, image_size=64)
@@ -218,23 +218,22 @@ assert 0.6 < ceilings.max(axis=1).mean() < 0.72
 print(f"{len(chains)} trees: the part is best in all, mean ceiling {ceilings.max(axis=1).mean():.2f}")
 
 # %% [markdown]
-# Remember what this says of a network that *shows* one of its masks: it has a ceiling, too, the same one. Three masks
-# do not break it. They help because the user may choose, or click again, and because any level that contains the
-# click is a fair answer.
+# Note that the same ceiling holds for a network that has three masks but *shows* only one of them. Three masks help
+# because the user can choose one or click again, and because any level that contains the click is a right answer.
 #
 # ## Which level does a loss choose?
 #
-# A network is not trained by IoU but by these losses. Let one pixel be foreground in a share q of all cases. In the
-# subpart q = 1, in the part around it 2/3, in the rest of the whole 1/3. BCE is least at p = q, so the mask p > 1/2
-# is the *part*. The focal loss weighs foreground by α and background by 1 − α, and at p = 1/2 its other factors are
-# the same for both. So its minimum lies above 1/2 exactly if
+# A network is not trained by IoU but by these losses. Let a pixel be foreground in a fraction q of all cases. In the
+# subpart q = 1, in the part around it 2/3, in the rest of the whole 1/3. BCE is smallest at p = q, so the mask p > 1/2
+# is the *part*. The focal loss weighs foreground by α and background by 1 − α, and at p = 1/2 its other factors are the
+# same for both. So its minimum lies above 1/2 exactly if
 #
 # $$\alpha\,q > (1-\alpha)(1-q) \iff q > 1-\alpha.$$
 #
-# With α = 0.25 a pixel has to be foreground in more than 3 of 4 cases. Only the subpart is. With α = 0.5 it is the
-# part, with 0.75 the whole: a constant that looks like a matter of balance chooses the level. Dice knows areas: alone
-# it takes the part, like IoU, and in SAM's sum it pulls α = 0.25 up to the part. Below, one logit for each ring is
-# trained on the three targets until nothing moves.
+# With α = 0.25, pixels have to be foreground in more than 3 of 4 cases. Only the subpart's pixels are. With α = 0.5 the
+# mask is the part, with 0.75 the whole: the weight of the foreground selects the level. Dice loss compares areas: alone
+# it prefers the part, like IoU, and in SAM's sum with α = 0.25 the result is the part too. Below, one logit for each
+# ring is trained on the three targets until it converges.
 
 # %%
 counts = torch.tensor([9, 18, 54, 319])  # pixels of the rings, in an image of 400
@@ -311,15 +310,16 @@ for place, count in enumerate(chosen):
     right.text(place, 1.03, f"the {names[count - 1]}", ha="center", fontweight="bold")
 
 # %% [markdown]
-# ## Three masks, and the least of three losses
+# ## Three masks, and the smallest of three losses
 #
-# So one mask has a ceiling and settles for a compromise. SAM draws three and compares each with the target; only the
-# one with the least loss is trained:
+# So a single mask has a ceiling and becomes a compromise. SAM outputs three masks and compares each with the target;
+# only the one with the smallest loss is trained:
 #
 # $$L = \min_{m} \left(20\,\text{focal}_m + \text{dice}_m\right)$$
 #
-# Whatever a mask wins it gets better at, so it will win the like of it again. With the *mean* over masks instead, all
-# three are pulled to all targets, and end as the same compromise.
+# The mask with the smallest loss for a target is trained on it, so it will have the smallest loss for similar targets
+# again, and specialises. With the *mean* over the masks instead, all three are trained on all targets, and become the
+# same compromise.
 
 # %%
 starts = 100
@@ -353,15 +353,17 @@ for axes in panels:
     axes.set_axis_off()
 
 # %% [markdown]
-# In the picture one random start of a hundred. In some four of ten every target finds a mask of its own. In the others
-# only two come to life: a mask that was hopeless at the start never wins, is never trained, and never becomes better.
-# Winner takes all makes *dead masks*. In a network the three share nearly all their weights, which helps the loser
-# along; where a mask stays dead nevertheless, a small share of the loss for the losers wakes it.
+# The figure shows one of a hundred random starts. In about four of ten, every target gets a separate mask. In the
+# others only two masks are trained: a mask that is far from all targets at the start never has the smallest loss, is
+# never trained, and never becomes better. Such masks are called *dead*. In a network the three masks share nearly all
+# weights, so training one also changes the others; if a mask stays dead nevertheless, training all masks with a small
+# part of the loss helps.
 #
 # ## Your turn: the best of M masks, in torch
 #
-# One prompt may want the part and the next the whole: every prompt has a winner of its own. Take both losses from
-# `minisam.train.losses`; they average over the last two axes and broadcast over the others.
+# For one prompt the target may be the part, for the next the whole: the best mask is chosen separately for every
+# prompt. Take both losses from `minisam.train.losses`; they average over the last two axes and broadcast over the
+# others.
 
 
 # %%
@@ -375,9 +377,9 @@ check(11, best_mask_loss)
 # %% [markdown]
 # ## The third loss: which of the three to show
 #
-# At last somebody has to choose. The decoder's IoU token predicts each mask's IoU with the target, trained by the
-# squared error against the true one. [losses.py](../../minisam/train/losses.py) is all of it: focal, dice, the
-# minimum, the IoU.
+# Finally, one of the masks has to be chosen. The decoder's IoU token predicts each mask's IoU with the target; it is
+# trained by the squared error. [losses.py](../../minisam/train/losses.py) contains all of this: focal loss, Dice loss,
+# the minimum, the IoU.
 
 # %%
 from minisam.train.losses import segmentation_loss
@@ -393,16 +395,16 @@ assert (loss.total - (each.amin(dim=1).mean() + error)).abs() < 1e-5
 print("the library's loss: the least of 20 focal + dice, plus the squared error of the predicted IoU")
 
 # %% [markdown]
-# > **What the paper says, what the code does.** The paper gives 20 : 1 : 1 and no α or γ; 0.25 and 2 are those of the
-# > work that it cites, and of SAM 2's code. Whether the IoU loss is for all three masks or for the winner alone, it
-# > does not say. SAM 2's first training code takes the winner, 2.1 takes all. minisam takes all: trained only where
-# > a mask has won, the prediction never sees a bad mask, though it is there to tell bad from good. In experiment E2
-# > its rank correlation with the true IoU is then lower by 0.14.
+# > **What the paper says, what the code does.** The paper gives the weights 20 : 1 : 1 and no α or γ; 0.25 and 2 are
+# > those of the work that it cites, and of SAM 2's code. It does not say whether the IoU loss is for all three masks or
+# > only for the one with the smallest loss. SAM 2's first training code uses that one only, 2.1 uses all. minisam uses
+# > all: otherwise the prediction is never trained on bad masks, though its purpose is to distinguish bad masks from
+# > good ones. In experiment E2 its rank correlation with the true IoU is then lower by 0.14.
 #
 # ## Find the bug
 #
-# Somebody computes both losses in one function, this time with plain cross-entropy. It runs, and the loss falls. But
-# it never comes near zero, not even for a mask that is right and certain, and so the network is never done. Mend it.
+# A programmer computes both losses in one function, this time with plain cross-entropy. It runs, and the loss
+# decreases. But it never comes near zero, not even for a mask that is right with high probability. Fix it.
 
 
 # %%
@@ -421,8 +423,8 @@ check(11, mask_loss)
 # %% [markdown]
 # ## What was left out
 #
-# Three masks are for a first prompt. Once there is a second click, little doubt is left, and SAM trains a fourth mask
-# of its own, number 0, without a minimum: lesson 12. Levels are not equally likely in real life, nor are there always
-# three; the minimum does not need to know. Losses that look at outlines, or at few sampled pixels as in later work,
-# are not part of SAM. And nothing here says how a network comes from a click to these masks at all: that is trained
-# next.
+# Three masks are for a first prompt. After a second click the prompt is hardly ambiguous, and SAM trains a fourth mask
+# for this case, number 0, without a minimum: lesson 12. In real images the levels are not equally likely, nor are there
+# always three; the minimum over the masks does not need to know this. Losses for outlines, or for a few sampled pixels
+# as in later work, are not part of SAM. And how a network learns to get from a click to these masks: that is the next
+# lesson.

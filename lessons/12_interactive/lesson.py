@@ -3,9 +3,9 @@
 #
 # Builds on: 10, 11. Runs on a CPU, without a network.
 #
-# You know the network and its loss. You will write the annotator that it is trained by: one that clicks, looks at the
-# answer, and clicks where it is wrong. Then you train a prompt encoder and a decoder from random weights, in some ten
-# seconds, and watch the masks form.
+# You know the network and its loss. You will write the simulated annotator that it is trained with, which clicks,
+# compares the mask with the target, and clicks where it is wrong. Then you will train a prompt encoder and a decoder
+# from random weights, in about ten seconds, and see how the masks develop.
 #
 # After this lesson you can
 #
@@ -21,8 +21,9 @@ from minisam.lesson.page import check, np, plt, torch
 # %% [markdown]
 # ## One mask, eleven rounds
 #
-# A data set has images and masks, and no clicks. Clicks are made up while training, anew each time, so that a mask
-# never comes twice with the same prompt. For each mask of each image the paper plays a session of eleven *rounds*:
+# A data set has images and masks, but no clicks. Clicks are sampled during training, each time again, so that a mask
+# hardly ever comes with the same prompt twice. For each mask of each image, the paper simulates a session of eleven
+# *rounds*:
 #
 # | round | prompt | mask trained |
 # |---|---|---|
@@ -31,11 +32,11 @@ from minisam.lesson.page import check, np, plt, torch
 # | 1 … 10, two of them | nothing new: the last mask alone | mask 0 |
 #
 # From round 1 on, the last mask is fed back as a mask prompt. One of the two *mask-only* rounds comes at a random
-# place, the other one is last: there the network can only polish. After round 0 there are several prompts, little
-# doubt is left, and the fourth mask, mask 0, is trained, without the minimum of lesson 11.
+# position, the other one is the last: there the network can only refine its mask. After round 0 there are several
+# prompts, which are hardly ambiguous, so the fourth mask, mask 0, is trained, without the minimum of lesson 11.
 #
-# The image is encoded once for all of it, for all masks of the image. A decoder's round costs less than 1 % of
-# ViT-H's encoder; that is why eleven of them are cheap.
+# The image is encoded once for all rounds of all its masks. A round needs only the decoder, which costs less than 1 %
+# of ViT-H's encoder, so eleven rounds are cheap.
 
 # %%
 from minisam.train.interactive import Rounds
@@ -48,10 +49,10 @@ for seed in range(4):
 # %% [markdown]
 # ## Your turn: a uniform point of a region
 #
-# All that the annotator does is to choose pixels of a region, each as likely as any other. Given a number between 0
-# and 1: count the region's n pixels row by row, and take the one with number ⌊draw · n⌋. The region may be a
-# low-resolution mask; the network wants (x, y) in pixels of its image. The middle of mask pixel i lies at
-# (i + 0.5) · scale − 0.5, since a pixel's coordinate is that of its middle.
+# The annotator only has to choose pixels of a region, all with the same probability. Given a number between 0 and 1:
+# count the region's n pixels row by row, and take the one with number ⌊draw · n⌋. The region may be a low-resolution
+# mask; the network wants (x, y) in pixels of its image. The centre of mask pixel i lies at (i + 0.5) · scale − 0.5,
+# since a pixel's coordinate is that of its centre.
 
 
 # %%
@@ -65,9 +66,9 @@ check(12, sample_points)
 # %% [markdown]
 # ## Your turn: a rough box
 #
-# People do not draw boxes to the pixel, so the tight box of the mask gets noise: each of its four numbers moves by
-# N(0, 1) times 10 % of the box's side (its width for x, its height for y), at most 20 pixels of an image of 1024, and
-# stays in the image. A network trained with perfect boxes would trust each edge to the pixel, and fail on real ones.
+# People do not draw boxes exactly, so the tight box of the mask gets noise: each of its four numbers moves by N(0, 1)
+# times 10 % of the box's side (its width for x, its height for y), at most 20 pixels of an image of 1024, and stays in
+# the image. A network that is trained with exact boxes relies on each edge, and fails with boxes that people draw.
 
 
 # %%
@@ -81,10 +82,11 @@ check(12, noisy_boxes)
 # %% [markdown]
 # ## Your turn: where the next click may fall
 #
-# The mask that was shown is compared with the target (lesson 11: logits above 0, shares above 1/2). Pixels that are
-# wanted and not predicted were *missed*: a click there is a foreground click. Pixels that are predicted and not wanted
-# *spilled over*: a background click. The next point is uniform over both together, so the larger error is the likelier
-# place. And if nothing is wrong? Then it is any background pixel: true, if useless.
+# The mask that was shown is compared with the target (lesson 11: logits above 0, shares above 1/2). Pixels of the
+# target that are not in the mask are *false negatives*: a click there is a foreground click. Pixels of the mask that
+# are not in the target are *false positives*: a click there is a background click. The next point is sampled uniformly
+# from both together, so it is more likely in the larger error. If the mask is right everywhere, it is any background
+# pixel, which is correct, though it adds little.
 
 
 # %%
@@ -101,10 +103,10 @@ check(12, corrections)
 # %% [markdown]
 # ## What is fed back
 #
-# The mask prompt of the next round is the mask that a user would be looking at: of the three of round 0, the one with
-# the highest *predicted* IoU, whether or not it is the best. And it is fed back as **logits**, at low resolution,
-# without a threshold. Does that matter? `nano`, trained that way, gets 1 to 9 clicks on new scenes; what it is handed
-# back is its logits, the same thresholded to 0 and 1, or nothing.
+# The mask prompt of the next round is the mask that a user would see: of the three of round 0, the one with the highest
+# *predicted* IoU, even if another one is better. It is fed back as **logits**, at low resolution, without a threshold.
+# Does that matter? `nano`, which was trained that way, gets 1 to 9 clicks on new scenes. It gets back its logits, or
+# the mask as zeros and ones, or nothing.
 
 # %%
 from minisam.build import build_sam
@@ -161,23 +163,23 @@ axes.legend()
 axes.grid(alpha=0.3)
 
 # %% [markdown]
-# Clicks help in all three cases. With nothing fed back, each answer starts anew from the points. A thresholded mask
-# says where the object was thought to be; the logits say how sure that was, pixel by pixel, and so where a new click
-# may change something.
+# Clicks help in all three cases. With nothing fed back, each mask is computed from the points alone. A mask of zeros
+# and ones contains the predicted object; the logits also contain how certain the prediction is at every pixel, and so
+# where a new click may change it.
 #
 # > **What the paper says, what the code does.** The paper does not say whether a gradient flows back through the mask
-# > that is fed back. SAM 2's training code lets it; minisam cuts it (`detach`), which is cheaper, and every round
-# > then is trained by its own loss alone. The paper adds all eleven rounds up; here they are averaged, and there are
-# > fewer: nano's recipe has 2 corrective rounds and 1 mask-only, in its last fifth. A box was one prompt in the paper,
-# > with three masks; SAM 2 takes it as two points, with one.
+# > that is fed back. SAM 2's training code lets it; minisam stops it (`detach`), which is cheaper, and then every round
+# > is trained only by its own loss. The paper sums the losses of all eleven rounds; here they are averaged, and there
+# > are fewer: nano's recipe has 2 corrective rounds and 1 mask-only, in its last fifth. In the paper a box is one
+# > prompt, with three masks; in SAM 2 it counts as two points, with one mask.
 #
 # ## Train
 #
-# Now all together. The rounds are [interactive.py](../../minisam/train/interactive.py). The network has the size of
-# nano. The prompt encoder and the decoder start from random weights. The image encoder comes trained, and stays as
-# it is: that part takes longest, and SAM itself does not start from nothing either, but from an encoder that masked
-# autoencoding has trained. So each scene is encoded once, before the training, and a step is the decoder's rounds
-# only. The world is plain here, too: flat colours, wholes and parts, large targets.
+# Now everything together. The rounds are in [interactive.py](../../minisam/train/interactive.py). The network has the
+# size of nano. The prompt encoder and the decoder start from random weights. The image encoder is already trained and
+# stays frozen, because training it takes longest. SAM itself also starts from a pre-trained encoder (lesson 21). So
+# each scene is encoded once, before the training, and a step computes only the decoder's rounds. The scenes are simple:
+# flat colours, wholes and parts without subparts, large targets.
 
 # %%
 from minisam.train.initialise import initialise_
@@ -203,8 +205,8 @@ with torch.no_grad():
 print(f"{16 * len(scenes)} scenes to train on, {len(held_out.images)} to look at")
 
 # %% [markdown]
-# To watch it, two targets of each held-out scene, with a click in their middle: the best of the three masks, before
-# the training and at four moments of it. (Which one to show is learnt last.)
+# To see the progress, we take two targets of each held-out scene, with a click in their middle, and keep the best of
+# the three masks, before the training and at four moments of it. (Predicted IoUs become useful only late in training.)
 
 # %%
 from minisam.masks.distance import interior_points
@@ -228,9 +230,9 @@ def answers(at: Tensor) -> tuple[Tensor, Tensor]:
 
 
 # %% [markdown]
-# A step: a batch of scenes, two targets of each, the rounds of the session, one step of the optimiser. First the
-# first prompt alone, then with a correction, at last with a mask-only round behind it: corrections are of use only
-# once there is something to correct.
+# A step takes a batch of scenes and two targets of each, computes the rounds of the session, and makes one step of the
+# optimiser. At first there is only the first prompt, later also a correction, and finally a mask-only round after it:
+# corrections are useful only when the masks are roughly right.
 
 # %%
 moments = {0: answers(new_embeddings)}
@@ -288,14 +290,27 @@ for axes, name in zip(panels[0], ["click", *heads, "target"], strict=True):
 
 # %% [markdown]
 # These are the six best of the targets whose masks are better at step 70 than at 35, and better still at the end; the
-# column heads give the mean of all 96. At first the masks are anything. Then most of them vanish, because most pixels
-# are background, and "empty" is the first thing that lowers the loss. Then they grow into objects. Corners stay
-# coarse: nano's masks have 32 × 32 pixels, and an encoder token covers 4 × 4 of them. On other targets the masks are
-# still wrong: this was some ten seconds on one core, not SAM's 256 GPUs.
+# column heads give the mean of all 96. At first the masks are arbitrary. Then most of them become empty, because most
+# pixels are background, and an empty mask already reduces the loss. Then they grow into objects. Corners stay coarse:
+# nano's masks have 32 × 32 pixels, and a token of the encoder covers 4 × 4 of them. On other targets the masks are
+# still wrong: this was about ten seconds on one core, not SAM's 256 GPUs.
 #
-# Does it look at the image, or does it draw a blob around the click? Give every click the embedding of another scene.
-# If the IoU stayed, the image would not matter. It falls by more than 0.08, which the code above asserts. Ask this of
-# every network that answers clicks: a disc of the right size alone takes a good part of the loss away.
+# In a notebook you can click on the network that you have just trained. The scene is enlarged to be easier to hit; the
+# network sees it in 64 × 64 pixels.
+
+# %%
+from minisam import show
+
+scene = held_out.images[test_image[shown_targets[0]]].permute(1, 2, 0).numpy()
+enlarged = scene.repeat(6, axis=0).repeat(6, axis=1)
+page = show.click(enlarged, sam, points=6 * clicks[shown_targets[:1]] + 3)
+page
+
+# %% [markdown]
+# Does the network use its image, or does it only draw a disc around the click? To test this, the code above also gave
+# every click the image embedding of another scene. If the IoU stayed the same, the image would not matter. It falls by
+# more than 0.08, which the code asserts. This test is useful for every network that is trained with clicks, because a
+# disc of the right size already reduces the loss considerably.
 #
 # ## Train all of it
 #
@@ -303,15 +318,15 @@ for axes, name in zip(panels[0], ["click", *heads, "target"], strict=True):
 # minisam train --preset nano
 # ```
 #
-# trains nano as it ships, encoder included, on the full world: 5000 steps, 80,000 scenes, each drawn once. It took 27
-# minutes on one core, and writes this picture while it runs:
+# trains the included nano, with its encoder, on scenes with all their variety: 5000 steps, 80,000 scenes, each used
+# once. It took 27 minutes on one core, and writes this figure while it runs:
 #
 # ![nano's training](../../docs/training/nano/progress.png)
 #
-# Until step 2000 only the encoder learns, by a loss of its own (which tokens belong together), and there is no IoU.
-# Then the masks form, as in the strip above: the best of three passes 0.3 within some 500 steps, and from step 4000 on
-# corrections come in. Expect about 0.5 at the end, with one prompt. The targets change with each phase, and the curve
-# with them.
+# Until step 2000 only the encoder is trained, by a separate loss (which tokens belong to the same object), and there is
+# no IoU. Then the masks develop, as in the figure above: the IoU of the best of three exceeds 0.3 within about 500
+# steps, and from step 4000 on there are corrections. At the end it is about 0.5, with one prompt. The targets change
+# with each phase, and so does the curve.
 
 # %%
 import csv
@@ -334,8 +349,9 @@ print("the figures above are those of docs/training/nano/metrics.csv")
 # %% [markdown]
 # ## Find the bug
 #
-# A mask prompt looks like a mask, so people give it one: this is among the most asked questions about SAM, and about
-# the tools built on it. The function runs, and the next round has lost what you saw lost in the figure. Mend it.
+# Many users give a mask of zeros and ones as a mask prompt; questions about this are among the most frequent ones about
+# SAM and the tools built on it. The function below does the same. It runs, but the next round loses the information
+# that you saw lost in the figure. Fix it.
 
 
 # %%
@@ -351,8 +367,8 @@ check(12, feedback)
 # %% [markdown]
 # ## What was left out
 #
-# What makes training from random weights slow, and what minisam does about it, is in CONTRIBUTING.md, "Training from
-# scratch": empty masks, blobs around the click, an encoder that gets no signal. The optimiser (Muon for matrices,
-# AdamW for the rest; the paper has AdamW for all, with a rate that falls layer by layer). And a real annotator clicks
-# in the middle of the largest error, not anywhere: evaluation does that, with the first click in the middle of the
-# object. Lesson 13 lets the network click on everything by itself.
+# Why training from random weights is slow, and what minisam does about it: CONTRIBUTING.md, "Training from scratch",
+# describes empty masks, discs around the click, and an encoder that gets hardly any gradient. The optimiser (Muon for
+# matrices, AdamW for the rest; the paper has AdamW for all, with a rate that falls layer by layer). And a real
+# annotator clicks in the middle of the largest error, not at a random pixel: evaluation does that (lesson 24), with the
+# first click in the middle of the object. In lesson 13 a grid of clicks covers the whole image.

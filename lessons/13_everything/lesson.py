@@ -3,9 +3,8 @@
 #
 # Builds on: 12. Runs on a CPU, without a network.
 #
-# You know a network that answers a click with three masks. You will click everywhere, throw away what is doubtful and
-# what is there twice, and write the rest down in a few bytes. That is how SAM's own data set of 1.1 billion masks was
-# made.
+# You know a network that predicts three masks for a click. You will click everywhere, remove uncertain masks and
+# duplicates, and encode the rest in a few bytes. SAM's own data set of 1.1 billion masks was made this way.
 #
 # After this lesson you can
 #
@@ -17,19 +16,20 @@
 from minisam.lesson.page import check, np, plt, torch
 
 # %% [markdown]
-# ## Why a machine has to click
+# ## Why clicks without people
 #
-# There was no large set of masks to train on, so SAM made its own, in three stages. Each network drew masks with which
-# the next was trained.
+# There was no large data set of masks to train on, so SAM's authors made one in three stages, with SAM itself. In each
+# stage the network predicted masks with which the next network was trained.
 #
-# | stage | who draws | masks an image | masks |
+# | stage | who makes the masks | masks per image | masks |
 # |---|---|---|---|
-# | assisted by the network | people click, SAM draws, people correct | 20, later 44 | 4.3 million |
-# | half automatic | SAM draws what it is sure of, people the rest | 72 | 10.2 million in all |
+# | assisted by the network | people click, SAM predicts, people correct | 20, later 44 | 4.3 million |
+# | half automatic | SAM makes those of which it is certain, people the rest | 72 | 10.2 million in all |
 # | automatic | SAM alone, from a grid of clicks | about 100 | 1.1 billion |
 #
-# With people a mask took 14 seconds at best. 1.1 billion of them would be 488 years, day and night. The last stage has
-# no people in it. What replaces them is a network that can say how good its masks are, and the filters of this lesson.
+# A person needed at least 14 seconds for a mask. For 1.1 billion masks that would be 488 years without a break. So the
+# last stage works without people. It needs a network that can estimate how good its masks are, and the filters of this
+# lesson.
 
 # %%
 years = 1.1e9 * 14 / (365.25 * 24 * 3600)
@@ -38,17 +38,17 @@ assert 487 < years < 489
 # %% [markdown]
 # ## A grid of clicks
 #
-# Nobody says where the objects are, so clicks go everywhere: n × n of them, each in the middle of its cell,
+# It is not known where the objects are, so clicks are placed everywhere: n × n of them, each in the middle of a cell,
 #
 # $$\text{click}_{ij} = \left(\frac{i + 1/2}{n},\ \frac{j + 1/2}{n}\right), \qquad n = 32.$$
 #
 # The image is encoded once, and the decoder runs for 1024 clicks. A click is ambiguous (wheel or car?), so each gives
-# three masks: 3072 of them. They are full of duplicates: an object that covers a tenth of the image gets about a
-# hundred clicks.
+# three masks, together 3072. Many are duplicates: an object that covers a tenth of the image gets about a hundred
+# clicks.
 #
-# Here is `tiny` on a scene of PartWorld, in its plain form. In such a scene every mask that could be meant is known, so
-# each of the 3072 can get its *true* IoU: that with the nearest whole or part (a mask of the background has little).
-# The filters will not see it. It is there to judge them.
+# Here is `tiny` on a simple scene of PartWorld. In such a scene all ground truths are known, so for each of the 3072
+# masks we can compute its *true* IoU: the IoU with the most similar whole or part (for a mask of the background it is
+# small). The filters do not use it. We need it to judge them.
 
 # %%
 from minisam.build import build_sam
@@ -77,21 +77,23 @@ assert logits.shape == (1024, 3, 64, 64)
 print(f"{len(clicks)} clicks, {len(predicted_iou)} masks")
 
 # %% [markdown]
-# ## First filter: what the network thinks of its mask
+# ## First filter: predicted IoU
 #
-# With every mask comes a predicted IoU. The generator drops each mask whose prediction is not above 0.88. The test
-# comes first because it is free: a rejected mask is never scaled up to the image's size.
+# Every mask has a predicted IoU. The generator drops each mask whose predicted IoU is not above 0.88. This filter comes
+# first because it costs nothing: a rejected mask need not be interpolated to the image's size.
 #
 # ## Second filter: stability
 #
-# A mask is where a logit is above 0. If the outline is clear, the logits fall steeply there, and a threshold of 1 or −1
-# would give nearly the same mask. If the network wavers, they fall slowly, and the mask depends on the threshold:
+# A mask is where the logits are above 0. If the network is certain about the outline, the logits fall steeply there,
+# and a threshold of 1 or −1 would give nearly the same mask. If it is uncertain, they fall slowly, and the mask depends
+# on the threshold:
 #
 # $$\text{stability} = \frac{|\,\text{logits} > t + \delta\,|}{|\,\text{logits} > t - \delta\,|},
 # \qquad t = 0,\ \delta = 1$$
 #
-# The mask on top lies inside the one below, so the quotient is the IoU of the two. Masks from 0.95 on stay. The two
-# filters ask different things: the first believes the network, the second watches it.
+# The mask in the numerator lies inside the one in the denominator, so the quotient is the IoU of the two. Masks with a
+# stability score of at least 0.95 are kept. The two filters test different properties: the first relies on the
+# network's own estimate, the second measures its logits.
 
 
 # %%
@@ -103,9 +105,9 @@ def stability_score(logits: np.ndarray, threshold: float, offset: float) -> np.n
 check(13, stability_score)
 
 # %% [markdown]
-# Now for all 3072, at the size of the image. A threshold belongs to the network whose numbers it judges. 0.88 and 0.95
-# are for networks trained on SA-1B. For `tiny` both are set by a share: the first so that three masks in ten pass, the
-# second so that half of those do.
+# Now for all 3072, at the size of the image. The right thresholds depend on the network. 0.88 and 0.95 are for networks
+# trained on SA-1B. For `tiny` they are chosen as quantiles: the first so that three masks in ten pass, the second so
+# that half of those do.
 
 # %%
 from minisam.masks.stability_score import calculate_stability_score
@@ -160,18 +162,77 @@ panels[2].legend()
 
 # %% [markdown]
 # *Left and middle: the outline at a logit of −1 (red), 0 (black) and 1 (blue), and the click. Right: how the number of
-# pixels depends on the threshold. The steady mask hardly notices.*
+# pixels depends on the threshold. The steady mask hardly changes.*
+#
+# Move the threshold yourself, from −2 to 2, and watch both masks. (On GitHub, which runs no scripts, this and the next
+# figure show one position of their sliders.)
+
+# %% tags=["hide-input"]
+from minisam import show
+
+pair_of_logits = [
+    tiny.postprocess_masks(logits.flatten(0, 1)[place][None, None], (256, 256), (256, 256))[0, 0].numpy()
+    for place in (steady, wavers)
+]
+gray = np.repeat(image.mean(axis=-1, keepdims=True) // 32 * 11 + 160, 3, axis=-1).astype(np.uint8)
+
+
+def masks_above(threshold: float):
+    figure, panels = plt.subplots(1, 2, figsize=(6.4, 3.6), layout="constrained")
+    for axes, values, word in zip(panels, pair_of_logits, ("steady", "wavering"), strict=True):
+        painted = gray.copy()
+        painted[values > threshold] = (30, 144, 255)
+        axes.imshow(painted, interpolation="nearest")
+        axes.set_title(f"{word}: {(values > threshold).sum()} pixels")
+        axes.set_axis_off()
+    return figure
+
+
+thresholds = {f"{value:.1f}": value for value in np.linspace(-2, 2, 9)}
+show.frames(
+    masks_above, thresholds, "mask threshold", "the pixels above the threshold, of two masks", first=4
+)
+
+# %% [markdown]
+# The second slider is the offset δ. As it grows, the stability scores of both masks fall, that of the wavering one
+# faster. At δ = 1, the default of segment-anything's code, the two scores differ clearly.
+
+# %% tags=["hide-input"]
+
+
+def stability_at(offset: float):
+    figure, panels = plt.subplots(1, 2, figsize=(6.4, 3.6), layout="constrained")
+    for axes, values, word in zip(panels, pair_of_logits, ("steady", "wavering"), strict=True):
+        lower, upper = values > -offset, values > offset
+        painted = gray.copy()
+        painted[lower] = (255, 160, 90)
+        painted[upper] = (30, 144, 255)
+        axes.imshow(painted, interpolation="nearest")
+        axes.set_title(f"{word}: {upper.sum()} / {lower.sum()} = {upper.sum() / lower.sum():.2f}")
+        axes.set_axis_off()
+    return figure
+
+
+offsets = {f"{value:.2f}": value for value in np.linspace(0.25, 2, 8)}
+assert (pair_of_logits[0] > 1).sum() / (pair_of_logits[0] > -1).sum() > 0.6
+show.frames(
+    stability_at, offsets, "offset δ", "blue: above δ; orange: above −δ only; and the quotient", first=3
+)
+
+# %% [markdown]
+# *Blue: pixels above δ. Orange: pixels above −δ, but not above δ.*
 #
 # ## Boxes, and how much two of them share
 #
-# What is left are good masks, most of them many times. To find duplicates each mask is compared with each; for masks of
-# a million pixels that is slow, so their boxes are compared, four numbers each. The IoU of two boxes is the
-# area that they share, divided by the area that they cover together. For each of the two axes, what they share starts
-# at the larger start and ends at the smaller end, and if the end comes before the start, it is nothing.
+# The remaining masks are good, but most objects have many of them. To find duplicates each mask is compared with every
+# other one. For masks of a million pixels that is slow, so their boxes are compared, which are four numbers each. The
+# IoU of two boxes is the area that they share, divided by the area that they cover together. On each axis, the part
+# that they share starts at the larger start and ends at the smaller end; if that end comes before that start, they
+# share nothing.
 #
-# A box goes from the first to the last column and row with a pixel, and its side here is x₁ − x₀. Elsewhere it is
-# x₁ − x₀ + 1, which counts the last pixel. Either is right, both at once are wrong: mixed in one formula, a box does
-# not have IoU 1 with itself.
+# A box goes from the first to the last column and row with a pixel, and its side here is x₁ − x₀. Elsewhere it is x₁ −
+# x₀ + 1, which counts the last pixel. Both conventions are right, but they must not be mixed in one formula: a box
+# would not have IoU 1 with itself.
 
 # %%
 from torch import Tensor
@@ -187,13 +248,13 @@ check(13, box_iou)
 # %% [markdown]
 # ## Non-maximum suppression
 #
-# Of a heap of duplicates the best is to stay, "best" by predicted IoU:
+# Of several duplicates only the one with the highest predicted IoU is kept:
 #
-# 1. Take the boxes by falling score.
+# 1. Take the boxes in the order of decreasing score.
 # 2. Keep one unless a box that was *kept* overlaps it by an IoU above 0.7.
 #
-# Step 2 says "kept" for a reason. Let A overlap B and B overlap C, but A hardly C, with scores falling from A to C. A
-# removes B. What is gone removes nothing any more, so C stays.
+# The word "kept" in step 2 is important. Let A overlap B, and B overlap C, but A hardly C, with scores decreasing from
+# A to C. A removes B. A removed box does not remove others, so C is kept.
 
 
 # %%
@@ -252,14 +313,15 @@ axes.set(xlim=(-2350, 2250), ylim=(-3.5, 1.3))
 axes.set_axis_off()
 
 # %% [markdown]
-# Each filter throws masks away without having seen the truth, and the true IoU of what is left rises with each (the
-# code above asserts it, by more than 0.03 twice). The last step is of another kind. It takes no bad masks away but
-# copies, and clear objects have the most copies. Now each object counts once, so the average may fall.
+# The filters do not use the ground truth, and yet the mean true IoU of the remaining masks increases with each of the
+# first two (the code above asserts it, by more than 0.03 each time). The last step is different. It removes duplicates
+# and not bad masks, and clear objects have the most duplicates. Afterwards each object counts once, so the mean may
+# decrease.
 #
-# ## Which duplicates does a box not see?
+# ## What comparing boxes misses
 #
-# Two masks with the same box need not be the same mask. A ring and the disc that fills it: the boxes are nearly equal,
-# and the masks share nothing. For suppression they are duplicates, and one of them is lost.
+# Two masks with the same box need not be the same mask. Take a ring and the disc that fills it: the boxes are nearly
+# equal, and the masks share no pixel. Non-maximum suppression treats them as duplicates, and one of them is lost.
 
 # %%
 y, x = np.mgrid[:64, :64] - 31.5
@@ -270,16 +332,16 @@ assert len(box_nms(pair, [0.9, 0.8], 0.7)) == 1 and not (ring & disc).any()
 print("a ring and the disc in it share no pixel, and one of them is suppressed")
 
 # %% [markdown]
-# The price is paid for speed: comparing boxes costs four numbers a mask. And the threshold is a choice between two
-# mistakes. At 0.7 a part that fills three quarters of its whole's box goes as a duplicate of it; at 0.9 many objects
-# come twice. To measure proposals on LVIS the paper takes 0.9: there a duplicate costs little and a missing object
-# much.
+# Boxes are compared for the sake of speed: they have four numbers per mask. The threshold is a compromise between two
+# errors. At 0.7 a part that fills three quarters of its whole's box is removed as a duplicate of it; at 0.9 many
+# objects occur twice. To measure proposals on LVIS the paper uses 0.9: there a duplicate costs little and a missing
+# object much.
 #
 # ## The library's
 #
-# [SamAutomaticMaskGenerator](../../minisam/predict/everything/automatic_mask_generator.py) takes the same steps.
-# With the same two thresholds it gives the very same records. It upscales only what the first filter lets through,
-# and keeps masks as the borders of their runs.
+# [SamAutomaticMaskGenerator](../../minisam/predict/everything/automatic_mask_generator.py) takes the same steps. With
+# the same two thresholds it gives exactly the same records. It interpolates only masks that pass the first filter, and
+# stores each mask by the ends of its runs (see below).
 
 # %%
 from minisam.predict.everything.automatic_mask_generator import SamAutomaticMaskGenerator
@@ -297,7 +359,7 @@ print("the same masks, in the same order; a record has", ", ".join(found[0]))
 
 # %% [markdown]
 # Records overlap: a wheel's mask lies in the car's. For a map in which each pixel has one label they are painted one
-# over the other, large ones first, so that parts show on their wholes (`to_partition`).
+# over the other, large ones first, so that parts are visible on their wholes (`to_partition`).
 
 # %%
 from matplotlib.patches import Rectangle
@@ -327,12 +389,12 @@ for axes in (left, middle, right):
 # %% [markdown]
 # ## Run-length encoding
 #
-# A mask of SA-1B has some 3.4 million pixels. But going down its columns, the value rarely changes: it is enough to
-# write how long each run is. COCO's rules, which SA-1B follows:
+# A mask of SA-1B has about 3.4 million pixels. But along a column the value rarely changes, so it is enough to store
+# the length of each run of equal values. COCO's rules, which SA-1B follows:
 #
 # - read **column by column**, from the top down;
-# - runs of zeros and ones take turns, and the **first count is of zeros**: 0 if the first pixel is set;
-# - a run goes on from the bottom of a column to the top of the next; all counts sum to H · W.
+# - runs of zeros and ones alternate, and the **first count is of zeros**: 0 if the first pixel is set;
+# - a run continues from the bottom of a column to the top of the next; the sum of all counts is H · W.
 #
 # The mask with rows 0 1 1 and 0 1 0 has columns 00, 11, 10, so its counts are 2, 3, 1.
 
@@ -351,9 +413,9 @@ def run_lengths(mask: np.ndarray) -> np.ndarray:
 check(13, run_lengths)
 
 # %% [markdown]
-# A column that crosses an object adds two counts. So the length follows the object's width, not its area. At last the
-# counts become text: from the fourth on each is replaced by its difference from the one two before (neighbouring
-# columns resemble each other), and written in groups of five bits, one printable character each.
+# A column that crosses an object adds two counts. So the number of counts grows with the object's width, not with its
+# area. Finally the counts become text: from the fourth on each is replaced by its difference from the count two before
+# it (neighbouring columns are similar), and written in groups of five bits, one printable character each.
 
 # %%
 strings = [compress_rle(encode_rle(record["segmentation"]))["counts"] for record in found]
@@ -362,15 +424,15 @@ assert bytes_raw / bytes_text > 15
 print("a mask as text takes less than a fifteenth of its pixels at one bit each")
 
 # %% [markdown]
-# ## Crops, for what is small
+# ## Crops for small objects
 #
-# The encoder scales an image to 1024 pixels, and a click every 32 of them misses small objects. The paper so cuts the
-# image into 2 × 2 and 4 × 4 overlapping crops, and treats each as an image: enlarged, with a grid of 16 × 16 and 8 × 8
-# clicks.
+# The encoder scales an image to 1024 pixels, and a grid of clicks with a distance of 32 pixels misses small objects.
+# Therefore the paper cuts the image into 2 × 2 and 4 × 4 overlapping crops, and treats each as an image: enlarged, with
+# a grid of 16 × 16 and 8 × 8 clicks.
 #
-# A mask that ends where its crop ends (within 20 pixels) is probably cut off, and goes. Unless the image ends there,
-# too. Between crops duplicates are suppressed once more, and the mask of the *smaller* crop stays: it saw the object
-# larger.
+# A mask that ends where its crop ends (within 20 pixels) is probably cut off, and is dropped, unless the image ends
+# there too. Between crops, duplicates are suppressed once more, and the mask of the *smaller* crop is kept, because
+# there the object was enlarged more.
 
 # %%
 from minisam.predict.everything.crops import generate_crop_boxes
@@ -383,23 +445,24 @@ print(f"{len(crops)} encoder runs, {candidates} masks for an image of SA-1B")
 
 # %% [markdown]
 # > **What the paper says, what the code does.** For SA-1B, masks of 95 % of the image and more were dropped, holes and
-# > islands below 100 pixels cleaned, and crops used. segment-anything's released generator has no filter for large
-# > masks, and by default no crops and no cleaning. The paper drops a mask with nothing larger than 100 pixels; the code
-# > keeps its largest piece. `minisam amg --preset paper` does as the paper. And the network that made SA-1B was another
-# > one than those that were released: its decoder had three layers, and it was never trained with boxes.
+# > islands below 100 pixels were removed, and crops were used. segment-anything's released generator has no filter for
+# > large masks, and by default no crops and no cleaning. The paper drops a mask if all its connected components are
+# > smaller than 100 pixels; the code keeps the largest one. `minisam amg --preset paper` follows the paper. The network
+# > that made SA-1B was not one of the released ones: its decoder had three layers, and it was never trained with boxes.
 # >
 # > A record's `bbox` is (x, y, x₁ − x₀, y₁ − y₀): one pixel narrower and lower than COCO's box of the same mask.
 #
-# ## Are such data good enough?
+# ## Is such data good enough?
 #
-# The paper had people correct the masks of 500 images, some 50,000 of them. 94 % of the masks had an IoU above 0.9
-# with their corrected form, and people among themselves agree by 0.85 to 0.91. Trained on the automatic masks alone,
-# SAM loses about 0.5 points of mIoU against a mix with the manual ones, so the released networks were trained on
-# automatic masks alone: 99.1 % of all there are.
+# For the paper, people corrected the masks of 500 images, about 50,000 masks. 94 % of the masks had an IoU above 0.9
+# with their corrected form; two people who annotate the same object reach an IoU of 0.85 to 0.91. Trained only on the
+# automatic masks, SAM loses about 0.5 points of mIoU compared with a mix with the manual ones. That is little, so the
+# released networks were trained only on automatic masks, which are 99.1 % of all.
 #
 # ## Find the bug
 #
-# Somebody reads SA-1B without pycocotools. Every round mask in the middle of a square image looks right. Mend it.
+# This function reads the masks of SA-1B without pycocotools. A round mask in the middle of a square image looks right.
+# Fix it.
 
 
 # %%
@@ -416,7 +479,7 @@ check(13, decode)
 # %% [markdown]
 # ## What was left out
 #
-# Names: nothing here knows what it has found. Full coverage: pixels without a sure mask stay empty. Cleaning holes and
-# islands, which needs connected regions ([connected_components.py](../../minisam/masks/connected_components.py)). And
-# time: 1024 clicks cost the original's decoder almost four times ViT-B's encoder. Lesson 20 does something about
-# that.
+# Classes: the masks have no names. Full coverage: pixels without a confident mask stay empty. The removal of holes and
+# islands, which needs connected components ([connected_components.py](../../minisam/masks/connected_components.py)).
+# And time: 1024 clicks in the original decoder take almost four times as long as ViT-B's encoder. Lesson 20 makes them
+# faster.

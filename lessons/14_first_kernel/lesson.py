@@ -3,15 +3,15 @@
 #
 # Builds on: 2. Runs on a CPU in Triton's interpreter, or on a GPU if there is one.
 #
-# You know softmax. You will write it for a GPU: see why one kernel beats five array operations, what a program, a
-# block and a mask are, look at which program touches which cell of memory, and mend an address that stood in a
-# published kernel.
+# You know softmax. You will write it for a GPU, and see why one kernel is faster than five array operations, what a
+# program, a block and a mask are, and which program accesses which cell of memory. Then you will fix a wrong address
+# that occurred in a published kernel.
 #
 # After this lesson you can
 #
-# - say why one kernel beats five array operations, in bytes;
+# - say, in bytes, why one kernel is faster than five array operations;
 # - write a kernel with programs, blocks and masks;
-# - read which program touches which address.
+# - say which program accesses which address.
 
 # %%
 import triton
@@ -23,14 +23,15 @@ from minisam.lesson.page import check, np, plt, torch
 # %% [markdown]
 # ## Bytes
 #
-# A GPU computes far faster than it reads: an H100 moves some 3.35 TB a second between its memory and its chip, and in
-# that time can do some hundred operations on every number that arrives. Softmax does about five. So its time is the
-# number of bytes that move, and nothing else.
+# A GPU computes much faster than it reads from memory: an H100 moves about 3.35 TB per second between its memory and
+# its chip, and could do about a hundred operations on every number in that time. Softmax needs about five. So its time
+# depends only on the number of bytes that are moved.
 #
-# Written as five array operations, every one reads its input from memory and writes its output back: the maximum
-# (reads N numbers of a row), the subtraction (N in, N out), the exponential (N in, N out), the sum (N in), the
-# division (N in, N out). That is 8 N numbers. Done in one kernel, a row is read once, all five happen on the chip,
-# and it is written once: 2 N. The arithmetic is the same, and the time a quarter.
+# In a program of five array operations, every one reads its input from memory and writes its output back: the maximum
+# (reads the N numbers of a row), the subtraction (reads N, writes N), the exponential (reads N, writes N), the sum
+# (reads N), the division (reads N, writes N). Together that is 8 N numbers. A single kernel reads a row once, does all
+# five operations on the chip, and writes the row once: 2 N. The arithmetic is the same, but it takes a quarter of the
+# time.
 
 # %%
 steps = {"maximum": (1, 0), "subtract": (1, 1), "exp": (1, 1), "sum": (1, 0), "divide": (1, 1)}
@@ -46,16 +47,16 @@ print(
 # %% [markdown]
 # ## Programs, blocks, masks
 #
-# A *kernel* is a function that is started many times at once. Each start is a *program*; it asks for its number, and
-# from the number it knows which part of the work is its own. Programs cannot see each other, and run in any order.
+# A *kernel* is a function that a GPU runs many times at once. Each of these runs is called a *program*. It has a
+# number, which determines its part of the work. Programs cannot communicate with each other, and run in any order.
 #
-# A program does not work number by number but on *blocks*: `tl.arange(0, BLOCK)` is a whole vector, and BLOCK has
-# to be a power of two, known when the kernel is compiled. Rows seldom have such a length, so the block is a little
-# longer than the row, and a *mask* says which of its lanes are real. A masked lane reads nothing and gets the value
-# `other`.
+# A program does not work number by number but on *blocks*: `tl.arange(0, BLOCK)` is a whole vector, and BLOCK has to be
+# a power of two, known when the kernel is compiled. Rows seldom have such a length, so the block is a little longer
+# than the row, and a *mask* says which of its elements, called *lanes*, are inside the row. A lane whose mask is false
+# reads nothing and gets the value `other`.
 #
-# A pointer is an address; pointer plus vector is a vector of addresses. Memory has no rows: row r of an array of N
-# columns starts r·N numbers after the beginning. As a warm-up, a kernel that doubles each row:
+# A pointer is an address; a pointer plus a vector is a vector of addresses. Memory is one long sequence: row r of an
+# array of N columns starts r·N numbers after the beginning. Here is a first kernel, which doubles each row:
 
 
 # %%
@@ -76,12 +77,12 @@ assert torch.equal(y, 2 * x)
 print(y.cpu().numpy())
 
 # %% [markdown]
-# ## Which program touches which cell
+# ## Which program accesses which cell
 #
-# Left: the three programs and their lanes; the last three of each have no cell and are masked. Middle: what becomes
-# of that in memory, which is one long row. Without the mask program 0 would read into row 1, and the last one past
-# the end, where anything may lie. On the right, watched while they run in the interpreter, the programs of the
-# library's softmax, whose programs own sixteen rows each.
+# Left: the three programs and their lanes; the last three lanes of each are masked. Middle: the same in memory, which
+# is one long sequence. Without the mask, program 0 would also read from row 1, and the last program would read beyond
+# the end, where other data may be. Right: the programs of the library's softmax, observed while they run in the
+# interpreter; each of them computes sixteen rows.
 
 # %%
 from minisam_kernels.lab.trace import trace_call
@@ -122,11 +123,33 @@ for program, middle_row in enumerate((7.5, 23.5, 35.5)):
 right.set(title="the library's, 40 × 24", xlabel="column", ylabel="row")
 
 # %% [markdown]
+# The same three programs, one access after the other. Press Play, or move the slider.
+
+# %% tags=["hide-input"]
+from minisam import show
+from minisam_kernels.lab.trace_steps import draw_step, trace_steps
+
+MEANING = (
+    "blue: read now; orange: written now; pale blue: accessed before by this program; grey: by another one"
+)
+animation = None
+if not torch.cuda.is_available():
+    steps = trace_steps(launch)
+    animation = show.frames(
+        lambda cells: draw_step(launch, cells), steps, "step", MEANING, first=3, play=True
+    )
+animation
+
+# %% [markdown]
+# *Blue: read in this step. Orange: written in this step. Pale blue: accessed before by the same program. Grey: accessed
+# before by other programs. White: not accessed yet.*
+#
 # ## Your turn: softmax
 #
-# The kernel and its launch. Two questions to answer before you write: what should a masked lane hold so that it
-# neither wins the maximum nor adds to the sum? And how many programs are there? The check runs the cases of the
-# library's own kernel, between guard bands, and looks at the address of every lane that is not masked.
+# Write the kernel and its launch. First answer two questions: which value should a masked lane have so that it changes
+# neither the maximum nor the sum? And how many programs are needed? The check runs the cases of the library's own
+# kernel. It places guard bands, memory filled with NaN, before and after each array, and checks the address of every
+# lane that is not masked.
 
 
 # %%
@@ -143,14 +166,14 @@ def softmax_rows(x: Tensor, scale: float) -> Tensor:
 check(14, softmax_rows)
 
 # %% [markdown]
-# In a terminal, `minisam lesson check 14`; and `minisam kernel check lesson_14.py:softmax_rows --like softmax`
-# holds it to all that the library's kernels are held to, in float16 too.
+# In a terminal, `minisam lesson check 14`; and `minisam kernel check lesson_14.py:softmax_rows --like softmax` runs all
+# checks of the library's kernels on it, in float16 too.
 #
 # ## The library's
 #
-# [softmax.py](../../kernels/minisam_kernels/softmax.py) gives a program several rows where rows are short, because
-# starting a program costs something too; it computes in float32 whatever the type of the numbers; and it has a
-# kernel for the gradient.
+# [softmax.py](../../kernels/minisam_kernels/softmax.py) gives a program several rows if rows are short, because
+# starting a program also takes time; it computes in float32 for all types of input; and it has a kernel for the
+# gradient.
 
 # %%
 x = torch.randn(5, 300, generator=torch.Generator().manual_seed(0)).to(x.device)
@@ -159,13 +182,13 @@ print("the library's kernel and torch agree")
 
 # %% [markdown]
 # > **What the paper says, what the code does.** The paper's encoder adds to the scores a bias that depends on how far
-# > apart two tokens are, and leaves its memory traffic to the framework. A well-known fast version of SAM fused it
-# > into attention with a kernel that takes one block of keys for one row of the image: the next exercise.
+# > apart two tokens are, and the paper says nothing about the bytes that this moves. A well-known fast version of SAM
+# > adds it inside an attention kernel; an early version of that kernel had the bug of the next exercise.
 #
 # ## Find the bug
 #
-# Key token j of a grid W wide sits in row j // W and column j % W. This kernel adds `rel_h` of the row and `rel_w`
-# of the column to every score. It passes every test on 16 columns. Mend it.
+# Key token j of a grid of width W is in row j // W and column j % W. This kernel adds `rel_h` of the row and `rel_w` of
+# the column to every score. It passes every test with 16 columns. Fix it.
 
 
 # %%
@@ -196,8 +219,7 @@ check(14, add_bias)
 # %% [markdown]
 # ## What was left out
 #
-# What happens when a row does not fit into a block: lesson 15, where the maximum and the sum are kept up to date
-# piece by piece, and softmax and the product with v become one kernel. Warps, registers and the compiler, which
-# turn a program into 32 threads at a time: lesson 19. And the interpreter is not a GPU: it runs programs one after
-# the other, so it never shows that two of them write one cell, and it computes bfloat16 wrongly, which is why it is
-# refused there.
+# Rows that do not fit into a block: lesson 15, where the maximum and the sum are updated block by block, and softmax
+# and the product with v become one kernel. Warps (groups of 32 threads), registers, and the compiler: lesson 19. And
+# the interpreter is not a GPU: it runs programs one after the other, so it does not show that two of them write to the
+# same cell, and its results in bfloat16 are wrong, so minisam refuses bfloat16 there.

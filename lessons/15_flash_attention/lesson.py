@@ -3,9 +3,9 @@
 #
 # Builds on: 14. Runs on a CPU in Triton's interpreter, or on a GPU if there is one.
 #
-# You have written softmax as a kernel that holds a whole row. Attention has rows of 4096 scores, millions of them, and
-# the time goes into moving them. You will learn to take a softmax piece by piece, write attention as one kernel in
-# which no score ever leaves the chip, and mend a softmax that is right in mathematics and wrong on a computer.
+# You have written softmax as a kernel that loads a whole row. Attention has rows of 4096 scores, and millions of scores
+# in all; moving them takes most of the time. You will learn to compute a softmax piece by piece, write attention as one
+# kernel that never writes a score to memory, and fix a softmax that is right in mathematics but not on a computer.
 #
 # After this lesson you can
 #
@@ -25,13 +25,14 @@ from minisam.lesson.page import check, np, plt, torch
 # ## What the scores cost
 #
 # One of ViT-B's global layers has 12 heads and 64 × 64 = 4096 tokens. The scores q kᵀ of one image are 12 · 4096²
-# numbers, 403 MB in a 16-bit type. Done by three kernels, the first product writes them, softmax reads them and writes
-# weights, and the second product reads the weights: four passes, 1.6 GB. All that goes in and comes out, q, k, v and
-# the result, is 25 MB.
+# numbers, 403 MB in a 16-bit type. With three kernels, the first product writes them, softmax reads them and writes
+# weights, and the second product reads the weights: four passes, 1.6 GB. The inputs q, k, v and the result are only 25
+# MB.
 #
-# Can the arithmetic hide that? The two products are 51.5 GFLOP. An H100 has been measured to do 780 TFLOP and to move
-# 3.0 TB a second (its data sheet promises 3.35). So the products take 66 µs and the four passes 537 µs. What counts is
-# the number of operations for each byte that moves. With fewer than 780 / 3.0 = 260 of them, a kernel waits for memory.
+# How does that compare with the arithmetic? The two products are 51.5 GFLOP (a FLOP is one floating-point operation).
+# Measured, an H100 does 780 TFLOP per second and moves 3.0 TB per second (its data sheet says 3.35). So the products
+# take 66 µs and the four passes 537 µs. What matters is the number of operations for each byte that is moved. With
+# fewer than 780 / 3.0 = 260 of them, a kernel waits for memory.
 
 # %%
 heads, tokens, head_dim = 12, 4096, 64
@@ -67,38 +68,39 @@ axes.set_title("Attention of one ViT-B layer, one image, on an H100")
 axes.grid(which="both", alpha=0.2)
 
 # %% [markdown]
-# So the scores must not be written. A program would have to take a block of queries, compute their scores, their
-# softmax and the average of the values, and write that alone.
+# So the scores must not be written to memory. A program has to take a block of queries, compute their scores, their
+# softmax and the mean of the values, and write only this mean.
 #
-# ## What stands in the way
+# ## The difficulty
 #
-# A softmax needs its row's maximum before the first exponential, and the row's sum before the first weight. A
-# program that holds 128 queries cannot hold their 128 × 4096 scores: in float32 they are 2 MB, and all that an H100
-# keeps close to one program is 227 KB of shared memory and 256 KB of registers. It can hold the scores of some 64 keys.
+# A softmax needs its row's maximum before the first exponential, and the row's sum before the first weight. A program
+# with 128 queries cannot store their 128 × 4096 scores on the chip: in float32 they are 2 MB, and an H100 has for one
+# program at most 227 KB of shared memory and 256 KB of registers, the fast memories of the chip. There is room for the
+# scores of about 64 keys.
 #
-# ## Correcting afterwards
+# ## Correcting earlier sums
 #
-# Take the keys in *tiles*. For those seen so far keep three things: the largest score m, the sum of exponentials l,
-# and the weighted sum of values a (a vector of D numbers),
+# Divide the keys into *tiles*, groups of consecutive keys. For the keys so far, keep three values: the largest score m,
+# the sum of exponentials l, and the weighted sum of values a (a vector of D numbers),
 #
 # $$m = \max_j s_j, \qquad l = \sum_j e^{s_j - m}, \qquad a = \sum_j e^{s_j - m}\, v_j .$$
 #
-# After the last key the answer is a / l. Now a tile comes with a larger score. All exponentials so far were made with
-# a maximum that is out of date. But they are all wrong by the same factor:
+# After the last key the result is a / l. Now assume that the next tile has a larger score. Then all exponentials so far
+# were computed with an old maximum. But they all differ from the right ones by the same factor:
 #
 # $$e^{s_j - m_\text{new}} = e^{s_j - m}\cdot e^{m - m_\text{new}} .$$
 #
-# So one multiplication brings both sums up to date, and no old score is needed again:
+# So one multiplication corrects each of the two sums, and no earlier score is needed again:
 #
 # $$l_\text{new} = e^{m - m_\text{new}}\, l + \sum_{j\,\in\,\text{tile}} e^{s_j - m_\text{new}}, \qquad
 # a_\text{new} = e^{m - m_\text{new}}\, a + \sum_{j\,\in\,\text{tile}} e^{s_j - m_\text{new}}\, v_j .$$
 #
-# Where the maximum stays, the factor is 1. At the first tile m is −∞ and the factor is 0. The result is exact: nothing
-# is approximated, softmax is only added up in another order.
+# If the maximum does not change, the factor is 1. At the first tile m is −∞ and the factor is 0. The result is not an
+# approximation: the same sums are computed in another order. This method is called *online softmax*.
 #
-# Below, one query meets 96 keys in six tiles. Its largest score comes third. At the top are its scores and the
-# running maximum. In the middle is the running sum: grey is what was there, after its correction. At the bottom is
-# a / l for one channel of the values, which is attention over the keys seen so far.
+# The figure below has one query and 96 keys in six tiles. The largest score is in the third tile. At the top are the
+# scores and the running maximum. In the middle is the running sum: grey is the earlier sum after its correction. At the
+# bottom is a / l for one channel of the values, which is attention over the keys so far.
 
 # %%
 rng = np.random.default_rng(3)
@@ -144,8 +146,8 @@ bottom.set(ylabel="a / l", xlabel="key")
 # %% [markdown]
 # ## Your turn: one step
 #
-# In NumPy, for M queries at once: their state and one tile's scores and values in, their new state out. The state is
-# one array, so that it can be handed on: column 0 is m, column 1 is l, the other D columns are a.
+# In NumPy, for M queries at once: the inputs are their state and the scores and values of one tile, the result is their
+# new state. The state is one array: column 0 is m, column 1 is l, the other D columns are a.
 
 
 # %%
@@ -161,8 +163,8 @@ def add_tile(state: np.ndarray, scores: np.ndarray, v: np.ndarray) -> np.ndarray
 check(15, add_tile)
 
 # %% [markdown]
-# With a right step, this loop is attention, whatever the size of a tile. Try `attend(add_tile, q, k, v, 0.25, 7)`
-# beside the definition, [attention.py](../../kernels/minisam_kernels/reference/attention.py).
+# With a correct step, this loop computes attention for any tile size. Compare `attend(add_tile, q, k, v, 0.25, 7)` with
+# the definition, [attention.py](../../kernels/minisam_kernels/reference/attention.py).
 
 
 # %%
@@ -179,15 +181,16 @@ def attend(step, q: np.ndarray, k: np.ndarray, v: np.ndarray, scale: float, tile
 # %% [markdown]
 # ## Tiles in Triton
 #
-# In the kernel, a program owns a block of queries of one head and runs that loop. Two things are new since lesson 14.
+# In the kernel, a program computes a block of queries of one head and runs that loop. Two points are new since lesson
+# 14.
 #
-# **A tile has two axes.** A vector of rows and a vector of channels, one stretched down and one across, make a table
-# of addresses: `rows[:, None] * D + dims[None, :]`. Its mask is made the same way. Both sides of a tile are powers of
-# two, so a head of D = 80 channels sits in a tile of 128 with 48 of them masked.
+# **A tile has two axes.** A column of row numbers and a row of channel numbers are broadcast to a table of addresses:
+# `rows[:, None] * D + dims[None, :]`. Its mask is computed in the same way. Both sides of a tile are powers of two, so
+# a head of D = 80 channels needs a tile of 128 with 48 of them masked.
 #
-# **`tl.dot` multiplies two tiles** on the tensor cores; each side of them is 16 or more. With
-# `input_precision="ieee"` float32 stays float32. By default it is cut to 10 bits of mantissa on a GPU, and the
-# interpreter does not show that.
+# **`tl.dot` multiplies two tiles** on the tensor cores, the units of a GPU that multiply small matrices; each side of a
+# tile is at least 16. With `input_precision="ieee"` the products have the precision of float32. By default a GPU rounds
+# float32 inputs to 10 bits of mantissa, which the interpreter does not do.
 #
 # Here is one tile of scores, scale · q kᵀ, for the first 16 queries and 16 keys of one head:
 
@@ -217,9 +220,9 @@ print("scores of 11 queries and keys in one tile of 16 × 16: right")
 # %% [markdown]
 # ## Your turn: load a tile
 #
-# Two pieces first, each checked by itself. Both are functions that a kernel calls; what they return stays on the chip.
+# First two pieces, each with its own check. Both are functions that a kernel calls; what they return stays on the chip.
 # The first one loads BLOCK rows of one head, from row `start` on. Head h starts h · rows · D numbers after the
-# beginning. Multiply in int64, `head.to(tl.int64)`, because such a product outgrows 32 bits in large batches.
+# beginning. Multiply in int64, `head.to(tl.int64)`, because such a product can exceed 32 bits in large batches.
 
 
 # %%
@@ -251,8 +254,8 @@ check(15, read_tile)
 # %% [markdown]
 # ## Your turn: the scores of a tile
 #
-# What do the masked lanes hold? Zeros for q and k are harmless: a channel beyond D adds 0 to every product. But a
-# *key* beyond S then has the score 0, and 0 is a score like any other. Before the softmax it has to become −∞.
+# Which values do the masked lanes have? Zeros in q and k are right for channels beyond D: they add 0 to every product.
+# But a *key* beyond S then has the score 0, which is a valid score. Before the softmax it has to be set to −∞.
 
 
 # %%
@@ -288,11 +291,11 @@ check(15, tile_weights)
 # ## Your turn: the kernel
 #
 # One program for each block of queries and each head of each image: `tl.program_id(0)` is the block and
-# `tl.program_id(1)` the head, counted through all images. q has L rows, k and v have S, which need not be L: in SAM's
+# `tl.program_id(1)` the head, counted through all images. q has L rows, k and v have S; L and S may differ: in SAM's
 # decoder 7 tokens attend to 4096. Load with `load_tile`, and in the loop over the keys get the scores from
-# `score_tile`, or write their lines there: the compiler makes the same of both. What remains is the step of `add_tile`,
-# and the division and the store at the end. The cases are those of the library's kernel. BLOCK_M and BLOCK_K are yours
-# to choose; 32 is a good start.
+# `score_tile`, or write their lines there, which compiles to the same code. What remains is the step of `add_tile`, and
+# the division and the store at the end. The cases are those of the library's kernel. You may choose BLOCK_M and
+# BLOCK_K; 32 is a good start.
 
 
 # %%
@@ -313,14 +316,14 @@ check(15, flash_attention)
 
 # %% [markdown]
 # In a terminal, `minisam kernel check lesson_15.py:flash_attention --like attention` runs it in float16 too. For that
-# the weights have to take v's type before the second `tl.dot`, while m, l and a stay in float32.
+# the weights have to be converted to v's type before the second `tl.dot`, while m, l and a stay in float32.
 #
 # ## The library's
 #
-# [attention.py](../../kernels/minisam_kernels/attention.py) is the same loop with two more ideas. A head of 80
-# channels is two tiles, 64 and 16 wide, instead of one of 128, which saves three eighths of the products. And besides
-# its result it writes one number for each query, the log-sum-exp m + log l: with that, any weight can be computed
-# again from its score, e^(s − lse), so that the gradient needs no stored weights either (lesson 18).
+# [attention.py](../../kernels/minisam_kernels/attention.py) has the same loop and two more ideas. A head of 80 channels
+# is two tiles, of width 64 and 16, instead of one of 128, which saves three eighths of the products. And in addition to
+# its result it writes one number for each query, the log-sum-exp m + log l. With it, any weight can be computed again
+# from its score, as e^(s − lse), so the gradient needs no stored weights either (lesson 18).
 
 # %%
 from minisam_kernels.attention import attention as library
@@ -333,18 +336,49 @@ assert (128 - 80) / 128 == 3 / 8
 print("the library's kernel and the definition agree")
 
 # %% [markdown]
+# Here are the library's loads and stores one after the other, for 64 queries and 96 keys, watched in the interpreter.
+# There are two programs with 32 queries each. A program loads its queries once and then takes one tile of keys and
+# values after the other. Only at the end does it write, its result and the log-sum-exp (`lse`). Press Play, or move
+# the slider.
+
+# %% tags=["hide-input"]
+from minisam import show
+from minisam_kernels.lab.trace_steps import draw_step, trace_steps
+
+MEANING = (
+    "blue: read now; orange: written now; pale blue: accessed before by this program; grey: by another one"
+)
+animation = None
+if not torch.cuda.is_available():
+    from minisam_kernels.lab.trace import trace_call
+
+    sizes = {"q": (1, 1, 64, 16), "k": (1, 1, 96, 16), "v": (1, 1, 96, 16)}
+    given = {name: rng.standard_normal(size) for name, size in sizes.items()}
+    (launch,) = trace_call(library, given, backward=False, scale=0.25)
+    steps = trace_steps(launch)
+    of_first = [step.tensor for step in launch.steps if step.program == (0, 0, 0)]
+    assert of_first == ["q", *3 * ["k", "v"], "out", "lse"] and launch.grid == (2, 1)
+    animation = show.frames(
+        lambda cells: draw_step(launch, cells), steps, "step", MEANING, first=4, play=True
+    )
+animation
+
+# %% [markdown]
+# *Blue: read in this step. Orange: written. Pale blue: accessed before by the same program. Grey: accessed before by
+# other programs. White: not accessed yet.*
+#
 # > **What the paper says, what the code does.** The first arXiv version of FlashAttention-2 (2307.08691, algorithm 1,
-# > line 10) rescales the weighted sum by the *inverse* of e^(m − m_new); issue 991 of its repository reports the slip,
-# > and its code multiplies by the factor itself. SAM's paper says nothing of all this: its code writes every score to
-# > memory, and the bias with them, which is lesson 16.
+# > line 10) rescales the weighted sum by the *inverse* of e^(m − m_new); issue 991 of its repository reports the error,
+# > and its code multiplies by the factor itself. SAM's paper does not discuss this: its code writes every score and the
+# > bias to memory (lesson 16).
 #
 # ## Find the bug
 #
-# Softmax for rows of any length: one walk along the row for the maximum and the sum, a second one to write.
-# Liger-Kernel, a widely used library of kernels, long had such a branch for long rows with its running maximum wrong.
-# It never showed, because the launcher chose blocks as long as the row, and the branch never ran, in no test either.
-# (Today both are mended.) The kernel below does run, on rows of any length, and gives the right weights for ordinary
-# numbers. It fails on some rows all the same. On which? Mend it.
+# This is softmax for rows of any length: a first pass over the row computes the maximum and the sum, a second one
+# writes the result. Liger-Kernel, a widely used library of kernels, had such code for long rows with a wrong running
+# maximum. It had no effect, because the code that launches the kernel chose blocks as long as the row, so that it never
+# ran, not even in a test. (Both have been fixed since.) The kernel below does run, on rows of any length, and its
+# results are right for ordinary numbers. But it fails on some rows. On which? Fix it.
 
 
 # %%
@@ -378,8 +412,8 @@ check(15, wide_softmax)
 # %% [markdown]
 # ## What was left out
 #
-# The bias on the scores, without which SAM's encoder is not SAM's: lesson 16. The gradient: lesson 18. How large a
-# block should be, and how loads are made to arrive before they are needed: lesson 19. Two states can be merged just
-# as a tile is added, so the keys of a few queries may be shared out among programs, and SAM's decoder needs that,
-# with 7 queries on 4096 keys: lesson 20. And exponentials are not free: the 201 million of this layer take an H100
-# some 52 µs beside the 66 µs of its products, and only a kernel that does both at once gets near either.
+# The bias on the scores, which SAM's encoder needs: lesson 16. The gradient: lesson 18. The best size of a block, and
+# how to load data before it is needed: lesson 19. Two states can be merged in the same way as a tile is added, so the
+# keys of a few queries can be divided among several programs. SAM's decoder needs that, for 7 queries and 4096 keys:
+# lesson 20. And exponentials take time: the 201 million of this layer take about 52 µs on an H100, its products 66 µs.
+# A fast kernel has to compute both at the same time.

@@ -3,9 +3,10 @@
 #
 # Builds on: 4, 15. Runs on a CPU in Triton's interpreter, or on a GPU if there is one.
 #
-# SAM's encoder adds a bias to every score, and written to memory that bias costs more than attention itself. You will
-# choose the kernel's tiles so that the bias becomes one number for each query and one table that never changes, fold
-# both into arithmetic that softmax does anyway, and mend a bug that stood in a published kernel of exactly this layer.
+# SAM's encoder adds a bias to every score, and writing that bias to memory takes longer than attention itself. You will
+# choose the kernel's tiles so that the bias of a tile becomes one number for each query and a table that is the same
+# for all tiles, combine both with arithmetic that softmax needs anyway, and fix a bug that occurred in a published
+# kernel for this layer.
 #
 # After this lesson you can
 #
@@ -23,15 +24,15 @@ from minisam.lesson.page import check, np, plt, torch
 # %% [markdown]
 # ## What the bias costs
 #
-# Lesson 4's bias says how much query l likes the key in grid row i and grid column j:
+# Lesson 4's bias for query l and the key in grid row i and grid column j is
 #
 # $$\text{bias}[l, (i, j)] = \text{rel\_h}[l, i] + \text{rel\_w}[l, j].$$
 #
-# On SAM's 64 × 64 tokens, rel_h and rel_w are 64 + 64 numbers for each query. Their sum is 4096. For the 12 heads
-# of ViT-B, in a 16-bit type, that is 12.6 MB against 403 MB.
+# On SAM's 64 × 64 tokens, rel_h and rel_w are 64 + 64 numbers for each query. Their sum is 4096. For the 12 heads of
+# ViT-B, in a 16-bit type, that is 12.6 MB compared with 403 MB.
 #
-# Flash attention as libraries offer it takes such a bias as a whole, so somebody has to write the 403 MB, and the
-# kernel reads them again. At the 3.0 TB a second of an H100 that is 268 µs, for a layer whose products take 66 µs.
+# The flash attention of libraries takes such a bias as one array, so the 403 MB have to be written to memory, and the
+# kernel reads them again. At the 3.0 TB per second of an H100 that takes 268 µs, for a layer whose products take 66 µs.
 
 # %%
 heads, tokens, side, head_dim = 12, 4096, 64, 64
@@ -79,18 +80,18 @@ axes.set_title("One global layer of ViT-B, one image")
 axes.legend(loc="lower right", fontsize=9)
 
 # %% [markdown]
-# ## Take the keys one grid row at a time
+# ## A tile is one row of the grid
 #
-# The bias has two terms, and a tile of keys may be cut as we like. Cut it so that it is one row of the grid: the 64
-# keys (i, 0) to (i, 63). What does the bias look like in such a tile?
+# The bias has two terms, and we are free to choose the tiles of keys. Let a tile be one row of the grid: the 64 keys
+# (i, 0) to (i, 63). What is the bias in such a tile?
 #
 # - rel_h[l, i] is **one number for each query**, since all keys of the tile lie in row i.
-# - rel_w[l, j] runs through all columns and is **the same table for every tile**: the next one has the same columns.
+# - rel_w[l, j] has all columns, so it is **the same table for every tile**, because every row has the same columns.
 #
-# So a program loads rel_w once, before the loop, and in each step one number for each of its queries.
+# So a program loads rel_w once, before the loop, and in each step of the loop one number for each of its queries.
 #
-# The picture shows it for 12 queries on a grid of 4 rows and 16 columns. Above is the whole bias. Below are its two
-# parts, stretched to the same size: one table again and again, and stripes.
+# The figure shows this for 12 queries on a grid of 4 rows and 16 columns: at the top the whole bias, below it its two
+# terms in the same size, the repeated table and the stripes of rel_h.
 
 # %%
 rng = np.random.default_rng(5)
@@ -120,23 +121,23 @@ panels[-1].set_xticks(np.arange(H) * W + W / 2 - 0.5, [f"keys of grid row {i}" f
 fig.colorbar(picture, ax=panels, shrink=0.6)
 
 # %% [markdown]
-# ## Make it free
+# ## Reducing the arithmetic
 #
-# There are 201 million scores in this layer. An H100 executes 33.5 · 10¹² simple instructions a second, so *each
-# instruction for each score* takes 6 µs, 9 % of what the products take. Written down as it is defined, a weight takes
-# five of them and an exponential: times scale, plus rel_h, plus rel_w, minus m, and times log₂ e, because the hardware
-# knows only powers of 2 and computes e^x as 2^(x · log₂ e). Three foldings leave two:
+# There are 201 million scores in this layer. An H100 executes 33.5 · 10¹² simple instructions per second, so *one
+# instruction for each score* takes 6 µs, 9 % of the time of the products. Computed as it is defined, a weight takes
+# five instructions and an exponential: times scale, plus rel_h, plus rel_w, minus m, and times log₂ e, because the
+# hardware only has powers of 2 and computes e^x as 2^(x · log₂ e). Three changes reduce the five to two:
 #
-# 1. **Powers of 2 throughout.** Take the factor log₂ e out of the exponential and into the scale, c = scale · log₂ e,
-#    and into rel_h and rel_w, which are small. The maximum is then that of the scores in base 2 too.
-# 2. **One multiply-add** for c · q kᵀ + rel_w: the hardware has that as a single instruction.
-# 3. **rel_h into the maximum.** It is one number for each query, as m is, so it is taken off m once for each query
-#    instead of being added once for each score:
+# 1. **Powers of 2 throughout.** Multiply the scale by log₂ e beforehand, c = scale · log₂ e, and also rel_h and rel_w,
+#    which are small. The maximum is then also that of the scores in base 2.
+# 2. **One multiply-add** for c · q kᵀ + rel_w: the hardware does that in a single instruction.
+# 3. **rel_h into the maximum.** It is one number for each query, as m is, so it is subtracted from m once for each
+#    query instead of being added once for each score:
 #
 # $$\text{weight} = 2^{\,(c\, q k^{\mathsf T} + \text{rel\_w}) - (m - \text{rel\_h})} .$$
 #
-# Softmax has a multiplication and a subtraction for each score without any bias too. What the bias still costs is one
-# load and two operations for each query and grid row, a sixty-fourth of that.
+# Softmax without a bias also needs a multiplication and a subtraction for each score. The additional cost of the bias
+# is one load and two operations for each query and grid row, a sixty-fourth of the number of scores.
 
 # %%
 number_of_scores = heads * tokens**2
@@ -150,8 +151,9 @@ print(
 # %% [markdown]
 # ## Your turn: one grid row
 #
-# Lesson 15's step with this arithmetic, in NumPy: the state of M queries, and the W keys of one more grid row. The
-# maximum in the state is in base 2, the largest of score · LOG2E. rel_h and rel_w come as they are, in base e.
+# The step of lesson 15 with this arithmetic, in NumPy: the inputs are the state of M queries and the W keys of one more
+# grid row. The maximum in the state is in base 2, the largest value of score · LOG2E. rel_h and rel_w are given in base
+# e.
 
 # %%
 LOG2E = 1.4426950408889634  # e^x = 2^(x · LOG2E)
@@ -180,10 +182,10 @@ check(16, add_grid_row)
 # %% [markdown]
 # ## Your turn: the bias of the columns
 #
-# Two pieces of the kernel first, each checked by itself. BLOCK_K is the power of two that holds W, so a row of 11
-# columns sits in a tile of 16, and the five that are too many need a score of −∞. **The mask is part of the bias:**
-# give their rel_w that value, once, before the loop, and nothing needs masking inside it. rel_w holds W numbers for
-# each query, so those of query l of head h start at (h · L + l) · W.
+# First two pieces of the kernel, each with its own check. BLOCK_K is the smallest power of two that is at least W, so a
+# row of 11 columns needs a tile of 16, and the five additional columns need a score of −∞. **The mask is part of the
+# bias:** set their rel_w to −∞ once, before the loop; then no score has to be masked inside the loop. rel_w has W
+# numbers for each query, so those of query l of head h start at (h · L + l) · W.
 
 
 # %%
@@ -220,7 +222,8 @@ check(16, column_factors)
 # %% [markdown]
 # ## Your turn: the bias of a row
 #
-# In the loop, one number for each query. Those of query l of head h start at (h · L + l) · H, one for each grid row.
+# In the loop, rel_h is one number for each query. Those of query l of head h start at (h · L + l) · H, one for each
+# grid row.
 
 
 # %%
@@ -272,14 +275,15 @@ def rel_pos_attention(q: Tensor, k: Tensor, v: Tensor, rel_h: Tensor, rel_w: Ten
 check(16, rel_pos_attention)
 
 # %% [markdown]
-# Why not scale q before the loop, which many attention kernels do? Here the scale costs nothing, as it is half of a
-# multiply-add. And in a 16-bit type q · scale is rounded again, which loses what the float32 product would have kept.
+# Many attention kernels scale q before the loop. Here that would save nothing, because the scale is part of a
+# multiply-add. And in a 16-bit type q · scale would be rounded once more, which loses precision that the float32
+# product has.
 #
 # ## The library's
 #
-# [rel_pos_attention.py](../../kernels/minisam_kernels/rel_pos_attention.py) has this loop and these three foldings. A
-# grid row wider than a tile is cut into blocks of columns, each with a rel_w of its own. q, k and v are read where
-# the Linear layer left them, between one another, without a copy.
+# [rel_pos_attention.py](../../kernels/minisam_kernels/rel_pos_attention.py) has this loop and these three changes. A
+# grid row that is wider than a tile is divided into blocks of columns, each with its own part of rel_w. q, k and v are
+# read, without a copy, from the array that the Linear layer wrote, in which they are interleaved.
 
 # %%
 from minisam_kernels.reference.rel_pos_attention import rel_pos_attention as defined
@@ -295,10 +299,40 @@ assert abs(result - defined(*(x.numpy() for x in arguments), 0.125)).max() < 1e-
 print("the library's kernel and the definition agree on a grid of 5 rows and 9 columns")
 
 # %% [markdown]
-# > **What the paper says, what the code does.** SAM's paper counts the image encoder as paid once for each image and
-# > does not go into its bias. Its code adds both terms to a matrix of all scores. In float32 that matrix has 0.75 GiB
-# > for each global layer of ViT-B and 1.0 GiB for ViT-L and ViT-H, and training keeps it for the way back. Here nothing
-# > of that size exists.
+# Here are the loads and stores of the library's first two programs on a grid of 3 rows and 16 columns, one after the
+# other. Each program has 16 queries. It loads rel_w once, and in each step of the loop one column of rel_h, and k and v
+# of one grid row. Press Play, or move the slider.
+
+# %% tags=["hide-input"]
+from minisam import show
+from minisam_kernels.lab.trace_steps import draw_step, trace_steps
+
+MEANING = (
+    "blue: read now; orange: written now; pale blue: accessed before by this program; grey: by another one"
+)
+animation = None
+if not torch.cuda.is_available():
+    from minisam_kernels.lab.trace import trace_call
+
+    sizes = {name: (1, 1, 48, 16) for name in ("q", "k", "v", "rel_w")} | {"rel_h": (1, 1, 48, 3)}
+    given = {name: rng.standard_normal(size) for name, size in sizes.items()}
+    (launch,) = trace_call(library, given, backward=False, scale=0.25)
+    steps = trace_steps(launch, programs=2)
+    of_first = [step.tensor for step in launch.steps if step.program == (0, 0, 0)]
+    assert of_first == ["q", "rel_w", *3 * ["rel_h", "k", "v"], "out", "lse"]
+    animation = show.frames(
+        lambda cells: draw_step(launch, cells), steps, "step", MEANING, first=7, play=True
+    )
+animation
+
+# %% [markdown]
+# *Blue: read in this step. Orange: written. Pale blue: accessed before by the same program. Grey: accessed before by
+# other programs. White: not accessed yet.*
+#
+# > **What the paper says, what the code does.** SAM's paper notes that the image encoder runs once per image and does
+# > not discuss its bias. Its code adds both terms to a matrix of all scores. In float32 that matrix has 0.75 GiB for
+# > each global layer of ViT-B and 1.0 GiB for ViT-L and ViT-H, and training keeps it for the backward pass. Here no
+# > array has that size.
 
 # %%
 gibibytes = {name: count * tokens**2 * 4 / 2**30 for name, count in (("ViT-B", 12), ("ViT-L and ViT-H", 16))}
@@ -307,10 +341,10 @@ assert list(gibibytes.values()) == [0.75, 1.0]
 # %% [markdown]
 # ## Find the bug
 #
-# segment-anything-fast, a fast version of SAM that many use, fuses this bias into attention with a Triton kernel. Until
-# December 2023 that kernel had this bug: pull request 71 reports a large error, pull request 108 mends it. It is a
-# bug of base, not of address. While the tables are zero, as in a network before training, nothing shows. Below it
-# stands in a smaller kernel, which makes one query's weights from the products q kᵀ. Mend it.
+# segment-anything-fast, a fast version of SAM that many use, adds this bias inside attention with a Triton kernel.
+# Until December 2023 that kernel had this bug: pull request 71 reports a large error, pull request 108 fixes it. The
+# addresses are right. While the tables are zero, as in a network before training, the result is right too. Here is a
+# smaller kernel with the same bug, which computes one query's weights from the products q kᵀ. Fix it.
 
 
 # %%
@@ -345,8 +379,8 @@ check(16, attention_weights)
 # %% [markdown]
 # ## What was left out
 #
-# Where rel_h and rel_w come from: two small products of q with the tables, made before the kernel, 12.6 MB written and
-# read. In windows they are made inside it: lesson 17. Tiles that are not full: a grid row of 26 columns in a tile of
-# 32 wastes a fifth of the products, one of 8 columns half of them; SAM's 64 waste nothing. And the gradient: that of
-# rel_h is a sum over a tile's columns and that of rel_w a sum over the loop, so neither needs a table of 4096 × 4096
-# on the way back: lesson 18.
+# How rel_h and rel_w are computed: by two small products of q with the tables, before the kernel; 12.6 MB are written
+# and read. In windows they are computed inside the kernel: lesson 17. Tiles that are not full: a grid row of 26 columns
+# in a tile of 32 wastes a fifth of the products, one of 8 columns in a tile of 16 half of them; SAM's 64 waste nothing.
+# And the gradient: that of rel_h is a sum over a tile's columns and that of rel_w a sum over the loop, so the backward
+# pass does not need a table of 4096 × 4096 either: lesson 18.

@@ -3,16 +3,16 @@
 #
 # Builds on: 3, 16. Runs on a CPU in Triton's interpreter, or on a GPU if there is one.
 #
-# Eight of ViT-B's twelve layers attend inside windows of 14 × 14 tokens. Done the usual way, that attention mostly
-# moves tokens to and fro. You will replace every one of those copies by the arithmetic of an address, let a padded
-# token be a pointer to the bias it consists of, write window attention as one kernel, and mend a bug that no square
-# image shows.
+# Eight of ViT-B's twelve layers attend inside windows of 14 × 14 tokens. In the usual implementation, most of the time
+# is spent copying tokens. You will replace every copy by the computation of an address, let a padded token be a pointer
+# to the bias that it consists of, write window attention as one kernel, and fix a bug that does not show on square
+# images.
 #
 # After this lesson you can
 #
 # - compute a token's address from window and slot, without a copy;
 # - let padded tokens read the bias instead of a copy of it;
-# - write window attention as one kernel over tokens that were not moved.
+# - write window attention as one kernel that copies no tokens.
 
 # %%
 import triton
@@ -22,15 +22,15 @@ from torch import Tensor
 from minisam.lesson.page import check, np, plt, torch
 
 # %% [markdown]
-# ## What is moved
+# ## Bytes that are moved
 #
-# Lesson 3's way, on a 64 × 64 grid: pad to 70 × 70, cut into 25 windows, build each window's bias, attend, join the
-# windows, crop. Padding, cutting, joining and cropping each read a tensor of 70 · 70 · 768 numbers and write it again,
-# 60 MB in a 16-bit type. The biases are 25 · 12 · 196² numbers, written and read, 46 MB. Attention itself reads q, k, v
-# and writes its result: 25 MB.
+# The method of lesson 3, on a 64 × 64 grid: pad to 70 × 70, cut into 25 windows, compute each window's bias, attend,
+# join the windows, crop. Padding, cutting, joining and cropping each read a tensor of 70 · 70 · 768 numbers and write
+# it again, together 60 MB in a 16-bit type. The biases are 25 · 12 · 196² numbers, written and read, 46 MB. Attention
+# itself reads q, k, v and writes its result: 25 MB.
 #
-# An H100 moves 131 MB in 44 µs and does the products of this attention in 3 µs. Here nothing but bytes counts, and
-# four fifths of them only bring numbers from one place to another.
+# An H100 moves 131 MB in 44 µs and does the products of this attention in 3 µs. So only the bytes matter, and four
+# fifths of them are copies and biases that are not needed.
 
 # %%
 side, S, heads, head_dim = 64, 14, 12, 64
@@ -52,23 +52,23 @@ print(
 print(f"what has to move: {needed / 1e6:.0f} MB, {1e6 * needed / gpu.bytes:.0f} µs")
 
 # %% [markdown]
-# ## From a number to an address
+# ## From a window's number to its addresses
 #
-# A window need not lie in one piece. It is a set of tokens, and where they are can be computed. In memory the tokens
-# are one long row: (image · H + row) · W + column is the number of one, and each is 3 · C numbers, its q, k and v, as
-# the Linear layer wrote them. A program asks for its number w and finds its window. With ⌈H/S⌉ windows down and
-# ⌈W/S⌉ across, counted as one reads,
+# The tokens of a window need not be contiguous in memory, because their addresses can be computed. In memory the tokens
+# are one long sequence: token number (image · H + row) · W + column, each with 3 · C numbers, its q, k and v, as the
+# Linear layer wrote them. A program computes its window from its number w. With ⌈H/S⌉ windows down and ⌈W/S⌉ across,
+# counted in the order of reading,
 #
 # $$\text{image} = \left\lfloor \frac{w}{\text{down}\cdot\text{across}} \right\rfloor, \qquad
 # \text{top} = S\cdot\left(\left\lfloor \frac{w}{\text{across}} \right\rfloor \bmod \text{down}\right), \qquad
 # \text{left} = S\cdot (w \bmod \text{across}) .$$
 #
-# Place n of the window is then row top + ⌊n/S⌋ and column left + n mod S of the grid. If that is beyond the edge, there
-# is no token.
+# Position n of the window is then row top + ⌊n/S⌋ and column left + n mod S of the grid. If that is outside of the
+# grid, the position is padding.
 #
-# In the picture, a grid of 7 × 9 tokens is cut into windows of 4 × 4. On the left is the plan, hatched where nothing
-# is. On the right are the 16 places of the corner window, number 5, with what each one holds: the number of a token
-# or the bias. Below is memory, one row of 63 tokens. A window lies there in pieces, one for each of its rows.
+# In the figure, a grid of 7 × 9 tokens is divided into windows of 4 × 4. On the left is the grid, with hatched padding.
+# On the right are the 16 positions of the corner window, number 5, each with the number of its token or, for padding,
+# the bias. Below is memory, a sequence of 63 tokens. A window consists of several pieces, one for each of its rows.
 
 # %%
 from minisam_kernels.lab.trace import trace_call
@@ -124,12 +124,37 @@ memory.set(xlim=(-0.2, 63.2), ylim=(-0.1, 1.75), yticks=[], xlabel="token number
 memory.spines[["top", "right", "left"]].set_visible(False)
 
 # %% [markdown]
-# ## Your turn: the places of a window
+# The next figure shows what the library's six programs read and write, one program after the other. The 63 rows of qkv
+# are the tokens in memory, and their 48 columns are q, k and v. A window's tokens lie in several pieces. The windows at
+# the edge also read the bias. Press Play, or move the slider.
+
+# %% tags=["hide-input"]
+from minisam import show
+from minisam_kernels.lab.trace_steps import draw_step, trace_steps
+
+MEANING = (
+    "blue: read now; orange: written now; pale blue: accessed before by this program; grey: by another one"
+)
+animation = None
+if not torch.cuda.is_available():
+    steps = trace_steps(launch, together=True)
+    biased = {step.program[0] for step in launch.steps if step.tensor == "bias"}
+    assert biased == {2, 3, 4, 5} and len(steps) == 2 * 6
+    animation = show.frames(
+        lambda cells: draw_step(launch, cells), steps, "step", MEANING, first=4, play=True
+    )
+animation
+
+# %% [markdown]
+# *Blue: read in this step. Orange: written. Pale blue: accessed before by the same program. Grey: accessed before by
+# other programs. White: not accessed yet. All that a program reads is one step, and all that it writes another one.*
 #
-# In NumPy, with addresses alone: neither pad nor cut. `qkv.reshape(-1, 3·C)` is memory as it lies there; take from it
-# the rows that a window needs. Lesson 3's trap is part of it: a place beyond the edge is a real key. SAM pads its
-# tokens with zeros *before* the Linear layer that makes q, k and v. A matrix makes zeros of zeros, so what comes out
-# is the layer's bias.
+# ## Your turn: the positions of a window
+#
+# In NumPy, only with addresses, without padding or cutting. `qkv.reshape(-1, 3·C)` is the order of the tokens in
+# memory; take from it the rows that a window needs. Remember lesson 3: a padded position is a key like the others. SAM
+# pads its tokens with zeros *before* the Linear layer that computes q, k and v. The matrix times zeros is zero, so the
+# result is the layer's bias.
 
 
 # %%
@@ -147,20 +172,20 @@ check(17, window_slots)
 # %% [markdown]
 # ## A pointer to the bias
 #
-# In a kernel, NumPy's `np.where` of two *values* would need both. `tl.where` of two *pointers* chooses first and loads
-# once: `tl.where(on_grid[:, None], qkv_ptr + …, bias_ptr + …)`. Every padded key of every window then reads the same
-# few numbers, which stay on the chip. So padding costs no memory, no bytes and no branch.
+# `np.where` of two *values* needs both of them. In a kernel, `tl.where` of two *pointers* selects an address first, and
+# then there is one load: `tl.where(on_grid[:, None], qkv_ptr + …, bias_ptr + …)`. All padded keys of all windows read
+# the same few numbers, which stay in the cache. So padding needs no memory, hardly any traffic and no branch.
 #
-# A padded *query* is different: its result would be cropped. It needs no address at all, and a mask that keeps it from
-# being stored. Mind the difference: keys beyond the edge take part, queries beyond the edge do not.
+# A padded *query* is different: its result would be cropped. It only needs a mask, so that it is not stored. Note the
+# difference: keys outside of the grid take part, queries outside of the grid do not.
 #
 # ## Your turn: the kernel
 #
-# Without relative positions, to have the addresses for themselves. The loop is that of lesson 15, over the S · S places
-# of the window instead of all tokens. A program has three numbers: `tl.program_id(0)` is the window,
-# `tl.program_id(1)` the head, `tl.program_id(2)` a block of the window's places as queries. Of token t, q of head h
-# starts 3 · C · t + h · D numbers after the beginning of qkv, k is C further and v 2 · C. The result [B, H, W, C] has C
-# numbers for each token.
+# Without relative positions, because this exercise is about addresses. The loop is that of lesson 15, over the S · S
+# positions of the window instead of all tokens. A program has three numbers: `tl.program_id(0)` is the window,
+# `tl.program_id(1)` the head, `tl.program_id(2)` a block of the window's positions as queries. Of token t, q of head h
+# starts 3 · C · t + h · D numbers after the beginning of qkv, k starts C numbers after it and v 2 · C. The result [B,
+# H, W, C] has C numbers for each token.
 
 
 # %%
@@ -180,16 +205,18 @@ def window_attention(qkv: Tensor, qkv_bias: Tensor, num_heads: int, window_size:
 check(17, window_attention)
 
 # %% [markdown]
-# ## Relative positions inside
+# ## Relative positions inside the kernel
 #
-# The whole grid's rel_h and rel_w came from outside (lesson 16). In a window there are so few offsets that a program
-# makes its own. A window of 14 has 27 of them, from −13 to 13, so one product of its queries with the whole table,
-# q Rᵀ, gives 27 numbers a query. A query in row i then needs those of the offsets i − t, t from 0 to 13: it gathers 14.
+# In lesson 16, rel_h and rel_w were computed before the kernel. A window has so few offsets that a program can compute
+# its own. A window of 14 has 27 of them, from −13 to 13, so one product of its queries with the whole table, q Rᵀ,
+# gives 27 numbers per query. A query in row i needs those of the offsets i − t for t from 0 to 13, so it gathers 14 of
+# them.
 #
-# Keys are not whole rows here: 14 is no power of two, and tiles of 32 keys cut across rows. So the outer sum is
-# written as a product with a matrix of zeros and ones, which has a 1 where key n lies in row t. It costs tensor cores a
-# little, and nothing is looked up. The picture has all steps for a window of 7. Each box on the left holds the seven
-# offsets that the queries of one row need; the first row of keys is at its right end, as i − t is largest there.
+# Here tiles of keys are not whole rows: 14 is not a power of two, and a tile of 32 keys has parts of several rows. So
+# rel_h is expanded to the keys by a product with a matrix of zeros and ones, which has a 1 where key n is in row t.
+# This is a little more work for the tensor cores, and needs no lookup. The figure shows all steps for a window of 7.
+# Each box on the left has the seven offsets that the queries of one row need; the first row of keys is at its right
+# end, as i − t is largest there.
 
 # %%
 from minisam_kernels.reference.rel_pos_attention import decomposed_rel_pos
@@ -229,10 +256,10 @@ for i in range(S):  # the offsets that queries of row i need
 # %% [markdown]
 # ## The library's
 #
-# [window_attention.py](../../kernels/minisam_kernels/window_attention.py) does this, with the locations in
-# [window_tiles.py](../../kernels/minisam_kernels/window_tiles.py). Two more things are in it. Queries are numbered
-# through the *real* tokens of a window, so that programs of the corner window have 64 of them and not 196 with 132
-# thrown away. And in 16-bit types keys come 32 at a time: 7 · 32 = 224 lanes for 196 keys, where tiles of 64 take 256.
+# [window_attention.py](../../kernels/minisam_kernels/window_attention.py) does this; the addresses are computed in
+# [window_tiles.py](../../kernels/minisam_kernels/window_tiles.py). It has two more ideas. Only the *real* tokens of a
+# window are numbered as queries, so the programs of the corner window have 64 queries and not 196 of which 132 are
+# thrown away. And in 16-bit types a tile has 32 keys: 7 · 32 = 224 lanes for 196 keys, where tiles of 64 need 256.
 
 # %%
 from minisam_kernels.reference.window_attention import window_attention as defined
@@ -248,10 +275,10 @@ assert -(-196 // 32) * 32 == 224 and -(-196 // 64) * 64 == 256
 print("the library's kernel and the definition agree on a grid of 9 × 7 in windows of 5")
 
 # %% [markdown]
-# > **What the paper says, what the code does.** SAM's paper says 14 × 14 windows, and nothing of what happens where 14
-# > does not divide 64. Its code pads before the Linear layers. So it also makes q, k and v for 804 places, of which it
-# > is known what they will be, and projects 804 results that it then crops. Here these layers see 4096 tokens and not
-# > 4900, 16 % less, for the same result.
+# > **What the paper says, what the code does.** SAM's paper says 14 × 14 windows, but not what happens because 14 does
+# > not divide 64. Its code pads before the Linear layers. So it also computes q, k and v for 804 padded positions,
+# > though they are just the bias, and the last Linear layer processes 804 results that are then cropped. Here these
+# > layers process 4096 tokens and not 4900, 16 % less, for the same result.
 
 # %%
 assert 70 * 70 - 64 * 64 == 804 and 0.160 < 804 / 4900 < 0.165
@@ -259,10 +286,11 @@ assert 70 * 70 - 64 * 64 == 804 and 0.160 < 804 / 4900 < 0.165
 # %% [markdown]
 # ## Find the bug
 #
-# A detector with windowed attention, RF-DETR, once cut its grid with the height of a window where its width belonged;
-# issue 148 reports it and pull request 630 mends it. On square images the two are the same. SAM's grid is always
-# square, so such a bug could sit in a kernel for SAM for ever. This one puts windows back into the grid, which your
-# kernel no longer needs. It is right on every square grid, and its masks keep it quiet on the others. Mend it.
+# A detector with windowed attention, RF-DETR, once divided its grid by the height of a window where the width was
+# needed; issue 148 reports it and pull request 630 fixes it. On square images the two are the same. SAM's grid is
+# always square, so such a bug would never show in a kernel for SAM. The kernel below copies windows back into the grid,
+# which your kernel no longer needs. It is right on every square grid, and on others its masks prevent an error message.
+# Fix it.
 
 
 # %%
@@ -297,7 +325,7 @@ check(17, join_windows)
 # %% [markdown]
 # ## What was left out
 #
-# The gradient: a padded key has one too, and all of them together are part of the gradient of the Linear layer's bias
-# (lesson 18 has attention's own). Which tiles a GPU likes, and what 8 warps and 32 keys have to do with it: lesson 19.
-# And launches: for one image this kernel has 8 µs of work, and starting a kernel takes microseconds too. So on a GPU
-# whole layers are recorded once and replayed as a CUDA graph.
+# The gradient: padded keys have one too, and their sum is part of the gradient of the Linear layer's bias (lesson 18
+# has the gradient of attention). Which tiles are fast on a GPU, and why 8 warps and 32 keys: lesson 19. And launches:
+# for one image this kernel has 8 µs of work, and starting a kernel also takes microseconds. So on a GPU whole layers
+# are recorded once and replayed as a CUDA graph.

@@ -3,53 +3,53 @@
 #
 # Builds on: 16. Runs on a CPU in Triton's interpreter, or on a GPU if there is one.
 #
-# You know attention as one kernel that keeps no score. To train with it, gradients have to come back through it, and
-# the textbook's formula for them needs all the scores. You will derive that formula, check it by differences, find
-# out why two numbers a query replace 4096, write the kernel for the queries' gradient, and see why the same input
-# should give the same bits.
+# You know attention as one kernel that stores no score. Training needs its gradients, and the usual formula for them
+# needs all the scores. You will derive that formula, check it by finite differences, find out why two numbers for each
+# query replace 4096, write the kernel for the gradient of the queries, and see why the same input should give the same
+# bits.
 #
 # After this lesson you can
 #
 # - derive the gradient of a softmax and of attention;
-# - check a gradient by differences;
-# - say which two numbers a query keep the backward pass from storing scores;
+# - check a gradient by finite differences;
+# - say which two numbers for each query make it unnecessary to store scores;
 # - write the kernel for the queries' gradient.
 
 # %%
 from minisam.lesson.page import check, np, plt, torch
 
 # %% [markdown]
-# ## What a gradient says
+# ## What a gradient is
 #
-# At the end of a network stands one number, the loss. The gradient dO of an output O has O's shape and says of each
-# of its numbers by how much the loss grows when that number grows a little. Backward gets dO and has to say the same
-# of q, k and v. Attention is three steps, and each of them is taken back by itself. (S as a matrix is the scores; in
-# shapes, as before, it is the number of keys.)
+# The result of a network in training is one number, the loss. The gradient dO of an output O has O's shape. Each of its
+# numbers is the derivative of the loss with respect to that element of O: by how much the loss grows when the element
+# grows a little. The backward pass gets dO and computes the same for q, k and v. Attention has three steps, and each of
+# them is differentiated separately. (The matrix S contains the scores; in shapes, as before, S is the number of keys.)
 #
 # $$S = \text{scale}\; q k^{\mathsf T}, \qquad P = \text{softmax}(S), \qquad O = P v$$
 #
-# Two of them are matrix products. For a product Y = A B there is only one way to make a matrix of A's shape out of
-# dY and B, and one to make B's out of A and dY, and these are the gradients: dA = dY Bᵀ and dB = Aᵀ dY. So
+# Two of them are matrix products. For a product Y = A B the gradients are dA = dY Bᵀ and dB = Aᵀ dY; the shapes allow
+# no other product. So
 #
 # $$dV = P^{\mathsf T} dO, \qquad dP = dO\, v^{\mathsf T}, \qquad dQ = \text{scale}\; dS\, k, \qquad
 # dK = \text{scale}\; dS^{\mathsf T} q$$
 #
-# What is missing is the way from dP to dS.
+# The step from dP to dS is still missing.
 #
-# ## Softmax, backwards
+# ## The gradient of softmax
 #
-# Raise one score of a row by a little. Its own weight grows, and since the row still sums to one, all the others
-# shrink, each in proportion to itself:
+# If one score of a row increases a little, its weight increases. Since the sum of the row is still one, all other
+# weights decrease, each in proportion to itself:
 #
 # $$\frac{\partial P_s}{\partial S_s} = P_s\,(1 - P_s), \qquad
 # \frac{\partial P_t}{\partial S_s} = -P_s P_t \quad\text{for the other keys } t$$
 #
-# Summed up over all the weights that the score changes, with dP as what each of them is worth:
+# The sum over all weights that the score changes, each multiplied by its dP, is
 #
 # $$dS_s = P_s \Big(dP_s - \underbrace{\textstyle\sum_t P_t\, dP_t}_{\text{mean of } dP}\Big)$$
 #
-# Weight only moves from one key to another. A key gains by as much as its dP lies above the row's mean, counted with
-# its weight, and the row of dS sums to zero.
+# So dS of a key is positive if its dP is above the weighted mean of the row, and negative if it is below. The sum of
+# each row of dS is zero.
 # %%
 from minisam_kernels.reference.softmax import softmax
 
@@ -76,9 +76,9 @@ for axes in panels:
     axes.spines[["top", "right"]].set_visible(False)
 
 # %% [markdown]
-# ## Your turn: softmax, backwards
+# ## Your turn: the gradient of softmax
 #
-# For every row. One of the cases has 1031 columns, so the matrix of all derivatives of a row is not the way.
+# For every row. One of the cases has 1031 columns, so do not compute the matrix of all derivatives of a row.
 
 
 # %%
@@ -90,18 +90,18 @@ def softmax_backward(weights: np.ndarray, grad_weights: np.ndarray) -> np.ndarra
 check(18, softmax_backward)
 
 # %% [markdown]
-# ## How to trust a gradient
+# ## How to check a gradient
 #
-# A formula for a gradient can be wrong in ways that no shape shows, and a network with a wrong gradient still learns
-# something. So gradients are held to what they mean. Move the inputs by a step h in some direction u and back, and
-# look at how much the loss changes:
+# A wrong formula for a gradient can have the right shapes, and a network with a wrong gradient still learns something.
+# So gradients are compared with their definition. Change the inputs by a step h in some direction u, and by −h, and
+# compare the losses:
 #
 # $$\frac{\text{loss}(x + h u) - \text{loss}(x - h u)}{2h} \;\approx\; \textstyle\sum_i dX_i\, u_i$$
 #
-# How small is h to be? A large step sees the curve's bend, an error that grows as h². A small one subtracts two
-# numbers that are nearly equal, and what is left of them is rounding, an error that grows as 1/h. In float64 a step
-# of 10⁻⁵ leaves an error below one in a thousand million. In float32 the same step is wrong by a hundredth, and the
-# best one, which nobody knows beforehand, by some 10⁻⁵. That is why gradients are checked in float64.
+# How small should h be? With a large step the curvature of the loss causes an error that grows as h². With a small step
+# two nearly equal numbers are subtracted, and their rounding causes an error that grows as 1/h. In float64 a step of
+# 10⁻⁵ gives a relative error below 10⁻⁹. In float32 the same step gives an error of about one in a hundred, and the
+# best step, which is not known beforehand, one of about 10⁻⁵. That is why gradients are checked in float64.
 
 # %%
 from minisam_kernels.cases import Case, gradients
@@ -144,24 +144,24 @@ assert errors[np.float64][at] < 1e-9 and 2e-3 < errors[np.float32][at] < 5e-2
 assert 2e-6 < errors[np.float32].min() < 2e-4
 
 # %% [markdown]
-# ## What must not be stored
+# ## Weights need not be stored
 #
-# dV needs P, and dS needs P and dP. Keeping P for backward is what the textbook does: 4096 × 4096 weights for each of
-# 12 heads, in each of ViT-B's four global layers. Lesson 15 threw the scores away. Two small numbers for each query
-# bring all of it back.
+# dV needs P, and dS needs P and dP. The usual method stores P for the backward pass: 4096 × 4096 weights for each of 12
+# heads, in each of ViT-B's four global layers. The kernel of lesson 15 does not store the scores. Two numbers for each
+# query are enough to compute the weights again.
 #
-# **The log-sum-exp.** Forward knows the row's maximum m and its sum l; it keeps m + log l, one number. Then every
-# weight can be had again, by itself and in any order: $P_{ls} = \exp(S_{ls} - \text{lse}_l)$. No maximum is needed:
-# the exponent is at most 0. The product q kᵀ is done once more, and an H200 computes it in a third of the time that
-# reading its result back would take.
+# **The log-sum-exp.** The forward pass computes the row's maximum m and its sum l; it stores one number, m + log l.
+# With it every weight can be computed again, separately and in any order: $P_{ls} = \exp(S_{ls} - \text{lse}_l)$. No
+# maximum is needed: the exponent is at most 0. The product q kᵀ is computed once more; on an H200 that takes a third of
+# the time of reading its result from memory.
 #
-# **delta.** The mean of dP is a sum over all keys, and a kernel that sees them tile by tile would know it only after
-# the last tile. But the sum over the keys can be done first:
+# **delta.** The mean of dP is a sum over all keys, and a kernel that reads them tile by tile would have it only after
+# the last tile. But the sum over the keys can be computed first:
 #
 # $$\text{delta}_l = \sum_s P_{ls}\, dP_{ls} = \sum_s P_{ls} \sum_d dO_{ld}\, v_{sd}
 # = \sum_d dO_{ld} \sum_s P_{ls}\, v_{sd} = \sum_d dO_{ld}\, O_{ld}$$
 #
-# It is the row sum of dO ∘ O: 64 products, known before the first key is read.
+# It is the row sum of dO ∘ O, the elementwise product: 64 products, available before the first key is read.
 
 # %%
 heads, tokens, D = 12, 64 * 64, 64
@@ -177,10 +177,10 @@ dP = grad_out @ v.swapaxes(-1, -2)
 assert np.allclose((P * dP).sum(axis=-1), (grad_out * (P @ v)).sum(axis=-1), atol=1e-12)
 
 # %% [markdown]
-# ## Your turn: attention, backwards
+# ## Your turn: the gradient of attention
 #
-# All of it in NumPy, from what forward kept. The cases are those of the library's kernel: more keys than queries,
-# scores of several hundred, batches and heads in front.
+# In NumPy, from what the forward pass stored. The cases are those of the library's kernel: more keys than queries,
+# scores of several hundred, with axes for batch and heads.
 
 
 # %%
@@ -205,15 +205,15 @@ check(18, attention_backward)
 # %% [markdown]
 # ## Two passes
 #
-# dQ is a sum over the keys, dK and dV are sums over the queries. Picture dS as a square, a row for each query and a
-# column for each key. A program that owns rows and walks along them can sum up dQ; one that owns columns and walks
-# down can sum up dK and dV. No program can do both alone.
+# dQ is a sum over the keys, dK and dV are sums over the queries. Consider dS as a matrix with a row for each query and
+# a column for each key. A program that is responsible for some rows can compute their dQ, with a loop over the columns;
+# one that is responsible for some columns can compute their dK and dV. No program can do both alone.
 #
-# One way out is to own columns and to *add* to dQ in memory, all programs to the same rows, with atomic additions.
-# That takes five matrix products. But the programs come in no fixed order, and sums of rounded numbers depend on
-# theirs. The other way is two kernels, each the only writer of its results, at the price of doing q kᵀ and dO vᵀ
-# twice: seven products. minisam goes that way. Left and middle, the programs of the library's kernels, as seen by
-# what they write; right, one number that 64 programs add to, in 500 orders.
+# One solution: programs are responsible for columns and *add* to dQ in memory, all to the same rows, with atomic
+# additions. That takes five matrix products. But the programs run in no fixed order, and sums of rounded numbers depend
+# on the order. The other solution is two kernels in which each result is written by one program only. They compute q kᵀ
+# and dO vᵀ twice, so this takes seven products. minisam uses the second solution. Left and middle: which program of the
+# library's kernels writes which cells. Right: one number to which 64 programs add, in 500 different orders.
 
 # %%
 from minisam_kernels.attention import attention as kernel
@@ -260,16 +260,16 @@ right.set_title("atomic additions in any order")
 right.spines[["top", "right"]].set_visible(False)
 
 # %% [markdown]
-# None of these sums is wrong; each is as exact as float32 allows. But a training run that cannot be repeated to the
-# bit cannot be searched for the step at which it went wrong, and a test that compares two runs needs a tolerance,
-# behind which real races hide.
+# Each of these sums is as exact as float32 allows. But if a training run cannot be repeated exactly, it is hard to find
+# the step at which an error occurred. And a test that compares two runs then needs a tolerance, and may miss a real
+# race condition (two programs that write to the same cell).
 #
 # ## Your turn: the first kernel
 #
-# dQ for one head. The addresses are there, and the mask of the keys; what is missing is the mathematics, in the
-# order in which a program can know it. Question: a masked key has k = 0, so it adds dS · 0 to dQ. Why is the mask of
-# the scores needed all the same? (A case has scores of about −160.) Use `input_precision="ieee"` in every `tl.dot`:
-# without it a GPU rounds the factors of float32 products to ten bits after the point (TF32).
+# dQ for one head. The addresses and the mask of the keys are given; add the mathematics, in an order that is possible
+# for a program. Question: a masked key has k = 0, so it adds dS · 0 to dQ. Why is the mask of the scores still needed?
+# (A case has scores of about −160.) Use `input_precision="ieee"` in every `tl.dot`: without it a GPU rounds the factors
+# of float32 products to ten bits after the point (TF32).
 
 # %%
 import triton
@@ -318,16 +318,16 @@ def query_gradient(
 check(18, query_gradient)
 
 # %% [markdown]
-# ## The bias, backwards
+# ## The gradient of the bias
 #
-# SAM adds to the score of query l and the key in grid row i and column j two numbers: rel_h[l, i] and rel_w[l, j].
-# One number that is added in W places gets the sum of what comes back from them:
+# SAM adds two numbers to the score of query l and the key in grid row i and column j: rel_h[l, i] and rel_w[l, j]. The
+# gradient of a number that is added to W scores is the sum of their gradients:
 #
 # $$d\,\text{rel\_h}_{li} = \sum_j dS_{l,(i,j)}, \qquad d\,\text{rel\_w}_{lj} = \sum_i dS_{l,(i,j)}$$
 #
-# A dense bias has a gradient as large as the scores, 403 MB a layer, and it would have to be written only to be
-# summed up by somebody else. The first kernel, which walks over the keys one grid row at a time, has the sums at
-# hand: a tile of dS summed along its row is d rel_h[:, i], finished; and the tiles themselves, added up, are d rel_w.
+# A dense bias has a gradient as large as the scores, 403 MB per layer, which would have to be written to memory and
+# then summed by another kernel. The first kernel, which takes the keys one grid row at a time, can compute the sums
+# directly: the sum of a tile of dS along its rows is d rel_h[:, i], and the sum of all tiles is d rel_w.
 
 
 # %%
@@ -341,10 +341,10 @@ check(18, bias_gradients)
 # %% [markdown]
 # ## The library's
 #
-# [attention_backward.py](../../kernels/minisam_kernels/attention_backward.py) is the two passes, and
-# [rel_pos_attention_backward.py](../../kernels/minisam_kernels/rel_pos_attention_backward.py) has the bias in them.
-# Held to the gradients of the dense formula in float64, on a grid of 5 × 7; and the bits, run twice, and for an
-# image alone and in a batch.
+# [attention_backward.py](../../kernels/minisam_kernels/attention_backward.py) has the two passes, and
+# [rel_pos_attention_backward.py](../../kernels/minisam_kernels/rel_pos_attention_backward.py) adds the bias to them.
+# The next cell compares them with the gradients of the dense formula in float64, on a grid of 5 × 7. It also compares
+# the bits of two runs, and of an image alone and in a batch.
 
 # %%
 from minisam_kernels.rel_pos_attention import rel_pos_attention
@@ -377,9 +377,9 @@ print(
 )
 
 # %% [markdown]
-# What do the two products more cost? On an H200, for ViT-B's global layer and one image, the floor, the least time
-# that tensor cores, memory and exponentials allow (lesson 19), goes up by two fifths. A dense bias and its
-# gradient, each written once and read once, would take longer than all of it.
+# What do the two additional products cost? On an H200, for ViT-B's global layer and one image, they raise the floor by
+# two fifths. (The floor is the shortest time that tensor cores, memory and exponentials allow, lesson 19.) Writing and
+# reading a dense bias and its gradient once would take longer than the whole backward pass.
 
 # %%
 from minisam_kernels.lab.gpus import GPUS
@@ -396,16 +396,17 @@ print(f"five products {five:.0f} µs, seven {seven:.0f} µs; a dense bias and it
 
 # %% [markdown]
 # > **What the paper says, what the code does.** FlashAttention's backward (Dao et al. 2022) computes the weights again
-# > from the row's maximum and sum. FlashAttention-2 (Dao 2023, section 3.2) has one kernel that owns keys and adds to
-# > dQ atomically: five products, and last bits that differ between runs. Here two kernels do seven. SAM's paper does
-# > not speak of it, and its released code leaves the backward to autograd, which keeps the 4096² weights of every head.
+# > from the row's maximum and sum. FlashAttention-2 (Dao 2023, section 3.2) has one kernel whose programs are
+# > responsible for keys and add to dQ atomically: five products, and last bits that differ between runs. Here two
+# > kernels do seven. SAM's paper does not discuss it, and its released code leaves the backward pass to autograd, which
+# > keeps the 4096² weights of every head.
 #
 # ## Find the bug
 #
 # rel_h and rel_w are not inputs of the network. They are q · R_h and q · R_w, with two learned tables, so their
-# gradients go on to q, which now gets three contributions: through the keys, through the rows and through the
-# columns. This function adds them up. The network trains with it, a little worse than it should, and nobody is told
-# why. Mend it. (Lesson 4 said which q the bias is made of.)
+# gradients are passed on to q, which gets three contributions: through the keys, through the rows and through the
+# columns. This function adds them. With it, training works, but a little worse than it should, and there is no error
+# message. Fix it. (Lesson 4 says from which q the bias is computed.)
 
 
 # %%
@@ -430,10 +431,10 @@ check(18, all_of_grad_q)
 # %% [markdown]
 # ## What was left out
 #
-# The second kernel: it is the first one turned by a quarter, with the queries in the loop and two sums, and a good
-# exercise without a check. The windows' backward, where programs that own queries and programs that own keys take
-# turns, so that the second find a window's tokens in the cache, and where the padding's keys and values send their
-# gradients to the bias of the projection. Gradients of the tables R_h and R_w, which are one more matrix product. What
-# the tiles' sizes do to a kernel's registers: lesson 19. And whether the interpreter's programs, which run one after
-# the other, would ever show a race: they would not. That no two programs write one cell was seen from the addresses,
-# which is why the figure above was worth drawing.
+# The second kernel: like the first one, but with the queries in the loop and two sums; a good exercise, without a
+# check. The backward pass of windows, where programs for queries and programs for keys alternate, so that the latter
+# find a window's tokens in the cache, and where the gradients of padded keys and values are added to that of the
+# projection's bias. The gradients of the tables R_h and R_w, which are one more matrix product. How the size of tiles
+# changes a kernel's use of registers: lesson 19. And race conditions: the interpreter runs programs one after the
+# other, so it never shows one. The addresses do, and the figure above was drawn from them: no two programs write to the
+# same cell.

@@ -3,16 +3,16 @@
 #
 # Builds on: 15. Runs on a CPU, without a GPU; it compiles for two of them.
 #
-# You have written kernels and seen that they are right. Are they fast? Much of the answer can be had without a GPU:
-# the compiler runs anywhere, and what it makes can be read; and what no kernel can beat follows from three numbers.
-# You will read machine code, count how many programs fit on a multiprocessor, find the least time that attention can
-# take, and mend a bench that flatters the wrong kernel.
+# You have written kernels and checked that they are right. Are they fast? Much can be said without a GPU: the compiler
+# runs on any machine, and its output can be read; and the shortest possible time of any kernel follows from three
+# numbers. You will read machine code, compute how many programs fit on a multiprocessor, compute the shortest possible
+# time of attention, and fix a benchmark that favours the wrong kernel.
 #
 # After this lesson you can
 #
 # - read registers, spills and tensor-core instructions from compiled code;
 # - compute how many programs fit on a multiprocessor;
-# - compute the least time that attention can take on a GPU.
+# - compute the shortest time that attention can take on a GPU.
 
 # %%
 from minisam.lesson.page import check, np, plt
@@ -20,9 +20,9 @@ from minisam.lesson.page import check, np, plt
 # %% [markdown]
 # ## What a GPU consists of
 #
-# An A100 has 108 *multiprocessors*, an H100 132. Each runs several programs at a time. A program is a number of
-# *warps*, 32 threads that take every step together; Triton's option `num_warps` says how many. What the programs on
-# one multiprocessor share is small:
+# An A100 has 108 *multiprocessors*, an H100 132. Each runs several programs at a time. A program consists of several
+# *warps*, groups of 32 threads that execute each instruction together; Triton's option `num_warps` sets the number. The
+# programs on one multiprocessor share its resources, and these are small:
 #
 # | one multiprocessor of | A100 | H100 |
 # |---|---|---|
@@ -31,17 +31,17 @@ from minisam.lesson.page import check, np, plt
 # | places for warps | 64 | 64 |
 # | places for programs | 32 | 32 |
 #
-# A block of your kernel, such as the 128 × 64 scores of a tile of attention, lies in registers: with 8 warps, which
-# are 256 threads, 32 numbers in each thread. The loads that are under way lie in shared memory.
+# A block of your kernel, such as the 128 × 64 scores of a tile of attention, is stored in registers: with 8 warps,
+# which are 256 threads, each thread has 32 of the numbers. Data that is being loaded is stored in shared memory.
 #
 # ## From Triton to machine code
 #
 # Triton turns a kernel into PTX, a portable assembly, and NVIDIA's assembler turns that into the instructions of one
 # generation, sm_80 for the A100 and sm_90 for the H100. The assembler and a disassembler come with Triton. So a laptop
-# can say what a GPU would run. The lab does this in a process of its own, because the one you are in interprets.
+# can show what a GPU would run. The lab does this in a separate process, because this one uses the interpreter.
 #
-# Four kernels, forward alone: softmax, attention in bfloat16 for both GPUs, and attention in float32 with the tile
-# that was made for 16 bits.
+# We compile four kernels, only the forward pass: softmax, attention in bfloat16 for both GPUs, and attention in float32
+# with the tile size for 16-bit types.
 # %%
 from minisam_kernels.lab.inspection import Request, compiler
 
@@ -66,7 +66,7 @@ print(f"{len(codes)} kernels compiled, the longest to thousands of instructions"
 # %% [markdown]
 # ## Reading a listing
 #
-# This is from the softmax kernel for the A100, made by Triton 3.9, with gaps:
+# These are some lines of the softmax kernel for the A100, compiled by Triton 3.9:
 #
 # ```text
 # /*0150*/   @P0 LDG.E.128 R4, [R8.64] ;             8 numbers of 16 bits from global memory into R4 … R7
@@ -79,22 +79,23 @@ print(f"{len(codes)} kernels compiled, the longest to thousands of instructions"
 # /*0c30*/       STG.E.128 [R8.64], R4 ;             8 numbers out
 # ```
 #
-# First the address, then perhaps a *predicate*: `@P0` lets only those threads take part whose flag P0 is set, and is
-# what became of the mask. Then the *opcode*, whose first part is its name, and the operands. `R` is a register of
-# each thread. The names worth knowing:
+# First the address, then sometimes a *predicate*: with `@P0` only those threads execute the instruction whose flag P0
+# is set; the mask of the kernel has become this flag. Then the *opcode*, whose first part is its name, and the
+# operands. `R` is a register of each thread. The most important names:
 #
 # | name | what |
 # |---|---|
 # | LDG, STG | from and to global memory; `.128` is 16 bytes a thread, the widest there is |
-# | LDGSTS | from global to shared memory without passing a register, while the program goes on |
+# | LDGSTS | from global to shared memory without a register, while the program continues |
 # | LDS, LDSM, STS | from and to shared memory |
 # | HMMA, HGMMA | tensor cores: of a warp on an A100, of four warps together on an H100 |
-# | FFMA, FMUL, FADD | float32, one a thread |
+# | FFMA, FMUL, FADD | float32, one operation per thread |
 # | MUFU | special functions: `.EX2` is 2ˣ, `.RCP` is 1 / x |
 # | LDL, STL | from and to *local* memory: registers that did not fit |
 #
-# A listing answers questions. A row of 4096 scores and 16 warps are 8 scores a thread. So one load of 16 bytes is
-# expected, and 8 exponentials and one reciprocal: 9 MUFU. Is that what the compiler made? Write the counter.
+# With a listing we can check what the compiler did. With a row of 4096 scores and 16 warps, a thread has 8 scores. So
+# we expect one load of 16 bytes, and 8 exponentials and one reciprocal: 9 MUFU. Is that so? Write a function that
+# counts.
 
 
 # %%
@@ -108,13 +109,13 @@ check(19, count_instructions)
 # %% [markdown]
 # ## Tensor cores
 #
-# An HMMA.16816 multiplies 16 × 16 by 16 × 8 numbers, one such piece for a warp. A step of attention's loop has two
-# products, 128 queries by 64 keys by 64 channels and the same for the values. Together that is
-# 2 · 128 · 64 · 64 / (16 · 8 · 16) = 512 pieces, 64 for each of the 8 warps. An HGMMA.64x64x16 multiplies 64 × 16 by
-# 16 × 64, for four warps at once: 2 · 128 · 64 · 64 / (64 · 64 · 16) = 16, 8 for each of the two groups of four.
+# An HMMA.16816 multiplies 16 × 16 by 16 × 8 numbers, for one warp. A step of attention's loop has two products, 128
+# queries by 64 keys by 64 channels and the same for the values. Together that is 2 · 128 · 64 · 64 / (16 · 8 · 16) =
+# 512 instructions, 64 for each of the 8 warps. An HGMMA.64x64x16 multiplies 64 × 16 by 16 × 64, for four warps at once:
+# 2 · 128 · 64 · 64 / (64 · 64 · 16) = 16, 8 for each of the two groups of four.
 #
-# One HMMA is 4096 operations, where an FFMA of a warp is 64. So a kernel may be nearly all float32 instructions and
-# still do nearly all its arithmetic in tensor cores.
+# One HMMA is 4096 operations, an FFMA of a warp only 64. So most instructions of a kernel may be float32 instructions,
+# while nearly all its arithmetic is done by tensor cores.
 
 # %%
 from minisam.lesson.find import lesson
@@ -132,16 +133,15 @@ assert alone == 4096 and count(wide.listing, "HMMA") == 0 and count(wide.listing
 assert 2 * 16 * 8 * 16 == 4096 and 2 * 32 == 64
 
 # %% [markdown]
-# In float32 there are none: tensor cores would round the numbers to fewer bits, and the kernel forbids it
-# (`input_precision="ieee"`). 4096 multiply-adds of a thread do the same work instead.
+# In float32 there are no such instructions: tensor cores would round the numbers to fewer bits, and the kernel does not
+# allow that (`input_precision="ieee"`). Instead, each thread executes 4096 multiply-adds.
 #
 # ## Spills
 #
-# A thread can address 255 registers, and the assembler may settle for fewer. Where a kernel holds more values at a
-# time, some are written to memory and fetched back: it *spills*. The program is still right, which is why nobody
-# notices. In the listing there are STL and LDL, and the kernel has a *stack*. The fourth kernel holds 128 × 64
-# scores, as many sums and the tiles of q, k and v, in numbers twice as wide, and its products want the operands in
-# registers.
+# A thread can use 255 registers, and the assembler may choose fewer. If a kernel needs more values at a time, some are
+# written to memory and read back: it *spills*. The result is still right, so spills are easily overlooked. The listing
+# then has STL and LDL, and the kernel has a *stack*. The fourth kernel needs 128 × 64 scores, as many sums, and the
+# tiles of q, k and v, in numbers of 32 bits instead of 16, and its products need their operands in registers.
 
 # %%
 from minisam_kernels.attention import LAUNCHES
@@ -182,23 +182,23 @@ assert all(code.stack_bytes == 0 for code in (softmax, ampere, hopper))
 assert (LAUNCHES["single"].block_m, LAUNCHES["single"].block_k) == (32, 32)
 
 # %% [markdown]
-# More than a tenth of the fourth kernel's instructions do nothing but move registers out of the way and back. Its
-# cure is a smaller tile: the library's default for float32 has 32 queries and 32 keys, and no stack. The project's
-# tests compile every kernel for both GPUs and fail if a default launch spills.
+# More than a tenth of the fourth kernel's instructions only write registers to memory and read them back. The remedy is
+# a smaller tile: the library's default for float32 has 32 queries and 32 keys, and no stack. The project's tests
+# compile every kernel for both GPUs and fail if a default launch spills.
 #
 # ## Occupancy
 #
-# A load from memory takes hundreds of steps. While a warp waits for it, the multiprocessor runs another warp, if there
-# is one. How many there are is a matter of how many programs fit at once, and that is arithmetic:
+# A load from memory takes hundreds of clock cycles. While a warp waits for it, the multiprocessor runs another warp, if
+# there is one. The number of warps depends on how many programs fit at once, which can be computed:
 #
 # - **Registers.** A thread gets them in steps of 8. The multiprocessor has four quarters with 16,384 registers each,
-#   and a warp lives in one of them. Attention on the A100 uses 148, so 152 · 32 = 4864 a warp; 3 warps fit in a
-#   quarter and 12 in all. A program has 8: one fits.
-# - **Shared memory.** A program takes what it asks for, plus 1 KB for the system, rounded up to 128 bytes.
+#   and a warp runs in one of them. Attention on the A100 uses 148 registers per thread, so 152 · 32 = 4864 for each
+#   warp; 3 warps fit in a quarter and 12 in total. A program has 8 warps, so one program fits.
+# - **Shared memory.** A program takes what it needs, plus 1 KB for the system, rounded up to 128 bytes.
 # - **Places.** 64 warps, 32 programs.
 #
-# The least of the limits is the number of programs, and the *occupancy* is the share of the 64 places for warps that
-# are then taken: 1 · 8 / 64, an eighth.
+# The smallest of the limits is the number of programs, and the *occupancy* is the share of the 64 places for warps that
+# are then used: 1 · 8 / 64, an eighth.
 
 # %%
 per_quarter = 65536 // 4 // (152 * 32)
@@ -229,10 +229,10 @@ assert softmax.occupancy == 1 and softmax.limited_by == "warps"
 assert 96 < ampere.registers <= 255 and ampere.limited_by == "registers" and ampere.occupancy <= 0.25
 
 # %% [markdown]
-# Is an eighth bad? For softmax it would be, as it has nothing but waiting warps to hide its loads behind. Attention
-# hides them otherwise: its LDGSTS fetch the next keys while the tensor cores work on these, and a large tile, which
-# takes many registers, reads each key fewer times. Occupancy tells why a kernel cannot hide its waits; it is not a
-# goal.
+# Is an eighth bad? For softmax it would be, because other warps are all that can run while one waits for its loads.
+# Attention is different: its LDGSTS load the next keys while the tensor cores work on the current ones, and with a
+# large tile, which needs many registers, each key is read fewer times. A low occupancy can explain why a kernel waits
+# for memory, but a high one is not a goal in itself.
 #
 # ## Your turn: occupancy on an A100
 
@@ -251,17 +251,19 @@ check(19, occupancy)
 # %% [markdown]
 # ## Floors
 #
-# Machine code says how a kernel works, not how well. For that, ask what *no* kernel can beat. Attention over ViT-B's
-# 4096 tokens with 12 heads of 64 has to do three things, whoever does them:
+# Machine code shows how a kernel works, but not how good it is. For that we compare it with the shortest possible time
+# of *any* kernel, its *floor*. Attention over ViT-B's 4096 tokens with 12 heads of 64 channels has three tasks, in any
+# implementation:
 #
 # - multiply: q kᵀ and p v, 2 · 12 · 4096² · 64 multiply-adds, each two operations: 51.5 GFLOP;
-# - move: q, k, v in and the result out, 4 · 12 · 4096 · 64 numbers of 2 bytes: 25 MB;
-# - take exponentials: one for each score, 12 · 4096² = 201 million.
+# - move: read q, k, v and write the result, 4 · 12 · 4096 · 64 numbers of 2 bytes: 25 MB;
+# - compute exponentials: one for each score, 12 · 4096² = 201 million.
 #
-# A GPU has a unit for each, and they work side by side. So each amount divided by its unit's rate is a time, and the
-# longest of the three is the floor. On an H200, at 780 TFLOP, 4.3 TB and 3.9 T exponentials a second: 66, 6 and 52 µs.
-# The floor is 66 µs, and memory is far from it. The exponentials are not: a kernel that multiplies, then takes
-# exponentials, then multiplies takes 66 + 52 µs, which is why fast ones do both at a time.
+# A GPU has a separate unit for each, and they work at the same time. Each amount divided by the unit's rate is a time,
+# and the longest of the three is the floor. On an H200, with 780 TFLOP, 4.3 TB and 3.9 · 10¹² exponentials per second,
+# these are 66, 6 and 52 µs. The floor is 66 µs. Memory needs much less, but the exponentials nearly as much: a kernel
+# that multiplies, then computes exponentials, then multiplies takes 66 + 52 µs, so fast kernels do both at the same
+# time.
 
 # %%
 from minisam_kernels.lab.gpus import GPUS, Gpu
@@ -274,11 +276,11 @@ assert [round(1e6 * time) for time in (floor.products, floor.bytes, floor.expone
 assert floor.limit == "products" and 117 < 1e6 * floor.serial < 119
 
 # %% [markdown]
-# > **What the paper says, what the code does.** A GPU's data sheet says what its units could do: 989 TFLOP a second in
-# > bfloat16 and 3.35 TB for an H100. A product of two large matrices was measured at 798, and a copy at 3.0. The lab's
-# > floors take measured rates where there are some ([gpus.py](../../kernels/minisam_kernels/lab/gpus.py) names every
-# > source), because against a rate that nothing reaches every kernel looks bad. And mind the unit: tables of models
-# > often count a multiply-add as one operation, data sheets as two.
+# > **What the paper says, what the code does.** A GPU's data sheet has the peak rates of its units: 989 TFLOP per
+# > second in bfloat16 and 3.35 TB for an H100. A product of two large matrices was measured at 798, and a copy at 3.0.
+# > The lab's floors use measured rates where available ([gpus.py](../../kernels/minisam_kernels/lab/gpus.py) names
+# > every source), because compared with a rate that cannot be reached, every kernel looks bad. Note the unit: tables of
+# > models often count a multiply-add as one operation, data sheets as two.
 #
 # ## Your turn: a floor
 #
@@ -299,12 +301,13 @@ check(19, attention_floor)
 # %% [markdown]
 # ## The roofline
 #
-# Divide the operations by the bytes: how much is computed for each byte that moves? An H100 does 780 TFLOP in the
-# time in which it moves 3.0 TB, 260 operations a byte. That is the *ridge*. A kernel to the left of it waits for
-# memory, however clever its arithmetic; to the right the tensor cores are what it waits for.
+# Divide the operations by the bytes: how many operations are there for each byte that is moved? An H100 does 780 TFLOP
+# in the time in which it moves 3.0 TB, which is 260 operations per byte. In the figure this is the *ridge*. A kernel to
+# the left of it is limited by memory; to the right it is limited by the tensor cores.
 #
-# Fusing does not change the operations. It takes bytes away, and moves a kernel to the right. Below, dots are the
-# operations one by one, with scores or a dense bias going through memory, and rings are the fused kernels.
+# Fusing, that is, combining several operations in one kernel, does not change the operations. It reduces the bytes, and
+# so moves a kernel to the right. Below, dots are separate operations, with scores or a dense bias written to memory,
+# and rings are the fused kernels.
 
 # %%
 from minisam_kernels.lab.index import intermediates
@@ -352,15 +355,17 @@ assert limits == {
 assert 128 / 80 == 1.6  # what the next exercise is about
 
 # %% [markdown]
-# So the kernels of the encoder's global layers want tensor cores and overlap, and those of its windows and of the
-# decoder want few and wide loads: the same algorithm, two different jobs. The floors of all kernels, forward and
-# backward, are in [the kernels' index](../../kernels/README.md), and `minisam kernel roofline` prints the working.
+# So the kernels of the encoder's global layers have to keep the tensor cores busy, while those of its windows and of
+# the decoder need few and wide loads: the same algorithm has to be optimised differently. The floors of all kernels,
+# forward and backward, are in [the kernels' index](../../kernels/README.md), and `minisam kernel roofline` prints how
+# they are computed.
 #
 # ## Find the bug
 #
-# A bench reports how near a kernel is to its floor. ViT-H's heads have 80 channels. One well-known kernel pads them
-# with zeros to 128, because tiles are powers of two, and this report flatters it: 1.6 times as much arithmetic for the
-# same result, and a share of the floor 1.6 times as good. With heads of 64 everything is right. Mend it.
+# A benchmark reports the floor of a kernel as a share of its time. ViT-H's heads have 80 channels. One well-known
+# kernel pads them with zeros to 128, because tiles are powers of two, and this report favours it: 1.6 times as much
+# arithmetic for the same result, and a share of the floor that is 1.6 times as high. With heads of 64 everything is
+# right. Fix it.
 
 
 # %%
@@ -378,9 +383,9 @@ check(19, share_of_floor)
 # %% [markdown]
 # ## What was left out
 #
-# Time. Nothing here has been measured: a floor says what is impossible, a listing what is done, and only a GPU says
-# how long it takes (`minisam kernel bench`). Between the two lie bank conflicts, the L2 cache, how evenly the
-# programs fill the last round of multiprocessors, and the order in which the assembler puts instructions, for which
-# there are profilers. PTX was passed over, as were the other generations that the lab compiles for, sm_89, sm_100 and
-# AMD's gfx942: `minisam kernel inspect attention --arch gfx942`. And the numbers in the figures are those of one
-# version of one compiler; that no default launch spills is held by a test, for whatever version it runs with.
+# Time. Nothing here has been measured: a floor is a limit, a listing shows the instructions, but only a GPU can tell
+# how long they take (`minisam kernel bench`). The time also depends on bank conflicts, the L2 cache, how evenly the
+# programs are distributed over the multiprocessors, and the order of the instructions, for which there are profilers.
+# PTX was left out, and so were the other GPU architectures that the lab compiles for, sm_89, sm_100 and AMD's gfx942:
+# `minisam kernel inspect attention --arch gfx942`. And the numbers in the figures are those of one version of one
+# compiler; a test checks that no default launch spills, with any version that it runs with.

@@ -3,9 +3,9 @@
 #
 # Builds on: 8, 15. Runs on a CPU, without a network.
 #
-# SAM's decoder is small, until it is asked a thousand times. You will count where its work goes, move a matrix from
-# 4096 tokens to 7 without changing the result, cut attention into parts that join exactly, and find a constant that
-# somebody thought would cancel.
+# SAM's decoder is small, but everything mode runs it a thousand times per image. You will count its work, move a matrix
+# from 4096 tokens to 7 without changing the result, divide attention into parts that can be joined exactly, and find a
+# constant that was wrongly believed to cancel.
 #
 # After this lesson you can
 #
@@ -26,11 +26,11 @@ from minisam.lesson.page import check, np, plt, torch
 # %% [markdown]
 # ## A thousand clicks on one image
 #
-# To find everything in a photo, a grid of 32 × 32 = 1024 clicks is put on it (lesson 13). The image encoder runs once.
-# The decoder runs for every click. Which of them is the expensive one?
+# To segment everything in a photo, a grid of 32 × 32 = 1024 clicks is used (lesson 13). The image encoder runs once,
+# the decoder for every click. Which of them costs more?
 #
 # The decoder has 7 tokens for a click and 4096 for the image (lesson 8), all with 256 channels. Its cross-attentions
-# have 8 heads of 16 channels, so 128 inside. In one of them, the tokens ask the image. Counted in multiply-adds:
+# have 8 heads of 16 channels, so 128 in total. In one of them, the tokens attend to the image. Its multiply-adds are:
 #
 # | step | shape | multiply-adds |
 # |---|---|---|
@@ -40,8 +40,8 @@ from minisam.lesson.page import check, np, plt, torch
 # | scores of 8 heads | 7 × 4096 × 128 | 3.7 million |
 # | weighted sums | 7 × 4096 × 128 | 3.7 million |
 #
-# Attention itself is 7 million. Getting ready for it is 268 million. So nearly all the work is done to prepare 4096
-# tokens for a question of 7, and the next click has them prepared anew.
+# Attention itself needs 7 million, the keys and values for it 268 million. So nearly all the work is the projection of
+# 4096 image tokens for 7 queries, and it is repeated for the next click.
 
 # %%
 S, T, C, INNER, HEADS = 4096, 7, 256, 128, 8
@@ -75,10 +75,10 @@ print(
 print(f"1024 clicks: {1024 * plain / encoder:.1f} times the whole ViT-B encoder")
 
 # %% [markdown]
-# The decoder has five cross-attentions: two in each block, one at the end. Each projects the image twice: for keys and
-# values where tokens ask; for queries, and for the output, where the image asks. That is ten projections a click, and
-# three quarters of all that is done on image tokens. From 272 clicks on, the "lightweight" decoder costs more than the
-# encoder.
+# The decoder has five cross-attentions: two in each block, one at the end. Each projects the image tokens twice: to
+# keys and values where the tokens attend to the image; to queries and to the output where the image attends to the
+# tokens. That is ten projections per click, and three quarters of all work on image tokens. From 272 clicks on, the
+# "lightweight" decoder costs more than the encoder.
 #
 # ## Move the brackets
 #
@@ -86,12 +86,12 @@ print(f"1024 clicks: {1024 * plain / encoder:.1f} times the whole ViT-B encoder"
 #
 # $$q^{\mathsf T} (W_k\, y) \;=\; (q^{\mathsf T} W_k)\, y \;=\; (W_k^{\mathsf T} q) \cdot y$$
 #
-# On the left the matrix is applied to y, 4096 times. On the right it is applied to q, 7 times. What comes out, the
-# *row* a = W_kᵀ q, has 256 channels and can be multiplied with an image token as it is. The projection of the keys has
-# been absorbed into the queries.
+# On the left the matrix is applied to y, 4096 times. On the right it is applied to q, 7 times. The result, the *row* a
+# = W_kᵀ q, has 256 channels and can be multiplied with an image token directly. The projection of the keys has been
+# *absorbed* into the queries.
 #
-# It is not free. A score was a product of 16 channels and is now one of 256. And a head can no longer hide in its 16
-# channels of a key: each token has 8 rows of 256 channels, one for each head, and 7 tokens have 56.
+# This has a price. A score was a product of 16 channels and is now one of 256. And each head needs all 256 channels:
+# each token has 8 rows of 256 channels, one for each head, and 7 tokens have 56.
 
 # %% tags=["hide-input"]
 fig, panels = plt.subplots(2, 1, figsize=(10, 6), layout="constrained")
@@ -135,9 +135,9 @@ draw_product(
 assert 58e6 < T * HEADS * C * S < 59e6 and HEADS * T == 56
 
 # %% [markdown]
-# 59 million in place of 134 + 4: less than half. The size of q does not matter for what is saved, only for what is
-# paid. So this pays where tokens are few. Both ways cost the same between 17 and 18
-# tokens; with 100, absorbing would cost four and a half times as much as projecting.
+# That is 59 million instead of 134 + 4, less than half. The number of tokens does not change what is saved, but it
+# changes the additional cost. So absorbing is useful for few tokens. Both methods cost the same between 17 and 18
+# tokens; with 100 tokens, absorbing would cost four and a half times as much as projecting.
 
 # %%
 assert projection + 17 * S * INNER > 17 * HEADS * C * S and projection + 18 * S * INNER < 18 * HEADS * C * S
@@ -151,9 +151,9 @@ assert 4.4 < 100 * HEADS * C * S / (projection + 100 * S * INNER) < 4.6
 #
 # $$q \cdot (W_k\, y + b_k) = a \cdot y + q \cdot b_k$$
 #
-# The last term has no y in it. It is the same for all 4096 keys of this query, and a softmax does not see what is the
-# same for all: e^(s + c) / Σ e^(s + c) = e^s / Σ e^s. So it may be left out. In exact arithmetic, SAM's key biases have
-# no effect at all.
+# The last term does not contain y. It is the same for all 4096 keys of this query, and a softmax does not change if the
+# same number is added to all scores: e^(s + c) / Σ e^(s + c) = e^s / Σ e^s. So it may be left out. In exact arithmetic,
+# SAM's key biases have no effect at all.
 
 # %%
 from minisam_kernels.reference.softmax import softmax
@@ -164,8 +164,9 @@ assert abs(softmax(row + 5.0) - softmax(row)).max() < 1e-15
 # %% [markdown]
 # ## Your turn: absorb the keys
 #
-# The queries are projected already and have all heads side by side, N · D channels. Give back the rows, with the scale
-# in them: then nothing of size 4096 has to be scaled. You do not get the image. You do not need it.
+# The queries are already projected, with the channels of all heads one after the other, N · D in total. Return the
+# rows, multiplied by the scale: then nothing of size 4096 has to be scaled. The image is not an argument, because it is
+# not needed.
 
 
 # %%
@@ -182,22 +183,22 @@ check(20, absorb_keys)
 # %% [markdown]
 # ## The values, and the positions
 #
-# On the other side of the softmax stand the values, W_v y + b_v, averaged with weights p that sum to 1. A matrix can be
-# taken out of a sum:
+# After the softmax, the values W_v y + b_v are averaged with weights p whose sum is 1. A matrix can be taken out of a
+# sum:
 #
 # $$\sum_s p_s\,(W_v\, y_s + b_v) = W_v \Big(\sum_s p_s\, y_s\Big) + b_v \sum_s p_s
 # = W_v \Big(\sum_s p_s\, y_s\Big) + b_v$$
 #
-# So the image tokens are averaged as they are, and W_v is applied to 56 averages. This bias does not cancel. It stays,
-# once, because the weights sum to 1.
+# So the image tokens themselves are averaged, and W_v is applied to 56 averages. This bias does not cancel. It is added
+# once, because the sum of the weights is 1.
 #
-# The keys have the positions e added to them, the values do not (lesson 8). With the rows this costs nothing new:
-# a · (y + e). The sum y + e is made once for each image, and the average is taken of y.
+# The keys have the positions e added to them, the values do not (lesson 8). With the rows this adds no cost: a · (y +
+# e). The sum y + e is computed once for each image, and the average is taken of y.
 #
-# ## Your turn: tokens ask an image that is never projected
+# ## Your turn: attention to an image that is never projected
 #
-# The whole of it in torch: rows, softmax, averages, W_v, output projection. `project` and `matrices` are given. The
-# check holds you to the definition, which projects everything; it cannot see whether you did so too.
+# All of it in torch: rows, softmax, averages, W_v, output projection. `project` and `matrices` are given. The check
+# compares with the definition, which projects everything; it does not see whether your function does so too.
 
 # %%
 Weights = Mapping[str, Tensor]
@@ -225,19 +226,19 @@ def tokens_ask(x: Tensor, p: Tensor, y: Tensor, e: Tensor, weights: Weights, num
 check(20, tokens_ask)
 
 # %% [markdown]
-# > **What the paper says, what the code does.** The paper promises a decoder that answers in about 50 ms in a browser,
-# > for one prompt, and says that cross-attentions work with half the channels to save computation. Nothing is said
-# > of many prompts on one image. The released code copies the image embedding for each prompt before the first block:
-# > 4 MB in float32, 64 times for 64 prompts, and projects every copy.
+# > **What the paper says, what the code does.** The paper describes a decoder that takes about 50 ms in a browser, for
+# > one prompt, and says that cross-attentions work with half the channels to save computation. Nothing is said of many
+# > prompts on one image. The released code copies the image embedding for each prompt before the first block: 4 MB in
+# > float32, 64 times for 64 prompts, and projects every copy.
 #
-# ## What need not be done twice
+# ## What can be shared between clicks
 #
-# Before the first block has written to the image, it is the same for every click. Keys and values for the first time
-# that tokens ask, and queries for the first time that the image asks, can be projected once and shared. That takes
-# three of the ten projections away, without any algebra. With a mask prompt it does not hold: a mask is added to the
-# image before the decoder.
+# Before the first block changes the image tokens, they are the same for every click. The keys and values of the first
+# attention to the image, and the queries of the first attention of the image to the tokens, can be projected once and
+# shared. That saves three of the ten projections, without any algebra. With a mask prompt it is not possible: a mask is
+# added to the image before the decoder.
 #
-# Both together, on ViT-B and as a function of the number of clicks:
+# Both together, for ViT-B, as a function of the number of clicks:
 
 # %%
 absorbed_step = T * HEADS * C * S
@@ -277,11 +278,11 @@ for axes in (left, right):
     axes.spines[["top", "right"]].set_visible(False)
 
 # %% [markdown]
-# From 3.8 encoders to 1.8, and none of it is an approximation. Half of what is left is the upscaling of the masks,
-# which no algebra has touched.
+# The work for 1024 clicks falls from 3.8 times that of the encoder to 1.8 times, without any approximation. Half of the
+# rest is the upscaling of the masks, which has not changed.
 #
-# [absorbed_two_way_transformer.py](../../minisam/model/fast/absorbed_two_way_transformer.py) does this, a few clicks
-# at a time so that their images stay in the cache. Nothing in the decoder's parameters changes, and the plain
+# [absorbed_two_way_transformer.py](../../minisam/model/fast/absorbed_two_way_transformer.py) does this, a few clicks at
+# a time, so that their image tokens stay in the cache. Nothing in the decoder's parameters changes, and the plain
 # [two_way_transformer.py](../../minisam/model/two_way_transformer.py) stays the definition. Here both run on one small
 # image with twelve clicks:
 
@@ -304,18 +305,18 @@ print("tokens and images of 12 clicks agree to 1e-12 in float64")
 # %% [markdown]
 # ## One click on a large GPU
 #
-# Now the other end: a single click, and somebody waits for it. A kernel like that of lesson 15 gives a program a block
-# of queries of one head. Here 7 queries are one block, and 8 heads are 8 programs. An H100 has 132 multiprocessors
-# (SXM, data sheet); 124 of them have nothing to do, while 8 walk along 4096 keys.
+# Now the opposite case: a single click, whose answer should come quickly. In a kernel like that of lesson 15, a program
+# has a block of queries of one head. Here 7 queries are one block, and 8 heads are 8 programs. An H100 has 132
+# multiprocessors (SXM, data sheet); 124 of them have no work, while 8 process 4096 keys each.
 #
-# There are no more queries to share out. But there are keys. Cut them into parts of 256 and each program has 16 times
-# less to do: 16 parts of 8 heads are 128 programs. What each of them knows at the end is lesson 15's state: its largest
-# score m, the sum l of e^(s − m), and the weighted sum of values. Those join as tiles did:
+# There are too few queries to divide, but the keys can be divided. With parts of 256 keys each program has a sixteenth
+# of the work: 16 parts of 8 heads are 128 programs. The result of each is the state of lesson 15: its largest score m,
+# the sum l of e^(s − m), and the weighted sum a of values. States are joined as tiles were added:
 #
 # $$m = \max_p m_p, \qquad \text{out} = \frac{\sum_p e^{m_p - m}\, a_p}{\sum_p e^{m_p - m}\, l_p}$$
 #
-# A second, small kernel does that. It reads 16 states for each query of each head. The result is exact: softmax added
-# up in another order once more.
+# A second, small kernel does that. It reads 16 states for each query of each head. Again the result is exact: the sums
+# of softmax are only computed in another order.
 
 # %%
 from minisam_kernels.cross_attention_backward import TOKENS_PER_PART
@@ -347,8 +348,8 @@ axes.axis("off")
 # %% [markdown]
 # ## Your turn: join the parts
 #
-# In NumPy, for P parts and L queries. The cases are cut from those of the library's kernel; in some of them one part
-# lies higher than the next by 200.
+# In NumPy, for P parts and L queries. The cases are cut from those of the library's kernel; in some of them the scores
+# of one part are 200 higher than those of the next.
 
 
 # %%
@@ -364,8 +365,8 @@ def join_parts(row_max: np.ndarray, row_sum: np.ndarray, acc: np.ndarray) -> np.
 check(20, join_parts)
 
 # %% [markdown]
-# With a right answer, what follows is cross-attention, whatever the size of a part. Try
-# `attend_in_parts(join_parts, q, k, v, 0.25, 7)` beside the definition,
+# With a correct answer, the next function computes cross-attention for any size of the parts. Compare
+# `attend_in_parts(join_parts, q, k, v, 0.25, 7)` with the definition,
 # [cross_attention.py](../../kernels/minisam_kernels/reference/cross_attention.py).
 
 
@@ -385,9 +386,9 @@ def attend_in_parts(join, q: np.ndarray, k: np.ndarray, v: np.ndarray, scale: fl
 # %% [markdown]
 # ## In a fixed order
 #
-# There is a shorter way on a GPU: each program adds its share to the result in memory as soon as it is done, with an
-# atomic addition. No second kernel, no states in memory. But then the parts are added in the order in which programs
-# happen to finish, and sums of floating-point numbers depend on the order:
+# On a GPU there is a simpler method: each program adds its part to the result in memory with an atomic addition as soon
+# as it is done. It needs no second kernel and no states in memory. But then the parts are added in the order in which
+# programs happen to finish, and sums of floating-point numbers depend on the order:
 
 # %%
 rng = np.random.default_rng(5)
@@ -408,18 +409,19 @@ assert len({float(added(orders[0])) for _ in range(200)}) == 1
 print(f"16 numbers in 200 orders: several sums, {max(totals) - min(totals):.0e} apart; in one order, one sum")
 
 # %% [markdown]
-# A pixel whose logit is that close to 0 is then in the mask in one run and not in the next, and to run twice no longer
-# tells a bug from noise. So the parts are kept and joined from the first to the last. And their number depends on the
-# sizes alone, never on how many prompts came with this one: a click gives the same bits alone and in a batch of 1024.
+# A pixel whose logit is close to 0 would then be in the mask in one run and not in the next, and a second run would not
+# show whether a difference is a bug or rounding. So the parts are stored and joined from the first to the last. Their
+# number depends only on the sizes, not on the number of prompts in the batch: a click gives the same bits alone and in
+# a batch of 1024.
 #
 # ## The library's
 #
-# [cross_attention.py](../../kernels/minisam_kernels/cross_attention.py) has both kernels; its states are one number
-# shorter: the part's own result, and m + log l. [token_to_image.py](../../kernels/minisam_kernels/token_to_image.py)
-# puts this whole lesson together: absorbed rows on an image that is read once, cut into parts. The definition of both
-# directions in NumPy is
+# [cross_attention.py](../../kernels/minisam_kernels/cross_attention.py) has both kernels; its states have one number
+# less: the part's result, already divided by l, and m + log l.
+# [token_to_image.py](../../kernels/minisam_kernels/token_to_image.py) combines everything of this lesson: absorbed
+# rows, for an image that is read once and divided into parts. The definition of both directions in NumPy is
 # [absorbed_cross_attention.py](../../kernels/minisam_kernels/reference/absorbed_cross_attention.py). DeepSeek-V2 (2024,
-# section 2.1.2) absorbs projections in the same way, for another gain: the keys of all heads need not be stored.
+# section 2.1.2) absorbs projections in the same way, for another purpose: the keys of all heads need not be stored.
 
 # %%
 from minisam_kernels.cross_attention import cross_attention
@@ -436,10 +438,10 @@ print("600 keys in three parts: right, and the same bits twice")
 # %% [markdown]
 # ## Find the bug
 #
-# In the fourth step of a block the image asks the tokens. Now 4096 queries are to be spared, so W_q is absorbed into
-# the keys of the tokens: k · (W_q (y + e) + b_q). On the way out, W_o is absorbed into their values, and the heads are
-# added up. Below is that, written by somebody who knew that the bias cancels. The code runs, its shapes are right, its
-# weights sum to 1, and with the biases of a freshly made decoder set to zero its results are right too. Mend it.
+# In the fourth step of a block the image attends to the tokens. To save the projection of 4096 queries, W_q is absorbed
+# into the keys of the tokens: k · (W_q (y + e) + b_q). At the output, W_o is absorbed into their values, and the heads
+# are summed. The code below does that, and assumes that the bias cancels. It runs, its shapes are right, the sum of its
+# weights is 1, and with all biases set to zero its results are right too. Fix it.
 
 
 # %%
@@ -462,9 +464,9 @@ check(20, image_asks)
 # %% [markdown]
 # ## What was left out
 #
-# The absorbed rows in a 16-bit type: W_kᵀ q is rounded once more than q was, and the order of rounding is a kernel's
-# own question. The gradient, which torch derives from the steps you wrote. Fusing the image's update with the next
-# question of the tokens, so that each image is read once in each block. The upscaling of the masks, half of what
-# remains; [token_upscaling.py](../../minisam/model/fast/token_upscaling.py) at least keeps it from writing images that
-# nobody reads. And memory: on a CPU it matters as much as the products, and that is why a few clicks are carried to
-# the end before the next begin.
+# The absorbed rows in a 16-bit type: W_kᵀ q is rounded once more than q, and a kernel has to choose where to round. The
+# gradient, which torch computes from the steps that you wrote. A kernel that updates the image and computes the next
+# attention to it, so that the image is read only once in each block. The upscaling of the masks, half of the remaining
+# work; [token_upscaling.py](../../minisam/model/fast/token_upscaling.py) at least avoids writing results that are not
+# used. And memory: on a CPU it matters as much as the products, so a few clicks are computed to the end before the next
+# ones begin.

@@ -1,49 +1,49 @@
 # %% [markdown]
-# # Lesson 21 · Masked autoencoders: learning to see without labels
+# # Lesson 21 · Masked autoencoders: training an encoder without labels
 #
 # Builds on: 5, 12. Runs on a CPU, without a network.
 #
-# You know the image encoder, and how masks train it. You will train one without any mask: hide three quarters of a
-# picture, and have the network draw them. Then you move what it has learnt into SAM, and see what that is worth.
+# You know the image encoder, and how it is trained with masks. You will train one without masks: hide three quarters of
+# an image, and let the network predict them. Then you move its weights into SAM, and measure how much that helps.
 #
 # After this lesson you can
 #
 # - write the targets of a masked autoencoder;
 # - hide patches at random, and put them back in their places;
-# - say what moves from the autoencoder into SAM's image encoder, and what is dropped;
+# - say which weights move from the autoencoder into SAM's image encoder, and which are dropped;
 # - say where pre-training helps most, with an interval.
 
 # %%
 from minisam.lesson.page import check, np, plt, torch
 
 # %% [markdown]
-# ## Why before the masks
+# ## Why pre-training
 #
 # SAM's largest encoder has 637 million weights. When its training began, SA-1B's 1.1 billion masks did not exist: they
-# were drawn later, with SAM's help (lesson 23). There were only the public data sets, which are much smaller. Pictures
-# without masks existed by the million. So the encoder first learns from pictures alone. The task needs no annotator,
-# for the answer is in the picture: **hide some patches, and predict their pixels.** To draw the hidden half of a wheel
-# one has to know that this is a wheel, where it ends, and what is behind it. That is most of what a mask needs.
+# were made later, with SAM's help (lesson 23). There were only the public data sets, which are much smaller, but
+# millions of images without masks. So the encoder first learns from images alone. The task needs no annotator, because
+# the answer is in the image: **hide some patches, and predict their pixels.** To predict the hidden half of a wheel, a
+# network has to recognise the wheel, its outline, and the background. For a mask it needs much of the same.
 #
 # A *masked autoencoder* (He et al. 2021) is the simplest form of it:
 #
-# 1. cut the picture into patches, hide 75 % of them at random;
-# 2. an encoder, a plain Vision Transformer, sees the others, and nothing of the hidden ones;
-# 3. a small decoder gets its answers, with one *mask token* for each hidden patch, and draws all patches;
-# 4. the loss compares the hidden ones with the truth.
+# 1. divide the image into patches, hide 75 % of them at random;
+# 2. an encoder, a plain Vision Transformer, gets only the visible ones;
+# 3. a small decoder gets the encoder's tokens, with one *mask token* for each hidden patch, and predicts all patches;
+# 4. the loss compares the hidden patches with the image.
 #
-# Afterwards the decoder is thrown away. The encoder is what one wanted.
+# Afterwards only the encoder is kept.
 #
-# ## What has to be drawn
+# ## What is predicted
 #
-# The target could be the pixels themselves. But then a patch that is half black, half white counts as much as hundreds
-# of faint ones, though the faint ones have outlines, too. So each patch is put into its own scale:
+# The target could be the pixels themselves. But then a patch that is half black and half white counts as much as
+# hundreds of patches with low contrast, though these have outlines too. So each patch is normalised separately:
 #
 # $$\text{target} = \frac{\text{patch} - \text{mean}}{\sqrt{\text{variance} + 10^{-6}}}$$
 #
 # Mean and variance are of this patch, over its P · P · 3 numbers, and the variance is the unbiased one (the sum of
-# squares divided by n − 1). A patch of ViT-B has 16 · 16 · 3 = 768 of them. A network that has no idea draws zeros,
-# and has a loss of 1: whatever is below that it has understood.
+# squares divided by n − 1). A patch of ViT-B has 16 · 16 · 3 = 768 of them. A network that predicts zeros has a loss of
+# 1; a loss below 1 means that it has learnt something.
 
 
 # %%
@@ -57,18 +57,18 @@ check(21, patch_targets)
 # %% [markdown]
 # ## Which patches are hidden
 #
-# A random quarter stays visible, another one for each picture and each step. In text one hides 15 % of the words. A
-# picture says most things several times over: with 15 % hidden, the neighbours' colours are a good enough answer. At
-# 75 % they no longer are.
+# A random quarter stays visible, another one for each image and each step. For text, 15 % of the words are usually
+# hidden. Images are more redundant: with 15 % hidden, the colours of neighbouring patches are a good prediction. With
+# 75 % hidden they are not.
 #
-# Every set of patches shall have the same chance, and every picture of a batch needs the same number of them. Both
-# come from sorting noise:
+# Every set of patches should have the same probability, and every image of a batch needs the same number of patches.
+# Sorting random numbers achieves both:
 #
 # $$\text{noise} \sim U(0, 1)^L, \qquad \text{shuffle} = \text{argsort}(\text{noise}), \qquad
 # \text{visible} = \text{the first } L/4 \text{ of it}$$
 #
-# The visible patches stay in the shuffle's order. The encoder does not mind: attention knows no order, and each token
-# already carries its position, which is added **before** anything is taken away.
+# The visible patches stay in the shuffled order. That does not matter to the encoder: attention does not depend on the
+# order, and each token already contains its position, which is added **before** patches are removed.
 
 # %%
 from minisam.data.partworld import render_scenes
@@ -122,8 +122,8 @@ for axes in panels:
     axes.set_axis_off()
 
 # %% [markdown]
-# *The second picture is what the decoder is asked for: each patch in its own scale, so that faint outlines are as
-# plain as strong ones. Of the 64 patches, those with ranks 0 to 15 stay.*
+# *The second image is the target of the decoder: each patch is normalised separately, so that faint outlines are as
+# visible as strong ones. Of the 64 patches, those with ranks 0 to 15 stay visible.*
 
 
 # %%
@@ -137,9 +137,9 @@ check(21, visible_patches)
 # %% [markdown]
 # ## Why the encoder is cheap
 #
-# Hidden patches are not zeros or mask tokens on their way through the encoder. They are *not there*. A picture of 224
-# pixels has 196 patches of 16; the encoder of ViT-B gets 49 of them and a class token. Its matrices then cost a
-# quarter, and attention about a sixteenth. The decoder sees all 196, but it is small: 8 blocks with 512 channels.
+# Hidden patches are not replaced by zeros or mask tokens in the encoder. They are *removed*. An image of 224 pixels has
+# 196 patches of 16; the encoder of ViT-B gets 49 of them and a class token. Its matrices then cost a quarter, and
+# attention about a sixteenth. The decoder processes all 196, but it is small: 8 blocks with 512 channels.
 
 
 # %%
@@ -159,14 +159,14 @@ print(
 # %% [markdown]
 # ## Putting them back
 #
-# The decoder has to know where everything belongs. In the shuffle's order the visible patches come first; behind them
-# go L − kept copies of the mask token, one learned vector. Then all are put back into reading order. What undoes a
-# shuffle? Sort the shuffle itself:
+# The decoder needs all tokens at their positions. In the shuffled order the visible patches come first; after them come
+# L − kept copies of the mask token, one learned vector. Then all are put back into reading order. The inverse of a
+# shuffle is found by sorting the shuffle itself:
 #
 # $$\text{restore} = \text{argsort}(\text{shuffle}), \qquad x[\text{shuffle}][\text{restore}] = x$$
 #
-# shuffle says *which patch comes at place i*; restore says *at which place patch i comes*, its rank. They are easily
-# taken for each other, as both hold the numbers 0 … L − 1.
+# shuffle says *which patch is at place i*; restore says *at which place patch i is*, its rank. They are easily
+# confused, because both contain the numbers 0 … L − 1.
 
 # %%
 shuffle = np.array([2, 0, 3, 1])
@@ -176,8 +176,8 @@ assert restore.tolist() == [1, 3, 0, 2] and "".join(x[shuffle]) == "cadb"
 print("restored:", "".join(x[shuffle][restore]), "· shuffled twice:", "".join(x[shuffle][shuffle]))
 
 # %% [markdown]
-# At last positions are added, to all: a mask token says "something is missing", its position says where. The class
-# token comes first, stays there, and has no position.
+# Finally positions are added to all tokens, because all mask tokens are equal without them. The class token comes
+# first, stays there, and has no position.
 
 
 # %%
@@ -192,13 +192,14 @@ def decoder_input(encoded: Tensor, noise: Tensor, mask_token: Tensor, positions:
 check(21, decoder_input)
 
 # %% [markdown]
-# Positions here are not learned but fixed, sines and cosines of row and column; SAM will learn them further.
+# Here the positions are not learned but fixed, sines and cosines of row and column; SAM trains them later.
 #
 # ## Train one
 #
 # [masked_autoencoder.py](../../minisam/pretrain/masked_autoencoder.py) has these steps, and an encoder of SAM's own
-# blocks. Here it has the size of `nano`: 64 pixels, patches of 8, 16 of 64 visible. Scenes are plain, and
-# it gets some seconds, not a quarter of an hour, so the pictures will be rough. The loss is over hidden patches only:
+# blocks. Here it has the size of `nano`: 64 pixels, patches of 8, 16 of 64 visible. Scenes are simple, and the training
+# takes some seconds, not a quarter of an hour, so the predicted images will be rough. The loss is over hidden patches
+# only:
 #
 # $$\text{loss} = \underset{\text{hidden patches}}{\text{mean}}\ \ \underset{\text{pixels}}{\text{mean}}\
 # (\text{drawn} - \text{target})^2$$
@@ -269,29 +270,29 @@ for line, scene in zip(panels, (0, 3, 5, 9), strict=True):
             axes.set_title(title)
 
 # %% [markdown]
-# *All but the first column are in each patch's own scale, as the targets are. 16 of 64 patches are seen; they are the
-# same in every column. All others are drawn by the decoder, and grey is 0.*
+# *In all columns but the first, each patch is normalised, as the targets are. 16 of 64 patches are visible; they are
+# the same in every column. All others are predicted by the decoder; grey is 0.*
 #
-# Before training, the decoder draws noise. What it learns first is colour, one for the whole picture. Mean and
-# variance are taken over red, green and blue together, so a patch's hue is part of its target, and most patches of a
-# picture are alike in hue. Outlines take longer: the last figure of this lesson has a network of this size after 4000
-# steps. Where nothing visible gives a hint, the answer stays a blur: the mean of what it could be.
+# Before training, the decoder's output is noise. It first learns one colour for the whole image. Mean and variance are
+# taken over red, green and blue together, so a patch's hue is part of its target, and most patches of an image have
+# similar hues. Outlines take longer: the last figure of this lesson has a network of this size after 4000 steps. Where
+# no visible patch helps, the prediction stays blurred: it is the mean of all possibilities.
 #
-# ## Moving in
+# ## Moving the weights into SAM
 #
-# What of this goes into SAM's image encoder? (ViTDet's recipe, which SAM took over.)
+# Which weights go into SAM's image encoder? (SAM uses ViTDet's recipe.)
 #
-# | part | what becomes of it |
+# | part | in SAM |
 # |---|---|
-# | patch embedding, all blocks | copied; where MAE's own code says mlp.fc1, SAM says mlp.lin1 |
+# | patch embedding, all blocks | copied; mlp.fc1 of MAE's code is mlp.lin1 in SAM |
 # | positions | the class token's is dropped, the others are resized (14 × 14 to 64 × 64) and learned from now on |
 # | class token, last norm, decoder | dropped |
 # | relative positions | zero |
-# | windows | switched on: no weight changes |
+# | windows | switched on; weights stay the same |
 # | neck | new, random |
 #
-# Relative positions add q · R to every logit of attention (lesson 4). With R = 0 the sum is what it was: the network
-# begins where the autoencoder ended, and learns them from there.
+# Relative positions add q · R to every logit of attention (lesson 4). With R = 0 this changes nothing: the network
+# begins where the autoencoder ended, and learns the tables from there.
 
 
 # %%
@@ -303,10 +304,10 @@ def sam_positions(pos_embed: Tensor, height: int, width: int) -> Tensor:
 check(21, sam_positions)
 
 # %% [markdown]
-# Is it still the same network? That can be held exactly. With one window as large as the grid, each block of SAM
-# attends as the autoencoder's does, so the moved trunk has to give the same tokens, if the autoencoder runs without
-# masking and without its class token. With `nano`'s own windows of 4 × 4 tokens it does not: the
-# weights are the same, but every second block sees less.
+# Is it still the same network? That can be tested exactly. With one window as large as the grid, each block of SAM
+# attends as the autoencoder's does, so with the moved weights it has to give the same tokens, if the autoencoder runs
+# without masking and without its class token. With `nano`'s windows of 4 × 4 tokens the results differ: the weights are
+# the same, but in every second block tokens attend only within windows.
 
 # %%
 from dataclasses import replace
@@ -344,11 +345,12 @@ assert off(moved(4)) > 0.01 and off(moved(8, relative=0.02)) > 1e-4
 print("one window over the grid: equal; smaller windows, or relative positions that are not zero: not")
 
 # %% [markdown]
-# ## What it is worth
+# ## How much it helps
 #
-# Experiment E7 asks where it should matter most: where few pictures have masks. One autoencoder of nano's size sees
-# 256,000 scenes without labels. Then nano is trained from random weights and from the autoencoder's, by the same
-# recipe, on the same 16, 160 or 1600 labelled scenes, three times each, and gets one click on new scenes.
+# Experiment E7 measures it where pre-training should help most: when few images have masks. One autoencoder of nano's
+# size is trained on 256,000 scenes without labels. Then nano is trained from random weights and from the autoencoder's,
+# by the same recipe, on the same 16, 160 or 1600 labelled scenes, three times each, and tested with one click on new
+# scenes.
 #
 # ![mIoU by the number of labelled scenes, and what the autoencoder draws](../../docs/experiments/E7.png)
 
@@ -370,22 +372,22 @@ print("at 16, 160 and 1600 labelled scenes the interval of what the best of thre
 
 # %% [markdown]
 # The best of three masks gains about 0.035 mIoU (the mean IoU over all targets) with 16 labelled scenes, 0.08 with 160
-# and 0.07 with 1600; each 95 % interval lies above zero. (For the mask ranked first the one at 1600 reaches below. And
-# there is one autoencoder: what another would change, no interval here can tell.) With the autoencoder's weights 160
-# labelled scenes score at least what 1600 do without. With 16, neither network learns much: there is too little to
-# learn from. The runs are short, 500 steps, so all numbers are low, and part of the gain at 1600 may be no more than a
-# faster start.
+# and 0.07 with 1600; each 95 % interval lies above zero. (For the mask ranked first, the interval at 1600 includes
+# zero. And there is only one autoencoder: these intervals do not include how much another one would differ.) With the
+# autoencoder's weights, 160 labelled scenes give at least the result of 1600 without. With 16, neither network learns
+# much, because there is too little data. The runs are short, 500 steps, so all numbers are low, and part of the gain at
+# 1600 may only be a faster start.
 #
-# > **What the paper says, what the code does.** SAM's paper starts from MAE weights and calls its largest
-# > encoder ViT-H/16. The ViT-H that MAE published has patches of 14: its patch embedding is resized to 16 on the way.
-# > In MAE's paper normalised targets are the better ones; in its code they are an option that is off unless asked for.
-# > And its variance is the unbiased one there, which the paper does not say.
+# > **What the paper says, what the code does.** SAM's paper starts from MAE weights and calls its largest encoder
+# > ViT-H/16. The ViT-H that MAE published has patches of 14: its patch embedding is resized to 16. In MAE's paper
+# > normalised targets give better results; in its code they are an option that is off by default. The code uses the
+# > unbiased variance, which the paper does not mention.
 #
 # ## Find the bugs
 #
-# Three of them this time. All three occur in hand-written autoencoders; with each the code runs, the shapes are right,
-# and the loss falls. Between the lines stand an encoder and a decoder; here `network` stands for both, so that you can
-# count on your fingers. Mend all three; the check says which are left.
+# This time there are three bugs. All three occur in hand-written autoencoders; with each of them the code runs, the
+# shapes are right, and the loss decreases. Here `network` takes the place of encoder and decoder, so that results can
+# be computed by hand. Fix all three; the check says which are left.
 
 
 # %%
@@ -411,7 +413,7 @@ check(21, step_loss)
 # %% [markdown]
 # ## What was left out
 #
-# The paper's scale: ViT-H saw ImageNet's 1.3 million pictures 1600 times, in batches of 4096. Crops and flips, with
-# which it made new pictures of old ones; scenes here need none. Other tasks without labels: contrastive ones compare
-# pictures with each other (lesson 22 compares them with words). And drop path and a lower rate for early blocks, with
-# which such weights are usually trained further.
+# The paper's scale: ViT-H was trained on ImageNet's 1.3 million images, 1600 times each, in batches of 4096. Random
+# crops and flips, which make new images out of existing ones; the scenes here need none. Other tasks without labels:
+# contrastive ones compare images with each other (lesson 22 compares them with words). And drop path and a lower
+# learning rate for early blocks, with which such weights are usually trained further.

@@ -1,11 +1,11 @@
 # %% [markdown]
-# # Lesson 22 · Text prompts: words for masks that nobody has described
+# # Lesson 22 · Text prompts: words for masks without captions
 #
 # Builds on: 7, 12. Runs on a CPU, without a network.
 #
-# You know how clicks and boxes become tokens, and how SAM is trained by them. You will make a token out of words,
-# without a single mask that has a caption. For that you train a small CLIP in some ten seconds, look at the gap that
-# it leaves between pictures and words, and close it.
+# You know how clicks and boxes become tokens, and how SAM is trained by them. You will turn words into a token, without
+# a single mask that has a caption. For that you train a small CLIP in about ten seconds, measure the gap that it leaves
+# between images and words, and close it.
 #
 # After this lesson you can
 #
@@ -18,24 +18,24 @@
 from minisam.lesson.page import check, np, plt, torch
 
 # %% [markdown]
-# ## A prompt that there is no data for
+# ## A prompt without training data
 #
-# To the decoder a prompt is a row of tokens. A click is one: its place, plus what it means (lesson 7). "the red wheel"
-# could be one, too. But training needs a picture, a mask **and** words for it. SAM's data set has 1.1 billion masks,
-# and not one caption.
+# To the decoder a prompt is a sequence of tokens. A click is one token: its position, plus its kind (lesson 7). "the
+# red wheel" could also be one. But training needs an image, a mask **and** words for it. SAM's data set has 1.1 billion
+# masks and no captions.
 #
-# The paper goes round it (section 7.5). There are networks that put pictures and words into one space: a picture of a
-# red wheel and the words "red wheel" become nearly the same vector. Then one can be taken for the other:
+# The paper has a solution that needs no captions (section 7.5). Some networks map images and words into the same space:
+# an image of a red wheel and the words "red wheel" become nearly the same vector. Then one can replace the other:
 #
 # | | prompt | needs |
 # |---|---|---|
-# | training | the vector of a **crop** around the mask | pictures and masks, which there are |
-# | use | the vector of a **text** | nothing more |
+# | training | the vector of a **crop** around the mask | images and masks, which exist |
+# | use | the vector of a **text** | no further data |
 #
-# While it is trained, SAM never sees a word. Whether it understands one afterwards depends on how nearly "nearly the
-# same" is true. That is what this lesson is about.
+# In training, SAM gets no words. Whether it can use them afterwards depends on how similar the two vectors are. This
+# lesson is about that.
 #
-# Our crops and captions come from drawn scenes, which know what they show. Textures are flat in these plain scenes,
+# Our crops and captions come from drawn scenes, for which the content is known. These simple scenes have flat colours,
 # so a text here is a colour and a name.
 
 # %%
@@ -58,25 +58,25 @@ assert len(captions) > 2000 and len(set(captions)) < 700
 print(f"{len(captions)} things to train on; of some the text is: {', '.join(captions[:4])}")
 
 # %% [markdown]
-# ## Pictures and words in one space
+# ## Images and words in one space
 #
-# CLIP (Radford et al. 2021) is two networks. One reads a picture, one reads a text, each gives one vector, which is
-# divided by its length. What fits together shall have a large cosine. It was trained on 400 million pictures from the
-# web with the texts beside them, and by one question, asked of each batch in both directions: **which text belongs to
-# this picture, which picture to this text?**
+# CLIP (Radford et al. 2021) consists of two networks, one for images and one for texts. Each gives one vector, which is
+# divided by its length. An image and its text should have a large cosine. CLIP was trained on 400 million images from
+# the web with their texts, with one task for each batch, in both directions: **which text belongs to this image, and
+# which image to this text?**
 #
 # $$\text{logits} = s \cdot I\,T^\top, \qquad \text{loss}_i = -\tfrac{1}{2}\log\frac{e^{\text{logits}_{ii}}}{\sum_j
 # e^{\text{logits}_{ij}}} - \tfrac{1}{2}\log\frac{e^{\text{logits}_{ii}}}{\sum_j e^{\text{logits}_{ji}}}$$
 #
-# The rows of I [B, E] are pictures, those of T [B, E] texts, all of length 1. So a batch of 128 pairs is 256 questions
-# with 128 possible answers each; nobody had to write down a wrong one. The larger the batch, the harder the
-# question: CLIP took 32,768 pairs.
+# The rows of I [B, E] are vectors of images, those of T [B, E] of texts, all of length 1. So a batch of 128 pairs
+# contains 256 classifications with 128 possible answers each, and the wrong answers need no annotation. The larger the
+# batch, the harder the task: CLIP used batches of 32,768 pairs.
 #
 # **The scale** s is one over the *temperature*. Cosines lie between −1 and 1; without a scale the best possible answer
 # would still share its probability with all the others. It is learned, as s = exp(t), starts at 1 / 0.07, and must not
 # pass 100.
 #
-# **Twins.** Two things of a batch may bear the same text. Each would count as a wrong answer for the other, though it
+# **Twins.** Two objects of a batch may have the same text. Each would count as a wrong answer for the other, though it
 # is right. How often does that happen?
 
 # %%
@@ -90,12 +90,13 @@ assert 10 < with_twin < 64
 print(f"{with_twin} of {BATCH} things of a batch have a twin")
 
 # %% [markdown]
-# minisam takes twins out of both sums: neither right nor wrong. CLIP's own loss makes no such exception;
-# with captions from a short list one needs it.
+# minisam leaves twins out of both sums, so they count neither as right nor as wrong. CLIP's loss does not do that; with
+# captions from a short list it is necessary.
 #
 # ## Your turn: the loss
 #
-# In NumPy, of each pair; CLIP's loss is their mean. `same` is 1 where two pairs have one text, so its diagonal is 1.
+# In NumPy, the loss of each pair; CLIP's loss is their mean. `same` is 1 where two pairs have one text, so its diagonal
+# is 1.
 
 
 # %%
@@ -107,23 +108,24 @@ def contrastive_losses(images: np.ndarray, texts: np.ndarray, same: np.ndarray, 
 check(22, contrastive_losses)
 
 # %% [markdown]
-# ## What CLIP is shown of a thing
+# ## The crop of an object
 #
-# SAM's training has a mask, CLIP wants a square picture. The paper (section D.5) cuts it out like this:
+# SAM's training has a mask, but CLIP needs a square image. The paper (section D.5) computes it as follows:
 #
 # 1. the tight box of the mask, made larger by a random factor between 1 and 2;
 # 2. a square around it, resized to CLIP's input (336 pixels in the paper, 36 here);
 # 3. half of the time everything outside the mask is set to 0.
 #
-# A tight crop hides where the thing lives; a wide one has other things in it. With both, and with and without the
-# outside, SAM cannot get used to one of them. A text, after all, shows nothing of the outside.
+# A tight crop does not show the surroundings of the object; a wide one contains other objects. SAM is trained with
+# both, and with and without the outside, so that it does not depend on one of them. A text contains nothing of the
+# surroundings either.
 #
 # $$\text{side} = \text{expansion} \cdot \max(\text{width}, \text{height}), \qquad \text{expansion} \sim U(1, 2)$$
 #
 # ## Your turn: the square
 #
 # In NumPy. A pixel is a unit square: the box of the pixels 3 to 5 reaches from 3 to 6, and is 3 wide. The square may
-# reach beyond the image; what lies there becomes 0.
+# extend beyond the image; pixels there become 0.
 
 
 # %%
@@ -135,21 +137,22 @@ def crop_squares(masks: np.ndarray, expansion: np.ndarray) -> np.ndarray:
 check(22, crop_squares)
 
 # %% [markdown]
-# ## Of whom does the picture speak?
+# ## Which object is the vector about?
 #
-# In the crop there is more than the thing. The crop of a wheel has half a car in it. Is its vector one of a wheel, or
-# one of a car? CLIP's picture network is a Vision Transformer with a *class token*: one more token beside the patches,
-# which gathers what is to be said, and becomes the vector. The paper changes its **last layer**: there the class token
-# may look only at patches inside the mask.
+# A crop contains more than the object. The crop of a wheel also shows half a car. Is its vector that of a wheel, or
+# that of a car? CLIP's image network is a Vision Transformer with a *class token*: an additional token, which collects
+# information from the patches and becomes the vector. The paper changes its **last layer**: there the class token
+# attends only to patches inside the mask.
 #
 # $$\text{out} = \sum_{l\ \text{inside}} \text{softmax}_{l\ \text{inside}}\!\left(\frac{q \cdot k_l}{\sqrt{D}}\right)
 # v_l$$
 #
-# Why the last layer only? In the layers before, every patch has looked around. A patch of the wheel knows that it
-# belongs to a car, and may say so. What the class token must not do is speak of the car.
+# Why only the last layer? In the layers before, every patch has attended to its surroundings. A patch of the wheel may
+# contain the information that it belongs to a car. But the class token should not collect information from the other
+# patches of the car.
 #
-# A patch counts as inside if at least half of its pixels are. A thin mask may cover none by half; then all patches
-# that are covered most are inside. (The paper does not say how it does this.)
+# A patch counts as inside if at least half of its pixels are. A thin mask may cover no patch by half; then the patches
+# with the largest covered share are inside. (The paper does not say how it does this.)
 
 # %% tags=["hide-input"]
 from minisam.text.clip import Clip, ClipConfig
@@ -203,10 +206,10 @@ for row, line in enumerate(panels):
         show(axes, pictures[row], title if row == 0 else "")
 
 # %% [markdown]
-# *Left, the squares of 1, 1.5 and 2 times the box. Right, the 6 × 6 patches of which the class token
-# takes its last look: those at least half covered.*
+# *Left, the squares of 1, 1.5 and 2 times the box. Right, the 6 × 6 patches; those that the class token attends to in
+# the last layer are at least half covered.*
 #
-# ## Your turn: look inside
+# ## Your turn: attention inside the mask
 #
 # In torch, one head. The class token is token 0 of keys and values, and is not inside the mask.
 
@@ -226,8 +229,8 @@ check(22, look_inside)
 # ## Train a small CLIP
 #
 # [minisam/text](../../minisam/text/clip.py) has these pieces, and a text encoder: a transformer in which each word
-# sees those before it, so that the last token, "end", has read all of them, and becomes the vector. Here both networks
-# are as small as can be, and get 120 batches.
+# attends to the words before it. So the last token, "end", attends to all of them, and becomes the vector. Here both
+# networks are very small, and are trained on 120 batches.
 
 # %%
 from minisam.text.clip_task import ClipRecipe, build_optimizers
@@ -268,8 +271,8 @@ clip.eval()
 embedded["after"] = embed_new()
 
 # %% [markdown]
-# What has it learnt? Take each new crop, and the caption among all new ones that is nearest to it. Is
-# that the right colour? Is it the right name?
+# What has it learnt? For each new crop we take the most similar of all new captions. Is its colour right? Is its name
+# right?
 
 # %%
 from minisam.text.pairs import opening
@@ -314,14 +317,15 @@ for axes, (when, (crops, texts)) in zip(panels, embedded.items(), strict=True):
 fig.colorbar(picture, ax=panels, shrink=0.8)
 
 # %% [markdown]
-# *Rows are crops, columns captions, one pair of each colour; the right answers are on the diagonal.
-# (What is outside the mask is paler here; CLIP gets it as it is.) Before, a column has one colour: where a text lies
-# is chance, and all crops are alike. After, hues find their words. Neighbours are mixed up, as the greys are.*
+# *Rows are crops, columns captions, one pair of each colour; the right answers are on the diagonal. (Pixels outside the
+# mask are paler here, but not for CLIP.) Before the training, each column has one colour: the vectors of texts are
+# random, and those of all crops are similar. Afterwards, crops are similar to the words for their hue. Similar colours,
+# such as the greys, are confused.*
 #
-# Colour comes first: one glance at any patch is enough for it. Shapes and names need more pictures than some seconds
-# have. minisam's own CLIP, which the experiment below uses, gets 4500 batches of 256.
+# Colour is learnt first: any single patch shows it. Shapes and names need more images than can be used in some seconds.
+# minisam's own CLIP, which the experiment below uses, is trained on 4500 batches of 256.
 #
-# Search the new things with words. Nothing but the text goes in:
+# Now search the new objects with words. The only input is the text:
 
 # %%
 assert ClipRecipe.steps == 4500 and ClipRecipe.scenes * ClipRecipe.per_scene == 256
@@ -336,13 +340,13 @@ for axes, query, best in zip(panels, QUERIES, answers.tolist(), strict=True):
     axes.set_title(query, fontsize=10, loc="left")
 
 # %% [markdown]
-# *The eight crops nearest to each text, the nearest first.*
+# *The eight crops most similar to each text, the most similar first.*
 #
-# ## One crop, two things
+# ## One crop, two objects
 #
-# Does the last layer's mask do what it is there for? Take one crop with two things of different colours in it. With
-# the mask of the first the vector should be nearer to the first one's caption, with the mask of the second to the
-# second one's. Without a mask there is one vector, which can be right about only one of the two.
+# Does the mask in the last layer have the intended effect? Take one crop that shows two objects of different colours.
+# With the mask of the first, the vector should be more similar to the first one's caption; with the mask of the second,
+# to the second one's. Without a mask there is a single vector, which can be right for only one of the two.
 
 # %% tags=["hide-input"]
 together = []
@@ -388,13 +392,13 @@ panels[0, 2].set_title("cosine with both captions", fontsize=9)
 panels[0, 2].legend(fontsize=8, loc="lower right")
 
 # %% [markdown]
-# *The pixels are the same in both pictures of a row, and what is paler here is not hidden from the
-# network. Only the last look of the class token differs.*
+# *The pixels are the same in both images of a row, and the paler pixels are not hidden from the network. Only the
+# attention of the class token in the last layer differs.*
 #
 # ## The gap
 #
-# Where do crops and texts lie? Of its 32 numbers we draw two: how far a vector lies along the way from the crops'
-# centre to the texts', and along the direction across it in which they differ most.
+# How do the vectors of crops and texts differ? Of their 32 dimensions we draw two: the direction from the mean of the
+# crops to the mean of the texts, and, perpendicular to it, the direction in which the vectors differ most.
 
 # %% tags=["hide-input"]
 SHADES = {
@@ -442,14 +446,14 @@ panels[0].legend(loc="lower left")
 # %% [markdown]
 # *Crops are discs, captions triangles, in the colour that the caption says; lines join some pairs.*
 #
-# Two clouds. This is the **modality gap** (Liang et al. 2022, who found it in every model of this kind that they
-# looked at). It is there from the start: a network with random weights gives vectors that point roughly the same way,
-# here that of the crops more so than that of the texts, and two networks have two such ways. Training spreads both
-# clouds, orders them by the same colours, and leaves a part of the distance between them.
+# Crops and texts form two separate clouds. This is the **modality gap** (Liang et al. 2022, who found it in every model
+# of this kind that they examined). It exists from the start: a network with random weights gives vectors of roughly the
+# same direction, here more so for crops than for texts, and the two networks have two such directions. Training spreads
+# both clouds, orders them by the same colours, and leaves a part of the distance between them.
 #
-# Why does the loss not close it? Move all texts by one vector c. The logits of crop i all change by the one number s ·
-# Iᵢ · c, and a softmax does not notice what is added to all of its numbers. So one half of the loss, the rows, does
-# not see the gap at all:
+# Why does the loss not close it? Add the same vector c to all texts. Then all logits of crop i change by the same
+# number s · Iᵢ · c, and that does not change a softmax. So one half of the loss, that of the rows, does not depend on
+# the gap:
 
 # %%
 from minisam.text.contrastive_loss import pair_logits
@@ -467,22 +471,22 @@ assert abs(loss_of_rows(texts - gap) - loss_of_rows(texts)) < 1e-4
 print("texts moved by the whole gap: the loss of the rows stays as it is")
 
 # %% [markdown]
-# A search among crops or texts hardly notices the gap either: it only ranks. A
-# layer that takes the vector as an **input** does. If it has met crops alone, then to it each text is a crop with W ·
-# gap added, of a kind that it never saw. The remedy is as small as can be: measure each kind from its own centre, the
-# mean over some thousand examples.
+# The gap hardly matters for a search among crops or texts either, because it only ranks them. But it matters for a
+# layer that takes the vector as an **input**. If the layer W was trained only on crops, a text is for it like a crop
+# with W · gap added, which never occurred in training. The remedy is simple: subtract from each kind of vector its
+# mean, the centre, over about a thousand examples.
 #
 # $$\text{token} = W\,(e - \text{centre}_{\text{kind}}) + \text{type}$$
 #
-# W is linear, from CLIP's width to SAM's; the type embedding is a learned vector that says "this is no point". There
-# is no position: the token does not know where the thing is, that is what it asks for. The centring is minisam's. The
-# paper does not say how it bridges the gap, nor how 768 numbers become 256.
+# W is linear, from CLIP's width to SAM's; the type embedding is a learned vector that distinguishes this token from
+# points. There is no position, because the position of the object is unknown. The centring is minisam's. The paper does
+# not say how it deals with the gap, nor how 768 numbers become 256.
 #
 # ## A SAM of one layer
 #
-# Try it on the smallest thing that answers such a prompt. SAM's last step (lesson 9) makes a row of weights from a
-# token, and multiplies it with what the image has at each pixel. Take that step alone. What the image has at a pixel
-# is here no network's work, but how much of each of 64 colours is in it, and the row of weights is the token itself.
+# We test it on the smallest possible network for such a prompt. SAM's last step (lesson 9) computes weights from a
+# token and multiplies them with the features of each pixel. We use only that step. Here the features of a pixel are not
+# computed by a network; they say how similar the pixel is to each of 64 colours, and the weights are the token itself.
 
 # %%
 PALETTE = torch.cartesian_prod(*[torch.linspace(0, 1, 4)] * 3)
@@ -501,9 +505,9 @@ def masks_of(tokens: Tensor, shares: Tensor) -> Tensor:
 
 
 # %% [markdown]
-# The one layer is minisam's [external_prompt.py](../../minisam/text/external_prompt.py). It is trained
-# by cross-entropy and Dice (lesson 11) on the crops of the training scenes, and CLIP stays as it is. The only texts in
-# this cell are those of the texts' centre, and they are not asked which mask they belong to.
+# The one layer is minisam's [external_prompt.py](../../minisam/text/external_prompt.py). It is trained by cross-entropy
+# and Dice (lesson 11) on the crops of the training scenes, and CLIP stays as it is. The only texts in this cell are
+# those for the centre of the texts; which masks they belong to is not used.
 
 # %%
 from minisam.masks.iou import mask_iou
@@ -561,17 +565,17 @@ for axes, (name, value) in zip(panels[0, 1:], mean.items(), strict=True):
     axes.set_title(f"{name}\nmean IoU {value:.2f}", fontsize=9)
 
 # %% [markdown]
-# *What each prompt selects in scenes that neither CLIP nor the layer has seen; the rest is paler. Above,
-# the mean IoU over all things of 64 new scenes.*
+# *The mask of each prompt in scenes that neither CLIP nor the layer was trained on; the rest is paler. Above, the mean
+# IoU over all objects of 64 new scenes.*
 #
-# It was trained on crops, and it answers words: far better than another thing's words do. To measure each kind
-# from its own centre does not help here, where training has left less than half of the gap; the experiment below asks
-# again. And words fall far behind the crop: about half of the captions find nothing of their thing, as in
-# the last row. Only a part of that is CLIP's inexact match. A crop shows *which* blue is meant, and the word does not.
+# It was trained on crops, and it works for words: the IoU is far better than with the words for another object.
+# Centring does not help here, where training has left less than half of the gap; the experiment below measures it
+# again. Words are much worse than crops: for about half of the captions, the mask contains nothing of the object, as in
+# the last row. CLIP's inexact match is only one reason. A crop shows *which* blue is meant, and the word does not.
 #
 # ## In SAM
 #
-# The real thing has the same token, and SAM's decoder in place of the one product. The token stands beside those of
+# SAM uses the same token, with its decoder in place of the single product. The token is concatenated with those of
 # points and boxes:
 
 # %%
@@ -596,19 +600,19 @@ print(f"first prompt in training: the token alone {recipe.token_alone:.0%}, with
 print(f"{recipe.token_and_more:.0%}, click or box alone {rest:.0%}")
 
 # %% [markdown]
-# (The click is two tokens, itself and its padding: lesson 7.) Training is lesson 12's, with the crop's
-# token as the first prompt and clicks in the rounds behind it. The paper trains so for 120,000 steps, with CLIP's
-# ViT-L/14 at 336 pixels, and only on masks of at least 100 × 100 pixels: of smaller ones a crop says little.
+# (The click is two tokens, itself and its padding: lesson 7.) Training is that of lesson 12, with the crop's token as
+# the first prompt and clicks in the later rounds. The paper trains for 120,000 steps, with CLIP's ViT-L/14 at 336
+# pixels, and only on masks of at least 100 × 100 pixels, because crops of smaller ones contain little information.
 #
 # > **What the paper says, what the code does.** The paper shows text prompts as a proof of concept. The code that was
-# > released has none: no CLIP, no token for it. Many tools that offer it put a detector in front, which turns words
-# > into boxes.
+# > released has none: no CLIP, no token for it. Many tools that offer text prompts use a detector that turns words into
+# > boxes for SAM.
 #
-# ## What it is worth
+# ## How well it works
 #
-# Experiment E8 does all of this at minisam's scale, in the full world, with textures and parts: a CLIP, then nano
-# trained on crops, from its shipped weights; then it is asked in words. A prompt counts by the mask that nano itself
-# ranks first. The numbers below are read from the result file when this page is made.
+# Experiment E8 does all of this at minisam's scale, on scenes with textures and parts: a CLIP, then nano trained on
+# crops, from its included weights, and tested with words. For each prompt the mask that nano ranks first counts. The
+# numbers below are read from the result file when this page is made.
 #
 # ![mIoU by kind of prompt, cosines, and some captions with their masks](../../docs/experiments/E8.png)
 
@@ -638,7 +642,7 @@ for name, label in ROWS.items():
         print(f"  {label:36} {middle:.2f}  ({low:.2f} to {high:.2f})")
 
 # %% [markdown]
-# Four questions to that table, and its answers:
+# Four questions, answered from that table:
 
 
 # %% tags=["hide-input"]
@@ -676,17 +680,17 @@ centring, looking = value["caption"] - value["caption uncentred"], value["image"
 print(f"What do centring and the masked last layer bring? {signed(centring)} and {signed(looking)}.")
 
 # %% [markdown]
-# Centring brought next to nothing, here as in the SAM of one layer above: the gap is there, and a network that was
-# trained on the one side of it finds its way on the other. It costs a subtraction, so it stays; these numbers do not
-# show that it is needed.
+# Centring made almost no difference, here and in the network of one layer above: the gap exists, but a network that was
+# trained on crops also works for texts. minisam keeps the centring because it costs only a subtraction; these numbers
+# do not show that it is needed.
 #
-# The network that was trained on captions too ships with minisam. Ask it about a drawn scene:
+# The network that was also trained on captions is included in minisam. Use it on a drawn scene:
 #
 # ```sh
 # minisam segment scene.png --text "striped red wheel"
 # ```
 #
-# Or train your own, which takes hours (leave `--precision` away on a processor without instructions for bfloat16):
+# Or train your own, which takes hours (omit `--precision` on a processor without instructions for bfloat16):
 #
 # ```sh
 # minisam text clip --precision bf16
@@ -695,14 +699,14 @@ print(f"What do centring and the masked last layer bring? {signed(centring)} and
 # minisam segment scene.png --text "striped red wheel" --checkpoint runs/words/text.safetensors
 # ```
 #
-# The words have to be PartWorld's (`minisam text words` prints them). Another word is an error, for its vector would
-# mean nothing.
+# The words have to be PartWorld's (`minisam text words` prints them). Other words are an error, because their vectors
+# would have no meaning.
 #
 # ## Find the bugs
 #
-# Three of them. The function was tried with one crop, and was right. It is written in every project that feeds CLIP
-# into something else: several prompts at once, of both kinds. With texts the code runs, and SAM draws masks. Mend all
-# three; the check says which are left.
+# There are three. The function was tested with one crop, and was right. Every project that uses CLIP's vectors as
+# inputs has such a function, for several prompts of both kinds at once. With texts the code runs, and SAM predicts
+# masks. Fix all three; the check says which are left.
 
 
 # %%
@@ -722,9 +726,9 @@ check(22, external_tokens)
 # %% [markdown]
 # ## What was left out
 #
-# Text itself: CLIP splits words into pieces of bytes, so that no word is unknown; here a word is one token. The text
+# Text tokens: CLIP splits words into pieces of bytes, so that no word is unknown; here a word is one token. The text
 # encoder is lesson 2's attention with a causal mask ([text_encoder.py](../../minisam/text/text_encoder.py)), and
-# OpenAI's weights load into it under their own names. Other roads: training on captions directly, where one has them
-# (MedSAM has such a version, with the names of organs), or handing the decoder all words of a text in place of one
-# vector. And a text may mean several things: "red ball" in a picture with three. This token asks for one mask. Lesson
-# 13 asks for all.
+# OpenAI's weights load into it under their own names. Other methods: training on captions directly, if they exist
+# (MedSAM has such a version, with the names of organs), or giving the decoder the tokens of all words in place of one
+# vector. And a text may fit several objects: "red ball" in an image with three. This token is a prompt for one mask;
+# lesson 13 finds all objects.

@@ -3,14 +3,14 @@
 #
 # Builds on: 13. Runs on a CPU, without a network.
 #
-# You know a network that turns clicks into masks, and the filters that judge masks when nobody looks. You will write
-# the annotator who sits in front of it, put a price on every mask, and train on what was collected. Then you can say
-# when a person is still worth the money.
+# You know a network that turns clicks into masks, and the filters that select masks without people. You will write a
+# simulated annotator who works with such a network, compute the cost of every mask in seconds, and train on the
+# collected masks. Then you can say when an annotator's work is worth its cost.
 #
 # After this lesson you can
 #
-# - write the annotator who clicks where a mask is wrong;
-# - put a price in seconds on every mask;
+# - write an annotator who clicks where a mask is wrong;
+# - compute the cost of every mask in seconds;
 # - say what each of the three stages of the data engine adds;
 # - find a count that includes masks twice.
 
@@ -18,25 +18,25 @@
 from minisam.lesson.page import check, np, plt, torch
 
 # %% [markdown]
-# ## Which came first?
+# ## Model and data in a circle
 #
-# A network that segments anything needs masks of anything. When SAM was begun, the largest set of them had fewer than
-# three million, and a mask in COCO's style takes a person a minute and a half. So neither the model nor the data was
-# there. The paper builds both in a circle, its *data engine*:
+# A network that can segment anything needs masks of all kinds of objects. When the work on SAM began, the largest data
+# set had fewer than three million masks, and a person needs a minute and a half for a mask in COCO's style. So neither
+# the model nor the data existed. The paper builds both step by step, with its *data engine*:
 #
 # $$\text{model} \rightarrow \text{cheaper masks} \rightarrow \text{more masks} \rightarrow \text{better model}
 # \rightarrow \ldots$$
 #
-# It goes round in three stages. With each, people do less (SAM section 4):
+# It has three stages. In each, people do less (SAM section 4):
 #
-# | stage | what people do | seconds a mask | masks an image | model retrained |
+# | stage | what people do | seconds per mask | masks per image | model retrained |
 # |---|---|---|---|---|
 # | assisted-manual | click, look, click again; brush the rest | 34 at first, 14 at the end | 20, later 44 | 6 times |
 # | semi-automatic | add what the model did not find | 34 again: the rest is hard | 72, given ones included | 5 times |
 # | fully automatic | nothing | 0 | about 100 | |
 #
 # The first two made 10.2 million masks on 300,000 images. The third made 1.1 billion on 11 million, 99.1 % of all that
-# were published. People drew less than one mask in a hundred; without those there would be no others.
+# were published. People made less than one mask in a hundred, but the others depend on these.
 
 # %%
 with_people, images, published = 10.2e6, 120e3 + 180e3, 1.1e9
@@ -49,23 +49,23 @@ print(
 )
 
 # %% [markdown]
-# We have no annotators. We have PartWorld, which knows what is in its pictures. So the annotator is simulated: it knows
-# the thing that it wants, sees the mask that the model shows, and does what a sensible person would do.
+# We have no annotators, but in PartWorld the ground truth is known. So the annotator is simulated: it has a target,
+# compares it with the model's mask, and clicks as a careful person would.
 #
 # ## The annotator
 #
-# Lesson 12 clicked anywhere in the error, for training. Somebody who wants to be done soon clicks where it helps most:
-# in the middle of the largest mistake. There are two kinds, what the mask *missed* and what it *spilled over*. In each,
-# the deepest pixel is the one furthest from everything outside (from the image's border, too); the deeper of the two
-# gets the click:
+# In lesson 12 the click was at a random pixel of the error, for training. An annotator who wants to finish quickly
+# clicks where it helps most: in the middle of the largest error. There are two kinds of error, *false negatives*,
+# pixels that the mask lacks, and *false positives*, pixels that it should not have. In each, the deepest pixel is the
+# one furthest from everything outside (including the image's border); the deeper of the two is clicked:
 #
 # $$\text{click} = \underset{p}{\text{argmax}}\ \text{depth}(p), \qquad
 # \text{depth}(p) = \min_{q\ \text{outside}} \|p - q\|$$
 #
-# A foreground click if it was missed, a background click if it spilled over or if both are as deep. Deep rather than
-# many pixels: a rim along the whole outline is large, but thin, and no finger hits it. If nothing is wrong with a
-# mask, its click goes to the deepest pixel of the background. Of pixels equally deep the first in reading order is
-# taken.
+# It is a foreground click for a false negative, and a background click for a false positive or if both are equally
+# deep. Depth is used and not the number of pixels, because an error along the whole outline has many pixels but is
+# thin, and hard to click. If the mask has no error, the click is at the deepest pixel of the background. Of several
+# equally deep pixels the first in reading order is taken.
 #
 # `squared_distance_transform` gives depth², for pixels [P, H, W] of True and False, 0 outside.
 
@@ -88,9 +88,9 @@ def next_click(masks: Tensor, things: Tensor) -> Tensor:
 check(23, next_click)
 
 # %% [markdown]
-# The rest is a loop: click, look, click again. The library's
-# ([clicking.py](../../minisam/engine/clicking.py)) stops by itself, once the IoU is above 0.9 or after eight clicks.
-# This one always goes on to eight, so that we can ask afterwards when stopping would have been right.
+# The rest is a loop: click, compare, click again. The library's ([clicking.py](../../minisam/engine/clicking.py)) stops
+# when the IoU is above 0.9 or after eight clicks. The one here always makes eight clicks, so that we can find out
+# afterwards when stopping would have been best.
 
 # %%
 from minisam.build import build_sam
@@ -180,23 +180,23 @@ panels["curves"].set(xlabel="clicks", ylabel="IoU", ylim=(0.4, 1))
 panels["curves"].legend(loc="lower right")
 
 # %% [markdown]
-# *Blue: right. Red: missed. Yellow: spilled over. White stars are foreground clicks, black ones background. The
-# annotator stops at the dotted line; the curves go on to eight clicks.*
+# *Blue: right. Red: false negatives. Yellow: false positives. White stars are foreground clicks, black ones background
+# clicks. The annotator stops at the dotted line; the curves continue to eight clicks.*
 #
 # ## What a mask costs
 #
-# The engine runs on people's time, so it needs a price list ([costs.py](../../minisam/engine/costs.py)):
+# What the data engine costs is people's time, so it needs a list of times ([costs.py](../../minisam/engine/costs.py)):
 #
 # $$\text{seconds} = \underbrace{1.5}_{\text{find}} + \text{clicks} \cdot (\underbrace{0.9}_{\text{click}} +
 # \underbrace{1.0}_{\text{look}}) + \text{brush}, \qquad
 # \text{brush} = \underbrace{1.0}_{\text{pick up}} + \underbrace{10}_{\text{trace}} \cdot \frac{\text{outline}}{S}$$
 #
-# The brush is for what clicks did not mend: one traces what is still wrong, and S, the side of the image, makes the
-# price independent of the resolution. Somebody measured the 0.9 s (one more click on an image, Bearman et al. 2016);
-# the others are guesses. Ratios mean something here, seconds little.
+# The brush is for errors that remain after the clicks: the annotator traces them, and S, the side of the image, makes
+# the time independent of the resolution. The 0.9 s were measured (one more click on an image, Bearman et al. 2016); the
+# others are guesses. So only ratios are meaningful here, not seconds.
 #
-# So what is the length of an outline? The number of the region's pixels that have a side in common with something
-# outside. The image's border is outside as well.
+# The length of an outline is the number of the region's pixels that have an edge in common with a pixel outside. Beyond
+# the image's border counts as outside.
 
 
 # %%
@@ -208,11 +208,11 @@ def outline_length(regions: np.ndarray) -> np.ndarray:
 check(23, outline_length)
 
 # %% [markdown]
-# Now the whole bill. For each thing you get the IoU after each of N clicks, and how many seconds the brush would take
-# there. The annotator stops at the first click with an IoU above `satisfied`. Where there is none, all N clicks are
-# made, and the brush goes over what the last one left. Unless clicks and brush together take longer than
-# `most_seconds`: then the brush is not picked up, and the thing is left. No mask comes of it, and its clicks were
-# spent. A mask that clicks alone have finished is always kept.
+# Now the total cost. For each object you get the IoU after each of N clicks, and the seconds that the brush would take
+# after it. The annotator stops at the first click with an IoU above `satisfied`. If there is none, all N clicks are
+# made, and the brush corrects the remaining error. But if clicks and brush together take longer than `most_seconds`,
+# the brush is not used and the object is abandoned: there is no mask, and the time for the clicks is lost. A mask that
+# is finished by clicks alone is always kept.
 
 # %%
 FIND, CLICK, LOOK = 1.5, 0.9, 1.0
@@ -228,11 +228,11 @@ def annotation_seconds(
 check(23, annotation_seconds)
 
 # %% [markdown]
-# ## Is the model worth its clicks?
+# ## Does the model save time?
 #
-# The library's annotator ([annotator.py](../../minisam/engine/annotator.py)) does this bookkeeping. Let it finish every
-# thing, however long it takes, with four helpers: `tiny`; `nano`; a `nano` with noise on its decoder's weights, as a
-# model at the start of an engine might be; and none, only the brush.
+# The library's annotator ([annotator.py](../../minisam/engine/annotator.py)) computes these costs. It finishes every
+# object, without a limit of time, in four ways: with `tiny`; with `nano`; with a `nano` that has noise on its decoder's
+# weights, as an example of a weak model at the start of a data engine; and without a model, only with the brush.
 
 # %% tags=["hide-input"]
 import copy
@@ -316,28 +316,29 @@ for axes in (left, right):
     axes.grid(axis="y", alpha=0.3)
 
 # %% [markdown]
-# *Left: seconds to finish a thing, on average over the same 51. In brackets the IoU after one click. Right: the same
-# bill, for an annotator who takes the brush earlier.*
+# *Left: seconds to finish an object, on average over the same 51 objects. In brackets the IoU after one click. Right:
+# the same cost, for an annotator who uses the brush earlier.*
 #
-# A weak model is not a small help. **It is worse than none**: eight clicks are made in vain, and then a ragged mask has
-# to be traced, which is longer than the thing itself. Whoever clicks on a weak model should stop early. With `tiny` it
-# is the other way round: up to the fifth click each one saves more brush than it costs, and after that hardly any
-# does. The price of a perfect model is 3.4 s, found and clicked once. Where exactly the break-even lies depends on
-# our guesses (a slower brush moves it); that there is one does not.
+# **A weak model is worse than no model**: eight clicks do not help, and then the error has to be traced, whose ragged
+# outline is longer than that of the object itself. With a weak model the annotator should use the brush early. With
+# `tiny` it is the opposite: up to the fifth click each one saves more time with the brush than it costs, and later ones
+# hardly do. With a perfect model the cost would be 3.4 s: find the object, click once, look. The exact point at which a
+# model begins to save time depends on our guesses (for example on the speed of the brush), but there is such a point in
+# any case.
 #
-# The paper's annotators had the same choice, and advice: once a mask takes more than 30 seconds, go on to the next
-# picture. Minisam's leaves that thing and tries the next one; the third that is left ends the picture. So a weak model
-# does not make masks slow only. It makes them few, and of easy things.
+# The paper's annotators had a rule for this: once a mask takes more than 30 seconds, continue with the next image.
+# minisam's annotator abandons the object and continues with the next one; after the third abandoned object the image is
+# finished. So with a weak model masks are not only slow; there are also fewer of them, and only of easy objects.
 #
-# ## Feedback: train on what was collected
+# ## Feedback: train on the collected masks
 #
-# Now the circle is closed once. The annotator works on 24 new pictures with the weak nano, 30 seconds for each thing
-# at most. A mask that was finished is *right*: an IoU above 0.9, or traced to the pixel. On these alone the prompt
-# encoder and the decoder are trained for some seconds.
+# Now we do one round of the data engine. The annotator works on 24 new images with the weak nano, at most 30 seconds
+# for each object. Every finished mask is *right*: its IoU is above 0.9, or it was traced exactly. On these masks the
+# prompt encoder and the decoder are trained for some seconds.
 #
-# To see what the annotator is worth, there is a second training, of the same length and with about as many masks. It
-# has no annotator: each thing gets one click, the weak nano draws a mask, and the half of which it is surest by its own
-# predicted IoU becomes the data.
+# For comparison there is a second training, of the same length and with about as many masks, but without an annotator:
+# each object gets one click, the weak nano predicts a mask, and the half with the highest predicted IoU becomes the
+# data.
 
 # %%
 from minisam.engine.work import Work
@@ -411,26 +412,26 @@ for axes, values, title in (
 left.invert_yaxis()
 
 # %% [markdown]
-# What the annotator finished makes the next mask cheaper; that is the engine's first stage, and the paper goes round
-# it six times. Its own masks make the model worse. They hold nothing that it did not know, and all of its mistakes, and
-# its own opinion of them did not sort them out. **A weak model cannot teach itself.** Each click and each stroke of the
-# brush tells it something new.
+# After training on the annotator's masks, the next masks cost less. That is the engine's first stage, which the paper
+# repeats six times. Training on its own masks makes the weak model worse: they contain its errors and no new
+# information, and its predicted IoU did not filter the errors out. The annotator's clicks and brush add information
+# that the model does not have.
 #
-# And look at the bill. Over those that were finished a mask took some 26 s. But half of the things were left, and their
-# clicks were made: everything together, it is over 40. Remember this for the last exercise.
+# Note the cost. A finished mask took about 26 s on average. But half of the objects were abandoned after their clicks.
+# If their time is included, it is over 40 s per mask. The last exercise is about this.
 #
-# ## Stage two: the model goes first
+# ## Stage two: the model proposes masks
 #
-# Soon the annotator does the same easy things again and again. So a *detector* looks for them: one class, "object",
-# trained on the boxes of the masks that stage one collected, whatever they are of. SAM turns each box into a mask, as
-# for any box prompt. Those that it is sure of are shown to the annotator, who looks at each (one second), throws wrong
-# ones away, and adds what is missing. People's time now goes into what the model does not find.
+# After a while the annotator mostly repeats easy objects. So a *detector* finds them: it has one class, "object", and
+# is trained on the boxes of all masks of stage one. SAM turns each box into a mask, as for any box prompt. Masks with a
+# high predicted IoU are shown to the annotator, who checks each (one second), removes wrong ones, and adds the missing
+# objects. So people's time is spent on what the model does not find.
 #
-# The paper has a Faster R-CNN. minisam has a small head on the image embedding, which stays as it is
-# ([box_head.py](../../minisam/detect/box_head.py)): each cell of a grid says whether it is the middle of something, and
-# how far that goes to the left, up, right and down. The loss is the focal one of lesson 11 for the score, and
-# 1 − (generalised) IoU for the box. Here it learns from the masks that you just paid for, seen by `tiny`: the same 24
-# pictures, at four times the size.
+# The paper has a Faster R-CNN. minisam has a small head on the frozen image embedding
+# ([box_head.py](../../minisam/detect/box_head.py)): for each cell of a grid it predicts whether it is the centre of an
+# object, and how far the object extends to the left, up, right and down. The loss is focal loss (lesson 11) for the
+# score, and 1 − (generalised) IoU for the box. Here it is trained on the masks that you have just collected, with
+# `tiny`'s image embeddings: the same 24 images, at four times the size.
 
 # %% tags=["hide-input"]
 from minisam.detect.box_head import ObjectBoxHead, cell_centres
@@ -455,14 +456,14 @@ for _ in range(150):
     optimizer.step()
 
 # %% [markdown]
-# What is left for the annotator? The masks that were shown are matched with the things, greedily:
+# What remains for the annotator? The masks that were shown are matched with the objects, greedily:
 #
-# 1. Take the masks by falling predicted IoU.
-# 2. A mask belongs to the thing that it has the highest true IoU with, among those that have no mask yet.
-# 3. If that IoU is above `right`, the thing is done. Else the mask is thrown away.
+# 1. Take the masks in the order of decreasing predicted IoU.
+# 2. A mask belongs to the object with which it has the highest true IoU, among those that have no mask yet.
+# 3. If that IoU is above `right`, the object has its mask. Otherwise the mask is removed.
 #
-# "No mask yet" matters where two things are nearly the same: a part that covers most of its whole. The second mask goes
-# to the other of the two.
+# "No mask yet" matters if two objects are nearly the same: a part that covers most of its whole. The second mask then
+# belongs to the other of the two.
 
 
 # %%
@@ -476,12 +477,12 @@ def still_missing(
 check(23, still_missing)
 
 # %% [markdown]
-# ## Stage three: nobody looks
+# ## Stage three: without annotators
 #
-# The third stage is lesson 13: a grid of clicks, filters, suppression of duplicates. There it was a way to segment a
-# picture; here it is the annotator's replacement, and only that makes a billion possible. The paper names two reasons
-# why it could begin just then: there were masks enough to train a good model, and the model had become
-# *ambiguity-aware*. First, the three stages on one picture.
+# The third stage is lesson 13: a grid of clicks, filters, suppression of duplicates. There it segmented an image; here
+# it replaces the annotator, which makes a billion masks possible. The paper gives two reasons why this stage became
+# possible: there were enough masks to train a good model, and the model had become *ambiguity-aware*. First, the three
+# stages on one image.
 
 # %%
 from minisam.engine.automatic import segment_everything
@@ -540,28 +541,28 @@ handles = [Line2D([], [], color=colour, linewidth=3, label=name) for name, colou
 fig.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False)
 
 # %% [markdown]
-# The grid finds more than an annotator goes for, smaller things among them, and takes nobody's time. Some of its masks
-# are wrong, and nobody is there to say which.
+# The grid finds more objects than the annotator, also smaller ones, and takes no annotator's time. But some of its
+# masks are wrong, and no annotator removes them.
 #
-# ## Why the model has to know what it cannot know
+# ## Why the model has to handle ambiguity
 #
-# An annotator knows what is meant. If a click on the wheel brings the car, the second click says so. The grid never
-# clicks twice, and it means nothing: a point on the wheel stands for the wheel and for the car. A model with one answer
-# gives one of them, and whatever it does not give is lost, for no filter brings it back. A model with three
-# answers gives both. Below, `tiny` answers a grid of 12 × 12 clicks on six pictures, once with all of its three masks,
-# once with the one that it believes in most.
+# An annotator has a target. If a click on the wheel gives the car, a second click corrects that. The grid clicks once
+# at each point and has no target: both the wheel and the car are right answers for a point on the wheel. A model with
+# one output gives one of them, and the other is lost, because filters only remove masks. A model with three outputs can
+# give both. Below, `tiny` gets a grid of 12 × 12 clicks on six images, once with all three masks, once with the mask
+# with the highest predicted IoU.
 #
-# ## Precision against recall
+# ## Precision and recall
 #
-# Without people, two filters decide what becomes data: the predicted IoU and the stability (lesson 13). As we know
-# the truth, we can say what a threshold does:
+# Without people, two filters decide what becomes data: the predicted IoU and the stability (lesson 13). As we know the
+# ground truth, we can measure the effect of a threshold:
 #
-# $$\text{precision} = \frac{\text{kept masks with a true IoU above 0.75}}{\text{kept masks}}, \qquad
-# \text{recall} = \frac{\text{things with such a mask}}{\text{things}}$$
+# $$\text{precision} = \frac{\text{kept masks with a true IoU above 0.75}}{\text{kept masks}}, \qquad \text{recall} =
+# \frac{\text{objects with such a mask}}{\text{objects}}$$
 #
-# A mask counts as right if it is of anything in the picture, however small; recall is over the prominent things.
-# Precision counts masks, recall counts things: ten copies of one right mask are ten for the first and one for the
-# second.
+# A mask counts as right if it fits any object of the image, also a small one; recall is over the prominent objects.
+# Precision counts masks, recall counts objects: ten copies of one right mask count ten times for precision and once for
+# recall.
 
 # %% tags=["hide-input"]
 from minisam.masks.stability_score import calculate_stability_score
@@ -635,22 +636,22 @@ for axes in (left, right_panel):
     axes.legend(fontsize=9)
 
 # %% [markdown]
-# *Left: precision (solid) and recall (dashed) as the threshold on the predicted IoU rises. Right: the same, one against
-# the other; each dot is a threshold.*
+# *Left: precision (solid) and recall (dashed) for increasing thresholds on the predicted IoU. Right: precision over
+# recall; each dot is a threshold.*
 #
-# Unfiltered, not even three masks in ten are of something. A predicted IoU of 0.6 brings that to six in ten, and
-# stability beside it to nearly nine. The price is recall: before, nine things in ten had a right mask among all those
-# wrong ones, afterwards not quite seven. Stability is the cheaper of the two filters here: it costs little recall.
+# Without filters, fewer than three masks in ten are right. With a threshold of 0.6 on the predicted IoU it is six in
+# ten, and with the stability filter in addition nearly nine. But recall decreases: before, nine objects in ten had a
+# right mask among many wrong ones, afterwards not quite seven. Of the two filters, stability costs less recall here.
 #
-# With one mask for each click about a tenth of the things is lost before any filter (red, at its right end). At a
-# threshold of 0.6 most of that difference is gone: what only the second and third masks had found was rarely what
-# `tiny` was sure of. For SAM more is left of it: on LVIS its proposals have an average recall of 59.3, and 54.9 with
-# one output, although that one got four times as many clicks (SAM table 4).
+# With one mask for each click, about a tenth of the objects is lost before any filter (red, at its right end). At a
+# threshold of 0.6 most of that difference is gone, because objects that only the second and third masks had found
+# rarely had a high predicted IoU. For SAM more of the difference remains: on LVIS its proposals have an average recall
+# of 59.3, and 54.9 with one output, although that one got four times as many clicks (SAM table 4).
 #
-# The owner of the engine chooses a point on these curves. If pictures are plenty, precision is the better buy: a thing
-# that is missed here is in another picture, and a wrong mask is learned. So SAM's thresholds are high, 0.88 and 0.95.
-# And note who is judged: the same kind of filter did nothing for the weak nano. It needs a model that knows when it is
-# right, and that model came out of the first two stages.
+# The thresholds select a point on these curves. If there are many images, precision is more important: a similar object
+# will be in another image, while a wrong mask harms the training. So SAM's thresholds are high, 0.88 and 0.95. Note
+# that the same kind of filter did not help with the weak nano. It needs a model whose predicted IoU is reliable, and
+# such a model is the result of the first two stages.
 #
 # ## The engine
 #
@@ -658,18 +659,18 @@ for axes in (left, right_panel):
 # minisam engine run -o runs/engine
 # ```
 #
-# takes all of these steps with nano: a first model from a few labelled pictures, two rounds of the first stage, one of
-# each of the others, and after each round a training that goes on from the model before. It writes what it collects in
-# SA-1B's format, with the source, the clicks and the seconds of every mask, so that `minisam train --data` reads it.
-# Killed at any moment it goes on where it was. Its table is what an owner of a data engine looks at: masks a picture,
-# clicks and seconds a mask, and the model's mIoU on pictures that no round ever sees.
+# runs all of these steps with nano: a first model from a few labelled images, two rounds of the first stage, one of
+# each of the others, and after each round a training that continues from the previous model. It writes the collected
+# masks in SA-1B's format, with the source, the clicks and the seconds of every mask, so that `minisam train --data` can
+# read them. If it is interrupted, it can resume. Its table shows the masks per image, clicks and seconds per mask, and
+# the model's mIoU on images that are used in no round.
 #
-# Does it get better from stage to stage? Experiment E6 has three engines in a world of line drawings, beside each a
-# control that trains as often on its first two pictures alone. The first model is the nano that ships. Its masks of
-# drawings rarely reach an IoU of 0.9, so here an annotator is satisfied at 0.75, and brushes what is not above 0.9, at
-# 4 s for a side of the image instead of 10. The numbers are read from the result file when this page is made.
+# Does the model improve from stage to stage? Experiment E6 has three engines on scenes of line drawings, and for each a
+# control that is trained as often, but only on its first two images. The first model is the included nano. Its masks of
+# drawings rarely reach an IoU of 0.9, so here an annotator is satisfied at 0.75, and uses the brush for masks that are
+# not above 0.9, at 4 s per image side instead of 10. The numbers are read from the result file when this page is made.
 #
-# ![mIoU after every round, clicks a mask, quality of masks, and a picture of each stage](../../docs/experiments/E6.png)
+# ![mIoU after every round, clicks per mask, quality of masks, an example of each stage](../../docs/experiments/E6.png)
 
 # %% tags=["hide-input"]
 import json
@@ -705,25 +706,25 @@ print(
 print(f"  {'with these alone':40} " + interval(result["last model over one trained on the last masks alone"]))
 
 # %% [markdown]
-# Clicks a mask fall from round to round. Nano gets better from stage to stage, least in the semi-automatic one, whose
-# interval ends about at zero. The control shows that steps alone do not do that: on two pictures it gets worse. The
-# masks that nobody looked at are good; and yet the model that is trained once more without them is as good. The
-# filters let through less than one mask a picture, those that the model is sure of, and from what it knows already it
-# learns little. SAM's last stage had 11 million pictures and some hundred masks for each. It is worth reading the
-# table like this before one pays for a stage.
+# The number of clicks per mask decreases from round to round. Nano improves from stage to stage, least in the
+# semi-automatic one, whose interval ends at about zero. The control shows that more training steps alone do not help:
+# on two images it gets worse. The masks of the automatic stage are good, but a model that is trained once more without
+# them is as good. Less than one mask per image passes the filters, with a high predicted IoU, and from masks that the
+# model already predicts well it learns little. SAM's last stage had 11 million images and about a hundred masks for
+# each. Such a table helps to decide whether a stage is worth its cost.
 #
 # > **What the paper says, what the code does.** The paper's engine was never published, only its last stage and the
-# > data. Its annotators worked in a browser, in order of prominence, and gave no names to things; here prominence is
+# > data. Its annotators worked in a browser, in order of prominence, and gave no names to objects; here prominence is
 # > size. The 14 s at the end of stage one are 6.5 times faster than COCO's masks, and two times slower than a box by
-# > its four extreme points. Our annotators have prices like those above, know the truth to the pixel, and never tire.
-# > The paper's model grew on the way, from ViT-B to ViT-H. And in the end SAM was trained on the automatic masks alone:
-# > with the manual ones, each counted tenfold, it was better by half a point only.
+# > its four extreme points. Our annotators have costs like those above, know the exact ground truth, and never tire.
+# > The paper's model became larger during the stages, from ViT-B to ViT-H. And in the end SAM was trained on the
+# > automatic masks alone: with the manual ones, each counted tenfold, it was better by half a point only.
 #
 # ## Find the bugs
 #
-# A stage ends, and somebody adds up what it did: seconds a mask, masks a picture, the share of masks with an IoU above
-# 0.9. The table looks splendid. There are three bugs in it. Two leave out of an average what went wrong; the third
-# weighs wrongly what is in it.
+# After a stage, this function computes a summary: seconds per mask, masks per image, the share of masks with an IoU
+# above 0.9. The results look very good, but there are three bugs. Two of them omit from a mean what went wrong; the
+# third uses wrong weights in a mean.
 
 
 # %%
@@ -746,7 +747,7 @@ check(23, tally)
 # %% [markdown]
 # ## What was left out
 #
-# People: who they are, what they are paid, how one sees that they do well. Which pictures to annotate: *active
-# learning* would choose those from which the model learns most. Crops for small things (lesson 13). And the question
-# behind the whole circle: it amplifies what the first masks were like. What no annotator ever clicked on, and no grid
-# of a trained model finds, is in no data set.
+# Annotators: who they are, what they are paid, and how the quality of their work is checked. Which images to annotate:
+# *active learning* would choose those from which the model learns most. Crops for small objects (lesson 13). And a
+# limit of the whole method: later masks resemble the first ones. Objects that no annotator clicked on and no trained
+# model finds are missing in the data.

@@ -1,18 +1,18 @@
 # %% [markdown]
-# # Lesson 24 · How SAM was measured: what stands behind a number
+# # Lesson 24 · How SAM was measured: metrics and their protocols
 #
 # Builds on: 13. Runs on a CPU, without a network.
 #
-# You can train SAM and let it click everywhere. How good is it? The paper answers with half a dozen different numbers.
-# You will write the protocols behind them: the clicks, the proposals, the edges, and an interval around each number. By
-# the end you will not trust a number that comes without them.
+# You can train SAM and run it in everything mode. How good is it? The paper reports several different metrics. You will
+# write the protocols behind them, for clicks, proposals and edges, and compute a confidence interval for each number.
+# You will see why a number without its protocol says little.
 #
 # After this lesson you can
 #
 # - write the protocol of clicks in the middle of the largest error;
 # - compute average recall and the edge measures;
 # - put an interval around a mean over images;
-# - say what a number without its protocol does not tell.
+# - say what a number without its protocol leaves open.
 
 # %%
 from minisam.lesson.page import check, np, plt, torch
@@ -20,7 +20,7 @@ from minisam.lesson.page import check, np, plt, torch
 # %% [markdown]
 # ## One network, many numbers
 #
-# | what is asked for | what the paper reports | where |
+# | what is measured | what the paper reports | where |
 # |---|---|---|
 # | a mask for one click, 23 data sets | above RITM, an earlier click network, on 16 of them | section 7.1, figure 9 |
 # | the best of its three masks for that click | above RITM on all 23 | the same |
@@ -32,20 +32,21 @@ from minisam.lesson.page import check, np, plt, torch
 # (LVIS and COCO are photos with annotated masks, BSDS500 photos with edges that people drew. The other names are
 # explained as they come.)
 #
-# Rows one and two are the same network, the same clicks and the same masks. Only who chooses among the three has
-# changed, and with it 7 of 23 verdicts. Row three has people in place of the annotated mask. Each number is an answer
-# to a question that stands in the small print.
+# Rows one and two have the same network, the same clicks and the same masks. They only differ in how one of the three
+# masks is chosen, and that changes the result on 7 of 23 data sets. In row three, people judge the masks instead of a
+# comparison with annotated ones. Each number depends on details of its protocol.
 #
-# ## A click, and three judges
+# ## One click, three ways to judge the masks
 #
-# The paper's first click lies in the *centre* of the target: not at the mean of its pixels, which for a ring is outside
-# of the ring, but at its deepest pixel, the one farthest from everything outside. Here that is done with `tiny` and a
-# bird's body. Then the click is moved, to every place on the body in turn, and three judges look at each answer:
+# The paper's first click is in the *centre* of the target: not at the mean of its pixels, which for a ring is outside
+# of the ring, but at its deepest pixel, the one farthest from everything outside. Here we do that with `tiny` and a
+# bird's body. Then we click on other positions all over the body, and judge each answer in three ways:
 #
-# - **best of three** takes the mask nearest to the target, as if somebody had chosen (the paper's *oracle*);
+# - **best of three** takes the mask with the highest IoU with the target, as if a user had chosen it (the paper's
+#   *oracle*);
 # - **the one shown** takes the mask with the highest *predicted* IoU (*top-1*);
-# - **validIoU** takes the one shown, too, but compares it with anything the click can mean. Wholes, parts and subparts
-#   of a scene are known here; the paper had to ask people.
+# - **validIoU** also takes the one shown, but compares it with every object that the click fits. Wholes, parts and
+#   subparts of a scene are known here; the paper needed people to judge.
 
 # %%
 from minisam.build import build_sam
@@ -114,13 +115,13 @@ for axes in panels:
 # %% [markdown]
 # *In the three panels on the right each square is a click; its colour is the IoU of the answer.*
 #
-# In the centre of the body there is a spot, and what is shown for the click there is the spot. For the target that is
-# wrong; for a person it would be a good answer. The three judges give 0.8, 0.3 and 0.9 for one click of one network.
-# And they do not even agree on whether the centre is a good place to click: best of three says yes, the one shown says
-# no. (The bird was picked because its numbers lie so far apart. What is true on average comes below.)
+# In the centre of the body there is a spot, and the mask shown for the click there is the spot. For the target that is
+# wrong; a person would accept it. The three ways give 0.8, 0.3 and 0.9 for one click on one network. They also disagree
+# on whether the centre is a good position for the click: best of three says yes, the one shown says no. (This bird was
+# chosen because its numbers differ so much. Averages follow below.)
 #
-# All three rest on IoU, and IoU has an edge of its own: an empty mask for an empty target is 0 / 0. minisam says 0.
-# Others say 1, which is worth something in a data set with many empty targets.
+# All three use IoU, which has a special case: for an empty mask and an empty target it is 0 / 0. minisam defines it as
+# 0. Others define it as 1, which gives higher numbers on a data set with many empty targets.
 
 # %%
 nothing = torch.zeros(4, 4, dtype=torch.bool)
@@ -129,14 +130,14 @@ assert mask_iou(nothing, nothing) == 0
 # %% [markdown]
 # ## Your turn: depth
 #
-# The depth of a pixel is its distance to the nearest pixel outside of the mask, and the image itself ends one pixel
-# beyond its border: what is not seen counts as outside. Squared, it is a whole number:
+# The depth of a pixel is its distance to the nearest pixel outside of the mask, and pixels beyond the border of the
+# image count as outside. The squared depth is a whole number:
 #
 # $$\text{depth}^2(y, x) = \min_{(y', x')\ \text{outside}} (y - y')^2 + (x - x')^2$$
 #
-# Compare every pixel inside with every one outside: slow, and right.
-# [The library's](../../minisam/masks/distance.py) takes the minimum along columns first, then along rows, and is
-# equally exact.
+# Compare every pixel inside with every one outside: this is slow, but right. [The
+# library's](../../minisam/masks/distance.py) takes the minimum along columns first, then along rows, and is equally
+# exact.
 
 
 # %%
@@ -150,17 +151,19 @@ check(24, depths)
 # %% [markdown]
 # ## Your turn: the next click
 #
-# "mIoU after N clicks" needs a user who looks at the mask and clicks again. Training drew that click anywhere in the
-# error (lesson 12). A measurement should not depend on luck, so its user has a rule, that of RITM and SAM 2:
+# "mIoU after N clicks" needs a simulated user who compares the mask with the target and clicks again. In training that
+# click is at a random pixel of the error (lesson 12). A measurement should not depend on chance, so its user follows a
+# rule, that of RITM and SAM 2:
 #
-# 1. What is wanted and not in the mask was **missed**; what is in the mask and not wanted **spilled** over.
-# 2. Take the depths of both, each by itself.
-# 3. Click at the largest depth of all: foreground (1) if it is a missed pixel, background (0) if it spilled. Equally
-#    deep: background. Several pixels: the first in reading order.
-# 4. Where nothing is wrong, click at the deepest pixel of the background.
+# 1. Pixels of the target that are not in the mask are **false negatives**; pixels of the mask that are not in the
+#    target are **false positives**.
+# 2. Compute the depths of both, separately.
+# 3. Click at the largest depth of all: foreground (1) at a false negative, background (0) at a false positive. If both
+#    are equally deep: background. Of several pixels: the first in reading order.
+# 4. If the mask has no error, click at the deepest pixel of the background.
 #
-# Why depth and not the number of pixels? A mask that is one pixel too small all around misses many pixels, none of
-# which anybody would click.
+# Why depth and not the number of pixels? A mask that is one pixel too small along its whole outline has many false
+# negatives, but a person would click on none of them.
 
 
 # %%
@@ -172,8 +175,8 @@ def next_click(mask: np.ndarray, target: np.ndarray) -> np.ndarray:
 check(24, next_click)
 
 # %% [markdown]
-# [simulate_clicks](../../minisam/evaluate/clicks.py) plays that user. Here it is with the bird's body; the first click
-# is the star:
+# [simulate_clicks](../../minisam/evaluate/clicks.py) simulates that user. Here it is for the bird's body; the first
+# click is the star:
 
 # %%
 from minisam.evaluate.clicks import simulate_clicks
@@ -189,12 +192,12 @@ print("one click was not enough to say that the body is meant; with two it is cl
 # %% [markdown]
 # ## On average
 #
-# One target proves nothing. Two [experiments](../../docs/experiments/README.md) of this project ask the same of
-# hundreds. Each has written a JSON file, which is read here.
+# One target is not enough. Two [experiments](../../docs/experiments/README.md) of this project measure the same for
+# hundreds of targets. Each has written a JSON file, which is read here.
 #
-# - **E3**: `tiny` on 72 new scenes, 1 to 9 clicks, the first in the centre or anywhere on the target.
-# - **E1**: two decoders, trained alike but for one thing: one has a single output, the other SAM's three. By how much
-#   are three better?
+# - **E3**: `tiny` on 72 new scenes, 1 to 9 clicks, the first in the centre or at a random pixel of the target.
+# - **E1**: two decoders that are trained in the same way, one with a single output, the other with SAM's three. How
+#   much better are three?
 
 # %%
 import json
@@ -236,34 +239,34 @@ for axes in (left, right):
     axes.set_axisbelow(True)
 
 # %% [markdown]
-# *Bands and whiskers are 95 % intervals; how they come about is below.*
+# *Bands and whiskers are 95 % intervals; how they are computed is explained below.*
 #
-# The mean over masks is called mIoU. It goes from about 0.51 for one click to 0.73 for nine. A first click in the
-# centre is worth some 0.03; after nine clicks it no longer matters where the first one was. (In the paper, too, the
-# place matters: with random clicks SAM's lead over other networks is larger than with central ones.)
+# The mean over masks is called mIoU. It increases from about 0.51 for one click to 0.73 for nine. A first click in the
+# centre gives about 0.03 more; after nine clicks it no longer matters where the first one was. (In the paper the
+# position matters too: with random clicks SAM's advantage over other networks is larger than with central ones.)
 #
-# Three outputs gain 0.07 if the best of them counts, 0.03 if the network has to choose, 0.04 if any sensible answer is
-# right. Who wants to sell three outputs quotes the first number. Each of them is true.
+# Three outputs gain 0.07 if the best of them counts, 0.03 if the network has to choose, and 0.04 if every object that
+# the click fits counts as right. All three numbers are correct, but they measure different properties.
 #
-# The paper's own average goes one step further: mIoU over the masks of a data set, then the mean of 23 such numbers.
-# In it a small data set weighs as much as a large one.
+# The paper's own average goes one step further: mIoU over the masks of a data set, then the mean of 23 such numbers. In
+# it a small data set has the same weight as a large one.
 #
-# > **What the paper says, what the code does.** Code for these tables was never released, and people asked for it
-# > (segment-anything's issue 245: how was table 5 computed?). So the tables were made by a program that you cannot
-# > read, and everybody's own numbers, also these, come from another one.
+# > **What the paper says, what the code does.** Code for these tables was never released, and users requested it
+# > (segment-anything's issue 245: how was table 5 computed?). So the program behind the tables is not public, and all
+# > later numbers, including ours, come from other programs.
 #
 # ## Everything at once: average recall
 #
-# Everything mode (lesson 13) gets no target to aim at: it gives hundreds of *proposals*, and is asked how many of the
-# targets are among them. When is a target found? When a mask has an IoU of at least t with it. And since 0.5 is easy
-# and 0.95 is not, t takes ten values, and the shares are averaged:
+# Everything mode (lesson 13) has no target: it gives hundreds of masks, called *proposals*, and we measure how many of
+# the targets are among them. A target is found if a mask has an IoU of at least t with it. Since t = 0.5 is easy and t
+# = 0.95 is not, t takes ten values, and the shares are averaged:
 #
 # $$\text{AR@}k = \underset{t = 0.5,\, 0.55,\, \ldots,\, 0.95}{\text{mean}}\ \
 # \frac{\text{targets found at } t \text{ by the } k \text{ best masks}}{\text{targets}}$$
 #
-# A mask shall not find two targets, and a target drawn twice shall not count twice. So they are matched, greedily: the
-# masks go by falling score, and each takes, of the targets **still free**, the one with the highest IoU, if that is t
-# or more. Each t starts anew.
+# A mask must not find two targets, and a target with two masks must not count twice. So they are matched greedily: in
+# the order of decreasing score, each mask takes, of the targets that are **still free**, the one with the highest IoU,
+# if that is t or more. The matching is done separately for each t.
 
 
 # %%
@@ -275,10 +278,10 @@ def recalls(iou: np.ndarray, scores: np.ndarray, most: int) -> np.ndarray:
 check(24, recalls)
 
 # %% [markdown]
-# [average_recall.py](../../minisam/evaluate/average_recall.py) does this for many images: it adds up what is found,
-# then divides. Here `tiny` clicks 16 × 16 times on three scenes. As in the paper, nothing is filtered, few duplicates
-# are suppressed (only boxes with an IoU above 0.9), and masks are ranked by the mean of predicted IoU and stability.
-# And for comparison they are ranked by lot.
+# [average_recall.py](../../minisam/evaluate/average_recall.py) does this for many images: it sums the found targets of
+# all images, then divides. Here `tiny` gets 16 × 16 clicks on three scenes. As in the paper, nothing is filtered, few
+# duplicates are suppressed (only boxes with an IoU above 0.9), and masks are ranked by the mean of predicted IoU and
+# stability. For comparison they are also ranked at random.
 
 # %% tags=["hide-input"]
 from dataclasses import replace
@@ -353,9 +356,9 @@ for axes in panels:
     axes.grid(alpha=0.3)
 
 # %% [markdown]
-# AR@1000 is the same for both rankings: no image has 1000 masks, so the 1000 best are all there are. And hundreds of
-# proposals for a dozen things: nearly all may be wrong, and AR does not say so. In experiment E9, on 72 scenes, `tiny`
-# finds 77 % of the things at IoU 0.5 while 3 % of its masks are right.
+# AR@1000 is the same for both rankings: no image has 1000 masks, so the 1000 best are all masks. With hundreds of
+# proposals for a dozen objects, nearly all may be wrong, and AR does not show it. In experiment E9, on 72 scenes,
+# `tiny` finds 77 % of the objects at IoU 0.5 while only 3 % of its masks are right.
 
 # %%
 everything = values_of("E9")
@@ -369,37 +372,37 @@ assert (
 )
 
 # %% [markdown]
-# Do three masks a click find more than one? At k = 10 a tenth more, at k = 1000 over a third. Neither is the answer
-# without its k.
+# Do three masks per click find more than one? At k = 10 a tenth more, at k = 1000 over a third. The answer depends on
+# k.
 #
-# **AP** asks the other question: how many of the masks are right? After each mask in order, precision is the share of
-# right ones so far, recall the share of targets found so far; AP is the area under the curve. The curve is a saw (pale
-# line): each wrong mask pulls it down, each right one up. So it is filled up first: at each recall counts the best
-# precision *at this recall or beyond* (the steps), read off at recall 0, 0.01, …, 1. That is COCO's AP. It ranks the
-# masks of all images together, class by class. SAM has no classes, so in table 5 a detector gives boxes, classes and
-# scores, and SAM the outlines.
+# **AP**, average precision, measures how many of the masks are right. After each mask in order, precision is the share
+# of right masks so far, recall the share of targets found so far; AP is the area under this curve. The curve goes up
+# and down (pale line): each wrong mask lowers the precision, each right one raises it. So it is replaced by steps: at
+# each recall, the best precision *at this recall or a higher one* counts. AP is the mean of these values at recall 0,
+# 0.01, …, 1. That is COCO's AP. It ranks the masks of all images together, separately for each class. SAM has no
+# classes, so in table 5 a detector gives boxes, classes and scores, and SAM the masks.
 #
 # ## Edges
 #
-# The paper also has SAM draw edges: 16 × 16 clicks, duplicates suppressed, nothing filtered; every mask's border, as
-# strong as its probabilities are steep; thinned to lines. Each pixel then has a strength, and at a threshold becomes an
-# edge or not. Edge pixels are matched **one to one** with true ones no further away than 0.75 % of the image's
-# diagonal, so that an edge drawn twice is wrong the second time. Where one person drew the true edges, as many true
-# pixels are found as predicted ones are right. Then
+# The paper also computes edges with SAM: 16 × 16 clicks, duplicates suppressed, nothing filtered. The gradient of each
+# mask's probabilities at its border is the strength of an edge, and edges are thinned to lines. Then a threshold
+# decides which pixels are edge pixels. They are matched **one to one** with true edge pixels at a distance of at most
+# 0.75 % of the image's diagonal, so an edge that is predicted twice is wrong the second time. If the true edges come
+# from one person, the number of true pixels that are found equals the number of predicted pixels that are right. Then
 #
 # $$P = \frac{\text{right}}{\text{predicted}}, \qquad R = \frac{\text{found}}{\text{true}}, \qquad
 # F = \frac{2 P R}{P + R}.$$
 #
-# Which threshold? Four numbers answer in four ways:
+# Which threshold is used? There are four measures:
 #
-# - **ODS**: one threshold for all images, the best. Counts are summed over images, then F is taken.
-# - **OIS**: each image its own best threshold; counts are summed at those, then F is taken.
-# - **AP**: no threshold, the area under precision over recall. Here the curve is smooth, and what lies between its
-#   points is taken as *linear*: not COCO's rule, though it has the same name.
-# - **R50**: the largest recall at which at least half of what is drawn is right.
+# - **ODS**: the best single threshold for all images. Counts are summed over images, then F is computed.
+# - **OIS**: the best threshold for each image; counts are summed at these, then F is computed.
+# - **AP**: no threshold, the area under precision over recall. Here the curve is interpolated *linearly* between its
+#   points: this is not COCO's rule, though it has the same name.
+# - **R50**: the largest recall with a precision of at least 50 %.
 #
-# SAM's edges are compared with those of two filters that know no masks: Sobel's, where the colours are steep, and
-# Canny's, the same after smoothing, with weak pixels kept where they hang together with strong ones.
+# SAM's edges are compared with those of two classical filters: Sobel, the gradient of the colours, and Canny, the
+# gradient after smoothing, with weak edge pixels kept if they are connected to strong ones.
 
 # %%
 from minisam.evaluate.edge_detection import detect_edges
@@ -466,19 +469,19 @@ for axes, (name, of) in zip((middle, right), counts.items(), strict=True):
     assert abs(f.max() - scores[name].ods) < 1e-9
 
 # %% [markdown]
-# *Below left: precision over recall on the picture above. Middle and right: F over the threshold, a grey line for each
-# of eight images and a black one for their sums.*
+# *Below left: precision over recall on the image above. Middle and right: F over the threshold, a grey line for each of
+# eight images and a black one for their sums.*
 #
 # By ODS Canny is better than Sobel, by OIS Sobel is better than Canny, on the same eight images. Sobel's curves are
-# narrow and their peaks apart, so that no one threshold serves them all; whoever may choose for each image loses
-# nothing by that. The black line is no mean of the grey ones: an image with many edge pixels pulls harder.
+# narrow and have their peaks at different thresholds, so no single threshold is good for all images; OIS chooses one
+# for each. The black line is not the mean of the grey ones: an image with many edge pixels has more weight.
 #
-# In the paper, too, the order depends on the number. SAM's R50 is .928, that of HED, a network trained for edges, .923;
-# but SAM's AP is .794 and HED's .840. SAM draws edges that annotators left out. They are wrong by definition, and cost
-# precision; R50 forgives them up to a half.
+# In the paper, too, the order depends on the measure. SAM's R50 is .928, that of HED, a network trained for edges,
+# .923; but SAM's AP is .794 and HED's .840. SAM finds edges that annotators left out. They count as wrong and reduce
+# precision; R50 allows up to half of the pixels to be wrong.
 #
-# Two more things that can be chosen. **The picture**: this scene was picked because stripes fool Canny, so that SAM
-# looks better. On the 72 textured scenes of experiment E10 it is not, by any of the four numbers. **The tolerance**:
+# Two more choices affect the result. **The image**: this scene was chosen because Canny finds edges in its stripes, so
+# SAM is better. On the 72 textured scenes of experiment E10 it is not, by any of the four measures. **The tolerance**:
 # 0.75 % of the diagonal are 2.7 pixels here. What if it were 1, or 6?
 
 # %%
@@ -492,16 +495,17 @@ assert abs(within[1] - best["SAM"]) < 1e-9 and within[0] < best["SAM"] - 0.1 and
 print("best F of SAM's edges within 1, 2.7 and 6 pixels:", ", ".join(f"{f:.1f}" for f in within))
 
 # %% [markdown]
-# ## How sure is it?
+# ## Confidence intervals
 #
-# Two networks have 0.53 and 0.51 on your images. Are they different, or would other images have said the reverse? You
-# have no other images. The *bootstrap* (Efron 1979) makes some up: draw as many images as there are, **with
-# replacement**, take the mean over their masks, and do so 1000 times. The middle 95 % of these means are the interval.
+# Two networks have 0.53 and 0.51 on your images. Is one better, or could it be the reverse on other images? You have no
+# other images. The *bootstrap* (Efron 1979) resamples the existing ones: draw as many images as there are, **with
+# replacement**, take the mean over their masks, and repeat this 1000 times. The middle 95 % of these means are the
+# interval.
 #
-# What is drawn has to be what is independent. Masks of one image are not: same light, same texture, often the same
-# object as whole and part. If the network fails on one, it is likely to fail on its neighbour. So **images** are drawn,
-# each with all of its masks. In the exercise the draws are given: `drawn` has a row for each resample, with the numbers
-# of its images; one that was drawn twice is there twice.
+# The units that are drawn have to be independent. Masks of one image are not: they have the same light and texture, and
+# are often the whole and the part of one object. If the network fails on one, it is likely to fail on another one of
+# the same image. So **images** are drawn, each with all of its masks. In the exercise the draws are given: `drawn` has
+# a row for each resample, with the numbers of its images; an image that was drawn twice occurs twice.
 
 
 # %%
@@ -514,10 +518,10 @@ check(24, interval)
 
 # %% [markdown]
 # [bootstrap.py](../../minisam/evaluate/bootstrap.py) counts how often each image was drawn, and gives its masks that
-# weight, so that all resamples are one matrix product. Now a trial with a known answer. `nano` gets 16 random
-# clicks on each of 192 scenes, judged by validIoU. Their mean is declared the truth. Then somebody who can afford 24
-# scenes draws them from the 192, and computes both intervals: images drawn, and masks drawn. Does the truth lie inside?
-# It should, 95 times in 100.
+# weight, so that all resamples are one matrix product. Now a test with a known answer. `nano` gets 16 random clicks on
+# each of 192 scenes, measured by validIoU. We take their mean as the true value. Then we draw 24 of the 192 scenes, as
+# a small test set, and compute two intervals: by drawing images, and by drawing masks. How often does the interval
+# contain the true value? It should be 95 times in 100.
 
 # %% tags=["hide-input"]
 nano = build_sam("nano")
@@ -576,15 +580,16 @@ panels[2].set_xticks(used, [str(n) for n in used])
 panels[2].legend()
 
 # %% [markdown]
-# *Left and middle: each line is one interval, from 24 scenes; red ones miss the truth (black). Right: their width.*
+# *Left and middle: each line is one interval, from 24 scenes; red ones do not contain the true value (black). Right:
+# their width.*
 #
-# With one mask an image both are the same. The more masks each image has, the more drawing masks claims to know, while
-# what is really known soon stops growing: a seventeenth click on the same scene says little that sixteen did not.
-# Taken to the end: count every mask twice, and an interval over masks shrinks by a factor of √2, though nothing was
-# measured.
+# With one mask per image both are the same. With more masks per image, the intervals from drawing masks become narrower
+# and narrower, though the additional information soon becomes small: a seventeenth click on the same scene adds little
+# to sixteen. An extreme example: if every mask is counted twice, an interval over masks shrinks by a factor of √2,
+# though nothing new was measured.
 #
-# How much this matters depends on how alike masks are. Here clicks fall on the same few things again and again. (And
-# 95 % are not reached by drawing images either: of 24 images a bootstrap is somewhat too narrow.)
+# How much this matters depends on how similar the masks of an image are. Here many clicks fall on the same few objects.
+# (Drawing images does not reach 95 % either: with 24 images, bootstrap intervals are somewhat too narrow.)
 
 # %%
 sample = quality[:24]
@@ -605,18 +610,18 @@ print("difference    {:.3f} [{:.3f}, {:.3f}]".format(*difference))
 assert three[1] < one[2] and difference[1] > 0
 
 # %% [markdown]
-# The first two overlap, and still the third lies above 0. Both decoders saw the same images, and hard images are hard
-# for both. Drawing images *once for both*, and taking the difference in each resample, leaves that out. So compare
-# pairs, not intervals.
+# The first two overlap, but the third lies above 0. Both decoders were tested on the same images, and hard images are
+# hard for both. If images are drawn *once for both*, and the difference is taken in each resample, this variation
+# cancels. So compute the interval of the difference, and do not compare two intervals.
 #
-# An interval tells about what was drawn again, and about nothing else. Here images of this kind were. E1 trains each
-# decoder three times, and its experiment draws these trainings again as well. Neither tells about another data set, or
-# another rule for the first click. For those you have to measure again, or at least say what you did.
+# An interval only covers the variation of what was resampled. Here these were images of the same kind. E1 trains each
+# decoder three times, and its intervals resample these trainings too. Neither covers another data set, or another rule
+# for the first click. For those you have to measure again, or at least state the protocol.
 #
 # ## Find the bugs
 #
-# Someone's ODS and OIS. Precision, recall and F are right, so is the guard against thresholds at which nothing is
-# predicted; with one image the numbers are right, too. With two they are not. Mend both.
+# This function computes ODS and OIS. Precision, recall and F are right, and thresholds at which nothing is predicted
+# are handled; with one image the results are right too. With two they are not. Fix both bugs.
 
 
 # %%
@@ -638,6 +643,7 @@ check(24, ods_and_ois)
 # Table 5 itself, which needs a detector, and COCO's crowds and size ranges
 # ([mask_matching.py](../../minisam/evaluate/mask_matching.py)). How edges are thinned and matched
 # ([edge_thinning.py](../../minisam/evaluate/edge_thinning.py),
-# [edge_matching.py](../../minisam/evaluate/edge_matching.py)): each is a page, and each moves the numbers. Whether
-# predicted IoUs are honest, which is calibration ([statistics.py](../../minisam/evaluate/statistics.py)). And the test
-# that matters most for you: your own pictures, with your own masks, `minisam eval` on a folder of them.
+# [edge_matching.py](../../minisam/evaluate/edge_matching.py)): each has a separate file, and each affects the numbers.
+# Whether predicted IoUs agree with true ones, which is called calibration
+# ([statistics.py](../../minisam/evaluate/statistics.py)). And the most important test for you: `minisam eval` on a
+# folder of your own images and masks.

@@ -315,11 +315,11 @@ check(26, write_tokens)
 # %% [markdown]
 # ## What five tokens can say
 #
-# A detector with a perfect box could also give SAM this box, as two tokens; the paper calls that SAM-det. Why five
-# tokens of its own? Because a token has E free numbers, and a corner of a box only two. To see what is gained at most,
-# take the head away and search for the best tokens of each object directly: gradient descent on the numbers, with
-# SAM's decoder frozen and the true mask as the target. This is no detector, as it needs the mask. It shows what the
-# head of a detector could reach, with this decoder.
+# A detector with a perfect box could also give SAM this box, as two tokens; the paper calls that SAM-det. Why does
+# RSPrompter use five tokens instead? A token has E free numbers, and a corner of a box only two. To see what is gained
+# at most, take the head away and search for the best tokens of each object directly: gradient descent on the numbers,
+# with SAM's decoder frozen and the true mask as the target. This is no detector, as it needs the mask. It shows what
+# the head of a detector could reach, with this decoder.
 
 # %%
 from minisam.adapt.rsprompter.prompt_head import sine_transform
@@ -355,7 +355,7 @@ for name, tokens in (("two tokens, the exact box", two), ("five tokens, searched
     print(f"{name:26} mean IoU above {math.floor(10 * mean_iou(tokens)) / 10}")
 
 # %% [markdown]
-# Some of the masks. "exact box" is the best that SAM-det can do, whatever its detector:
+# Some of the masks. "exact box" is the best possible result of SAM-det, with a perfect detector:
 
 # %%
 drawn = {"exact box": masks_for(two), "five tokens": masks_for(five)}

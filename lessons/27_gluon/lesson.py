@@ -5,8 +5,9 @@
 #
 # In Triton you say what a block of numbers becomes; the compiler decides which thread holds which number, how data
 # comes into shared memory, and when the tensor cores start. Gluon is the same language without these decisions: you
-# make them. You will predict who holds what, count lines of memory and instructions, write a product with a bulk copy
-# and wgmma, and compare with what the compiler made. Nothing is run: all of it is read from machine code.
+# make them. You will predict which thread has which number, count lines of memory and instructions, write a product
+# with a bulk copy and wgmma, and compare with what the compiler made. Nothing is run: all of it is read from machine
+# code.
 #
 # After this lesson you can
 #
@@ -27,11 +28,11 @@ from triton.experimental.gluon.language.nvidia.hopper import mbarrier, tma, warp
 from minisam.lesson.page import check, np, plt
 
 # %% [markdown]
-# ## Who holds what
+# ## Which thread has which number
 #
 # A kernel's program runs on *warps* of 32 threads, whose places in the warp are called *lanes*. A tile of 32 × 32
-# numbers is spread over the registers of these threads. How, is its *layout*. Gluon's `BlockedLayout` says it by three
-# pairs of numbers, rows first:
+# numbers is spread over the registers of these threads. The *layout* says which thread has which number. Gluon's
+# `BlockedLayout` describes it by three pairs of numbers, rows first:
 #
 # - `size_per_thread`: the numbers that a thread holds side by side;
 # - `threads_per_warp`: how the 32 lanes are arranged, numbered row by row;
@@ -85,9 +86,9 @@ check(27, thread_of)
 # %% [markdown]
 # ## What a layout costs
 #
-# When a warp loads, its 32 addresses leave together. Memory answers in *lines* of 128 bytes. If the lanes want 32
-# neighbouring float32 numbers, one line is enough. If each wants another row of a wide matrix, 32 lines are needed for
-# the same 128 bytes. The first case is called *coalesced*.
+# When a warp loads, its 32 addresses leave together. Memory answers in *lines* of 128 bytes. If the lanes load 32
+# neighbouring float32 numbers, one line is enough. If each loads from another row of a wide matrix, 32 lines are needed
+# for the same 128 bytes. The first case is called *coalesced*.
 #
 # ## Your turn: lines
 #
@@ -146,21 +147,21 @@ assert count_lines((1, 4), (1, 32), 128) == 4 and count_lines((1, 1), (32, 1), 1
 
 # %% [markdown]
 # The same result, but four times as many loads, each with 32 lines in place of 4. Triton's compiler searches for the
-# first layout by itself. In Gluon, you get what you write.
+# first layout by itself. In Gluon, the compiler uses the layout that you write.
 #
 # ## A product by hand
 #
 # On an H100, two engines work beside the threads:
 #
 # - **TMA** copies a whole tile from global to shared memory. One thread starts it with a *descriptor*: address, shape
-#   and tile. It goes on alone, and reports its bytes to a *barrier* in shared memory. The program tells the barrier how
-#   many bytes to expect, and waits for them.
+#   and tile. TMA then copies without the threads, and counts the bytes at a *barrier* in shared memory. The program
+#   sets the number of bytes that the barrier expects, and waits for them.
 # - **wgmma** multiplies tiles that lie in shared memory. Four warps together are a *warp group* and issue it. One
 #   instruction has 64 rows, up to 256 columns, and 32 bytes of numbers along k: 16 numbers of 16 bits.
 #
 # In shared memory, rows are *swizzled*: pieces of 16 bytes change places in each row, so that reading a column does not
-# meet the same bank each time. `NVMMASharedLayout` describes this, and both engines know it. The sums of wgmma lie in
-# registers in a layout of their own, `NVMMADistributedLayout`.
+# meet the same bank each time. `NVMMASharedLayout` describes this, and both engines know it. The sums of wgmma are in
+# registers, in a special layout, `NVMMADistributedLayout`.
 #
 # Here is the product of two 64 × 64 tiles of float16. Each line is something that Triton's `tl.dot` hides:
 

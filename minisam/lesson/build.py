@@ -153,4 +153,6 @@ def notebook_cell(id: str, item: Ran) -> dict[str, Any]:
     for figure in item.figures:
         data = {"image/png": base64.b64encode(figure).decode(), "text/plain": ["<Figure>"]}
         outputs.append({"output_type": "display_data", "data": data, "metadata": {}})
+    if item.html:
+        outputs[-1]["data"]["text/html"] = item.html.splitlines(keepends=True)
     return {**cell, "execution_count": None, "outputs": outputs}

@@ -26,5 +26,6 @@ def stored_run(lesson: Lesson) -> list[Ran]:
         printed = "".join("".join(output["text"]) for output in outputs if "text" in output)
         hint = with_outputs["metadata"].get("minisam", {}).get("hint", "")
         figures = (output["data"]["image/png"] for output in outputs if "image/png" in output.get("data", {}))
-        found.append(Ran(cell, with_hint(printed, hint), tuple(map(b64decode, figures))))
+        html = "".join("".join(output.get("data", {}).get("text/html", [])) for output in outputs)
+        found.append(Ran(cell, with_hint(printed, hint), tuple(map(b64decode, figures)), html))
     return found

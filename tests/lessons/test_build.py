@@ -98,6 +98,41 @@ def test_a_figure_is_of_the_cell_that_drew_it_and_a_second_run_is_the_same(small
     assert {path: path.read_bytes() for path in small.folder.rglob("*") if path.is_file()} == first
 
 
+SHOWN = """
+# %%
+from minisam import show
+
+def draw(shade):
+    figure = plt.figure(figsize=(1, 1), facecolor=(1, shade, shade))
+    return figure
+
+show.frames(draw, {"red": 0, "white": 1}, "shade", "a square")
+
+# %%
+class Image:
+    def _repr_png_(self):
+        return show.frames(draw, {"red": 0}, "shade", "a square").images[0]
+
+Image()
+"""
+
+
+def test_an_image_that_is_the_value_of_a_cell_is_a_figure_and_its_slider_is_in_the_notebook(small):
+    (small.folder / "lesson.py").write_text(TEXT + SHOWN, encoding="utf-8")
+    assert "figures/4.png" in {path.relative_to(small.folder).as_posix() for path in build(small)}
+    page = (small.folder / "README.md").read_text(encoding="utf-8")
+    assert "![Figure 3](figures/3.png)" in page and "![Figure 4]" in page and "<script" not in page
+    *_, with_slider, plain = json.loads((small.folder / "lesson.ipynb").read_bytes())["cells"]
+    (output,), (other,) = with_slider["outputs"], plain["outputs"]
+    html = "".join(output["data"]["text/html"])
+    assert html.count("data:image/png;base64,") == 3 and "text/html" not in other["data"]
+    with Image.open(io.BytesIO(b64decode(output["data"]["image/png"]))) as image:
+        assert image.convert("RGB").getpixel((40, 40)) == (255, 0, 0)
+    ran = stored_run(small)
+    assert [item.html for item in ran[-2:]] == [html, ""]
+    assert generated(small, ran)["lesson.ipynb"] == (small.folder / "lesson.ipynb").read_bytes()
+
+
 VERDICT = """
 # %%
 print("f: wrong\\n  case    'one'\\n  found   2 is not 3\\n  hint    The bug is still there: one too few.")

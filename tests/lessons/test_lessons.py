@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import json
+import re
 from copy import copy
 
 import numpy as np
@@ -36,6 +37,7 @@ MISTAKES = [
     for lesson, exercise in EXERCISES
     for number in range(len(lesson.mistakes[exercise.name]))
 ]
+LABELS = re.compile(r'"labels": \[[^\]]*\]')
 # A commit runs the code of the others; these train something, or compile kernels.
 LONG = {0, 11, 12, 13, 19, 21, 22, 23, 24, 25, 26, 27}
 
@@ -81,6 +83,8 @@ def without_pictures(notebook: dict) -> dict:
     for cell in notebook["cells"]:
         for output in cell.get("outputs", []):
             output.get("data", {}).pop("image/png", None)
+            html = output.get("data", {}).pop("text/html", None)
+            output["slider"] = html and LABELS.findall("".join(html))
     return notebook
 
 

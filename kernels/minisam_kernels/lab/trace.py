@@ -2,7 +2,7 @@
 
 Every active lane of every load and store has an address. The address determines the tensor, and the tensor's strides
 determine the element.  The result is, for every launch and every tensor in it, a table of programs by elements, for
-reads and for writes.  trace_figure.py draws it.
+reads and for writes.  trace_figure.py draws it, and trace_steps.py the accesses one after the other.
 """
 
 from __future__ import annotations
@@ -57,17 +57,19 @@ class Touched:
         cell_at[offsets.ravel()] = np.arange(offsets.size)
         return Touched(name, tuple(tensor.shape), tensor.data_ptr(), tensor.element_size(), cell_at)
 
-    def note(self, access: Access) -> None:
-        """Mark the elements of this tensor that an access reads or writes; there may be none."""
+    def note(self, access: Access) -> np.ndarray:
+        """Mark the elements of this tensor that an access reads or writes; returns them, and there may be none."""
         offsets, rest = np.divmod(access.addresses.astype(np.int64) - self.address, self.itemsize)
         here = (offsets >= 0) & (offsets < len(self.cell_at)) & (rest == 0)
         cells = self.cell_at[offsets[here]]
-        if not (cells >= 0).any():
-            return
+        cells = cells[cells >= 0]
+        if not len(cells):
+            return cells
         tables = {"load": [self.reads], "store": [self.writes], "atomic": [self.reads, self.writes]}
         for table in tables[access.kind]:
             touched = table.setdefault(access.program, np.zeros(int(np.prod(self.shape)), dtype=bool))
-            touched[cells[cells >= 0]] = True
+            touched[cells] = True
+        return cells
 
     def count(self, kind: str) -> np.ndarray:
         """How many programs access each element, in the tensor's shape; `kind` is "reads" or "writes"."""
@@ -76,13 +78,24 @@ class Touched:
         return total.reshape(self.shape)
 
 
+@dataclass(frozen=True)
+class Step:
+    """One load or store of one program: the elements of a tensor, numbered in row order."""
+
+    program: Program
+    kind: str
+    tensor: str
+    cells: np.ndarray
+
+
 @dataclass
 class TracedLaunch:
-    """One launch of one kernel."""
+    """One launch of one kernel; `steps` are its accesses in order."""
 
     kernel: str
     grid: tuple[int, ...]
     tensors: list[Touched]
+    steps: list[Step] = field(default_factory=list)
 
 
 @contextmanager
@@ -107,7 +120,8 @@ def traced_launches() -> Iterator[list[TracedLaunch]]:
 
     def on_access(access: Access) -> None:
         for tensor in launches[-1].tensors:
-            tensor.note(access)
+            if len(cells := tensor.note(access)):
+                launches[-1].steps.append(Step(access.program, access.kind, tensor.name, cells))
 
     with mock.patch.object(GridExecutor, "__call__", noted), watched_interpreter(on_launch, on_access):
         yield launches
