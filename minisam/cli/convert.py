@@ -1,4 +1,5 @@
-"""`minisam convert IN OUT`: a network in another format, or put together from a base and what was trained for it.
+"""`minisam convert IN OUT`: a network in another format, put together from a base and what was trained for it, or the
+average of several.
 
 .pth, .pt         a file of torch.save, with segment-anything's names
 a folder          model.safetensors and config.json, for transformers' SamModel and SamProcessor
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,6 +45,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the whole network that IN belongs to: a mask decoder saved alone replaces its own, a LoRA of "
         "`minisam adapt` or peft is merged",
     )
+    parser.add_argument(
+        "--average",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="other checkpoints of the same kind of network, such as ends of other runs from the same weights: OUT has "
+        "the mean of their weights and IN's",
+    )
+    parser.add_argument(
+        "--float16",
+        action="store_true",
+        help="half the size; in a name that ends in .safetensors, .pth or .pt",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -52,10 +67,19 @@ def run(args: argparse.Namespace) -> int:
     from minisam.checkpoint.save import savable
 
     check_new(args.out)
-    sam = load_whole(args.input) if args.base is None else put_together(args.input, args.base)
-    _, config, inputs = savable(sam)
     is_folder = args.out.suffix == ""
-    (save_for_transformers if is_folder else save_checkpoint)(sam, args.out)
+    if args.base and args.average:
+        raise CommandError("--base puts one network together, --average takes whole ones; give one of them")
+    if is_folder and args.float16:
+        raise CommandError(
+            f"--float16 is for files; {args.out} is a folder for transformers, which has float32"
+        )
+    sam = load_whole(args.input, args.average) if args.base is None else put_together(args.input, args.base)
+    _, config, inputs = savable(sam)
+    if is_folder:
+        save_for_transformers(sam, args.out)
+    else:
+        save_checkpoint(sam, args.out, dtype="float16" if args.float16 else "float32")
     what = "for transformers" if is_folder else f"{args.out.stat().st_size / 1e6:.1f} MB"
     print(f"{args.out}: {name_of(config)}, {what}")
     lost = {name: value for name, value in inputs.items() if not (is_folder and name in KEPT_IN_FOLDER)}
@@ -67,13 +91,15 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def load_whole(path: Path) -> Sam:
-    """The network in a file or folder; the errors for an adapter or a part name --base."""
-    from minisam.checkpoint import load_checkpoint
+def load_whole(path: Path, others: Sequence[Path] | None) -> Sam:
+    """The network in a file or folder, or its average with others; the errors for an adapter or a part name --base."""
+    from minisam.checkpoint.average import average_checkpoints
 
-    if is_adapter(path):
-        raise CommandError(f"{path} is an adapter; give the network it was trained for with --base FILE")
-    return load_checkpoint(path)
+    paths = [path, *(others or ())]
+    for one in paths:
+        if is_adapter(one):
+            raise CommandError(f"{one} is an adapter; give the network it was trained for with --base FILE")
+    return average_checkpoints(paths)
 
 
 def put_together(path: Path, base: Path) -> Sam:
