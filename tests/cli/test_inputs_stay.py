@@ -73,10 +73,17 @@ INPUTS = [
     ("export --checkpoint", "w.onnx", "export encoder --checkpoint w.onnx -o w.onnx"),
     ("convert input", "w.safetensors", "convert w.safetensors w.safetensors"),
     ("convert --base", "b.safetensors", "convert w.safetensors b.safetensors --base b.safetensors"),
+    ("convert --average", "b.safetensors", "convert w.safetensors b.safetensors --average b.safetensors"),
 ]
 
 
-NEVER_REPLACED = ("engine run --from", "experiment --checkpoint", "convert input", "convert --base")
+NEVER_REPLACED = (
+    "engine run --from",
+    "experiment --checkpoint",
+    "convert input",
+    "convert --base",
+    "convert --average",
+)
 """These refuse to write over most other files too, with another message."""
 READ_ONLY = {
     "minisam amg --adapter",  # its results end in .json and .png, which are not read as weights
