@@ -19,7 +19,7 @@ from minisam.lesson.cells import Cell, cells
 from minisam.show.few_colours import few_colours
 
 WIDEST = 600
-"""Pixels of an image that is a cell's value, such as the one in place of a widget."""
+"""Pixels of an image that is a cell's value, such as the one in place of a widget; those with a slider stay."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ def _run(cell: Cell, module: ModuleType, path: Path) -> Ran:
             value = eval(compile(ast.Expression(last.value), str(path), "eval"), module.__dict__)
     figures, html = _figures(), ""
     if hasattr(value, "_repr_png_"):
-        figures.append(few_colours(value._repr_png_(), widest=WIDEST))
         html = value._repr_html_() if hasattr(value, "_repr_html_") else ""
+        figures.append(few_colours(value._repr_png_(), widest=None if html else WIDEST))
     return Ran(cell, printed.getvalue(), tuple(figures), html)
 
 
