@@ -25,7 +25,7 @@ from minisam_kernels.lab.answers.words import one_line
 from minisam_kernels.lab.catalog import call_in_sam, function_of
 from minisam_kernels.lab.error_rule import FACTOR, GRADIENT_FACTOR, compare
 from minisam_kernels.lab.gpus import gpu_of_device
-from minisam_kernels.lab.peers import COMPILED, NO_BIAS, Function, peers
+from minisam_kernels.lab.peers import COMPILED, FORWARD_ONLY, NO_BIAS, Function, peers
 from minisam_kernels.lab.results import OURS, KernelResult, Results
 from minisam_kernels.lab.roofline import floor_on
 from minisam_kernels.lab.work import MODELS, directions_of, dtype_of, work_of
@@ -182,6 +182,8 @@ def measure(
 
     A contestant of a name in `checked` has no time if its output is wrong.
     """
+    if FORWARD_ONLY in name and result.direction == "backward":
+        return
     try:
         milliseconds = time_direction(call, function, result.direction, timer)
         if NO_BIAS not in name:

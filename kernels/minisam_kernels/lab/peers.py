@@ -5,12 +5,13 @@
     one-hot concatenation   q' = [scale q, rel_h, rel_w] and k' = [k, 1_i, 1_j] turn the bias into part of the product,
                             which any fast attention computes; the head dim grows by H + W
     FlexAttention           the bias is a function of the indices, compiled into a kernel by torch
+    …'s algorithm           what segment-anything-fast and vLLM do, in Triton, forward only: fused_peers.py
     no bias                 attention without positions: another result; the difference in time is the bias's cost
     pad, partition, …       windows copied out, a batch of small attentions, and copied back
     F.interpolate twice     the masks upscaled to the network's square and to the image, then compared and summed
     one head                absorbed rows as the queries of one head as wide as the image, positions added by a copy
 
-All of them are differentiable, have the operation's arguments, and run wherever torch has the backend.
+All others are differentiable; all have the operation's arguments, and run wherever torch has the backend.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.attention.flex_attention import flex_attention
 
 from minisam_kernels import dense
+from minisam_kernels.lab.fused_peers import any_keys, rows_of_keys
 
 Function = Callable[..., Tensor]
 BACKENDS = {
@@ -34,6 +36,7 @@ BACKENDS = {
     "math": SDPBackend.MATH,
 }
 NO_BIAS = "no bias"  # in the name of a contestant without positions
+FORWARD_ONLY = "forward only"  # in the name of a contestant without gradients
 COMPILED = "compiled"  # in the name of a contestant that needs seconds to minutes before its first result
 
 
@@ -51,6 +54,8 @@ def peers(operation: str) -> dict[str, Function]:
             },
             "SDPA flash, one-hot concatenation": one_hot_concatenation("flash"),
             f"SDPA flash, {NO_BIAS}": without_bias("flash"),
+            f"segment-anything-fast's algorithm, {FORWARD_ONLY}": rows_of_keys,
+            f"vLLM's algorithm, {FORWARD_ONLY}": any_keys,
             f"FlexAttention, {COMPILED}": flex(compiled_flex_attention),
         }
     if operation == "window_attention":

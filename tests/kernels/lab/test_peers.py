@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import pytest
 import torch
 from torch.nn.attention.flex_attention import flex_attention
 
 from minisam_kernels import dense
 from minisam_kernels.cases import cases, make_case
-from minisam_kernels.lab import peers
+from minisam_kernels.lab import fused_peers, peers
+from minisam_kernels.lab.bench import measure
 from minisam_kernels.lab.catalog import OPERATIONS
 from minisam_kernels.lab.check_case import check_case
+from minisam_kernels.lab.results import KernelResult
+from minisam_kernels.launch import INTERPRETED
 from minisam_kernels.mask_cases import COUNTING
 
 TINY = {
@@ -68,13 +73,49 @@ def test_without_bias_is_plain_attention():
     torch.testing.assert_close(out, dense.attention(*tensors[:3], **case.constants))
 
 
+@pytest.mark.skipif(not INTERPRETED, reason="a GPU computes tiny sizes too, with float32 as the peers do not")
+@pytest.mark.parametrize(
+    ("function", "sizes"),
+    [
+        (fused_peers.rows_of_keys, (1, 2, 4, 16, 16)),
+        (fused_peers.rows_of_keys, (1, 1, 2, 32, 24)),
+        (fused_peers.any_keys, (2, 1, 3, 5, 16)),
+        (fused_peers.any_keys, (1, 1, 7, 11, 16)),
+    ],
+)
+def test_other_projects_algorithms_give_the_same_output(function, sizes):
+    case = make_case("rel_pos_attention", "tiny", sizes)
+    assert not check_case(function, case, torch.float32).differentiable
+
+
+def test_other_projects_algorithms_refuse_what_they_were_not_made_for():
+    def inputs(H, W, D):
+        tokens = torch.zeros(1, 1, H * W, D)
+        return tokens, tokens, tokens, torch.zeros(1, 1, H * W, H), torch.zeros(1, 1, H * W, W)
+
+    for grid in ((8, 24), (3, 16)):
+        with pytest.raises(ValueError, match=f"got {grid[0]} x {grid[1]}"):
+            fused_peers.rows_of_keys(*inputs(*grid, 16), 1.0)
+    with pytest.raises(ValueError, match="a power of two, got 80"):
+        fused_peers.any_keys(*inputs(2, 3, 80), 1.0)
+
+
+def test_what_is_forward_only_is_not_measured_backward():
+    result = KernelResult("rel_pos_attention", "vit_b", 1, "bf16", "backward")
+    for name in peers.peers("rel_pos_attention"):
+        if peers.FORWARD_ONLY in name:
+            measure(mock.Mock(), name, mock.Mock(side_effect=AssertionError), result, lambda call: 1.0)
+    assert not result.failed and not result.milliseconds
+
+
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_every_operation_has_peers_that_say_what_they_are(operation):
     names = list(peers.peers(operation))
     assert names and "minisam" not in names
     if operation == "rel_pos_attention":
         text = " ".join(names)
-        for wanted in ("memory-efficient", "cuDNN", "math", "one-hot", "FlexAttention", peers.NO_BIAS):
+        wanted_names = ("memory-efficient", "cuDNN", "math", "one-hot", "FlexAttention", peers.NO_BIAS)
+        for wanted in (*wanted_names, "segment-anything-fast", "vLLM"):
             assert wanted in text
     with pytest.raises(ValueError, match="no peers"):
         peers.peers("convolution")
