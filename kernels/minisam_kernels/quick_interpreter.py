@@ -2,7 +2,8 @@
 
 For a kernel, the interpreter replaces every builtin of triton.language by one that computes with NumPy. To find the
 builtins it sorts and examines all names of the package, at every launch and at every call of a jitted function,
-`tl.sum` and `tl.max` among them. Here they are looked for once. What is replaced stays the same.
+`tl.sum` and `tl.max` among them. Here they are looked for once, and a helper that a launch calls finds them replaced
+already. What is replaced stays the same, and a launch still puts everything back at its end.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ import triton.language as tl
 from triton.runtime import interpreter
 
 TRITONS = getattr(interpreter, "_patch_builtin", None)
+TRITONS_LANGUAGE = getattr(interpreter, "_patch_lang", None)
 FOUND: dict[Any, list[tuple[str, Any]]] = {}
+REPLACED: list[tuple[list[Any], Any]] = []
+"""Modules of the language that the running launch has replaced, with what puts them back; [] between launches."""
 
 
 def quicken_interpreter() -> None:
@@ -28,6 +32,8 @@ def quicken_interpreter() -> None:
     for package in (tl, tl.core, tl.tensor, tl.math):
         FOUND[package] = builtins_of(package)
     interpreter._patch_builtin = replace_builtins
+    if getattr(TRITONS_LANGUAGE, "__module__", "") == interpreter.__name__:
+        interpreter._patch_lang = replace_language
 
 
 def replace_builtins(package: Any, *rest: Any) -> None:
@@ -37,6 +43,30 @@ def replace_builtins(package: Any, *rest: Any) -> None:
     for name, member in FOUND[package]:
         if getattr(package, name, None) is member:
             interpreter._patch_attr(package, name, member, *rest)
+
+
+class Replacement:
+    """Puts everything back at the end of a launch; that of a helper puts nothing back."""
+
+    def __init__(self, of_launch: bool) -> None:
+        self.of_launch = of_launch
+
+    def restore(self) -> None:
+        while self.of_launch and REPLACED:
+            _, scope = REPLACED.pop()
+            scope.restore()
+
+
+def replace_language(function: Any) -> Replacement:
+    """Replace the language for a launch, and for a helper what the launch has not replaced."""
+    assert TRITONS_LANGUAGE is not None
+    modules = [value for value in function.__globals__.values() if value is tl or value is tl.core]
+    replaced = [module for of_one, _ in REPLACED for module in of_one]
+    if REPLACED and all(module in replaced for module in modules):
+        return Replacement(of_launch=False)
+    of_launch = not REPLACED
+    REPLACED.append((modules, TRITONS_LANGUAGE(function)))
+    return Replacement(of_launch)
 
 
 def builtins_of(package: Any) -> list[tuple[str, Any]]:
