@@ -1,6 +1,6 @@
 """E13: which part of the network should learn a new kind of image?  (LoRA, Hu et al. 2021; HQ-SAM, Ke et al. 2023)
 
-    network  ->  four methods, each on the same 500 images of `xray`, which it has never seen  ->  held-out `xray`
+    network  ->  five methods, each on the same 500 images of `xray`, which it has never seen  ->  held-out `xray`
                                                                                 ->  `train`: what it forgot
 
 All arms see the same images, prompts and random numbers of a seed.  The loss is at the size of the image, with one
@@ -43,8 +43,10 @@ from minisam.train.run import TrainingRun
 
 NEW, OLD = "xray", "train"
 IMAGES, STEPS = 500, 600
-NONE, FULL, LORA, LORA_ALONE, DECODER = "before", "full", "LoRA + decoder", "LoRA", "decoder"
+NONE, TOKENS, DECODER = "before", "output tokens", "decoder"
+FULL, LORA, LORA_ALONE = "full", "LoRA + decoder", "LoRA"
 ARMS = {
+    TOKENS: (Method("token"), Rates(1e-3, 1e-3, STEPS)),
     DECODER: (Method("decoder"), Rates(1e-4, 1e-4, STEPS)),
     LORA_ALONE: (Method("lora", decoder=False), Rates(1e-4, 1e-3, STEPS)),
     LORA: (Method("lora"), Rates(1e-4, 1e-3, STEPS)),
@@ -104,8 +106,9 @@ def run(sam: Sam, settings: Settings) -> Outcome:
         draw(axes, gains, prompt)
     finding = (
         f"With a box, {best} gains {gain.signed()} IoU on {NEW}; LoRA with the decoder is {behind.signed()} from "
-        f"training everything, with {numbers[LORA]:,} numbers instead of {numbers[FULL]:,}. On {OLD}, LoRA alone is "
-        f"{spared.signed()} better than training everything. At step 0 the arms differ from the given network "
+        f"training everything, with {numbers[LORA]:,} numbers instead of {numbers[FULL]:,}; the output tokens alone, "
+        f"{numbers[TOKENS]:,} numbers, change it by {gains[TOKENS][f'{NEW}, {BOX}'].signed()}. On {OLD}, LoRA alone is "
+        f"{spared.signed()} from training everything. At step 0 the arms differ from the given network "
         f"by {start:.0e}, and merging changes the masks' logits by {merging:.0e} of the largest."
     )
     passed = gain.low > 0 and behind.value >= -0.02 and spared.value > 0 and start <= 1e-6 and merging <= 1e-5
@@ -196,5 +199,5 @@ EXPERIMENT = Experiment(
     criterion="on xray, with a box: the best arm that keeps the encoder's weights gains, interval above 0; LoRA with "
     "the decoder at most .02 behind training everything; LoRA alone forgets less; equal at step 0, and after merging",
     run=run,
-    trains="{network}, adapted by four methods to 500 images of xray: 600 steps of 4 images × 6 prompts, once per seed",
+    trains="{network}, adapted by five methods to 500 images of xray: 600 steps of 4 images × 6 prompts, once per seed",
 )
