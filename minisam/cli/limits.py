@@ -13,7 +13,7 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
         type=positive,
         default=20.0,
         metavar="S",
-        help="stop a call of a function, or the import of the file, after that (default: 20)",
+        help="stop a call of a function, or the import of the file, after so many seconds of work (default: 20)",
     )
     parser.add_argument(
         "--memory",

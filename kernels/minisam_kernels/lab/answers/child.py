@@ -11,13 +11,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
+from minisam_kernels.lab.answers.patience import Patience
 from minisam_kernels.lab.answers.wire import WireError, receive_reply, send_request
 
 START_SECONDS = 300.0  # for importing NumPy, torch and Triton; the code that is judged is loaded later
@@ -102,7 +102,7 @@ class Child:
                     pipe.close()
 
     def _receive(self, seconds: float) -> Reply:
-        deadline = time.monotonic() + seconds
+        patience = Patience(self._process.pid, seconds)
         while True:
             try:
                 reply = self._replies.get(timeout=0.2)
@@ -110,7 +110,7 @@ class Child:
                 # Do not wait for the end of the pipe: a forked process may keep it open.
                 if self._process.poll() is not None and self._replies.empty():
                     self._fail(self._how_it_ended())
-                if time.monotonic() > deadline:
+                if patience.is_over():
                     self._fail(f"does not end: stopped after {seconds:g} seconds")
                 continue
             if isinstance(reply, EOFError):
