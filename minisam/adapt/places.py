@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from minisam.errors import MinisamError
+from minisam.errors import CommandError
 from minisam.model import Sam
 
 RECIPES = ("token", "decoder", "late", "full")
@@ -24,13 +24,13 @@ def freeze(sam: Sam, recipe: str, late: int = 2) -> list[str]:
     late       the last `late` blocks and the neck of the image encoder, and the mask decoder
     full       everything
 
-    Raises MinisamError for another recipe, or more late blocks than there are.
+    Raises CommandError for another recipe, or more late blocks than there are.
     """
     depth = len(sam.image_encoder.blocks)
     if recipe not in RECIPES:
-        raise MinisamError(f"no recipe {recipe!r}; use {', '.join(RECIPES)}")
+        raise CommandError(f"no recipe {recipe!r}; use {', '.join(RECIPES)}")
     if not 0 <= late <= depth:
-        raise MinisamError(f"the image encoder has {depth} blocks, not {late} to train")
+        raise CommandError(f"the image encoder has {depth} blocks, not {late} to train")
     freeze_all(sam)
     trained: Sequence[nn.Module] = {
         "token": [sam.mask_decoder.mask_tokens, sam.mask_decoder.iou_token],

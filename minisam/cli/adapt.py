@@ -8,7 +8,7 @@ from pathlib import Path
 
 from minisam.cli.device_options import add_device_option
 from minisam.cli.network import add_network_options, load_network
-from minisam.cli.numbers import number_from
+from minisam.cli.numbers import number_from, share
 from minisam.cli.outputs import check_output, check_output_folder
 from minisam.cli.replaceable import check_replaceable_json, check_replaceable_run, check_replaceable_text
 from minisam.cli.run_options import (
@@ -18,9 +18,12 @@ from minisam.cli.run_options import (
     check_log,
     use_threads,
 )
+from minisam.cli.unused import refuse_unused
 from minisam.errors import PromptError
 
 METHODS = ("auto", "token", "decoder", "late", "full", "lora", "adapter", "hq")
+METHODS_WITH = {"rank": ("lora",), "late": ("late",), "decoder": ("lora", "adapter")}
+"""Options that only some methods read."""
 MERGE = "merge"
 FILES = ("adapter.safetensors", "results.json", "table.md", "figure.png")
 
@@ -61,11 +64,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rank", type=number_from(1), default=4, help="of LoRA (default: 4)")
     parser.add_argument("--late", type=number_from(0), default=2, help="late blocks to train (default: 2)")
     parser.add_argument("--steps", type=number_from(1), help="at most so many steps (default: the method's)")
-    parser.add_argument("--lr", type=float, help="learning rate of SAM's own weights (default: the method's)")
+    parser.add_argument(
+        "--lr",
+        type=share(zero=False, one=False),
+        help="learning rate of SAM's own weights (default: the method's)",
+    )
     parser.add_argument("--batch-size", type=number_from(1), default=4, help="images per step (default: 4)")
     parser.add_argument(
         "--validation",
-        type=float,
+        type=share(zero=False, one=False),
         default=0.2,
         metavar="SHARE",
         help="share of the images that is held out, chosen by a hash of their names (default: 0.2)",
@@ -113,10 +120,6 @@ def adapt_folder(args: argparse.Namespace) -> int:
 
     use_threads(args)
     check_log(args)
-    if args.lr is not None and not 0 < args.lr < 1:
-        raise PromptError(f"--lr {args.lr}: use a rate between 0 and 1, such as 1e-4")
-    if not 0 < args.validation < 1:
-        raise PromptError(f"--validation {args.validation}: a share of the images, between 0 and 1")
     out = args.out or Path("runs") / "adapt"
     check_output_folder(out, (args.checkpoint,), FILES)
     check_replaceable_run(out, FILES[:1])
@@ -129,6 +132,9 @@ def adapt_folder(args: argparse.Namespace) -> int:
     if name == "auto":
         name, reason = method_for(len(validation_split(folder.names, args.validation)[0]))
         print(f"method {name}: {reason}", file=sys.stderr)
+    for option, methods in METHODS_WITH.items():
+        if name not in methods:
+            refuse_unused(args, add_arguments, f"is for --method {' or '.join(methods)}", (option,))
     how = Training(
         SETTINGS[name],
         args.prompts,
@@ -165,6 +171,9 @@ def merge(args: argparse.Namespace) -> int:
 
     if args.adapter is None:
         raise PromptError(f"minisam adapt {MERGE} needs the adapter's file")
+    refuse_unused(
+        args, add_arguments, f"is for training, not for {MERGE}", used=("model", "checkpoint", "out")
+    )
     out = args.out or args.adapter.with_name(args.adapter.stem + "_merged.safetensors")
     check_output(out, (args.adapter, args.checkpoint), (".safetensors", *TORCH_SUFFIXES))
     sam = merged(load_adapter(load_network(args), args.adapter))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from minisam.cli.cutout_options import add_cutout_options, check_cutout_options
-from minisam.cli.numbers import number_from
+from minisam.cli.numbers import MOST_THREADS, number_from
 from minisam.cli.outputs import check_output
 from minisam.cli.run_options import add_precision_option
 
@@ -74,7 +74,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         subject.add_argument(
             "--model", choices=tuple(CONFIGS), default=model, help=f"the network (default: {model})"
         )
-        subject.add_argument("--threads", type=number_from(1), default=2, help="CPU threads (default: 2)")
+        subject.add_argument(
+            "--threads", type=number_from(1, MOST_THREADS), default=2, help="CPU threads (default: 2)"
+        )
         subject.add_argument(
             "--repeats",
             type=number_from(1),
@@ -181,10 +183,10 @@ def run_amg(args: argparse.Namespace, compare: bool) -> AmgReport | DeviceAmgRep
 def check_device_and_backend(device: str, backend: str | None) -> None:
     """Raises MinisamError for a device that is missing or has no events, and for a backend without a device."""
     from minisam.device import check_device
-    from minisam.errors import MinisamError
+    from minisam.errors import CommandError
 
     if check_device(device) == "cpu":
         if backend is not None:
-            raise MinisamError("--backend is for a CUDA device: add --device cuda, or omit it")
+            raise CommandError("--backend is for a CUDA device: add --device cuda, or omit it")
     elif not device.startswith("cuda"):
-        raise MinisamError(f"phases cannot be timed on {device!r}; use --device cuda or cpu")
+        raise CommandError(f"phases cannot be timed on {device!r}; use --device cuda or cpu")

@@ -41,6 +41,8 @@ def add_cutout_options(
 
 
 def check_cutout_options(args: argparse.Namespace) -> None:
-    """Raises PromptError if one folder is given without the other."""
+    """Raises PromptError if one folder is given without the other, or --leave-out without both."""
     if (args.cutouts is None) != (args.backgrounds is None):
         raise PromptError("--cutouts and --backgrounds go together: give both, or neither")
+    if args.leave_out and args.cutouts is None:
+        raise PromptError("--leave-out is for --cutouts and --backgrounds; omit it")

@@ -10,6 +10,7 @@ import argparse
 import json
 import sys
 import time
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -20,6 +21,7 @@ from minisam.cli.device_options import add_device_option
 from minisam.cli.numbers import number_from
 from minisam.cli.outputs import check_output
 from minisam.cli.run_options import add_seed_option
+from minisam.cli.unused import refuse_unused
 from minisam.data.cutouts import open_cutouts, render_cutouts
 from minisam.data.cutouts.folder import Part
 from minisam.data.cutouts.prepare import prepare_folders
@@ -34,6 +36,7 @@ from minisam.device import check_device
 from minisam.errors import PromptError
 from minisam.show.figure_file import check_replaceable_figure
 
+LARGEST_IMAGE = 8192
 BENCH_SIZES = (64, 256, 512)
 WARM_BATCHES = 40
 """Batches of cut-outs that are drawn before the timing, to load the files into memory."""
@@ -47,9 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_world_option(preview)
     add_seed_option(preview)
-    preview.add_argument("--images", type=int, default=8, help="how many scenes (default: 8)")
-    preview.add_argument("--columns", type=int, default=2, help="scenes side by side (default: 2)")
-    preview.add_argument("--size", type=int, default=256, help="side of an image in pixels (default: 256)")
+    preview.add_argument("--images", type=number_from(1), default=8, help="how many scenes (default: 8)")
+    preview.add_argument("--columns", type=number_from(1), default=2, help="scenes side by side (default: 2)")
+    add_size_option(preview)
     preview.add_argument(
         "--knob", action="append", default=[], metavar="NAME=VALUE",
         help="contrast, thinness, occlusion, levels or object_scale; may be given several times",
@@ -73,8 +76,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     export = actions.add_parser("export", help="write images with masks, in the format of SA-1B or of COCO")
     add_world_option(export)
     add_seed_option(export)
-    export.add_argument("--images", type=int, default=100, metavar="N", help="how many images (default: 100)")
-    export.add_argument("--size", type=int, default=256, help="side of an image in pixels (default: 256)")
+    export.add_argument(
+        "--images", type=number_from(1), default=100, metavar="N", help="how many images (default: 100)"
+    )
+    add_size_option(export)
     export.add_argument(
         "--format", choices=("sa1b", "coco"), default="sa1b", help="of the files (default: sa1b)"
     )
@@ -117,6 +122,24 @@ def add_part_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def check_scene_options(args: argparse.Namespace) -> None:
+    """Raises PromptError or CommandError for options that the chosen kind of scenes does not have."""
+    check_cutout_options(args)
+    if args.cutouts:
+        refuse_unused(args, add_arguments, "is for PartWorld, not for --cutouts", ("world", "knob", "device"))
+    else:
+        refuse_unused(args, add_arguments, "is for --cutouts", ("part",))
+
+
+def add_size_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--size",
+        type=number_from(1, LARGEST_IMAGE),
+        default=256,
+        help="side of an image in pixels (default: 256)",
+    )
+
+
 def run(args: argparse.Namespace) -> int:
     """Run the chosen action."""
     actions = {"preview": preview, "bench": bench, "export": export, "shrink": shrink}
@@ -156,9 +179,7 @@ def parse_knobs(words: list[str]) -> dict[str, float]:
 
 def preview(args: argparse.Namespace) -> int:
     """Save a contact sheet and print where it is."""
-    check_cutout_options(args)
-    if args.columns < 1:
-        raise PromptError(f"--columns {args.columns}: use at least 1")
+    check_scene_options(args)
     output = args.out or Path("partworld.png")
     check_output(output, suffixes=WRITE_FORMATS)
     if args.out is None:
@@ -194,11 +215,9 @@ def draw(
 
 def export(args: argparse.Namespace) -> int:
     """Write a data set and print where it is."""
-    if args.images < 1 or not 0 <= args.seed < 2000:
-        raise PromptError(
-            f"--images {args.images} --seed {args.seed}: use at least 1 image, and seeds 0 to 1999"
-        )
-    check_cutout_options(args)
+    if args.seed >= 2000:
+        raise PromptError(f"--seed {args.seed}: use 0 to 1999")
+    check_scene_options(args)
     knobs, skipped = parse_knobs(args.knob), Skipped()
     pictures = annotated_scenes(
         lambda seed: draw(args, seed, SCENES_PER_BATCH, args.size, skipped, **knobs), args.images, args.seed
@@ -218,7 +237,7 @@ def time_scenes(args: argparse.Namespace, image_size: int) -> float:
     """Median milliseconds per image over `args.repeats` batches, with textures and files in memory."""
     warm = range(-WARM_BATCHES if args.cutouts else -2, 0)
     seconds = []
-    for seed in (*warm, *range(args.repeats)):
+    for seed in chain(warm, range(args.repeats)):
         start = time.perf_counter()
         batch_seed = seed + WARM_BATCHES if args.cutouts else seed % 2
         scenes = draw(args, batch_seed, args.batch_size, image_size, Skipped())
@@ -230,7 +249,7 @@ def time_scenes(args: argparse.Namespace, image_size: int) -> float:
 
 def bench(args: argparse.Namespace) -> int:
     """Print milliseconds per image at each size, with one thread on a CPU."""
-    check_cutout_options(args)
+    check_scene_options(args)
     check_device(args.device)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

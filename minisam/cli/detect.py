@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 from minisam.cli.detect_training import add_training_arguments
 from minisam.cli.device_options import add_device_option
 from minisam.cli.network import add_network_options, load_network
+from minisam.cli.numbers import share
 from minisam.cli.outputs import check_output
 from minisam.cli.run_options import add_threads_option
+from minisam.cli.unused import refuse_unused
 from minisam.errors import CommandError, DatasetError, ImageError, MinisamError, OutputError
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_network_options(parser, "the SAM that the detector stands on", default="tiny")
     parser.add_argument(
         "--min-score",
-        type=float,
+        type=share(),
         default=0.3,
         metavar="P",
         help="show only objects with at least this score, 0 to 1 (default: 0.3; with --data all objects are written)",
@@ -67,9 +69,13 @@ def run(args: argparse.Namespace) -> int:
     if args.threads:
         torch.set_num_threads(args.threads)
     if args.words[:1] == [TRAIN]:
+        refuse_unused(args, add_arguments, "is for detecting, not for train", ("min_score", "json"))
         return detect_training.run(args, args.words[1:])
-    if not 0 <= args.min_score <= 1:
-        raise CommandError(f"--min-score is between 0 and 1, got {args.min_score}")
+    refuse_unused(args, add_training_arguments, "is for minisam detect train DIR")
+    if args.data:
+        refuse_unused(
+            args, add_arguments, "is for one image; with --data all objects are written", ("min_score",)
+        )
     if len(args.words) != (0 if args.data else 1):
         raise CommandError(USAGE)
     if args.detector is None:

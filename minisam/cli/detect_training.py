@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 from minisam.cli.network import load_network
-from minisam.cli.numbers import number_from, seed
+from minisam.cli.numbers import number_from, seed, share
 from minisam.cli.outputs import check_output_folder
 from minisam.cli.replaceable import check_replaceable_run
+from minisam.cli.unused import refuse_unused
 from minisam.errors import CommandError
 
 VARIANTS = ("anchor", "query", "seg", "det")
@@ -39,7 +40,7 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--batch-size", type=number_from(1), default=4, help="images per step (default: 4)")
     group.add_argument(
         "--validation",
-        type=float,
+        type=share(one=False),
         default=0.1,
         metavar="SHARE",
         help="share of the images held out (default: 0.1)",
@@ -72,6 +73,8 @@ def run(args: argparse.Namespace, words: list[str]) -> int:
         raise CommandError(
             f"there is no world {args.world!r}; choose from: {', '.join(WORLDS | WORLD_VARIANTS)}"
         )
+    if not args.world:
+        refuse_unused(args, add_training_arguments, "is for --world; a folder is used whole", ("images",))
     if args.data or args.detector:
         raise CommandError("--data and --detector are for detecting; omit them with train")
     folder = args.out or Path("runs") / "detector"

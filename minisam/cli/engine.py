@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from minisam.cli.numbers import number_from
 from minisam.cli.outputs import check_output_folder
 from minisam.cli.replaceable import check_no_results
 from minisam.cli.run_options import add_seed_option, add_threads_option, use_threads
@@ -32,20 +33,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     run.add_argument(
         "--images",
-        type=int,
+        type=number_from(1),
         nargs=4,
         metavar=("LABELLED", "MANUAL", "SEMI", "AUTOMATIC"),
         help="images of each stage (default: the preset's)",
     )
-    run.add_argument("--manual-rounds", type=int, metavar="N", help="trainings in the assisted-manual stage")
+    run.add_argument(
+        "--manual-rounds", type=number_from(1), metavar="N", help="trainings in the assisted-manual stage"
+    )
     run.add_argument(
         "--steps",
-        type=int,
+        type=number_from(1),
         nargs=2,
         metavar=("FIRST", "LATER"),
         help="steps of the first training and of each later one (default: the preset's)",
     )
-    run.add_argument("--held-out", type=int, metavar="N", help="scenes that every model is measured on")
+    run.add_argument(
+        "--held-out", type=number_from(1), metavar="N", help="scenes that every model is measured on"
+    )
     add_seed_option(run)
     add_threads_option(run)
 
@@ -57,7 +62,6 @@ def run(args: argparse.Namespace) -> int:
     from minisam.engine.report import report_rows, table
     from minisam.engine.run import EngineRun
     from minisam.engine.settings import ENGINES
-    from minisam.errors import MinisamError
 
     use_threads(args)
     settings = ENGINES[args.preset]
@@ -67,8 +71,6 @@ def run(args: argparse.Namespace) -> int:
     if args.start_from:
         settings = replace(settings, start_from=str(args.start_from.resolve()), first=settings.later)
     if args.steps:
-        if min(args.steps) < 1:
-            raise MinisamError(f"--steps {args.steps[0]} {args.steps[1]}: use at least 1 of each")
         first, later = (
             replace(recipe, steps=steps)
             for recipe, steps in zip((settings.first, settings.later), args.steps, strict=True)

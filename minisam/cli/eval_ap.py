@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from minisam.cli.outputs import check_output_folder
 from minisam.cli.replaceable import check_replaceable_json, check_replaceable_text
+from minisam.cli.unused import refuse_unused
 from minisam.errors import DatasetError, PromptError
 
 if TYPE_CHECKING:
@@ -20,19 +21,18 @@ if TYPE_CHECKING:
 TITLE = "AP of boxes"
 TITLES = {"box": TITLE, "mask": "AP of masks", "boundary": "AP of masks and their boundaries"}
 SHOWN = ("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large", "AR100")
-REFUSED = ("model", "checkpoint", "cutouts", "baselines")
+USED = ("ap", "data", "out", "json")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the tables; with --out also write results.json and table.md."""
+    from minisam.cli.eval import add_arguments
     from minisam.data.coco_results import read_results
     from minisam.evaluate.category_overlaps import category_overlaps
     from minisam.evaluate.detection_scores import all_class_scores
     from minisam.files import write_atomically
 
-    for name in REFUSED:
-        if getattr(args, name, None):
-            raise PromptError(f"--ap measures a file of results, without a network; omit --{name}")
+    refuse_unused(args, add_arguments, "is not for --ap, which measures a file of results", used=USED)
     if args.data is None:
         raise PromptError("--ap needs --data: the COCO folder or file with the true objects")
     if args.out:

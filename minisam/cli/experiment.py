@@ -10,6 +10,7 @@ from minisam.cli.numbers import number_from
 from minisam.cli.outputs import check_output_folder
 from minisam.cli.replaceable import check_replaceable_pair
 from minisam.cli.run_options import add_threads_option, use_threads
+from minisam.cli.unused import refuse_unused
 from minisam.errors import OutputError
 
 
@@ -33,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--seeds",
-        type=number_from(1),
+        type=number_from(1, 1000),
         default=3,
         metavar="N",
         help="seeds 0 to N − 1, of trainings and scenes (default: 3; not with --quick)",
@@ -56,6 +57,11 @@ def run(args: argparse.Namespace) -> int:
     from minisam.experiments.page import FIRST_LINE, RESULT, page
     from minisam.files import write_atomically
 
+    if args.id == "list":
+        used = ("out", "page") if args.page else ()
+        refuse_unused(args, add_arguments, "is for an experiment: name one, or all", used=used)
+    if args.quick:
+        refuse_unused(args, add_arguments, "is not for --quick", ("images", "seeds"))
     readme = args.out / "README.md"
     if args.page and readme.exists() and not readme.read_text(errors="replace").startswith(FIRST_LINE):
         raise OutputError(

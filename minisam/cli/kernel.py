@@ -23,7 +23,7 @@ from minisam.cli.kernel_names import ARGUMENTS, KERNELS, add_kernel_name, named
 from minisam.cli.kernel_roofline import FIGURES, run_roofline
 from minisam.cli.kernel_tune import add_tune, run_tune
 from minisam.cli.limits import add_limits, show_prints
-from minisam.cli.numbers import number_from
+from minisam.cli.numbers import number_from, positive
 from minisam.cli.outputs import check_output
 from minisam.cli.replaceable import check_replaceable_pair
 from minisam.errors import CommandError, KernelFileError, MinisamError
@@ -60,7 +60,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     inspect.add_argument("--dtype", choices=DTYPES, default="bf16", help="of the tensors (default: bf16)")
     inspect.add_argument(
-        "--head-dim", type=number_from(1), default=64, metavar="D", help="channels of a head (default: 64)"
+        "--head-dim",
+        type=number_from(1, 1024),
+        default=64,
+        metavar="D",
+        help="channels of a head (default: 64)",
     )
     inspect.add_argument("--launch", action="append", help="default: every launch of the kernel")
 
@@ -97,7 +101,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_kernel_name(bench, "default: all of them")
     bench.add_argument("--quick", action="store_true", help="only ViT-B, batch 8, no compiled peers")
     bench.add_argument(
-        "--minutes", type=float, default=7.5, help="start no new measurement after that (default: 7.5)"
+        "--minutes", type=positive, default=7.5, help="start no new measurement after that (default: 7.5)"
     )
     bench.add_argument(
         "-o",
@@ -213,6 +217,8 @@ def run_bench(args: argparse.Namespace) -> int:
         check_replaceable_pair(args.out, ("device", "kernels", "encoder"))
     kernel = named(args)
     kernel.check_place()
+    if kernel.operation and args.quick:
+        raise CommandError("--quick is for all kernels, not for one; omit it")
     if not torch.cuda.is_available():
         raise MinisamError("the benchmark needs a CUDA device, and this machine has none")
     from minisam.bench.kernels import bench, bench_one

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minisam.cli.numbers import number_from
+from minisam.cli.numbers import number_from, positive
 from minisam.cli.outputs import check_output
 from minisam.cli.replaceable import check_replaceable_json
 from minisam.errors import CommandError, MinisamError
@@ -52,7 +52,7 @@ def add_tune(
         "--candidates", type=number_from(1), metavar="N", help="try only the first N launches (default: all)"
     )
     tune.add_argument(
-        "--minutes", type=float, default=2.0, help="on a GPU, start no new launch after that (default: 2)"
+        "--minutes", type=positive, default=2.0, help="on a GPU, start no new launch after that (default: 2)"
     )
     tune.add_argument(
         "-o",

@@ -22,9 +22,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from minisam.cli.limits import add_limits, show_prints
+from minisam.cli.numbers import number_from
 from minisam.cli.outputs import check_output
 from minisam.cli.replaceable import check_replaceable_text
-from minisam.errors import AnswerError, MinisamError
+from minisam.errors import AnswerError, CommandError, MinisamError
 
 UNREADABLE, WRONG = 3, 4
 
@@ -42,12 +43,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     build = actions.add_parser("build", help="make notebook, page and figures from lesson.py")
     stale = actions.add_parser("stale", help="list translated text whose English text has changed")
     for action in (opened, check, hint, solution, quiz, handout):
-        action.add_argument("lesson", type=int, metavar="N", help="its number, from `minisam lesson list`")
-    build.add_argument("lesson", type=int, metavar="N", nargs="?", help="default: all lessons and the map")
+        action.add_argument(
+            "lesson", type=number_from(0), metavar="N", help="its number, from `minisam lesson list`"
+        )
+    build.add_argument(
+        "lesson", type=number_from(0), metavar="N", nargs="?", help="default: all lessons and the map"
+    )
     opened.add_argument("-o", "--out", type=Path, metavar="FILE", help="default: lesson_NN.py")
     for shown in (opened, quiz):
         shown.add_argument("--language", choices=("en", "zh-CN"), default="en", help="(default: en)")
-    stale.add_argument("lesson", type=int, metavar="N", nargs="?", help="default: all translated pages")
+    stale.add_argument(
+        "lesson", type=number_from(0), metavar="N", nargs="?", help="default: all translated pages"
+    )
     stale.add_argument("--language", choices=("zh-CN",), default="zh-CN", help="(default: zh-CN)")
     check.add_argument(
         "file", type=Path, metavar="FILE", nargs="?", help="a .py file or a notebook; default: lesson_NN.py"
@@ -55,13 +62,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check.add_argument("--exercise", metavar="NAME", help="only this one")
     check.add_argument("--json", action="store_true", help="print JSON")
     grade.add_argument("folder", type=Path, metavar="FOLDER", help=".py files and notebooks")
-    grade.add_argument("--lesson", type=int, metavar="N", help="default: by the file's name or its functions")
+    grade.add_argument(
+        "--lesson", type=number_from(0), metavar="N", help="default: by the file's name or its functions"
+    )
     grade.add_argument("--csv", type=Path, metavar="FILE", help="a line for each exercise of each hand-in")
     handout.add_argument("-o", "--out", type=Path, metavar="FOLDER", required=True, help="a new folder")
     for marking in (check, grade):
         add_limits(marking)
     hint.add_argument("exercise", nargs="?", metavar="EXERCISE", help="default: the first")
-    hint.add_argument("--number", type=int, default=1, metavar="K", help="the K-th hint (default: 1)")
+    hint.add_argument(
+        "--number", type=number_from(1), default=1, metavar="K", help="the K-th hint (default: 1)"
+    )
     quiz.add_argument("--answers", metavar="LETTERS", help="such as abcab; default: typed one by one")
     for action in actions.choices.values():
         action.add_argument("--debug", action="store_true", help="show the full trace of an error")
@@ -155,8 +166,10 @@ def run_hint(args: argparse.Namespace) -> int:
 
     chosen = lesson(args.lesson)
     exercise = exercise_named(chosen, args.exercise or next(iter(chosen.exercises)))
-    number = min(max(args.number, 1), len(exercise.hints))
-    print(f"{exercise.name}, hint {number} of {len(exercise.hints)}: {exercise.hints[number - 1]}")
+    count = len(exercise.hints)
+    if args.number > count:
+        raise CommandError(f"--number {args.number}: {exercise.name} has {count} hints")
+    print(f"{exercise.name}, hint {args.number} of {count}: {exercise.hints[args.number - 1]}")
     return 0
 
 
@@ -241,8 +254,8 @@ def answers_file(number: int) -> Path:
 
 
 def exercise_named(lesson, name: str):
-    """Raises MinisamError, which lists the valid names, for an unknown one."""
+    """Raises CommandError, which lists the valid names, for an unknown one."""
     if name not in lesson.exercises:
         have = ", ".join(lesson.exercises)
-        raise MinisamError(f"lesson {lesson.number} has no exercise {name!r}; it has {have}")
+        raise CommandError(f"lesson {lesson.number} has no exercise {name!r}; it has {have}")
     return lesson.exercises[name]

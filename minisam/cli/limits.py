@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
+
+from minisam.cli.numbers import positive
 
 
 def add_limits(parser: argparse.ArgumentParser) -> None:
@@ -22,14 +23,6 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
         metavar="GB",
         help="the most memory that the code may use (default: 4; on Linux, without a GPU)",
     )
-
-
-def positive(text: str) -> float:
-    """A number above 0."""
-    value = float(text)
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return value
 
 
 def show_prints(text: str) -> None:

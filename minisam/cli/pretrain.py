@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from minisam.cli.device_options import add_device_option
-from minisam.cli.numbers import number_from
+from minisam.cli.numbers import number_from, share
 from minisam.cli.outputs import check_output_folder
 from minisam.cli.replaceable import check_replaceable_run
 from minisam.cli.run_options import (
@@ -30,7 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-o", "--out", type=Path, help="folder of the run (default: runs/PRESET-mae)")
     parser.add_argument("--steps", type=number_from(1), help="optimiser steps (default: the preset's)")
-    parser.add_argument("--mask-ratio", type=float, help="share of hidden patches (default: 0.75)")
+    parser.add_argument(
+        "--mask-ratio", type=share(zero=False, one=False), help="share of hidden patches (default: 0.75)"
+    )
     add_seed_option(parser)
     add_device_option(parser)
     add_precision_option(parser, ("fp32", "bf16"))
@@ -47,7 +49,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from minisam.device import check_device
-    from minisam.errors import MinisamError
     from minisam.pretrain.mae_task import mae_run
     from minisam.pretrain.recipes import PRETRAINING
 
@@ -57,8 +58,6 @@ def run(args: argparse.Namespace) -> int:
     if args.steps:
         recipe = replace(recipe, steps=args.steps)
     if args.mask_ratio is not None:
-        if not 0 < args.mask_ratio < 1:
-            raise MinisamError(f"--mask-ratio is a share between 0 and 1, got {args.mask_ratio}")
         recipe = replace(recipe, mask_ratio=args.mask_ratio)
     folder = args.out or Path("runs") / f"{args.preset}-mae"
     check_output_folder(folder)

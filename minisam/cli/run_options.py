@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from minisam.cli.numbers import number_from, seed
+from minisam.cli.numbers import MOST_THREADS, number_from, seed
 
 
 def add_seed_option(parser: argparse.ArgumentParser) -> None:
@@ -13,7 +13,9 @@ def add_seed_option(parser: argparse.ArgumentParser) -> None:
 
 
 def add_threads_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--threads", type=number_from(1), help="CPU threads (default: torch's choice)")
+    parser.add_argument(
+        "--threads", type=number_from(1, MOST_THREADS), help="CPU threads (default: torch's choice)"
+    )
 
 
 def use_threads(args: argparse.Namespace) -> None:

@@ -17,6 +17,7 @@ from minisam.cli.network import (
     chosen_model,
     load_network,
 )
+from minisam.cli.numbers import LARGEST_COUNT, number_from
 from minisam.cli.outputs import check_output
 from minisam.cli.segment_prompts import segment_by_file
 from minisam.errors import CommandError, ImageError, PromptError
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--page",
-        type=int,
+        type=number_from(1),
         metavar="N",
         help="page of a TIFF, or frame of a DICOM or an animation (default: 1)",
     )
@@ -89,8 +90,10 @@ def numbers(count: int):
             values = [float(word) for word in text.split(",")]
         except ValueError:
             values = []
-        if len(values) != count:
-            raise argparse.ArgumentTypeError(f"expected {count} numbers separated by commas, got {text!r}")
+        if len(values) != count or not all(abs(value) <= LARGEST_COUNT for value in values):
+            raise argparse.ArgumentTypeError(
+                f"expected {count} finite numbers separated by commas, got {text!r}"
+            )
         return values
 
     return parse
@@ -198,10 +201,11 @@ def describe(thing: str | Path, checkpoint: Path | None) -> tuple[Sam, Tensor]:
     from minisam.data.images import BLACK, load_image
     from minisam.text.text_sam import load_text_sam
 
+    image = None if isinstance(thing, str) else load_image(thing, behind=BLACK)
     model = load_text_sam(checkpoint)
-    if isinstance(thing, str):
-        return model.sam, model.embed_text(thing)
-    return model.sam, model.embed_image(load_image(thing, behind=BLACK))
+    if image is None:
+        return model.sam, model.embed_text(str(thing))
+    return model.sam, model.embed_image(image)
 
 
 def load_mask(path: Path, size: tuple[int, ...]) -> np.ndarray:

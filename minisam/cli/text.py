@@ -6,7 +6,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from minisam.cli.numbers import number_from
+from minisam.cli.numbers import number_from, share
 from minisam.cli.outputs import check_output, check_output_folder
 from minisam.cli.replaceable import check_replaceable_run
 from minisam.cli.run_options import (
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     sam.add_argument(
         "--captions",
-        type=float,
+        type=share(),
         default=0.0,
         metavar="SHARE",
         help="share of prompts that are captions instead of crops, 0 to 1 (default: 0, as in the paper)",
@@ -90,7 +90,7 @@ def train_clip(args: argparse.Namespace) -> int:
 
 
 def train_sam(args: argparse.Namespace) -> int:
-    from minisam.errors import MinisamError
+    from minisam.errors import CheckpointError
     from minisam.text.text_sam_task import TextRecipe, TextSamTask
     from minisam.train.run import TrainingRun
 
@@ -100,10 +100,8 @@ def train_sam(args: argparse.Namespace) -> int:
     folder = args.out or Path("runs") / f"{args.preset}-text"
     check_output_folder(folder, (args.clip, args.start_from), ("text.safetensors", "state.pt"))
     check_replaceable_run(folder, ("text.safetensors",))
-    if not 0 <= args.captions <= 1:
-        raise MinisamError(f"--captions is a share between 0 and 1, got {args.captions}")
     if not args.clip.exists():
-        raise MinisamError(f"{args.clip}: no such file; `minisam text clip` makes it")
+        raise CheckpointError(f"{args.clip}: no such file; `minisam text clip` makes it")
     task = TextSamTask(
         args.clip, recipe, args.preset, args.seed, args.precision, args.start_from, args.captions
     )

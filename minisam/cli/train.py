@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from minisam.cli.cutout_options import add_cutout_options, check_cutout_options
 from minisam.cli.device_options import add_device_option
-from minisam.cli.numbers import number_from
+from minisam.cli.numbers import number_from, share
 from minisam.cli.outputs import check_output_folder
 from minisam.cli.replaceable import check_replaceable_run
 from minisam.cli.run_options import (
@@ -23,6 +23,7 @@ from minisam.cli.run_options import (
     check_log,
     use_threads,
 )
+from minisam.cli.unused import refuse_unused
 
 if TYPE_CHECKING:
     from minisam.model import Sam
@@ -85,7 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_cutout_options(parser, several=True)
     parser.add_argument(
         "--validation",
-        type=float,
+        type=share(one=False),
         default=0.05,
         metavar="SHARE",
         help="share of the images of --data that is held out, if there are no --cutouts; up to 32 of them are "
@@ -130,6 +131,8 @@ def run(args: argparse.Namespace) -> int:
     from minisam.train.start import weights_of
 
     check_cutout_options(args)
+    if args.cutouts or not args.data:
+        refuse_unused(args, add_arguments, "is for --data without --cutouts", ("validation",))
     use_threads(args)
     check_log(args)
     model, recipe = chosen_recipe(args)
@@ -186,6 +189,8 @@ def chosen_recipe(args: argparse.Namespace) -> tuple[str, Recipe]:
         raise PromptError(f"--image-size {args.image_size} is not a multiple of 16")
     recipe = recipe.with_images(args.image_size, args.batch_size)
     if args.rounds:
+        if recipe.with_rounds(Rounds(9, 9)) == recipe:
+            raise PromptError(f"--rounds: the recipe of {name} has no rounds after the first prompt; omit it")
         recipe = recipe.with_rounds(Rounds(*args.rounds))
     return model, recipe
 

@@ -18,7 +18,7 @@ from minisam.detect.detector import DetectorRecipe
 from minisam.engine.annotator import Rules
 from minisam.engine.confident_masks import Confidence
 from minisam.engine.costs import Costs
-from minisam.errors import MinisamError
+from minisam.errors import CommandError
 from minisam.train.interactive import Rounds
 from minisam.train.presets import Phase, Recipe
 
@@ -63,16 +63,16 @@ class EngineSettings:
     def __post_init__(self) -> None:
         counts = (self.labelled, self.manual, self.semi, self.automatic)
         if min(*counts, self.held_out) < 1:
-            raise MinisamError(
+            raise CommandError(
                 f"every stage needs an image, and the measurement too; got {', '.join(map(str, counts))} "
                 f"and {self.held_out}"
             )
         if self.manual_rounds < 1:
-            raise MinisamError(f"annotation needs at least one round, got {self.manual_rounds}")
+            raise CommandError(f"annotation needs at least one round, got {self.manual_rounds}")
         if self.manual_rounds > self.manual:
-            raise MinisamError(f"{self.manual} images cannot be annotated in {self.manual_rounds} rounds")
+            raise CommandError(f"{self.manual} images cannot be annotated in {self.manual_rounds} rounds")
         if not 0 <= self.seed < 2000:
-            raise MinisamError(f"the seed of an engine is 0 to 1999, got {self.seed}")
+            raise CommandError(f"the seed of an engine is 0 to 1999, got {self.seed}")
 
     def recipe(self, round_number: int) -> Recipe:
         """The training after that round; 0 is the round of labelled images."""

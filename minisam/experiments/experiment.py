@@ -18,7 +18,7 @@ import torch
 from matplotlib.figure import Figure
 
 import minisam.experiments
-from minisam.errors import MinisamError
+from minisam.errors import CommandError
 from minisam.files import write_atomically
 from minisam.model import Sam
 from minisam.show import save_figure
@@ -74,13 +74,13 @@ def experiments() -> dict[str, Experiment]:
 def find(id: str) -> Experiment:
     """The experiment of that id, in capitals or not.
 
-    Raises MinisamError if there is none.
+    Raises CommandError if there is none.
     """
     known = experiments()
     for name, experiment in known.items():
         if name.lower() == id.lower():
             return experiment
-    raise MinisamError(f"there is no experiment {id!r}; choose from: {', '.join(known)}")
+    raise CommandError(f"there is no experiment {id!r}; choose from: {', '.join(known)}")
 
 
 def write_outcome(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from minisam.errors import MinisamError
+from minisam.errors import CommandError, MinisamError
 from minisam.lesson.exercise import Exercise
 from minisam.lesson.mistakes import Mistake
 from minisam.lesson.pace import Pace, read_pace
@@ -103,9 +103,9 @@ def lessons(folder: Path = FOLDER) -> list[Lesson]:
 
 
 def lesson(number: int, folder: Path = FOLDER) -> Lesson:
-    """The lesson of that number. Raises MinisamError if it is not written."""
+    """The lesson of that number. Raises CommandError if it is not written."""
     found = {item.number: item for item in lessons(folder)}
     if number not in found:
         have = ", ".join(map(str, found)) or f"none in {folder}"
-        raise MinisamError(f"there is no lesson {number}; there are {have}")
+        raise CommandError(f"there is no lesson {number}; there are {have}")
     return found[number]

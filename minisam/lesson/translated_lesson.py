@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from minisam.errors import MinisamError
+from minisam.errors import CommandError
 from minisam.files import write_atomically
 from minisam.lesson.build import notebook, readme
 from minisam.lesson.cells import Cell, cells
@@ -40,11 +40,11 @@ def is_translated(lesson: Lesson, language: str) -> bool:
 
 
 def lesson_pairs(lesson: Lesson, language: str) -> list[Pair]:
-    """Each block of the lesson's text with its translation. Raises MinisamError if the lesson has none."""
+    """Each block of the lesson's text with its translation. Raises CommandError if the lesson has none."""
     file = translation_file(lesson, language)
     if not file.is_file():
         have = ", ".join(str(one.number) for one in lessons() if is_translated(one, language)) or "none"
-        raise MinisamError(f"lesson {lesson.number} is not translated into {language}; these are: {have}")
+        raise CommandError(f"lesson {lesson.number} is not translated into {language}; these are: {have}")
     english = [cell.source for cell in cells(lesson.text) if cell.kind == "markdown"]
     return pairs(english, blocks(file.read_text(encoding="utf-8")))
 

@@ -214,5 +214,5 @@ def test_the_work_is_done_when_a_command_is(words, ended, monkeypatch):
 def test_the_largest_seed_is_the_largest_that_torch_takes():
     assert seed(str(LARGEST_SEED)) == LARGEST_SEED and seed("0") == 0
     assert torch.Generator().manual_seed(LARGEST_SEED).initial_seed() == LARGEST_SEED
-    with pytest.raises(argparse.ArgumentTypeError, match="a seed is at most"):
+    with pytest.raises(argparse.ArgumentTypeError, match="must be at most"):
         seed(str(LARGEST_SEED + 1))

@@ -162,7 +162,9 @@ def test_baselines_are_measured_on_the_pictures_of_the_network(given, monkeypatc
 @pytest.mark.parametrize("quick", [False, True])
 def test_experiment(given, monkeypatch, quick):
     monkeypatch.setattr("minisam.experiments.experiment.find", lambda name: SeenExperiment(name))
-    words = f"experiment E3 --model nano --images 5 --seeds 2 --work runs/y -o x {'--quick' if quick else ''}"
+    words = "experiment E3 --model nano --work runs/y -o x " + (
+        "--quick" if quick else "--images 5 --seeds 2"
+    )
     got = given("minisam.experiments.experiment.write_outcome", words)
     assert got["folder"] == (Path("x/quick") if quick else Path("x")) and got["network"] == "nano"
     assert got["settings"].images == (2 if quick else 5) and got["settings"].quick == quick

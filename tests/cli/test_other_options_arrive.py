@@ -35,11 +35,11 @@ def test_adapt(given, on_meta, tmp_path):
         (tmp_path / "own" / name).mkdir(parents=True)
         for number in range(4):
             Image.new("L", (48, 40), 255).save(tmp_path / "own" / name / f"{number}.png")
-    words = "adapt own --method lora --prompts click --rank 3 --late 1 --decoder --steps 5 --lr 0.01"
+    words = "adapt own --method lora --prompts click --rank 3 --decoder --steps 5 --lr 0.01"
     words += " --batch-size 3 --validation 0.5 --save-every 7 --patience 9 --seed 4 --device fast --full-size"
     got = given("minisam.adapt.adapt_run.adapt_to_folder", f"{words} -o run")
     wanted = got["wanted"]
-    assert wanted.method == Method("lora", decoder=True, rank=3, late=1)
+    assert wanted.method == Method("lora", decoder=True, rank=3)
     settings = wanted.training.settings
     how = Training(settings, "click", 3, patience=9, seed=4, full_size=True)
     assert wanted.training == how and settings != SETTINGS["lora"]
@@ -221,10 +221,10 @@ def test_text_words(capsys, tmp_path):
 @pytest.mark.parametrize("cutouts", [False, True])
 def test_data_bench(given, monkeypatch, cutouts):
     monkeypatch.setattr("minisam.cli.data.check_device", lambda name: None)
-    words = "data bench --batch-size 3 --repeats 2 --device fast"
+    words = "data bench --batch-size 3 --repeats 2"
     if cutouts:
         got = given("minisam.cli.data.render_cutouts", f"{words} --cutouts a --backgrounds b --leave-out c")
         assert list(got.values())[:2] == [Path("a"), Path("b")] and list(got.values())[3] == 3
     else:
-        got = given("minisam.cli.data.render_scenes", f"{words} --world micro")
+        got = given("minisam.cli.data.render_scenes", f"{words} --world micro --device fast")
         assert (got["batch_size"], got["world"], got["device"]) == (3, "micro", "fast")

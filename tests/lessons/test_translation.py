@@ -225,7 +225,7 @@ def test_the_command_opens_in_chinese_and_says_what_is_not_translated(tmp_path, 
     assert "unchanged" not in capsys.readouterr().out
     assert main(["lesson", "open", "1", "--language", "zh-CN"]) == 0
     assert "lesson_01.zh-CN.ipynb, which is unchanged" in capsys.readouterr().out
-    assert main(["lesson", "open", "14", "--language", "zh-CN"]) == 1
+    assert main(["lesson", "open", "14", "--language", "zh-CN"]) == 2
     assert "lesson 14 is not translated into zh-CN; these are: 0, 1," in capsys.readouterr().err
 
 

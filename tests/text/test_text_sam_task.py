@@ -140,8 +140,7 @@ def test_the_commands_fit_together(tmp_path, capsys, monkeypatch):
     assert (tmp_path / "clip" / "validation.csv").exists()
     assert main(["text", "sam", "--clip", "clip/clip.safetensors", "--steps", "1", "-o", "sam"]) == 0
     assert "sam/text.safetensors" in capsys.readouterr().out
-    assert main(["text", "sam", "--clip", "clip/clip.safetensors", "--captions", "2"]) == 1
-    assert main(["text", "sam", "--clip", "nowhere.safetensors"]) == 1
+    assert main(["text", "sam", "--clip", "nowhere.safetensors"]) == 3
     assert "`minisam text clip` makes it" in capsys.readouterr().err
     assert main(["text", "sam", "--clip", "sam/metrics.csv", "--steps", "1", "-o", "other"]) == 3
     assert "metrics.csv" in capsys.readouterr().err
