@@ -14,8 +14,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from minisam.adapt.rsprompter.config import VARIANTS as DETECTORS
+from minisam.adapt.rsprompter.config import published_config, small_config
 from minisam.build import CONFIGS
 from minisam.cli.main import COMMANDS, build_parser
+from minisam.config import build_from_config
 from minisam.data.partworld import VARIANTS, WORLDS
 from minisam.engine.settings import ENGINES
 from minisam.pretrain.recipes import PRETRAINING
@@ -42,8 +45,19 @@ def recipes() -> dict[str, Any]:
     plain: dict[str, Any] = {
         command: {name: asdict(one) for name, one in own.items()} for command, own in found.items()
     }
+    plain["detect train"] = detectors()
     plain["options"] = {name: action.default for name, action in options()}
     return json.loads(json.dumps(plain, default=str))
+
+
+def detectors() -> dict[str, Any]:
+    """The sizes of every detector on nano, small and published."""
+    sam = build_from_config(CONFIGS["nano"])
+    return {
+        f"{variant} {name}": asdict(config(sam, variant, ("disc",)))
+        for variant in DETECTORS
+        for name, config in (("small", small_config), ("published", published_config))
+    }
 
 
 def options() -> Iterator[tuple[str, argparse.Action]]:

@@ -134,13 +134,12 @@ def test_a_world_can_be_trained_on(checkpoint, tmp_path):
         (["a.png", "b.png"], 2, "give one IMAGE"),
         (["a.png"], 2, "--detector FILE is needed"),
         (["a.png", "--detector", "absent.safetensors"], 3, "a.png"),
-        (["a.png", "--min-score", "7", "--detector", "x"], 2, "between 0 and 1"),
         (["train"], 2, "give one folder"),
         (["train", "d", "--world", "aerial"], 2, "give one folder"),
         (["train", "--world", "moon"], 2, "moon"),
         (["train", "absent"], 3, "absent"),
         (["train", "d", "--detector", "x"], 2, "omit them with train"),
-        (["train", "d", "--validation", "2"], 3, "d: "),
+        (["train", "d", "--validation", "0.5"], 3, "d: "),
     ],
 )
 def test_bad_arguments_are_one_line(arguments, code, said, tmp_path, monkeypatch, capsys):

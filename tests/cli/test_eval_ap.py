@@ -146,5 +146,5 @@ def test_it_needs_data_and_no_network(tmp_path, truth, capsys):
     assert main(["eval", "--ap", str(results)]) == 2
     assert "--data" in capsys.readouterr().err
     assert run(results, truth, "--model", "nano") == 2
-    assert "omit --model" in capsys.readouterr().err
+    assert "--model is not for --ap" in capsys.readouterr().err
     assert run(tmp_path / "absent.json", truth) == 3

@@ -215,7 +215,7 @@ def test_malformed_numbers_are_a_usage_error(capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["segment", "photo.png", "--point", "ten,10"])
     assert stopped.value.code == 2
-    assert "2 numbers" in capsys.readouterr().err
+    assert "2 finite numbers" in capsys.readouterr().err
 
 
 def test_an_image_in_no_folder_is_no_image(capsys):

@@ -47,3 +47,9 @@ def test_examples_are_clicks_on_subparts_those_with_the_clearest_levels_first():
         assert labels[2, y, x] >= 0
         least.append(min(whole - part, part - subpart, subpart))
     assert len(least) == 3 and least == sorted(least, reverse=True) and least[0] > 10
+
+
+def test_examples_are_of_the_first_seed():
+    (scenes,) = evaluation_scenes("train", 4, 64, 5)
+    for picture, _ in example_clicks(Settings(images=4, seeds=(5, 0))):
+        assert scenes.images.eq(picture).flatten(1).all(dim=1).any()

@@ -5,7 +5,7 @@ Networks are not trained and scenes are not drawn; every target has the same IoU
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import count
 from types import SimpleNamespace
 
@@ -632,3 +632,33 @@ def test_a_detector_of_an_experiment_is_a_run_by_its_seed(quick, monkeypatch, tm
         assert total == images + place and chosen == list(range(total))
         assert (used.steps, used.images, used.lr) == ((1, 2, 0.5) if quick else (1500, 4, 0.5))
         assert base == prompters.weights_digest(build_sam("nano"))
+
+
+def test_an_arm_of_e13_is_trained_at_full_size_with_its_rates_and_its_seed(monkeypatch, tmp_path):
+    seen = {}
+
+    class Task:
+        def __init__(self, adaptation, images, training, how):
+            seen.update(adaptation=adaptation, images=images, training=list(training), how=how)
+
+    class Run:
+        def __init__(self, task, folder, save_every):
+            seen.update(folder=folder, save_every=save_every)
+
+        def run(self):
+            return SimpleNamespace(sam=torch.nn.Linear(1, 1))
+
+    monkeypatch.setattr(e13_adapt, "AdaptTask", Task)
+    monkeypatch.setattr(e13_adapt, "TrainingRun", Run)
+    images = SimpleNamespace(folder=SimpleNamespace(names=["a", "b", "c"]))
+    sam = build_sam("nano")
+    for name, (method, rates) in e13_adapt.ARMS.items():
+        for quick in (False, True):
+            settings = Settings(images=3, seeds=(4,), quick=quick, work=tmp_path)
+            adapted = e13_adapt.trained_arm(sam, images, settings, name, 7)  # pyright: ignore[reportArgumentType]
+            how = seen["how"]
+            assert not adapted.training and seen["adaptation"].method == method
+            assert seen["adaptation"].sam is not sam and seen["training"] == [0, 1, 2]
+            assert (how.full_size, how.single_round_share, how.seed) == (True, 1.0, 7)
+            assert how.settings == (replace(rates, steps=2) if quick else rates)
+            assert seen["folder"].name == f"{name.replace(' ', '')}-7" and seen["save_every"] == 100

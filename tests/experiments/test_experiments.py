@@ -64,7 +64,7 @@ def test_ids_are_those_of_their_files():
 
 
 def test_an_unknown_experiment_is_refused_with_the_list(capsys):
-    assert main(["experiment", "E99"]) == 1
+    assert main(["experiment", "E99"]) == 2
     assert "E99" in capsys.readouterr().err
     assert main(["experiment"]) == 0
     assert "E3" in capsys.readouterr().out

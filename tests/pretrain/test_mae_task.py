@@ -100,8 +100,9 @@ def test_pretrain_then_train(tmp_path, capsys):
 @pytest.mark.parametrize("ratio", ["0", "1", "1.5", "-0.5", "nan"])
 def test_a_share_that_hides_nothing_or_everything_is_refused(ratio, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert main(["pretrain", f"--mask-ratio={ratio}"]) == 1
-    assert "--mask-ratio is a share between 0 and 1" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stopped:
+        main(["pretrain", f"--mask-ratio={ratio}"])
+    assert stopped.value.code == 2 and "--mask-ratio: must be above 0 and below 1" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 

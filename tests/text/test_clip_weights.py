@@ -58,6 +58,15 @@ def test_values_arrive(tmp_path):
     assert encoder(torch.tensor([[298, 5, 7, 299, 0]])).shape == (1, 32)
 
 
+def test_half_precision_becomes_float32():
+    """OpenAI's files are in float16."""
+    shapes = official_shapes(64, 1, 32) | {"token_embedding.weight": (300, 64)}
+    encoder = text_encoder_from({name: torch.ones(shape).half() for name, shape in shapes.items()})
+    assert {value.dtype for value in encoder.state_dict().values()} == {
+        torch.float32
+    } and not encoder.training
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

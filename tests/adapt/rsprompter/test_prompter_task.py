@@ -91,6 +91,19 @@ def test_examples_are_turned_with_their_masks():
     assert turned(corner, True, 1, (0, 1)).tolist() == [[0, 3], [1, 4], [2, 5]]
 
 
+def test_all_eight_orientations_are_drawn_equally_often():
+    picture = DrawnImages((2,), (64, 64)).read(0)
+    plain = prepare_example(picture, {7: 0, 9: 1}, 64, Skipped()).image
+    flipped = (plain, plain.flip(2))
+    orientations = [one.rot90(quarters, (1, 2)) for one in flipped for quarters in range(4)]
+    counts = [0] * 8
+    for seed in range(160):
+        generator = np.random.default_rng(seed)
+        image = prepare_example(picture, {7: 0, 9: 1}, 64, Skipped(), generator).image
+        counts[next(n for n, one in enumerate(orientations) if one.equal(image))] += 1
+    assert min(counts) >= 8 and max(counts) <= 36  # four standard deviations from 20
+
+
 def test_crowds_other_categories_and_damaged_masks_are_left_out():
     picture = DrawnImages((3,)).read(0)
     first, second, third = picture.segments
