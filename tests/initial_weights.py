@@ -91,6 +91,9 @@ def statistics(name: str) -> dict[str, list[float]]:
 if __name__ == "__main__":
     lines = []
     for network in NETWORKS:
-        rounded = {name: [float(f"{one:.5g}") for one in own] for name, own in statistics(network).items()}
+        rounded = {
+            name: [*(float(f"{one:.5g}") for one in own[:2]), *own[2:]]
+            for name, own in statistics(network).items()
+        }
         lines.append(f"{json.dumps(network)}: {json.dumps(rounded)}")
     FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
