@@ -203,8 +203,6 @@ def draw(
     """Scenes for the options; cut-outs that were left out are added to `skipped`."""
     if not args.cutouts:
         return render_scenes(seed, images, size, args.world, getattr(args, "device", "cpu"), **knobs)
-    if knobs:
-        raise ValueError("--knob changes scenes of PartWorld; it cannot be used with --cutouts")
     part: Part = getattr(args, "part", "training")
     left_out = tuple(args.leave_out)
     drawn = render_cutouts(args.cutouts, args.backgrounds, seed, images, size, part, left_out)
