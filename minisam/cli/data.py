@@ -16,18 +16,23 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from minisam.cli.cutout_options import PARTS, add_cutout_options, check_cutout_options
+from minisam.cli.cutout_options import add_cutout_options, check_cutout_options
 from minisam.cli.device_options import add_device_option
 from minisam.cli.numbers import number_from
 from minisam.cli.outputs import check_output
 from minisam.cli.run_options import add_seed_option
-from minisam.cli.unused import refuse_unused
+from minisam.cli.scene_options import (
+    add_part_option,
+    add_size_option,
+    add_world_option,
+    check_scene_options,
+)
 from minisam.data.cutouts import open_cutouts, render_cutouts
 from minisam.data.cutouts.folder import Part
 from minisam.data.cutouts.prepare import prepare_folders
 from minisam.data.figure_mark import MARK
 from minisam.data.images import WRITE_FORMATS, save_image
-from minisam.data.partworld import VARIANTS, WORLDS, SceneBatch, render_scenes
+from minisam.data.partworld import SceneBatch, render_scenes
 from minisam.data.partworld.export import SCENES_PER_BATCH, annotated_scenes, write_as_coco, write_sa1b
 from minisam.data.partworld.knobs import RANGES
 from minisam.data.partworld.preview import contact_sheet
@@ -36,7 +41,6 @@ from minisam.device import check_device
 from minisam.errors import PromptError
 from minisam.show.figure_file import check_replaceable_figure
 
-LARGEST_IMAGE = 8192
 BENCH_SIZES = (64, 256, 512)
 WARM_BATCHES = 40
 """Batches of cut-outs that are drawn before the timing, to load the files into memory."""
@@ -111,35 +115,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shrink.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder to write to")
 
 
-def add_world_option(parser: argparse.ArgumentParser) -> None:
-    worlds = sorted(WORLDS | VARIANTS)
-    parser.add_argument("--world", choices=worlds, default="train", help="the world to draw (default: train)")
-
-
-def add_part_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--part", choices=PARTS, default="training", help="which cut-outs (default: training)"
-    )
-
-
-def check_scene_options(args: argparse.Namespace) -> None:
-    """Raises PromptError or CommandError for options that the chosen kind of scenes does not have."""
-    check_cutout_options(args)
-    if args.cutouts:
-        refuse_unused(args, add_arguments, "is for PartWorld, not for --cutouts", ("world", "knob", "device"))
-    else:
-        refuse_unused(args, add_arguments, "is for --cutouts", ("part",))
-
-
-def add_size_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--size",
-        type=number_from(1, LARGEST_IMAGE),
-        default=256,
-        help="side of an image in pixels (default: 256)",
-    )
-
-
 def run(args: argparse.Namespace) -> int:
     """Run the chosen action."""
     actions = {"preview": preview, "bench": bench, "export": export, "shrink": shrink}
@@ -179,7 +154,7 @@ def parse_knobs(words: list[str]) -> dict[str, float]:
 
 def preview(args: argparse.Namespace) -> int:
     """Save a contact sheet and print where it is."""
-    check_scene_options(args)
+    check_scene_options(args, add_arguments)
     output = args.out or Path("partworld.png")
     check_output(output, suffixes=WRITE_FORMATS)
     if args.out is None:
@@ -215,7 +190,7 @@ def export(args: argparse.Namespace) -> int:
     """Write a data set and print where it is."""
     if args.seed >= 2000:
         raise PromptError(f"--seed {args.seed}: use 0 to 1999")
-    check_scene_options(args)
+    check_scene_options(args, add_arguments)
     knobs, skipped = parse_knobs(args.knob), Skipped()
     pictures = annotated_scenes(
         lambda seed: draw(args, seed, SCENES_PER_BATCH, args.size, skipped, **knobs), args.images, args.seed
@@ -247,7 +222,7 @@ def time_scenes(args: argparse.Namespace, image_size: int) -> float:
 
 def bench(args: argparse.Namespace) -> int:
     """Print milliseconds per image at each size, with one thread on a CPU."""
-    check_scene_options(args)
+    check_scene_options(args, add_arguments)
     check_device(args.device)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

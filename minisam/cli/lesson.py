@@ -28,6 +28,7 @@ from minisam.cli.replaceable import check_replaceable_text
 from minisam.errors import AnswerError, CommandError, MinisamError
 
 UNREADABLE, WRONG = 3, 4
+LESSON, HINT = number_from(0), number_from(1)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,18 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     build = actions.add_parser("build", help="make notebook, page and figures from lesson.py")
     stale = actions.add_parser("stale", help="list translated text whose English text has changed")
     for action in (opened, check, hint, solution, quiz, handout):
-        action.add_argument(
-            "lesson", type=number_from(0), metavar="N", help="its number, from `minisam lesson list`"
-        )
-    build.add_argument(
-        "lesson", type=number_from(0), metavar="N", nargs="?", help="default: all lessons and the map"
-    )
+        action.add_argument("lesson", type=LESSON, metavar="N", help="its number, from `minisam lesson list`")
+    build.add_argument("lesson", type=LESSON, metavar="N", nargs="?", help="default: all lessons and the map")
     opened.add_argument("-o", "--out", type=Path, metavar="FILE", help="default: lesson_NN.py")
     for shown in (opened, quiz):
         shown.add_argument("--language", choices=("en", "zh-CN"), default="en", help="(default: en)")
-    stale.add_argument(
-        "lesson", type=number_from(0), metavar="N", nargs="?", help="default: all translated pages"
-    )
+    stale.add_argument("lesson", type=LESSON, metavar="N", nargs="?", help="default: all translated pages")
     stale.add_argument("--language", choices=("zh-CN",), default="zh-CN", help="(default: zh-CN)")
     check.add_argument(
         "file", type=Path, metavar="FILE", nargs="?", help="a .py file or a notebook; default: lesson_NN.py"
@@ -62,17 +57,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check.add_argument("--exercise", metavar="NAME", help="only this one")
     check.add_argument("--json", action="store_true", help="print JSON")
     grade.add_argument("folder", type=Path, metavar="FOLDER", help=".py files and notebooks")
-    grade.add_argument(
-        "--lesson", type=number_from(0), metavar="N", help="default: by the file's name or its functions"
-    )
+    grade.add_argument("--lesson", type=LESSON, metavar="N", help="default: by the file's name or functions")
     grade.add_argument("--csv", type=Path, metavar="FILE", help="a line for each exercise of each hand-in")
     handout.add_argument("-o", "--out", type=Path, metavar="FOLDER", required=True, help="a new folder")
     for marking in (check, grade):
         add_limits(marking)
     hint.add_argument("exercise", nargs="?", metavar="EXERCISE", help="default: the first")
-    hint.add_argument(
-        "--number", type=number_from(1), default=1, metavar="K", help="the K-th hint (default: 1)"
-    )
+    hint.add_argument("--number", type=HINT, default=1, metavar="K", help="the K-th hint (default: 1)")
     quiz.add_argument("--answers", metavar="LETTERS", help="such as abcab; default: typed one by one")
     for action in actions.choices.values():
         action.add_argument("--debug", action="store_true", help="show the full trace of an error")
@@ -147,9 +138,7 @@ def run_check(args: argparse.Namespace) -> int:
     file = args.file or answers_file(args.lesson)
     if not file.exists():
         raise AnswerError(f"there is no file {file}; `minisam lesson open {chosen.number}` makes one")
-    names = [args.exercise] if args.exercise else list(chosen.exercises)
-    for name in names:
-        exercise_named(chosen, name)
+    names = [exercise_named(chosen, args.exercise).name] if args.exercise else list(chosen.exercises)
     reports = mark(chosen, file, names, Rules(args.seconds, args.memory), show_prints)
     right = sum(report.ok for report in reports)
     if args.json:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 LARGEST_SEED = 2**63 - 1
 LARGEST_COUNT = 10**9
-"""More steps, images or pixels than anybody has: a typing error."""
+"""More steps, images or pixels than there are anywhere: a typing error."""
 MOST_THREADS = 1024
 
 
