@@ -17,6 +17,7 @@ from minisam.cli.numbers import number_from, seed
 from minisam.cli.outputs import check_output_folder
 from minisam.cli.replaceable import check_replaceable_json, check_replaceable_text
 from minisam.cli.run_options import add_threads_option, use_threads
+from minisam.cli.unused import refuse_unused
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -88,6 +89,9 @@ def run(args: argparse.Namespace) -> int:
     if args.ap:
         from minisam.cli import eval_ap
 
+        refuse_unused(
+            args, add_arguments, "is not for --ap, which measures a file of results", used=eval_ap.USED
+        )
         return eval_ap.run(args)
     import torch
     from tqdm import tqdm

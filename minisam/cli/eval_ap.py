@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from minisam.cli.outputs import check_output_folder
 from minisam.cli.replaceable import check_replaceable_json, check_replaceable_text
-from minisam.cli.unused import refuse_unused
 from minisam.errors import DatasetError, PromptError
 
 if TYPE_CHECKING:
@@ -26,13 +25,11 @@ USED = ("ap", "data", "out", "json")
 
 def run(args: argparse.Namespace) -> int:
     """Print the tables; with --out also write results.json and table.md."""
-    from minisam.cli.eval import add_arguments
     from minisam.data.coco_results import read_results
     from minisam.evaluate.category_overlaps import category_overlaps
     from minisam.evaluate.detection_scores import all_class_scores
     from minisam.files import write_atomically
 
-    refuse_unused(args, add_arguments, "is not for --ap, which measures a file of results", used=USED)
     if args.data is None:
         raise PromptError("--ap needs --data: the COCO folder or file with the true objects")
     if args.out:
