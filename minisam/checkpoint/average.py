@@ -25,10 +25,10 @@ def average_checkpoints(paths: Sequence[str | os.PathLike[str]]) -> Sam:
     Raises CheckpointError if they differ, or as `load_checkpoint`.
     """
     first = load_checkpoint(paths[0])
-    total = first.state_dict()
+    total, kind = first.state_dict(), savable(first)[1:]
     for path in paths[1:]:
         other = load_checkpoint(path)
-        if savable(other)[1:] != savable(first)[1:]:
+        if savable(other)[1:] != kind:
             raise CheckpointError(
                 f"{os.fspath(path)} is another kind of network than {os.fspath(paths[0])}; "
                 "only weights of the same geometry, image size and pixel statistics can be averaged"

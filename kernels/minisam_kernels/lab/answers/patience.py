@@ -19,13 +19,14 @@ PATIENCE = 10
 
 
 class Patience:
-    """The time since it was made, for one session of processes."""
+    """Measures one session of processes from now on; `seconds` is the s of the equation."""
 
     def __init__(self, session: int, seconds: float) -> None:
         self._session, self._seconds = session, seconds
         self._start, self._work = time.monotonic(), session_seconds(session)
 
     def is_over(self) -> bool:
+        """Whether the session has had enough time."""
         clock = time.monotonic() - self._start
         if clock < self._seconds:
             return False
