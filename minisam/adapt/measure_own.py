@@ -17,9 +17,9 @@ from torch import Tensor
 from minisam.adapt.own_images import OwnImages
 from minisam.evaluate.bootstrap import Estimate, estimate, image_weights
 from minisam.evaluate.measure import Measurements, measure_masks
-from minisam.evaluate.statistics import weighted_mean
+from minisam.evaluate.statistics import top_ranked, weighted_mean
 from minisam.evaluate.valid_iou import valid_iou_of_masks
-from minisam.evaluate.world import measure_world, top_ranked
+from minisam.evaluate.world import measure_world
 from minisam.model import Sam
 from minisam.predict.prompted import Prompted
 

@@ -27,6 +27,8 @@ class Measurements:
 
     image_index: Tensor
     """[P], the image of each target."""
+    share: Tensor
+    """[P], the share of the image that each target covers."""
     centre_iou: Tensor
     centre_predicted: Tensor
     centre_shown: Tensor
@@ -80,6 +82,11 @@ def measure_targets(
     return measure_masks(prompted, targets, clicks, generator, partial(valid_iou, labels=labels))
 
 
+def share_of_image(targets: Tensor, height: int, width: int) -> Tensor:
+    """The share [P] of an image of this size that targets [P, S, S], padded below and on the right, cover."""
+    return targets.flatten(1).sum(1, dtype=torch.float64) / (height * width)
+
+
 def measure_masks(
     prompted: Prompted,
     targets: Tensor,
@@ -96,6 +103,7 @@ def measure_masks(
     centre_mask = centre.first_masks[prompts, centre.first_predicted_iou.argmax(dim=1)]
     return Measurements(
         image_index=prompted.image_index,
+        share=share_of_image(targets, size, size),
         centre_iou=centre.first_iou,
         centre_predicted=centre.first_predicted_iou,
         centre_shown=centre.shown_iou,

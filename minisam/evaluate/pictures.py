@@ -21,7 +21,8 @@ from minisam.data.skipped import Skipped
 from minisam.distributed import gathered, in_turn, own_items
 from minisam.errors import MinisamError
 from minisam.evaluate.baselines import ImageTargets
-from minisam.evaluate.measure import Measurements, measure_masks
+from minisam.evaluate.measure import Measurements, measure_masks, share_of_image
+from minisam.evaluate.sizes import by_size
 from minisam.evaluate.valid_iou import valid_iou_of_masks
 from minisam.evaluate.world import WorldResult, summarise
 from minisam.model import Sam
@@ -71,7 +72,8 @@ def evaluate_pictures(
     )
     if not parts:
         raise MinisamError(f"{folder.path}: no image with a mask to measure; {skipped.summary()}")
-    return summarise(folder.path.stem, measured, Measurements.join(parts)), skipped
+    targets = Measurements.join(parts)
+    return replace(summarise(folder.path.stem, measured, targets), sizes=by_size(targets)), skipped
 
 
 def baseline_targets(
@@ -132,6 +134,7 @@ def measure_picture(
                 partial(valid_iou_of_masks, things=things),
             ),
             image_index=torch.full((len(batch),), index),
+            share=share_of_image(batch, *image.shape[1:]),
         )
         for batch in things[:targets].split(prompts_per_batch)
     ]

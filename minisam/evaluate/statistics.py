@@ -58,3 +58,8 @@ def expected_calibration_error(predicted: Tensor, true: Tensor, weights: Tensor)
     """Mean over all values of |mean predicted − mean true| in their bin (Guo et al. 2017) -> [R]."""
     _, predicted_sum, true_sum = calibration_bins(predicted, true, weights)
     return (predicted_sum - true_sum).abs().sum(dim=1) / weights.sum(dim=1)
+
+
+def top_ranked(iou: Tensor, predicted: Tensor) -> Tensor:
+    """True IoU [P] of the mask with the highest predicted one, both [P, C]."""
+    return iou.gather(1, predicted.argmax(dim=1, keepdim=True)).squeeze(1)

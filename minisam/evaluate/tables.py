@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from minisam.evaluate.bootstrap import Estimate
+from minisam.evaluate.sizes import SizeResult
 from minisam.evaluate.world import CLICK_COUNTS, WorldResult
 
 FIRST_TITLE = "mIoU of one prompt"
@@ -30,13 +31,18 @@ RANKING = {
 
 
 def markdown_tables(results: Sequence[WorldResult]) -> str:
-    """Three tables with one row per world: masks, clicks, ranking; ± is half of the 95 % interval."""
+    """Three tables with one row per world: masks, clicks, ranking; ± is half of the 95 % interval.
+
+    A fourth, by size, follows for each world that has sizes.
+    """
     parts = [
         (FIRST_TITLE, MASKS),
         ("mIoU after N clicks, the first in the centre or at random", CLICKS),
         ("Predicted IoU against true IoU, the three masks of a click in the centre", RANKING),
     ]
-    return "\n\n".join(f"{title}\n\n{markdown_table(results, columns)}" for title, columns in parts) + "\n"
+    tables = [f"{title}\n\n{markdown_table(results, columns)}" for title, columns in parts]
+    tables += [f"{r.world} by the share of the image\n\n{size_table(r.sizes)}" for r in results if r.sizes]
+    return "\n\n".join(tables) + "\n"
 
 
 def markdown_table(results: Sequence[WorldResult], columns: dict[str, str]) -> str:
@@ -50,6 +56,13 @@ def markdown_table(results: Sequence[WorldResult], columns: dict[str, str]) -> s
         means = (sum(r.metrics[metric].value for r in results) / len(results) for metric in columns)
         rows.append(["mean", str(sum(r.masks for r in results)), *(f"{mean:.3f}" for mean in means)])
     return aligned(rows)
+
+
+def size_table(sizes: Sequence[SizeResult]) -> str:
+    """One row per size, one column per metric."""
+    headings = [(MASKS | CLICKS)[metric] for metric in sizes[0].metrics]
+    rows = [[size.name, str(size.masks), *map(cell, size.metrics.values())] for size in sizes]
+    return aligned([["share", "masks", *headings], *rows])
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
@@ -71,6 +84,9 @@ def results_json(
 ) -> str:
     """`about` the evaluation, then every metric with both ends of its interval, by world and by baseline."""
     worlds = {result.world: asdict(result) for result in results}
+    for world in worlds.values():
+        if not world["sizes"]:
+            del world["sizes"]
     content: dict[str, object] = {"about": about, "worlds": worlds}
     if baselines:
         content["baselines"] = {

@@ -20,7 +20,7 @@ same weight (SAM section 7.1).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -29,10 +29,12 @@ from minisam.distributed import gathered, in_turn, own_items
 from minisam.errors import MinisamError
 from minisam.evaluate.bootstrap import Estimate, estimate, image_weights
 from minisam.evaluate.measure import Measurements, measure_scenes
+from minisam.evaluate.sizes import SizeResult
 from minisam.evaluate.statistics import (
     calibration_bins,
     expected_calibration_error,
     pair_agreement,
+    top_ranked,
     weighted_mean,
     weighted_spearman,
 )
@@ -46,7 +48,8 @@ CLICK_COUNTS = (1, 2, 3, 5, 9)
 class WorldResult:
     """The results on one world.
 
-    `reliability` has a point for each tenth of predicted IoU that occurs: mean predicted, mean true, masks.
+    `reliability` has a point for each tenth of predicted IoU that occurs: mean predicted, mean true, masks; `sizes` are
+    measured on the user's images alone.
     """
 
     world: str
@@ -54,6 +57,7 @@ class WorldResult:
     masks: int
     metrics: dict[str, Estimate]
     reliability: list[tuple[float, float, int]]
+    sizes: list[SizeResult] = field(default_factory=list)
 
 
 def evaluate_world(
@@ -171,8 +175,3 @@ def summarise(world: str, images: int, measured: Measurements) -> WorldResult:
     bins = torch.stack(calibration_bins(flat_predicted, flat_iou, mask_weights[:1]))[:, 0].T.tolist()
     reliability = [(predicted_sum / n, true_sum / n, int(n)) for n, predicted_sum, true_sum in bins if n]
     return WorldResult(world, images, len(measured.image_index), metrics, reliability)
-
-
-def top_ranked(iou: Tensor, predicted: Tensor) -> Tensor:
-    """True IoU [P] of the mask with the highest predicted one, both [P, C]."""
-    return iou.gather(1, predicted.argmax(dim=1, keepdim=True)).squeeze(1)

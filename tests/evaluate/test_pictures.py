@@ -41,6 +41,10 @@ def test_the_metrics_are_those_of_the_same_scenes_in_partworld(folder, monkeypat
     assert (found.masks, found.images) == (9, 3)
     for name, estimate in expected.metrics.items():
         assert found.metrics[name].value == pytest.approx(estimate.value), name
+    assert not expected.sizes and sum(size.masks for size in found.sizes) == 9
+    assert sum(size.masks * size.metrics["top1"].value for size in found.sizes) == pytest.approx(
+        9 * found.metrics["top1"].value
+    )
     one = validation_metrics(ToySam(whole_first), open_folder(folder), [0, 2])  # pyright: ignore
     assert one["masks"] == 6 and one["oracle"] == 1
     assert one["top1"] == pytest.approx(expected.metrics["top1"].value)

@@ -21,8 +21,7 @@ from torch import Tensor
 
 from minisam.evaluate.bootstrap import Estimate
 from minisam.evaluate.measure import Measurements
-from minisam.evaluate.statistics import expected_calibration_error, weighted_spearman
-from minisam.evaluate.world import top_ranked
+from minisam.evaluate.statistics import expected_calibration_error, top_ranked, weighted_spearman
 from minisam.experiments.shared.arms import difference, mean_of_arm, statistic_of_arm
 
 
