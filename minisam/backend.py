@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from minisam.errors import MinisamError
+from minisam.errors import CommandError
 from minisam.model.fast.kernel_choice import Kernel, choose_kernels_by, torch_alone
 
 BACKENDS = ("auto", "torch", "triton")
@@ -33,12 +33,12 @@ class use_backend:
     heads are not 16, 24, 32, … 128 wide, masks whose logits are not float32, float64 on a GPU under "auto". Other
     heads narrower than 128 are padded.
 
-    Raises MinisamError for an unknown name, and for "triton" if Triton or a device for it is missing.
+    Raises CommandError for an unknown name, and for "triton" if Triton or a device for it is missing.
     """
 
     def __init__(self, name: str) -> None:
         if name not in BACKENDS:
-            raise MinisamError(f"no backend {name!r}; use {', '.join(BACKENDS)}")
+            raise CommandError(f"no backend {name!r}; use {', '.join(BACKENDS)}")
         if name == "triton":
             check_triton_runs()
         choices = {
@@ -62,13 +62,13 @@ def has_triton() -> bool:
 
 
 def check_triton_runs() -> None:
-    """Raises MinisamError, with the remedy, if no kernel can run."""
+    """Raises CommandError, with the remedy, if no kernel can run."""
     if not has_triton():
-        raise MinisamError("the triton backend needs the package triton (Linux): install it, or use 'torch'")
+        raise CommandError("the triton backend needs the package triton (Linux): install it, or use 'torch'")
     from minisam_kernels.launch import INTERPRETED
 
     if not INTERPRETED and not torch.cuda.is_available():
-        raise MinisamError(
+        raise CommandError(
             "the triton backend needs a CUDA device; use 'torch', or set TRITON_INTERPRET=1 before Python starts "
             "to try the kernels slowly on the CPU"
         )

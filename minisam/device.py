@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from minisam.distributed import own_device
-from minisam.errors import MinisamError
+from minisam.errors import CommandError
 
 WITHOUT_FLOAT64 = ("mps", "xpu")
 
@@ -17,11 +17,11 @@ WITHOUT_FLOAT64 = ("mps", "xpu")
 def check_device(name: str) -> str:
     """`name` if this machine has it: cpu, cuda, cuda:1, mps …; with several processes, cuda is one GPU each.
 
-    Raises MinisamError, which lists the available devices, if it does not.
+    Raises CommandError, which lists the available devices, if it does not.
     """
     there_is = device_names()
     if name not in there_is:
-        raise MinisamError(f"no device {name!r} on this machine; use {' or '.join(there_is)}")
+        raise CommandError(f"no device {name!r} on this machine; use {' or '.join(there_is)}")
     return own_device(name)
 
 

@@ -32,7 +32,7 @@ class MinisamError(Exception):
 
 
 class CommandError(MinisamError, ValueError):
-    """The command line names something that does not exist."""
+    """The command line names something that does not exist, or that this machine does not have."""
 
     exit_code = 2
 

@@ -22,7 +22,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from minisam.errors import MinisamError
+from minisam.errors import OutputError
 from minisam.locks import lock
 
 TEMPORARY = re.compile(r"\.minisam-[0-9a-f]{16}\.tmp")
@@ -35,7 +35,7 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], o
     kept.
 
     Raises:
-        MinisamError: `path` is a folder, a device or a pipe, which cannot be replaced, or a link to itself.
+        OutputError: `path` is a folder, a device or a pipe, which cannot be replaced, or a link to itself.
         OSError: the file system refused (full, read-only, no such folder); `filename` is then `path`.
     """
     target = _replaceable(path)
@@ -138,12 +138,10 @@ class _Watched:
 def _replaceable(path: str | os.PathLike[str]) -> Path:
     target = Path(os.path.realpath(path))
     if target.is_symlink():
-        raise MinisamError(
-            f"{os.fspath(path)} is a symbolic link to itself; remove it or choose another name"
-        )
+        raise OutputError(f"{os.fspath(path)} is a symbolic link to itself; remove it or choose another name")
     if target.exists() and not target.is_file():
         kind = "a folder" if target.is_dir() else "a device or a pipe"
-        raise MinisamError(f"{os.fspath(path)} is {kind}, not a file; choose another name to write to")
+        raise OutputError(f"{os.fspath(path)} is {kind}, not a file; choose another name to write to")
     return target
 
 

@@ -32,5 +32,5 @@ def test_a_device_that_is_there_is_used_by_each_process_as_its_own(name, monkeyp
 @pytest.mark.parametrize("command", [["train"], ["eval", "--model", "tiny"]])
 def test_commands_say_so_in_one_line(command, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
-    assert main([*command, "--device", "tpu"]) == 1
+    assert main([*command, "--device", "tpu"]) == 2
     assert capsys.readouterr().err.startswith("minisam: no device 'tpu'")

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minisam.adapt.places import freeze_all, replace_module, trained_names
-from minisam.errors import MinisamError
+from minisam.errors import CommandError, MinisamError
 from minisam.model import Sam
 from minisam.model.image_encoder import Block
 
@@ -73,14 +73,14 @@ def add_adapters(
     The mask decoder is also trained unless `decoder` is False.  `zero` False initialises the last layers as in the
     published code: the network then changes before any training.  Returns the names of the trained parameters.
 
-    Raises MinisamError for a block that does not exist or is already adapted.
+    Raises CommandError for a block that does not exist, MinisamError for one that is already adapted.
     """
     depth = len(sam.image_encoder.blocks)
     chosen = range(depth) if blocks is None else blocks
     freeze_all(sam)
     for index in chosen:
         if not 0 <= index < depth:
-            raise MinisamError(f"the image encoder has blocks 0 to {depth - 1}, not {index}")
+            raise CommandError(f"the image encoder has blocks 0 to {depth - 1}, not {index}")
         block = sam.image_encoder.blocks[index]
         if type(block) is not Block:
             raise MinisamError(

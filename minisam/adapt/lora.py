@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from minisam.adapt.places import freeze_all, replace_module, trained_names
-from minisam.errors import MinisamError
+from minisam.errors import CommandError, MinisamError
 from minisam.model import Sam
 
 QKV = ("q", "k", "v")
@@ -87,14 +87,14 @@ def add_lora(
     `on` selects among q, k, v, proj and mlp in the image encoder's `blocks`, counted from 0 (None: all); `decoder`
     also adapts q and v of all attentions of the mask decoder.  Build the optimiser afterwards.
 
-    Raises MinisamError for layers and blocks that do not exist.
+    Raises CommandError for layers and blocks that do not exist, MinisamError for a layer that is not linear.
     """
     depth = len(sam.image_encoder.blocks)
     blocks = range(depth) if blocks is None else blocks
     if unknown := set(on) - set(LAYERS):
-        raise MinisamError(f"LoRA is put on {', '.join(LAYERS)}, not on {', '.join(sorted(unknown))}")
+        raise CommandError(f"LoRA is put on {', '.join(LAYERS)}, not on {', '.join(sorted(unknown))}")
     if outside := [index for index in blocks if not 0 <= index < depth]:
-        raise MinisamError(f"the image encoder has blocks 0 to {depth - 1}, not {outside[0]}")
+        raise CommandError(f"the image encoder has blocks 0 to {depth - 1}, not {outside[0]}")
     freeze_all(sam)
     for index in blocks:
         for path, parts in encoder_layers(index, on):

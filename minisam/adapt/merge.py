@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from minisam.adapt.lora import merge_lora
 from minisam.adapt.methods import Adaptation
-from minisam.errors import MinisamError
+from minisam.errors import CheckpointError
 from minisam.model import Sam
 
 
 def merged(adapted: Adaptation) -> Sam:
     """The same network without additional layers, in place; every program for segment-anything can load it.
 
-    Raises MinisamError for adapters and the HQ token, whose layers SAM does not have, and for updates that are not
-    finite.
+    Raises CheckpointError for adapters and the HQ token, whose layers SAM does not have, MinisamError for updates that
+    are not finite.
     """
     name = adapted.method.name
     if name in ("adapter", "hq"):
-        raise MinisamError(
+        raise CheckpointError(
             f"the method {name!r} adds layers that a plain SAM does not have; give the file as --adapter instead"
         )
     merge_lora(adapted.sam)

@@ -120,6 +120,7 @@ def adapt_folder(args: argparse.Namespace) -> int:
 
     use_threads(args)
     check_log(args)
+    device = check_device(args.device)
     out = args.out or Path("runs") / "adapt"
     check_output_folder(out, (args.checkpoint,), FILES)
     check_replaceable_run(out, FILES[:1])
@@ -148,7 +149,7 @@ def adapt_folder(args: argparse.Namespace) -> int:
         with_steps(how, args.steps, args.lr),
         args.validation,
         args.save_every,
-        check_device(args.device),
+        device,
         args.log,
     )
     report = adapt_to_folder(lambda: load_network(args), folder, wanted, out)

@@ -181,12 +181,12 @@ def run_amg(args: argparse.Namespace, compare: bool) -> AmgReport | DeviceAmgRep
 
 
 def check_device_and_backend(device: str, backend: str | None) -> None:
-    """Raises MinisamError for a device that is missing or has no events, and for a backend without a device."""
+    """Raises CommandError for a device that is missing or has no events, and for a backend without a device."""
     from minisam.device import check_device
-    from minisam.errors import MinisamError
+    from minisam.errors import CommandError
 
     if check_device(device) == "cpu":
         if backend is not None:
-            raise MinisamError("--backend is for a CUDA device: add --device cuda, or omit it")
+            raise CommandError("--backend is for a CUDA device: add --device cuda, or omit it")
     elif not device.startswith("cuda"):
-        raise MinisamError(f"phases cannot be timed on {device!r}; use --device cuda or cpu")
+        raise CommandError(f"phases cannot be timed on {device!r}; use --device cuda or cpu")

@@ -41,11 +41,11 @@ def add_device_options(parser: argparse.ArgumentParser) -> None:
 def chosen_device(args: argparse.Namespace) -> Iterator[str]:
     """The device, with the backend chosen inside.
 
-    Raises MinisamError for a device that this machine does not have, and for a backend that cannot run there.
+    Raises CommandError for a device that this machine does not have, and for a backend that cannot run there.
     """
     from minisam.backend import use_backend
     from minisam.device import check_device
-    from minisam.errors import MinisamError
+    from minisam.errors import CommandError
 
     use_threads(args)
     device = check_device(args.device)
@@ -53,7 +53,7 @@ def chosen_device(args: argparse.Namespace) -> Iterator[str]:
     os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")
     with use_backend(args.backend):
         if args.backend == "triton" and not kernels_run_on(device):
-            raise MinisamError(f"the triton backend has no kernels for {device!r}: add --device cuda")
+            raise CommandError(f"the triton backend has no kernels for {device!r}: add --device cuda")
         yield device
 
 

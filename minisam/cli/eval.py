@@ -19,6 +19,9 @@ from minisam.cli.replaceable import check_replaceable_json, check_replaceable_te
 from minisam.cli.run_options import add_threads_option, use_threads
 from minisam.cli.unused import refuse_unused
 
+TRIES = 10
+"""At most that many times the wanted images of --data are opened, where most of them have no mask to measure."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_network_options(parser)
@@ -140,11 +143,15 @@ def run(args: argparse.Namespace) -> int:
     with tqdm(total=count, unit="image", disable=None) as bar:
         options = {"clicks": args.clicks, "on_batch": bar.update}
         if folder:
-            chosen = sorted(hashed_order(folder.names)[:count])
-            result, skipped = evaluate_pictures(sam, folder, chosen, args.targets, args.seed, **options)
+            order = hashed_order(folder.names)
+            chosen, spare = sorted(order[:count]), order[count : TRIES * count]
+            result, skipped = evaluate_pictures(
+                sam, folder, chosen, args.targets, args.seed, spare=spare, **options
+            )
             results.append(replace(result, world=args.data.resolve().stem))
             if args.baselines:
-                baselines = measure_baselines(baseline_targets(sam, folder, chosen, args.targets, args.seed))
+                of_folder = baseline_targets(sam, folder, chosen, args.targets, args.seed, spare)
+                baselines = measure_baselines(of_folder)
         if args.cutouts:
             folders = args.cutouts.resolve(), args.backgrounds.resolve()
             result, skipped = evaluate_cutouts(
@@ -186,7 +193,11 @@ def run(args: argparse.Namespace) -> int:
     if args.out and is_first():
         write_atomically(args.out / "results.json", lambda file: file.write(text.encode()))
         write_atomically(args.out / "table.md", lambda file: file.write(table.encode()))
-        where = f"{args.data}, {count} images" if folder else f"PartWorld, {args.images} images per world"
+        where = (
+            f"{args.data}, {results[0].images} images"
+            if folder
+            else f"PartWorld, {args.images} images per world"
+        )
         where = f"cut-outs, {args.images} images" if args.cutouts else where
         title = f"{name} on {where}"
         save_evaluation_figure(args.out / "figure.png", results, title)

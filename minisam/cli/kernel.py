@@ -177,6 +177,9 @@ def run_inspect(args: argparse.Namespace) -> int:
         raise CommandError("--launch names a launch of our kernels; your function chooses its own")
     names = [None] if kernel.place else args.launch or [None, *launches_by_name(kernel.operation)]
     kernel.check_place()
+    if unknown := [name for name in args.launch or () if name not in launches_by_name(kernel.operation)]:
+        there_are = ", ".join(launches_by_name(kernel.operation))
+        raise CommandError(f"{kernel.title} has no launch {unknown[0]!r}; use one of {there_are}")
     try:
         compiled = inspect(kernel.operation, args.dtype, args.head_dim, [args.arch], names, kernel.place)
     except CompileError as error:

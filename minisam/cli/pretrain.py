@@ -54,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
 
     use_threads(args)
     check_log(args)
+    device = check_device(args.device)
     recipe = PRETRAINING[args.preset]
     if args.steps:
         recipe = replace(recipe, steps=args.steps)
@@ -67,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         folder,
         recipe,
         args.seed,
-        check_device(args.device),
+        device,
         args.precision,
         save_every=args.save_every,
         draw_ahead=args.device == "cpu" and (os.cpu_count() or 1) > 1,

@@ -135,6 +135,7 @@ def run(args: argparse.Namespace) -> int:
         refuse_unused(args, add_arguments, "is for --data without --cutouts", ("validation",))
     use_threads(args)
     check_log(args)
+    device = check_device(args.device)
     model, recipe = chosen_recipe(args)
     folder = args.out or Path("runs") / model
     left_out = tuple(args.leave_out)
@@ -145,7 +146,7 @@ def run(args: argparse.Namespace) -> int:
         folder,
         recipe,
         args.seed,
-        check_device(args.device),
+        device,
         args.precision,
         save_every=args.save_every,
         draw_ahead=args.device == "cpu" and (os.cpu_count() or 1) > 1,

@@ -36,7 +36,7 @@ from minisam.engine.settings import AUTOMATIC, LABELLED, MANUAL, SEMI, EngineSet
 from minisam.engine.tally import RoundResult, Tally
 from minisam.engine.training import held_out_metrics, trained_on, training_seed
 from minisam.engine.work import CollectedMask, Work
-from minisam.errors import MinisamError
+from minisam.errors import CheckpointError, MinisamError
 from minisam.json_files import read_json, write_json
 from minisam.locks import claimed
 from minisam.model import Sam
@@ -66,8 +66,8 @@ class EngineRun:
     def run(self) -> list[RoundResult]:
         """All rounds, and the report; finished work is only read.
 
-        Raises MinisamError if the folder holds an engine with other settings or another process is using it,
-        CheckpointError if the weights to start from are missing, damaged or of another network.
+        Raises MinisamError if another process is using the folder, CheckpointError if it holds an engine with other
+        settings, or if the weights to start from are missing, damaged or of another network.
         """
         sam = build_from_config(CONFIGS[self.settings.preset])
         previous = None if self.settings.start_from is None else Path(self.settings.start_from)
@@ -104,7 +104,7 @@ class EngineRun:
             write_json(path, settings)
         wait_for_all()
         if read_json(path) != settings:
-            raise MinisamError(
+            raise CheckpointError(
                 f"{self.folder} holds an engine with other settings; choose another --out or delete it"
             )
 

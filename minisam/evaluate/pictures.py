@@ -19,7 +19,7 @@ from torch import Tensor
 from minisam.data.segmentation_folder import SegmentationFolder
 from minisam.data.skipped import Skipped
 from minisam.distributed import gathered, in_turn, own_items
-from minisam.errors import MinisamError
+from minisam.errors import DatasetError, MinisamError
 from minisam.evaluate.baselines import ImageTargets
 from minisam.evaluate.measure import Measurements, measure_masks, share_of_image
 from minisam.evaluate.sizes import by_size
@@ -40,30 +40,37 @@ def evaluate_pictures(
     clicks: int = 9,
     prompts_per_batch: int = 32,
     on_batch: Callable[[int], object] | None = None,
+    spare: Sequence[int] = (),
 ) -> tuple[WorldResult, Skipped]:
     """Measure `sam`, at its present input size, on these images of a folder. Also returns the unusable files.
 
-    Targets are chosen at random; otherwise as `evaluate_world`.  Several processes share the images.
+    In place of each image without a mask to measure, the next of `spare` is taken.  Targets are chosen at random;
+    otherwise as `evaluate_world`.  Several processes share the images.
 
-    Raises MinisamError if no image has a mask to measure.
+    Raises DatasetError if no image has a mask to measure.
     """
-    was_training, shares = sam.training, []
+    was_training, pictures, left = sam.training, [], list(spare)
     sam.eval()
     try:
-        for index in own_items(indices):
-            parts, unused = [], Skipped()
-            try:
-                parts = measure_picture(
-                    sam, folder, index, targets_per_picture, seed, clicks, prompts_per_batch, unused
-                )
-            except (MinisamError, OSError) as error:
-                unused.add(folder.names[index], error)
-            shares.append(([Measurements.join([part]) for part in parts], unused))
-            if on_batch is not None:
-                on_batch(1)
+        while len(indices):
+            shares = []
+            for index in own_items(indices):
+                parts, unused = [], Skipped()
+                try:
+                    parts = measure_picture(
+                        sam, folder, index, targets_per_picture, seed, clicks, prompts_per_batch, unused
+                    )
+                except (MinisamError, OSError) as error:
+                    unused.add(folder.names[index], error)
+                shares.append(([Measurements.join([part]) for part in parts], unused))
+                if on_batch is not None and parts:
+                    on_batch(1)
+            found = in_turn(gathered(shares))
+            missing = sum(not parts for parts, _ in found)
+            pictures, indices, left = pictures + found, left[:missing], left[missing:]
     finally:
         sam.train(was_training)
-    pictures, skipped = in_turn(gathered(shares)), Skipped(folder.skipped)
+    skipped = Skipped(folder.skipped)
     for _, unused in pictures:
         skipped.add_all(unused)
     parts, measured = (
@@ -71,22 +78,31 @@ def evaluate_pictures(
         sum(bool(parts) for parts, _ in pictures),
     )
     if not parts:
-        raise MinisamError(f"{folder.path}: no image with a mask to measure; {skipped.summary()}")
+        raise DatasetError(f"{folder.path}: no image with a mask to measure; {skipped.summary()}")
     targets = Measurements.join(parts)
     return replace(summarise(folder.path.stem, measured, targets), sizes=by_size(targets)), skipped
 
 
 def baseline_targets(
-    sam: Sam, folder: SegmentationFolder, indices: Sequence[int], targets: int, seed: int
+    sam: Sam,
+    folder: SegmentationFolder,
+    indices: Sequence[int],
+    targets: int,
+    seed: int,
+    spare: Sequence[int] = (),
 ) -> Iterator[ImageTargets]:
     """The images and targets that `evaluate_pictures` measures `sam` on, without unusable ones."""
-    for index in indices:
+    found = 0
+    for index in (*indices, *spare):
+        if found == len(indices):
+            return
         draw = np.random.default_rng([seed, index])
         size = sam.image_encoder.img_size
         try:
             image, things = prepared_targets(folder, index, size, smallest_target(sam), draw, Skipped())
         except (MinisamError, OSError):
             continue
+        found += 1
         yield ImageTargets(image.permute(1, 2, 0).contiguous().numpy(), things[:targets])
 
 

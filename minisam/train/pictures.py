@@ -71,7 +71,7 @@ def load_batch(
 
     `all_masks` reads up to `MAX_MASKS` of each for the labels, instead of only the M that are needed.
 
-    Raises MinisamError if hardly any image can be used.
+    Raises DatasetError if hardly any image can be used.
     """
     folder, training, _ = open_split(path, validation, repeats)
     generator, skipped = np.random.default_rng(seed), Skipped()
@@ -85,7 +85,7 @@ def load_batch(
             skipped.add(folder.names[index], error)
             failures += 1
             if failures == FAILURES_IN_A_ROW:
-                raise MinisamError(f"{path}: hardly any image can be used; {skipped.summary()}") from None
+                raise DatasetError(f"{path}: hardly any image can be used; {skipped.summary()}") from None
             continue
         failures = 0
         images.append(image)

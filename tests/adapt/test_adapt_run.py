@@ -39,7 +39,8 @@ def folder(tmp_path_factory):
     return open_folder(home)
 
 
-@pytest.mark.parametrize("name", ["decoder", "hq"])
+# With LoRA some weights of the encoder are frozen and others are trained: no embedding may be kept.
+@pytest.mark.parametrize("name", ["decoder", "hq", "lora", "full"])
 def test_what_is_kept_changes_no_number(name, folder, tmp_path, monkeypatch):
     monkeypatch.setattr(adapt_run, "measure_partworld", lambda sam: NOTHING)
     how = Training(Settings(lr=1e-2, added_lr=1e-2, steps=2), batch_size=2, prompts_per_image=1)

@@ -95,7 +95,7 @@ def test_the_number_of_images_chooses_the_method(home, capsys):
 def test_adapters_cannot_be_merged(home, capsys):
     assert adapt(home, "--method", "adapter", out="adapters") == 0
     base, file = str(home / "base.safetensors"), str(home / "adapters" / "adapter.safetensors")
-    assert main(["adapt", "merge", file, "--checkpoint", base, "-o", str(home / "no.safetensors")]) == 1
+    assert main(["adapt", "merge", file, "--checkpoint", base, "-o", str(home / "no.safetensors")]) == 3
     assert "give the file as --adapter instead" in capsys.readouterr().err
     assert not (home / "no.safetensors").exists()
 

@@ -135,7 +135,7 @@ def test_the_token_of_a_text_is_brought_there_too(photo, monkeypatch):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_device_that_is_not_there(command, weights, photo, capsys):
     arguments = [command, str(photo), *COMMANDS[command], "--checkpoint", str(weights)]
-    assert main([*arguments, "--device", "tpu"]) == 1
+    assert main([*arguments, "--device", "tpu"]) == 2
     assert capsys.readouterr().err.startswith("minisam: no device 'tpu' on this machine; use cpu")
     assert [file.name for file in photo.parent.iterdir()] == ["photo.png"]
 

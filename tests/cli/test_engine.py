@@ -56,6 +56,6 @@ def test_weights_that_cannot_be_started_from_are_a_bad_file(weights, words, tmp_
 
 def test_a_folder_of_another_engine_is_left_alone(tmp_path, capsys):
     (tmp_path / "engine.json").write_text('{"preset":"nano"}')
-    assert main(["engine", "run", "-o", str(tmp_path), "--images", "1", "2", "1", "1"]) == 1
+    assert main(["engine", "run", "-o", str(tmp_path), "--images", "1", "2", "1", "1"]) == 3
     assert "other settings" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["engine.json"]

@@ -157,7 +157,7 @@ def test_inspect_as_json_has_the_numbers_of_the_code(capsys):
 
 
 def test_inspect_names_a_launch_that_is_not_there(capsys):
-    assert main(["kernel", "inspect", "softmax", "--launch", "fastest"]) == 1
+    assert main(["kernel", "inspect", "softmax", "--launch", "narrow", "--launch", "fastest"]) == 2
     error = capsys.readouterr().err
     assert "no launch 'fastest'; use one of narrow" in error
     assert len(error.strip().splitlines()) == 1

@@ -67,6 +67,7 @@ def numeric() -> dict[str, argparse.Action]:
     return {name: action for name, action in found.items() if kinds[name] not in others}
 
 
+OPTIONS = {name.removeprefix("minisam "): action for name, action in options()}
 NUMERIC = numeric()
 
 
@@ -124,6 +125,18 @@ def test_a_number_that_makes_no_sense_is_refused(name, here, capsys):
         code, last = refusal(words_for(name, action, text), capsys)
         about = (name.split()[-1].strip("-"), "argument N:", "unrecognized")
         assert code == 2 and any(words in last for words in about), (text, last)
+    assert sorted(here.rglob("*")) == before
+
+
+WITH_DEVICE = [name.removesuffix(" --device") for name in OPTIONS if name.endswith("--device")]
+
+
+@pytest.mark.parametrize("command", WITH_DEVICE)
+def test_a_device_that_this_machine_lacks_is_refused(command, here, capsys):
+    before = sorted(here.rglob("*"))
+    words = {"bench": "amg"}.get(command, NEEDED.get(command, "")).split()
+    code, last = refusal([*command.split(), *words, "--device", "tpu"], capsys)
+    assert code == 2 and last.startswith("minisam: no device 'tpu' on this machine; use cpu"), last
     assert sorted(here.rglob("*")) == before
 
 

@@ -15,6 +15,7 @@ from minisam.build import WEIGHTS
 from minisam.checkpoint import save_checkpoint
 from minisam.cli.main import main
 from minisam.config import CONFIGS
+from minisam.data.segmentation_folder import hashed_order, open_folder
 from minisam.data.skipped import Skipped
 from minisam.engine.settings import ENGINES
 from minisam.evaluate import WorldResult
@@ -129,6 +130,9 @@ def test_eval_of_a_file_on_a_folder(given):
     got = given("minisam.evaluate.evaluate_pictures", words)
     assert got["folder"].path == Path("data") and len(got["indices"]) == 3
     assert got["indices"] == sorted(got["indices"]) and got["targets_per_picture"] == 2
+    names = open_folder(Path("data")).names
+    order = hashed_order(names)
+    assert set(got["indices"]) == set(order[:3]) and got["spare"] == order[3:] and len(names) == 4
     assert (got["seed"], got["clicks"]) == (7, 1) and got["sam"].image_encoder.img_size == 48
 
 
@@ -150,7 +154,7 @@ def test_baselines_are_measured_on_the_pictures_of_the_network(given, monkeypatc
     measured = []
 
     def evaluate_pictures(sam, folder, indices, targets, seed, **named):
-        measured.append([indices, targets, seed])
+        measured.append([indices, targets, seed, named["spare"]])
         return WorldResult("data", 3, 6, {}, []), Skipped()
 
     monkeypatch.setattr("minisam.evaluate.evaluate_pictures", evaluate_pictures)

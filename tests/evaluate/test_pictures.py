@@ -75,6 +75,27 @@ def test_damaged_pictures_are_named_and_the_rest_measured(folder):
     assert nothing["masks"] == 0 and np.isnan(nothing["oracle"])
 
 
+def test_in_place_of_an_unusable_picture_the_next_spare_one_is_measured(folder, monkeypatch):
+    """Waves of images: 0 fails, then the first spare one does, and the second is measured, as if asked for."""
+    done, sam, opened = [], ToySam(whole_first), open_folder(folder)
+    (folder / "sa_0.png").unlink()
+    (folder / "sa_1.png").unlink()
+    found, skipped = evaluate_pictures(sam, opened, [0], clicks=2, spare=[1, 2], on_batch=done.append)  # pyright: ignore
+    alone, _ = evaluate_pictures(sam, opened, [2], clicks=2)  # pyright: ignore
+    assert (found.images, found.masks, done) == (1, 3, [1]) and found.metrics == alone.metrics
+    assert list(skipped) == ["sa_0.json", "sa_1.json"]
+    given = list(baseline_targets(sam, opened, [0], 3, 0, [1, 2]))  # pyright: ignore
+    expected = list(baseline_targets(sam, opened, [2], 3, 0))  # pyright: ignore
+    assert len(given) == 1 and torch.equal(given[0].targets, expected[0].targets)
+    assert np.array_equal(given[0].image, expected[0].image)
+
+    read, as_before = [], opened.read
+    monkeypatch.setattr(opened, "read", lambda index: read.append(index) or as_before(index))
+    assert evaluate_pictures(sam, opened, [2], clicks=1, spare=[0, 1])[0].images == 1  # pyright: ignore
+    assert len(list(baseline_targets(sam, opened, [2], 3, 0, [0, 1]))) == 1  # pyright: ignore
+    assert set(read) == {2}  # no spare one is opened where none is needed
+
+
 @pytest.mark.parametrize("targets", [1, 2, 3])
 def test_baselines_get_the_targets_that_the_network_is_measured_on(folder, targets, monkeypatch):
     measured, measure_masks = [], pictures.measure_masks

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from matplotlib.container import BarContainer
 
 from minisam.evaluate.mask_matching import Overlaps, match_masks
 from minisam.experiments import e14_rsprompter as e14
@@ -110,6 +111,41 @@ def test_the_criterion(changes, box, passed, monkeypatch):
     boxes = {name: one[0] for name, one in outcome.values["box AP"].items()}
     assert outcome.values["box det - anchor"] == pytest.approx(boxes["det"] - boxes["anchor"], abs=1e-3)
     assert f"anchor {mask['anchor']:.1f}; box AP" in outcome.finding and outcome.values["steps"] == 1500
+
+
+def test_the_figure_says_which_bar_is_which(monkeypatch):
+    """Every legend names its bars, and the bars have the heights and intervals of the values."""
+    monkeypatch.setattr(detector_ap, "RESAMPLES", 50)
+    runs = runs_of(GOOD, {name: share / 2 for name, share in GOOD.items()})
+    runs["det"][0][0] |= matches(kind="mask", classes=[5])  # roads differ from the other classes
+    outcome = e14.outcome(runs)
+    both, by_class = outcome.figure.axes
+    order = ["cls", "det", "seg", "anchor"]
+    for axes, names in ((both, ["masks", "boxes"]), (by_class, order)):
+        shown = axes.get_legend()
+        assert [text.get_text() for text in shown.get_texts()] == names
+        bars = [one for one in axes.containers if isinstance(one, BarContainer)]
+        assert [one.get_label() for one in bars] == names
+        colours = [one.patches[0].get_facecolor() for one in bars]
+        assert len(set(colours)) == len(names)
+        assert [patch.get_facecolor() for patch in shown.get_patches()] == colours
+        starts = [patch.get_x() for one in bars for patch in one.patches]
+        width = bars[0].patches[0].get_width()
+        assert np.diff(sorted(starts)).min() >= width - 1e-9  # no bar over another
+    assert [text.get_text() for text in both.get_xticklabels()] == order
+    assert [text.get_text() for text in by_class.get_xticklabels()] == list(e14.CLASSES)
+    for kind, bars in zip(("mask AP", "box AP"), both.containers[1::2], strict=True):
+        values = [outcome.values[kind][name] for name in order]
+        np.testing.assert_allclose(
+            [bar.get_height() for bar in bars], [value for value, _, _ in values], atol=1e-4
+        )
+        ends = [segment[:, 1] for segment in bars.errorbar.lines[2][0].get_segments()]
+        np.testing.assert_allclose(ends, [(low, high) for _, low, high in values], atol=1e-4)
+    for name, bars in zip(order, by_class.containers, strict=True):
+        assert [patch.get_height() for patch in bars] == outcome.values["mask AP by class"][name]
+        middles = [patch.get_x() + patch.get_width() / 2 for patch in bars]
+        assert [round(middle) for middle in middles] == list(range(len(e14.CLASSES)))
+    assert both.get_ylabel() and by_class.get_ylabel()
 
 
 def test_roads_and_the_other_classes_are_apart(monkeypatch):

@@ -15,6 +15,7 @@ from web.click_servers import photo_file, random_session, running
 
 from minisam.masks.rle import decode_rle
 from minisam.web import guard
+from minisam.web.prompt import read_prompt
 
 
 @pytest.fixture
@@ -89,6 +90,27 @@ def test_a_result_lies_beside_the_photo(server, tmp_path):
         with Image.open(tmp_path / name) as image:
             assert np.array_equal(np.array(image) > 0, decode_rle(three["masks"][index]))
     assert (tmp_path / "one.png").read_bytes() == before
+
+
+def test_a_result_has_the_size_of_the_photo_and_not_of_the_page(server, tmp_path, monkeypatch):
+    monkeypatch.setattr("minisam.web.photos.LONGEST_SHOWN", 20)  # of 50 x 30 pixels
+    monkeypatch.setattr("minisam.web.photos.LONGEST_PREVIEWED", 10)
+    click = (8, 6, 1)
+    _, three = ask(server, "POST", "photos/0/decode", prompt(click))
+    assert decode_rle(three["masks"][0]).shape == (12, 20)
+    _, one = ask(server, "POST", "photos/0/decode", prompt(click, best=True))
+    assert decode_rle(one["masks"][0]).shape == (6, 10)
+    index = next(n for n, mask in enumerate(three["masks"]) if decode_rle(mask).any())
+    wanted = server.routes.session.decode(
+        server.routes.session.photos.all[0], read_prompt({"points": [list(click)]}), size=(30, 50)
+    )
+    for kind, name in (("mask", "one_mask.png"), ("cutout", "one_cutout.png"), ("coco", "one_coco.json")):
+        assert ask(server, "POST", "photos/0/save", prompt(click, index=index, kind=kind))[0] == 200
+        assert (tmp_path / name).is_file()
+    with Image.open(tmp_path / "one_mask.png") as image:
+        assert np.array_equal(np.array(image) > 0, wanted[0][index])
+    entry = json.loads((tmp_path / "one_coco.json").read_text())["images"][0]
+    assert (entry["width"], entry["height"]) == (50, 30)
 
 
 def test_a_dropped_photo(server, tmp_path):

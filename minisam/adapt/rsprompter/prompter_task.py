@@ -25,7 +25,7 @@ from minisam.adapt.rsprompter.prompter import Prompter
 from minisam.adapt.rsprompter.prompter_file import save_prompter
 from minisam.data.skipped import Skipped
 from minisam.distributed import gathered, in_turn, own_items, own_rows
-from minisam.errors import MinisamError
+from minisam.errors import DatasetError, MinisamError
 from minisam.seeds import hash_seed
 from minisam.train.metrics import Metrics
 from minisam.train.optimizer import has_weight_decay, warm_then_cosine
@@ -64,7 +64,7 @@ class PrompterTask(Task):
         held_out: Sequence[int] = (),
     ) -> None:
         if not training:
-            raise MinisamError("no images to train on")
+            raise DatasetError("no images to train on")
         self.prompter, self.images, self.training = prompter.to(device), images, training
         self.recipe, self.seed, self.base, self.device = recipe, seed, base, device
         self.labels: dict[Any, int] = {
@@ -117,7 +117,7 @@ class PrompterTask(Task):
     def batch(self, step: int) -> tuple[list[Example], list[int]]:
         """The examples of a step, drawn with replacement, and a seed for each; damaged images are left out.
 
-        Raises MinisamError if hardly any image can be used.
+        Raises DatasetError if hardly any image can be used.
         """
         random = np.random.default_rng(hash_seed(self.seed, step))
         examples, failures = [], 0
@@ -130,7 +130,7 @@ class PrompterTask(Task):
                 self.skipped.add(self.images.names[index], error)
                 failures += 1
                 if failures == FAILURES_IN_A_ROW:
-                    raise MinisamError(f"hardly any image can be used; {self.skipped.summary()}") from None
+                    raise DatasetError(f"hardly any image can be used; {self.skipped.summary()}") from None
                 continue
             augmented = random if self.recipe.augment else None
             examples.append(prepare_example(picture, self.labels, side, self.skipped, augmented))
