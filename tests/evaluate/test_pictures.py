@@ -76,7 +76,7 @@ def test_damaged_pictures_are_named_and_the_rest_measured(folder):
 
 
 def test_in_place_of_an_unusable_picture_the_next_spare_one_is_measured(folder, monkeypatch):
-    """Waves of images: 0 fails, then the first spare one does, and the second is measured, as if asked for."""
+    """Waves of images: 0 fails, then the first spare one does, and the second is measured, as it would be alone."""
     done, sam, opened = [], ToySam(whole_first), open_folder(folder)
     (folder / "sa_0.png").unlink()
     (folder / "sa_1.png").unlink()
