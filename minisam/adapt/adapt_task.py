@@ -52,7 +52,9 @@ class Training:
     full_size: bool = False
     """Compare masks at the size of the network's input instead of the decoder's: better for thin objects, slower."""
     single_round_share: float = 0.5
-    """The share of steps with only the first prompt; the others correct its mask by two more clicks."""
+    """The share of steps with only the first prompt; the others go on with `later`."""
+    later: Rounds = LATER
+    """The rounds after the first: two more clicks that correct its mask."""
 
 
 class Adapting(nn.Module):
@@ -133,7 +135,9 @@ class AdaptTask(Task):
             self.how.prompts_per_image
         )
         is_single = torch.rand((), generator=order).item() < self.how.single_round_share
-        rounds = self.rounds(embeddings, image_index, masks, [] if is_single else LATER.schedule(), generator)
+        rounds = self.rounds(
+            embeddings, image_index, masks, [] if is_single else self.how.later.schedule(), generator
+        )
         loss = torch.stack([one.total for one in rounds]).mean()
         return loss, {"loss": loss, **describe_rounds(rounds)}
 

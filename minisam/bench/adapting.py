@@ -70,7 +70,7 @@ def measure_adapting(model: str, images: int, prompts: int, threads: int, steps:
     torch.manual_seed(0)
     sam = build_from_config(CONFIGS[model])
     size = sam.image_encoder.img_size
-    own = OwnImages(DrawnFolder(WORLD, images, size, 0), size, smallest_target(sam), "cpu")
+    own = OwnImages(DrawnFolder((WORLD,), images, size, 0), size, smallest_target(sam), "cpu")
     usable = own.usable(range(images))
     adapted = adapt(sam, Method(METHOD))
     encode = median_seconds([lambda index=index: own.embedding(index, sam) for index in usable])

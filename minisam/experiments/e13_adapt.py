@@ -17,32 +17,28 @@ Expected before the run:
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from minisam.adapt.adapt_task import AdaptTask, Training
+from minisam.adapt.adapt_task import Training
 from minisam.adapt.choose import Settings as Rates
 from minisam.adapt.measure_own import scores
 from minisam.adapt.merge import merged
 from minisam.adapt.methods import Adaptation, Method, adapt
 from minisam.adapt.own_images import OwnImages
-from minisam.checkpoint.digest import weights_digest
 from minisam.evaluate.bootstrap import Estimate
-from minisam.evaluate.pictures import smallest_target
 from minisam.evaluate.world import measure_world
 from minisam.experiments.experiment import Experiment, Outcome, Settings
+from minisam.experiments.shared.adapted import drawn_images, prepared, trained_copy, trained_numbers
 from minisam.experiments.shared.arms import difference, mean_of_arm
-from minisam.experiments.shared.drawn_folder import DrawnFolder
 from minisam.experiments.shared.prompted_targets import as_json
 from minisam.model import Sam
-from minisam.train.run import TrainingRun
 
 NEW, OLD = "xray", "train"
-IMAGES, STEPS = 500, 600
+STEPS = 600
 NONE, TOKENS, DECODER = "before", "output tokens", "decoder"
 FULL, LORA, LORA_ALONE = "full", "LoRA + decoder", "LoRA"
 ARMS = {
@@ -63,7 +59,7 @@ def run(sam: Sam, settings: Settings) -> Outcome:
     image: dict[str, Tensor] = {}
     start, merging, numbers = 0.0, 0.0, {}
     for seed in settings.seeds:
-        images = training_images(sam, settings, seed)
+        images = drawn_images(sam, settings, (NEW,), seed)
         adapted = {name: trained_arm(sam, images, settings, name, seed) for name in ARMS}
         for name, net in {NONE: sam, **adapted}.items():
             for world in (NEW, OLD):
@@ -126,27 +122,11 @@ def run(sam: Sam, settings: Settings) -> Outcome:
     )
 
 
-def training_images(sam: Sam, settings: Settings, seed: int) -> OwnImages:
-    """The scenes of a seed, drawn once for all arms."""
-    count, size = 4 if settings.quick else IMAGES, sam.image_encoder.img_size
-    images = OwnImages(DrawnFolder(NEW, count, size, seed), size, smallest_target(sam), "cpu")
-    images.usable(range(count))
-    return images
-
-
 def trained_arm(sam: Sam, images: OwnImages, settings: Settings, name: str, seed: int) -> Sam:
     """An adapted copy of `sam`; a finished run in `settings.work` is only read."""
     method, rates = ARMS[name]
-    steps = 2 if settings.quick else rates.steps
-    how = Training(replace(rates, steps=steps), seed=seed, full_size=True, single_round_share=1.0)
-    torch.manual_seed(seed)
-    task = AdaptTask(adapt(copy.deepcopy(sam), method), images, range(len(images.folder.names)), how)
-    folder = settings.work / "e13" / weights_digest(sam)[:8] / f"{name.replace(' ', '')}-{seed}"
-    return TrainingRun(task, folder, save_every=100).run().sam.eval()
-
-
-def trained_numbers(sam: Sam) -> int:
-    return sum(p.numel() for p in sam.parameters() if p.requires_grad)
+    how = Training(rates, seed=seed, full_size=True, single_round_share=1.0)
+    return trained_copy(settings, "e13", name, prepared(sam, method, seed), images, how)
 
 
 @torch.no_grad()

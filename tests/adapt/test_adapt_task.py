@@ -21,6 +21,7 @@ from minisam.adapt.methods import METHODS, Method, adapt
 from minisam.adapt.own_images import OwnImages
 from minisam.data.segmentation_folder import open_folder
 from minisam.errors import CheckpointError, DatasetError
+from minisam.train.interactive import Rounds
 from minisam.train.run import TrainingRun
 
 QUICK = Training(Settings(lr=1e-3, added_lr=1e-2, steps=4), batch_size=2, prompts_per_image=2)
@@ -248,6 +249,13 @@ def test_a_step_is_the_mean_of_its_rounds_and_half_of_the_steps_have_one(folder,
     assert 2 <= single <= 10
     again = task.loss(11, torch.Generator().manual_seed(11))[0]
     torch.testing.assert_close(again, loss)
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.0, 3), (1.0, 1)])
+def test_the_rounds_after_the_first_are_those_that_are_asked_for(share, expected, folder):
+    how = replace(QUICK, single_round_share=share, later=Rounds(1, 1))
+    _, metrics = task_of(folder, "decoder", how).loss(0, torch.Generator().manual_seed(0))
+    assert metrics["rounds"] == expected
 
 
 @pytest.mark.parametrize("name", ["decoder", "hq"])

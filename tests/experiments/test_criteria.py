@@ -5,7 +5,7 @@ Networks are not trained and scenes are not drawn; every target has the same IoU
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import fields
 from itertools import count
 from types import SimpleNamespace
 
@@ -522,7 +522,7 @@ def test_adapting_has_to_gain_to_come_near_to_full_training_and_to_forget_less(c
         }
 
     given = SimpleNamespace(name="before")
-    monkeypatch.setattr(e13_adapt, "training_images", lambda sam, settings, seed: f"images of {seed}")
+    monkeypatch.setattr(e13_adapt, "drawn_images", lambda sam, settings, worlds, seed: f"{worlds} of {seed}")
     monkeypatch.setattr(e13_adapt, "trained_arm", train)
     monkeypatch.setattr(e13_adapt, "measure_world", measure)
     monkeypatch.setattr(e13_adapt, "scores", scores)
@@ -534,7 +534,9 @@ def test_adapting_has_to_gain_to_come_near_to_full_training_and_to_forget_less(c
     monkeypatch.setattr(e13_adapt, "trained_numbers", lambda sam: 1000 + len(sam.name))
     outcome = e13_adapt.run(given, SETTINGS)
     assert outcome.passed is passed
-    assert trained == [(given, f"images of {seed}", name, seed) for seed in (4, 5) for name in e13_adapt.ARMS]
+    assert trained == [
+        (given, f"{('xray',)} of {seed}", name, seed) for seed in (4, 5) for name in e13_adapt.ARMS
+    ]
     assert asked == [(world, 3, (4, 5), 1) for _ in range(12) for world in ("xray", "train")]
     for name in ("before", *e13_adapt.ARMS):
         for world in ("xray", "train"):
@@ -634,31 +636,13 @@ def test_a_detector_of_an_experiment_is_a_run_by_its_seed(quick, monkeypatch, tm
         assert base == prompters.weights_digest(build_sam("nano"))
 
 
-def test_an_arm_of_e13_is_trained_at_full_size_with_its_rates_and_its_seed(monkeypatch, tmp_path):
-    seen = {}
-
-    class Task:
-        def __init__(self, adaptation, images, training, how):
-            seen.update(adaptation=adaptation, images=images, training=list(training), how=how)
-
-    class Run:
-        def __init__(self, task, folder, save_every):
-            seen.update(folder=folder, save_every=save_every)
-
-        def run(self):
-            return SimpleNamespace(sam=torch.nn.Linear(1, 1))
-
-    monkeypatch.setattr(e13_adapt, "AdaptTask", Task)
-    monkeypatch.setattr(e13_adapt, "TrainingRun", Run)
-    images = SimpleNamespace(folder=SimpleNamespace(names=["a", "b", "c"]))
+def test_an_arm_of_e13_is_trained_at_full_size_with_its_rates_and_its_seed(monkeypatch):
+    seen = []
+    monkeypatch.setattr(e13_adapt, "trained_copy", lambda *given: seen.append(given) or "network")
     sam = build_sam("nano")
     for name, (method, rates) in e13_adapt.ARMS.items():
-        for quick in (False, True):
-            settings = Settings(images=3, seeds=(4,), quick=quick, work=tmp_path)
-            adapted = e13_adapt.trained_arm(sam, images, settings, name, 7)  # pyright: ignore[reportArgumentType]
-            how = seen["how"]
-            assert not adapted.training and seen["adaptation"].method == method
-            assert seen["adaptation"].sam is not sam and seen["training"] == [0, 1, 2]
-            assert (how.full_size, how.single_round_share, how.seed) == (True, 1.0, 7)
-            assert how.settings == (replace(rates, steps=2) if quick else rates)
-            assert seen["folder"].name == f"{name.replace(' ', '')}-7" and seen["save_every"] == 100
+        assert e13_adapt.trained_arm(sam, "images", SETTINGS, name, 7) == "network"
+        settings, experiment, arm, adapted, images, how = seen[-1]
+        assert (settings, experiment, arm, images) == (SETTINGS, "e13", name, "images")
+        assert adapted.method == method and adapted.sam is not sam
+        assert (how.full_size, how.single_round_share, how.seed, how.settings) == (True, 1.0, 7, rates)

@@ -17,7 +17,7 @@ from minisam.experiments.e18_focal import EXPECTED, levels_chosen
 from minisam.experiments.experiment import Settings, experiments, write_outcome
 from minisam.experiments.page import page
 
-LONG = ("E6", "E7", "E7b", "E8", "E9", "E14")
+LONG = ("E6", "E7", "E7b", "E8", "E9", "E13b", "E14", "E17", "E19")
 """These train several networks, one after the other; CI runs them."""
 
 

@@ -30,15 +30,18 @@ class NodeSegment(Segment):
 
 
 class DrawnFolder:
-    """`images` scenes of a world; a SegmentationFolder."""
+    """`images` scenes of a world, or of several in turn, eight of each; a SegmentationFolder."""
 
-    def __init__(self, world: str, images: int, image_size: int, seed: int) -> None:
-        self.world, self.image_size, self.seed = world, image_size, seed
+    def __init__(self, worlds: Sequence[str], images: int, image_size: int, seed: int) -> None:
+        world = "+".join(worlds)
+        self.world, self.worlds, self.image_size, self.seed = world, tuple(worlds), image_size, seed
         self.path, self.skipped = Path(world), Skipped()
         self.names: Sequence[str] = [f"{world}-{seed}-{number}" for number in range(images)]
 
     def read(self, index: int) -> Picture:
-        scenes = batch_of(self.world, hash_seed(self.seed, index // PER_BATCH), self.image_size)
+        batch = index // PER_BATCH
+        world = self.worlds[batch % len(self.worlds)]
+        scenes = batch_of(world, hash_seed(self.seed, batch), self.image_size)
         number = index % PER_BATCH
         labels, levels = scenes.labels[number].numpy(), scenes.level[number].tolist()
         size = (self.image_size, self.image_size)
