@@ -52,7 +52,7 @@ class Training:
     full_size: bool = False
     """Compare masks at the size of the network's input instead of the decoder's: better for thin objects, slower."""
     single_round_share: float = 0.5
-    """The share of steps with only the first prompt; the others go on with `later`."""
+    """The share of steps with only the first prompt; the others continue with `later`."""
     later: Rounds = LATER
     """The rounds after the first: two more clicks that correct its mask."""
 
