@@ -1,4 +1,4 @@
-"""E19: does a token of its own give finer masks of thin things than a tuned decoder?  (HQ-SAM, Ke et al. 2023)
+"""E19: does an additional token give finer masks of thin objects than a tuned decoder?  (HQ-SAM, Ke et al. 2023)
 
     decoder            SAM's mask decoder is trained
     output tokens      only its mask and IoU tokens
@@ -131,7 +131,7 @@ def run(sam: Sam, settings: Settings) -> Outcome:
 
 
 def trained_arms(sam: Sam, settings: Settings, seed: int) -> dict[str, Sam]:
-    """The networks of a seed; embeddings are kept, anew where the encoder also returns early features."""
+    """The networks of a seed; embeddings are kept, and computed again where the encoder also returns early features."""
     images, nets = drawn_images(sam, settings, TRAINED_ON, seed), {}
     for name, (method, rates) in ARMS.items():
         if name == NO_EARLY:
@@ -197,7 +197,7 @@ EXPERIMENT = Experiment(
     id="E19",
     title="The HQ token",
     echoes="HQ-SAM, tables of its features and of forgetting",
-    question="Thin things: does a new token with finer features do better than tuning SAM's own decoder?",
+    question="Thin objects: does a new token with finer features do better than tuning SAM's own decoder?",
     criterion="with a box, HQ gains at least 0.02 boundary IoU (2 pixels) on wiry, interval above zero, and is not "
     "below the output tokens alone; on train it loses less IoU than the decoder; without the token the masks are "
     "the given network's",

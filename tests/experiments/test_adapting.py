@@ -28,7 +28,7 @@ def every(value: float) -> torch.Tensor:
 
 
 def arms_by_name(monkeypatch, module):
-    """Stands for the training of `module`'s arms: networks with a name, and what they were asked to train."""
+    """Stands for the training of `module`'s arms: networks with a name; returns what was to be trained."""
     asked = []
 
     def train(settings, experiment, name, adapted, images, how):
