@@ -159,6 +159,11 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def resolved(path: Path) -> Path:
+    """The absolute path without links.  Reading it says what is wrong with a link to itself; `Path.resolve` raises."""
+    return Path(os.path.realpath(path))
+
+
 def sha256_of(path: Path) -> str:
     """The hash of a file's bytes, in hexadecimal digits."""
     return hashlib.sha256(path.read_bytes()).hexdigest()

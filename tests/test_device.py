@@ -1,7 +1,10 @@
+from types import SimpleNamespace
+
 import pytest
+import torch
 
 from minisam.cli.main import main
-from minisam.device import check_device
+from minisam.device import bring_to, check_device
 from minisam.errors import MinisamError
 
 
@@ -34,3 +37,19 @@ def test_commands_say_so_in_one_line(command, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
     assert main([*command, "--device", "tpu"]) == 2
     assert capsys.readouterr().err.startswith("minisam: no device 'tpu'")
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "wanted"),
+    [
+        ("mps", torch.float64, torch.float32),
+        ("xpu", torch.float64, torch.float32),
+        ("cpu", torch.float64, torch.float64),
+        ("cuda", torch.float64, torch.float64),
+        *(("mps", dtype, dtype) for dtype in (torch.float32, torch.float16, torch.int64, torch.bool)),
+    ],
+)
+def test_float64_alone_changes_and_only_on_devices_that_lack_it(kind, given, wanted):
+    device = torch.device(kind)
+    tensor = SimpleNamespace(dtype=given, to=lambda *where: where)
+    assert bring_to(tensor, device) == (device, wanted)  # pyright: ignore[reportArgumentType]

@@ -19,7 +19,7 @@ from minisam.cli.run_options import (
     use_threads,
 )
 from minisam.cli.unused import refuse_unused
-from minisam.errors import PromptError
+from minisam.errors import CheckpointError, PromptError
 
 METHODS = ("auto", "token", "decoder", "late", "full", "lora", "adapter", "hq")
 METHODS_WITH = {"rank": ("lora",), "late": ("late",), "decoder": ("lora", "adapter")}
@@ -175,6 +175,8 @@ def merge(args: argparse.Namespace) -> int:
     refuse_unused(
         args, add_arguments, f"is for training, not for {MERGE}", used=("model", "checkpoint", "out")
     )
+    if not args.adapter.is_file():
+        raise CheckpointError(f"{args.adapter}: no such adapter file")
     out = args.out or args.adapter.with_name(args.adapter.stem + "_merged.safetensors")
     check_output(out, (args.adapter, args.checkpoint), (".safetensors", *TORCH_SUFFIXES))
     sam = merged(load_adapter(load_network(args), args.adapter))

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from minisam.cli.cutout_options import add_cutout_options, check_cutout_options
 from minisam.cli.device_options import add_device_option
 from minisam.cli.numbers import number_from
-from minisam.cli.outputs import check_output
+from minisam.cli.outputs import check_future_folder, check_output
 from minisam.cli.run_options import add_seed_option
 from minisam.cli.scene_options import (
     add_part_option,
@@ -38,7 +38,7 @@ from minisam.data.partworld.knobs import RANGES
 from minisam.data.partworld.preview import contact_sheet
 from minisam.data.skipped import Skipped
 from minisam.device import check_device
-from minisam.errors import PromptError
+from minisam.errors import MinisamError, PromptError
 from minisam.show.figure_file import check_replaceable_figure
 
 BENCH_SIZES = (64, 256, 512)
@@ -124,6 +124,7 @@ def run(args: argparse.Namespace) -> int:
 def shrink(args: argparse.Namespace) -> int:
     """Write small copies of two folders, and print the result for each file."""
     check_cutout_options(args)
+    check_future_folder(args.out)
     for line in prepare_folders(
         args.cutouts,
         args.backgrounds,
@@ -162,7 +163,9 @@ def preview(args: argparse.Namespace) -> int:
     skipped = Skipped()
     try:
         scenes = draw(args, args.seed, args.images, args.size, skipped, **parse_knobs(args.knob))
-    except ValueError as error:
+    except MinisamError:  # of a folder
+        raise
+    except ValueError as error:  # of the options
         raise PromptError(str(error)) from error
     if skipped:
         print(skipped.summary(), file=sys.stderr)
@@ -191,6 +194,7 @@ def export(args: argparse.Namespace) -> int:
     if args.seed >= 2000:
         raise PromptError(f"--seed {args.seed}: use 0 to 1999")
     check_scene_options(args, add_arguments)
+    check_future_folder(args.out)
     knobs, skipped = parse_knobs(args.knob), Skipped()
     pictures = annotated_scenes(
         lambda seed: draw(args, seed, SCENES_PER_BATCH, args.size, skipped, **knobs), args.images, args.seed
@@ -198,7 +202,9 @@ def export(args: argparse.Namespace) -> int:
     shown = tqdm(pictures, total=args.images, unit="image", disable=None)
     try:
         written = (write_sa1b if args.format == "sa1b" else write_as_coco)(args.out, iter(shown))
-    except ValueError as error:
+    except MinisamError:  # of a folder
+        raise
+    except ValueError as error:  # of the options
         raise PromptError(str(error)) from error
     if skipped:
         print(skipped.summary(), file=sys.stderr)

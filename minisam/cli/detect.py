@@ -145,9 +145,9 @@ def figure_and_results(args: argparse.Namespace, image: Path) -> tuple[Path, Pat
     if not image.parent.is_dir():
         raise ImageError(f"{image}: no such image file")
     out = args.out or image.with_name(image.stem + DETECT_ENDING)
-    results = out.with_suffix(".json")
     inputs = (image, args.detector, args.checkpoint)
     check_output(out, inputs, FIGURE_FORMATS)
+    results = out.with_suffix(".json")
     if args.out is None:
         check_replaceable_figure(out)
     check_output(results, inputs, (".json",))

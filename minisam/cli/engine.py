@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from minisam.cli.numbers import number_from
-from minisam.cli.outputs import check_output_folder
+from minisam.cli.outputs import check_future_folder
 from minisam.cli.replaceable import check_no_results
 from minisam.cli.run_options import add_seed_option, add_threads_option, use_threads
 
@@ -62,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
     from minisam.engine.report import report_rows, table
     from minisam.engine.run import EngineRun
     from minisam.engine.settings import ENGINES
+    from minisam.files import resolved
 
     use_threads(args)
     settings = ENGINES[args.preset]
@@ -69,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         labelled, manual, semi, automatic = args.images
         settings = replace(settings, labelled=labelled, manual=manual, semi=semi, automatic=automatic)
     if args.start_from:
-        settings = replace(settings, start_from=str(args.start_from.resolve()), first=settings.later)
+        settings = replace(settings, start_from=str(resolved(args.start_from)), first=settings.later)
     if args.steps:
         first, later = (
             replace(recipe, steps=steps)
@@ -78,9 +79,8 @@ def run(args: argparse.Namespace) -> int:
         settings = replace(settings, first=first, later=later)
     changes = {"manual_rounds": args.manual_rounds, "held_out": args.held_out, "seed": args.seed}
     settings = replace(settings, **{name: value for name, value in changes.items() if value is not None})
-    if args.out.exists():  # otherwise it is created after the weights have been checked
-        check_output_folder(args.out)
-        check_no_results(args.out, ("rounds.json", "table.txt", "figure.png"))
+    check_future_folder(args.out)  # it is created after the weights have been checked
+    check_no_results(args.out, ("rounds.json", "table.txt", "figure.png"))
     engine = EngineRun(args.out, settings, draw_ahead=(os.cpu_count() or 1) > 1)
     results = engine.run()
     print(table(report_rows(results)), end="")

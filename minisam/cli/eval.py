@@ -111,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
     from minisam.evaluate.figure import save_evaluation_figure
     from minisam.evaluate.pictures import baseline_targets
     from minisam.evaluate.tables import FIRST_TITLE, markdown_tables, results_json
-    from minisam.files import write_atomically
+    from minisam.files import resolved, write_atomically
     from minisam.show.figure_file import check_replaceable_figure
 
     use_threads(args)
@@ -148,12 +148,12 @@ def run(args: argparse.Namespace) -> int:
             result, skipped = evaluate_pictures(
                 sam, folder, chosen, args.targets, args.seed, spare=spare, **options
             )
-            results.append(replace(result, world=args.data.resolve().stem))
+            results.append(replace(result, world=resolved(args.data).stem))
             if args.baselines:
                 of_folder = baseline_targets(sam, folder, chosen, args.targets, args.seed, spare)
                 baselines = measure_baselines(of_folder)
         if args.cutouts:
-            folders = args.cutouts.resolve(), args.backgrounds.resolve()
+            folders = resolved(args.cutouts), resolved(args.backgrounds)
             result, skipped = evaluate_cutouts(
                 sam,
                 *folders,

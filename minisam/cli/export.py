@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minisam.cli.network import add_network_options, load_network
-from minisam.cli.outputs import check_output
+from minisam.cli.outputs import check_future_folder, check_output
 
 if TYPE_CHECKING:
     from minisam.export.parts import Part
@@ -65,6 +65,8 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or Path(f"{args.part}.onnx")
     if args.demo is None:
         check_output(out, (args.checkpoint,), SUFFIXES)
+    else:
+        check_future_folder(args.demo, "--demo")
     sam = load_network(args)
     if args.demo is not None:
         from minisam.export.demo import write_demo

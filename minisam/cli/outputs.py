@@ -50,6 +50,14 @@ def check_output_folder(
     check_writable(folder)
 
 
+def check_future_folder(folder: Path, option: str = "-o") -> None:
+    """Raises OutputError if nothing can be written into a folder, which need not exist; creates nothing."""
+    there = next(one for one in (folder, *folder.absolute().parents) if os.path.lexists(one))
+    if not there.is_dir():
+        raise OutputError(f"{folder} cannot be a folder: {there} is not one; choose another with {option}")
+    check_writable(there, option)
+
+
 def check_writable(folder: Path, option: str = "-o") -> None:
     """Raises OutputError if this user may not write into a folder."""
     if not os.access(folder, os.W_OK):

@@ -200,12 +200,13 @@ def validation(args: argparse.Namespace) -> Callable[[Sam], dict[str, float]] | 
     """Measures a network at every save on held-out data; None if there is none."""
     from minisam.evaluate.cutouts import cutout_validation
     from minisam.evaluate.pictures import validation_metrics
+    from minisam.files import resolved
     from minisam.train.pictures import open_split
 
     if args.cutouts:
-        folders = args.cutouts[0].resolve(), args.backgrounds[0].resolve(), tuple(args.leave_out)
+        folders = resolved(args.cutouts[0]), resolved(args.backgrounds[0]), tuple(args.leave_out)
         return lambda sam: cutout_validation(sam, *folders)
     if not args.data:
         return None
-    folder, _, held_out = open_split(args.data.resolve(), args.validation)
+    folder, _, held_out = open_split(resolved(args.data), args.validation)
     return (lambda sam: validation_metrics(sam, folder, held_out[:VALIDATION_PICTURES])) if held_out else None

@@ -14,6 +14,8 @@ MARK = {"Software": "minisam"}
 
 def is_own_figure(path: Path) -> bool:
     """Whether a file is a PNG that minisam drew."""
+    if not path.is_file():  # reading a pipe may never end
+        return False
     try:
         with Image.open(path, formats=("PNG",)) as image:
             return image.info.get("Software") == MARK["Software"]

@@ -149,10 +149,13 @@ def values_of(path: Path) -> NDArray[np.int64]:
 
     Raises ImageError if the file cannot be read, DatasetError if it is a photograph rather than masks.
     """
+    if not path.is_file():  # reading a pipe may never end
+        raise ImageError(f"{path}: cannot be read as a mask (not a file, or a link to nothing)")
     try:
         with Image.open(path) as file:
             values = as_numbers(file)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    # Pillow's readers raise almost any exception for damaged bytes.
+    except Exception as error:
         raise ImageError(f"{path}: cannot be read as a mask ({error})") from None
     found = np.unique(values)
     if is_soft(values, found):

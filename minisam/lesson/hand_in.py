@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from minisam.errors import AnswerError
+from minisam.files import resolved
 from minisam.lesson.check import Report, check_answer
 from minisam.lesson.find import FOLDER, Lesson
 from minisam_kernels.lab.answers.process import AnswerFile, AnswerFileError, Rules
@@ -27,7 +28,7 @@ def mark(
 ) -> list[Report]:
     """A report for each of the exercises. Raises AnswerError for a file that cannot be run, or has none of them."""
     unread = [
-        path for name in ANSWERS for path in FOLDER.glob(f"*/{name}") if path.resolve() != file.resolve()
+        path for name in ANSWERS for path in FOLDER.glob(f"*/{name}") if resolved(path) != resolved(file)
     ]
     rules = replace(limits, closed=("minisam", "minisam_kernels"), opened=may_import(lesson), unread=unread)
     try:

@@ -13,6 +13,7 @@ from minisam.data.cutouts import CutoutBatch, open_cutouts, render_cutouts
 from minisam.data.outlined import open_outlined, outlined_scenes
 from minisam.data.partworld import SceneBatch, render_scenes
 from minisam.data.skipped import Skipped
+from minisam.files import resolved
 from minisam.seeds import hash_seed
 from minisam.train.presets import Phase, Recipe
 from minisam.train.scenes import DrawnAhead
@@ -43,9 +44,9 @@ class MixedSource:
         in_background: bool,
         outlined: Path | None = None,
     ) -> None:
-        self.folders = [CutoutsOn(one.resolve(), on.resolve(), names) for one, on, names in folders]
+        self.folders = [CutoutsOn(resolved(one), resolved(on), names) for one, on, names in folders]
         self.recipe, self.seed, self.device = recipe, seed, device
-        self.outlined = outlined.resolve() if outlined else None
+        self.outlined = resolved(outlined) if outlined else None
         self.fingerprints: list[str] = []
         self.skipped = Skipped()
         for pair in self.folders:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from minisam.data.partworld import SceneBatch
 from minisam.data.skipped import Skipped
+from minisam.files import resolved
 from minisam.seeds import hash_seed
 from minisam.train.pictures import PictureBatch, Repeats, load_batch, open_split
 from minisam.train.presets import Phase, Recipe
@@ -116,7 +117,7 @@ class PictureSource:
         in_background: bool,
         repeats: Repeats = (),
     ) -> None:
-        self.path, self.validation, self.repeats = path.resolve(), validation, repeats
+        self.path, self.validation, self.repeats = resolved(path), validation, repeats
         self.recipe, self.seed, self.device = recipe, seed, device
         folder, *_ = open_split(self.path, validation, repeats)
         self.fingerprint = folder.fingerprint()

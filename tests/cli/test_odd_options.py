@@ -140,6 +140,27 @@ def test_a_device_that_this_machine_lacks_is_refused(command, here, capsys):
     assert sorted(here.rglob("*")) == before
 
 
+@pytest.mark.parametrize(
+    ("words", "code", "about"),
+    [
+        ("train --data LOOP", 3, "loop"),
+        ("train --recipe tiny --cutouts LOOP --backgrounds LOOP", 3, "loop"),
+        ("engine run -o e --from LOOP", 3, "loop"),
+        ("eval --data LOOP --model nano", 3, "loop"),
+        ("lesson check 1 LOOP", 3, "loop"),
+        ("detect a.png --detector a.png -o NOTHING", 2, "is a folder"),
+        ("detect a.png --detector a.png -o .", 2, "is a folder"),
+        ("adapt merge NOTHING", 3, "no such adapter file"),
+        ("adapt merge /", 3, "no such adapter file"),
+    ],
+)
+def test_links_to_themselves_and_empty_names_are_one_line(words, code, about, here, capsys):
+    Path("loop").symlink_to("loop")
+    names = {"LOOP": "loop", "NOTHING": ""}
+    found, last = refusal([names.get(word, word) for word in words.split()], capsys)
+    assert (found, about in last) == (code, True), last
+
+
 def test_the_ends_of_a_share_are_in_it_where_they_make_sense():
     assert [share()(text) for text in ("0", "1", "0.5", "1e-9")] == [0, 1, 0.5, 1e-9]
     for ends, texts in (({"zero": False}, ("0", "-0.0")), ({"one": False}, ("1", "1.0"))):

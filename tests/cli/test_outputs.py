@@ -39,6 +39,11 @@ FOLDERS = {
     "engine": ["engine", "run"],
     "export": ["data", "export"],
 }
+OTHER_FOLDERS = {
+    "handout": ["lesson", "handout", "1", "-o"],
+    "demo page": ["export", "--demo"],
+    "shrink": ["data", "shrink", "--cutouts", "a", "--backgrounds", "b", "-o"],
+}
 
 
 @pytest.mark.parametrize("command", FILES)
@@ -68,13 +73,16 @@ def test_a_suffix_counts_in_any_case(name, fits, tmp_path):
             check_output(tmp_path / name, suffixes=(".png",))
 
 
-@pytest.mark.parametrize("command", FOLDERS)
-def test_a_file_in_the_place_of_a_folder(command, tmp_path, capsys):
+@pytest.mark.parametrize("out", ["file", "file/below", "file/below/it", "loop", "loop/below"])
+@pytest.mark.parametrize("command", [*FOLDERS, *OTHER_FOLDERS])
+def test_a_file_in_the_place_of_a_folder(command, out, tmp_path, capsys):
     (tmp_path / "file").write_text("mine")
-    assert main([*FOLDERS[command], "-o", str(tmp_path / "file")]) in (1, 2, 3)
+    (tmp_path / "loop").symlink_to("loop")
+    words = [*FOLDERS[command], "-o"] if command in FOLDERS else OTHER_FOLDERS[command]
+    assert main([*words, str(tmp_path / out)]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert error.startswith("minisam: ") and "file" in error and "None" not in error
-    assert (tmp_path / "file").read_text() == "mine"
+    assert error.startswith(f"minisam: {tmp_path / out} cannot be a folder") and words[-1] in error
+    assert (tmp_path / "file").read_text() == "mine" and len(list(tmp_path.iterdir())) == 2
 
 
 @pytest.mark.parametrize("command", FIGURES)

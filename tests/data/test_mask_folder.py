@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -187,6 +189,13 @@ def test_a_photograph_is_not_a_mask_file(tmp_path):
         values_of(write(tmp_path / "cat.png", array))
     with pytest.raises(ImageError, match="cannot be read as a mask"):
         values_of(tmp_path / "none.png")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a pipe: run it on Linux")
+def test_a_pipe_is_no_mask_and_no_image(tmp_path):
+    os.mkfifo(tmp_path / "cat.png")
+    with pytest.raises(ImageError, match=r"cannot be read as a mask \(not a file"):
+        values_of(tmp_path / "cat.png")
 
 
 def test_other_files_of_the_same_names_are_another_folder(tmp_path):

@@ -197,6 +197,10 @@ def test_the_split_follows_from_the_names():
     training, held_out = validation_split(names, 0.1)
     assert len(held_out) == 20 and sorted(training + held_out) == list(range(200))
     assert sum(index < 100 for index in held_out[:10]) not in (0, 10), "the first of them are of all kinds"
+    assert validation_split(names, 0.05)[1] == held_out[:10], (
+        "in the order of their hashes, and not of their names"
+    )
+    assert training == sorted(training) and held_out != sorted(held_out)
     again = validation_split(names[::-1], 0.1)[1]
     assert {199 - index for index in again} == set(held_out)
     grown = validation_split([*names, *(f"new{number}" for number in range(50))], 0.08)[1]

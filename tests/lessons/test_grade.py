@@ -142,5 +142,20 @@ def test_a_kernel_that_was_not_judged_is_neither_right_nor_wrong():
     assert misunderstandings([HandIn("a", lesson(14), (Report("softmax_rows", False, (), 4),))]) == []
 
 
+def test_what_was_not_judged_is_in_the_summary_and_in_the_table():
+    reports = (
+        Report("softmax_rows", False, (), 4, reason="kernels need Linux", judged=False),
+        Report("add_bias", True, ("a",), 1),
+    )
+    class_ = [HandIn("ada.py", lesson(14), reports)]
+    assert list(summary(class_)) == [
+        "ada.py  lesson 14  1 of 2 right; softmax_rows not judged",
+        "",
+        "lesson 14  add_bias: 1 of 1 right",
+        "lesson 14  softmax_rows: 0 of 1 right",
+    ]
+    assert as_csv(class_).splitlines()[1] == "ada.py,14,softmax_rows,not judged,0,4,,kernels need Linux,"
+
+
 def test_a_name_is_no_formula_in_a_spreadsheet():
     assert as_csv([HandIn("=1+1.py", problem="-2")]).splitlines()[1] == "'=1+1.py,,,not marked,,,,'-2,"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from matplotlib.figure import Figure
 from PIL import Image
@@ -49,7 +51,12 @@ def test_only_a_figure_of_ours_is_replaced(tmp_path):
     Image.new("RGB", (3, 3)).save(path)
     link = tmp_path / "link.png"
     link.symlink_to(tmp_path / "nowhere.png")
-    for kept in (path, link):
+    pipe = tmp_path / "pipe.png"
+    if os.name == "posix":
+        os.mkfifo(pipe)  # reading it would never end
+    else:
+        pipe.mkdir()
+    for kept in (path, link, pipe):
         with pytest.raises(OutputError, match="was not drawn by minisam and is not replaced"):
             check_replaceable_figure(kept)
 

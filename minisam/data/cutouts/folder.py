@@ -126,6 +126,8 @@ def is_left_out(name: str, leave_out: tuple[str, ...]) -> bool:
 
 def unusable(path: Path, is_cutout: bool) -> str:
     """Why a file cannot be used, according to its header; "" if it can."""
+    if not path.is_file():  # reading a pipe may never end
+        return "cannot be read (not a file, or a link to nothing)"
     try:
         with Image.open(path) as image:
             if is_cutout and not image.has_transparency_data:
