@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from kernel_operations import OPERATIONS as TESTED
 
-from minisam_kernels.cases import SIZES
+from minisam_kernels.case_sizes import SIZES
 from minisam_kernels.dense import OPERATIONS as FORMULAS
 
 ROOT = Path(__file__).parent.parent

@@ -33,7 +33,7 @@ from minisam_kernels.lab import bench
 from minisam_kernels.lab.bench_report import report, save_bench_figure
 from minisam_kernels.lab.results import OURS, EncoderResult, KernelResult, Results
 from minisam_kernels.lab.trace import PICTURED
-from minisam_kernels.lab.work import directions_of
+from minisam_kernels.lab.work_in_sam import directions_of
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 PACKAGES = ("triton", "numpy", "transformers", "segment-anything-py", "pytest", "pycocotools")

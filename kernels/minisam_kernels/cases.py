@@ -1,8 +1,7 @@
-"""The shapes and inputs on which a kernel has to be correct: one list per operation, for tests, lab and lessons.
+"""The inputs on which a kernel has to be correct, with the right results: for tests, lab and lessons.
 
-Kernels tend to fail if a size is 1, odd, prime, or just larger than a block; if a grid is not square; if a head dim
-is not a power of two; and if scores are huge, all equal, or dominated by one of them. Every list has these cases,
-with few programs in total, because the interpreter takes 2 to 3 ms for each program.
+case_sizes.py -> ordinary values of every size   one size -> adversarial_values.py
+a case        -> the reference's output, and gradients by autograd of the dense formula
 """
 
 from __future__ import annotations
@@ -15,6 +14,8 @@ import numpy as np
 import torch
 
 from minisam_kernels import dense
+from minisam_kernels.adversarial_values import LOWEST, change_row, change_scores, let_values_cancel
+from minisam_kernels.case_sizes import ADVERSARIAL_SIZE, CANCELLING_SIZE, SIZES
 from minisam_kernels.mask_cases import COUNTING, HARD_MASKS, MASK_SIZES, mask_inputs, mask_thresholds
 from minisam_kernels.reference.attention import attention
 from minisam_kernels.reference.cross_attention import cross_attention
@@ -25,87 +26,6 @@ from minisam_kernels.reference.rel_pos_attention import rel_pos_attention
 from minisam_kernels.reference.softmax import softmax
 from minisam_kernels.reference.token_to_image import token_to_image
 from minisam_kernels.reference.window_attention import window_attention
-
-SIZES: dict[str, dict[str, tuple[int, ...]]] = {
-    "softmax": {  # rows, columns
-        "one number": (1, 1),
-        "one column": (5, 1),
-        "prime": (7, 13),
-        "wider than a block": (3, 1031),
-        "taller than a block": (67, 33),
-    },
-    "attention": {  # B, N, L, S, D
-        "one token": (1, 1, 1, 1, 16),
-        "prime, head dim 24": (1, 2, 37, 37, 24),
-        "two batches, head dim 40": (2, 1, 17, 29, 40),
-        "longer than a block, head dim 64": (1, 1, 131, 131, 64),
-        "rectangular, head dim 80": (1, 2, 33, 70, 80),
-        "one key more than a block, head dim 128": (1, 1, 19, 65, 128),
-    },
-    "cross_attention": {  # B, N, L, S, D
-        "one query, one key": (1, 1, 1, 1, 16),
-        "few queries, many keys": (1, 2, 7, 301, 16),
-        "many queries, few keys": (1, 1, 261, 7, 32),
-        "one query, prime keys, head dim 24": (2, 1, 1, 61, 24),
-        "head dim 40": (1, 1, 17, 131, 40),
-        "head dim 80": (1, 1, 9, 520, 80),
-        "head dim 128": (1, 1, 5, 97, 128),
-    },
-    "rel_pos_attention": {  # B, N, H, W, D
-        "one token": (1, 1, 1, 1, 16),
-        "prime sides, head dim 24": (1, 2, 7, 5, 24),
-        "one column": (1, 1, 19, 1, 16),
-        "rows longer than a block, head dim 40": (2, 1, 2, 67, 40),
-        "more rows than a block, head dim 64": (1, 1, 13, 11, 64),
-        "head dim 80": (1, 2, 5, 9, 80),
-        "head dim 128": (1, 1, 4, 8, 128),
-    },
-    "window_attention": {  # B, H, W, N, D, S
-        "one token": (1, 1, 1, 1, 16, 1),
-        "whole windows, head dim 24": (2, 4, 6, 1, 24, 2),
-        "padded, head dim 40": (1, 5, 7, 2, 40, 3),
-        "padding all around, head dim 16": (1, 2, 3, 2, 16, 7),
-        "SAM's window, head dim 64": (1, 14, 17, 1, 64, 14),
-        "head dim 80": (1, 8, 5, 1, 80, 5),
-        "head dim 128": (1, 3, 4, 1, 128, 3),
-    },
-    "token_to_image": {  # B, R, S, E
-        "one row, one token": (1, 1, 1, 16),
-        "prime, 24 channels": (2, 7, 37, 24),
-        "many parts, 40 channels": (2, 21, 1031, 40),
-        "more rows than a block, 96 channels": (1, 67, 31, 96),
-        "80 channels": (1, 9, 130, 80),
-        "128 channels": (1, 5, 33, 128),
-        "256 channels": (1, 17, 19, 256),
-    },
-    "image_to_token": {  # images, B, N, T, S, E
-        "one head, one token": (1, 1, 1, 1, 1, 16),
-        "prime, 24 channels": (2, 2, 3, 5, 37, 24),
-        "one image for many prompts, 40 channels": (1, 3, 2, 7, 67, 40),
-        "80 channels": (1, 1, 2, 3, 21, 80),
-        "more tokens than a block, 96 channels": (1, 1, 3, 2, 131, 96),
-        "128 channels": (1, 1, 2, 9, 19, 128),
-        "SAM's heads and tokens, 256 channels": (1, 1, 8, 7, 33, 256),
-    },
-    "mask_statistics": MASK_SIZES,
-    "mask_bits": MASK_SIZES,
-}
-
-ADVERSARIAL_SIZE = {
-    "softmax": "prime",
-    "attention": "prime, head dim 24",
-    "cross_attention": "few queries, many keys",
-    "rel_pos_attention": "prime sides, head dim 24",
-    "window_attention": "padded, head dim 40",
-    "token_to_image": "prime, 24 channels",
-    "image_to_token": "prime, 24 channels",
-}
-LOWEST = "scores below -10000"
-CANCELLING_SIZE = {
-    "attention": "longer than a block, head dim 64",
-    "cross_attention": "few queries, many keys",
-    "rel_pos_attention": "prime sides, head dim 24",
-}
 
 
 @dataclass(frozen=True)
@@ -197,14 +117,14 @@ def adversarial_cases(operation: str) -> list[Case]:
     for kind in [*kinds, LOWEST, "rows far apart"] if operation == "softmax" else kinds:
         case = make_case(operation, f"{kind}, {size}", SIZES[operation][size])
         if operation == "softmax":
-            _change_row(kind, case.inputs["x"])
+            change_row(kind, case.inputs["x"])
         else:
-            _change_scores(kind, case)
+            change_scores(kind, case)
         adversarial.append(case)
     if operation in CANCELLING_SIZE:
         size = CANCELLING_SIZE[operation]
         case = make_case(operation, f"many values that cancel, {size}", SIZES[operation][size])
-        _let_values_cancel(case.inputs)
+        let_values_cancel(case.inputs)
         adversarial.append(case)
     return adversarial
 
@@ -213,7 +133,7 @@ def lowest_scores(operation: str) -> Case:
     """Scores that are all lower than what padding gets in some kernels in place of −inf; for float64."""
     size = ADVERSARIAL_SIZE[operation]
     case = make_case(operation, f"{LOWEST}, {size}", SIZES[operation][size])
-    _change_scores(LOWEST, case)
+    change_scores(LOWEST, case)
     return case
 
 
@@ -222,63 +142,6 @@ def make_hard_mask(operation: str, kind: str) -> Case:
     case = make_case(operation, kind, MASK_SIZES["hard"])
     HARD_MASKS[kind](case.inputs["low_res"])
     return case
-
-
-def _change_row(kind: str, x: np.ndarray) -> None:
-    if kind == "huge scores":
-        x += 300
-    elif kind == "scores far below zero":
-        x -= 300
-    elif kind == LOWEST:
-        x -= 30000
-    elif kind == "equal scores":
-        x *= 0
-    elif kind == "rows far apart":
-        x += 200.0 * np.arange(len(x))[:, None]
-    else:
-        x[:, 2] += 200
-
-
-def _change_scores(kind: str, case: Case) -> None:
-    inputs, (q, keys) = case.inputs, queries_and_keys(case)
-    if kind == "huge scores":
-        q *= 10
-    elif kind == "equal scores":
-        q *= 0
-    elif kind == "one score above all":
-        keys[0][..., 2, :] *= 60
-    else:
-        # Rows that sum to zero cancel the part that all channels of a query have in common.
-        for name in {"rel_pos_h", "rel_pos_w"} & set(inputs):
-            inputs[name] -= inputs[name].mean(axis=-1, keepdims=True)
-        head_dim = inputs.get("rel_pos_h", q).shape[-1]
-        depth, step, mean = (200, 0.05, 100) if kind == LOWEST else (150, 0.1, 1)
-        q[...] = 0.1 * q - depth * head_dim**-0.5
-        for k in keys:
-            k[...] = step * k + mean
-
-
-def _let_values_cancel(inputs: dict[str, np.ndarray]) -> None:
-    """Equal weights, and values near 500 for the first half of the keys, near -500 for the second."""
-    for name in {"q", "rel_h", "rel_w"} & set(inputs):
-        inputs[name] *= 0
-    v = inputs["v"]
-    keys = v.shape[2]
-    v[:, :, : keys // 2] += 500
-    v[:, :, keys - keys // 2 :] -= 500
-
-
-def queries_and_keys(case: Case) -> tuple[np.ndarray, list[np.ndarray]]:
-    """The queries and keys among a case's inputs, to be changed in place, including the keys of padded tokens."""
-    if case.operation == "token_to_image":
-        return case.inputs["rows"], [case.inputs["image"]]
-    if case.operation == "image_to_token":
-        return case.inputs["image"], [case.inputs["rows"]]
-    if case.operation != "window_attention":
-        return case.inputs["q"], [case.inputs["k"]]
-    qkv, bias = case.inputs["qkv"], case.inputs["qkv_bias"]
-    C = len(bias) // 3
-    return qkv[..., :C], [qkv[..., C : 2 * C], bias[C : 2 * C]]
 
 
 def reference(operation: str) -> Callable[..., np.ndarray]:

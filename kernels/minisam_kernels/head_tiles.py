@@ -92,3 +92,12 @@ def add_weighted_rows(acc, acc_tail, weights, b, b_tail, TAIL_D: tl.constexpr):
     if TAIL_D > 0:
         acc_tail = tl.dot(weights, b_tail, acc_tail, input_precision="ieee")
     return acc, acc_tail
+
+
+@triton.jit
+def row_products(a, a_tail, b, b_tail, TAIL_D: tl.constexpr, ACC: tl.constexpr):
+    """The dot product of each row of a with the same row of b, [M]."""
+    products = tl.sum(a.to(ACC) * b.to(ACC), axis=1)
+    if TAIL_D > 0:
+        products += tl.sum(a_tail.to(ACC) * b_tail.to(ACC), axis=1)
+    return products

@@ -10,8 +10,9 @@ loop over key rows therefore reads one column of rel_h and nothing else of the b
 
 one multiply-add and one subtraction per score, as in a softmax without bias. Columns beyond the grid's edge have
 rel_w = −inf: the mask is part of the bias and costs nothing. A row wider than a tile is split into blocks of columns,
-each with its own rel_w. A tile has a power of two of columns, at least 16; a narrower row wastes the rest: a fifth
-for 26 columns, half for 8, nothing for SAM's 64.
+each with its own rel_w. A row that fits into a tile needs no loop over such blocks: WHOLE_ROWS leaves it out, which
+saves up to a third of the registers. A tile has a power of two of columns, at least 16; a narrower row wastes the rest:
+a fifth for 26 columns, half for 8, nothing for SAM's 64.
 
 Bytes     In a 64 x 64 grid the bias has 4096² entries per head: 403 MB in bfloat16 for the 12 heads of ViT-B, which
           would be written and read again. rel_h and rel_w are 12.6 MB. Backward needs the log-sum-exp, 4 bytes per
@@ -66,6 +67,7 @@ def _rel_pos_attention_kernel(
     q_ptr, k_ptr, v_ptr, rel_h_ptr, rel_w_ptr, out_ptr, lse_ptr,
     scale, H, W, stride_batch, stride_head, stride_token, stride_grid_row,
     D: tl.constexpr, BLOCK_D: tl.constexpr, TAIL_D: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_K: tl.constexpr,
+    WHOLE_ROWS: tl.constexpr,
 ):  # fmt: skip
     """One program owns BLOCK_M queries of one head and processes the keys one grid row after the other."""
     ACC: tl.constexpr = tl.float64 if q_ptr.dtype.element_ty == tl.float64 else tl.float32
@@ -81,7 +83,7 @@ def _rel_pos_attention_kernel(
     row_sum = tl.zeros([BLOCK_M], ACC)
     acc, acc_tail = zero_rows(BLOCK_M, BLOCK_D, TAIL_D, ACC)  # [M, D]
 
-    for first in range(0, W, BLOCK_K):
+    for first in range(0, BLOCK_K if WHOLE_ROWS else W, BLOCK_K):
         columns = first + tl.arange(0, BLOCK_K)
         column_ok = columns < W
         inside = token_ok[:, None] & column_ok[None, :]
@@ -153,13 +155,14 @@ def _rel_pos_attention(
     hand_picked = chosen(LAUNCHES if D <= 64 else WIDE_HEADS, launch)
     choice = launch_of("rel_pos_attention", hand_picked, launch, D, q)
     H, W = rel_h.shape[-1], rel_w.shape[-1]
+    columns = key_block(choice, W)
     out = empty_heads(q)
     lse = torch.empty((B, N, L), dtype=sum_type(q.dtype), device=q.device)
     if out.numel():
         _rel_pos_attention_kernel[(triton.cdiv(L, choice.block_m), N, B)](
             q, k, v, rel_h.contiguous(), rel_w.contiguous(), out, lse,
             scale, H, W, *q.stride()[:3], W * q.stride(2),
-            **head_tiles(D), **{**choice.options(), "BLOCK_K": key_block(choice, W)},
+            **head_tiles(D), **{**choice.options(), "BLOCK_K": columns}, WHOLE_ROWS=columns >= W,
         )  # fmt: skip
     return out, lse
 

@@ -12,7 +12,7 @@ The tiles add up to d rel_w. In the second kernel, programs own keys and go over
 writer and one order of additions: the same input gives the same bits, in every run and every batch.
 
 Bytes     The dense bias and its gradient, 403 MB each for ViT-B in bfloat16, are never written. The parts of d rel_h
-          are 25 MB for an image, if two blocks of 32 columns make up a row.
+          are 25 MB for an image, if two blocks of 32 columns make up a row, and none if a block is a whole row.
 Symbols   as in rel_pos_attention.py; scores are [K, M] in the second kernel, which then need not transpose p and ds
 """
 
@@ -46,9 +46,11 @@ LOG2E = tl.constexpr(1.4426950408889634)
 # Queries per program and keys per step; in the second kernel the other way round.
 QUERY_LAUNCHES = {
     "half": Launch(block_m=128, block_k=32, num_warps=8, num_stages=2),
-    "hopper": Launch(block_m=64, block_k=32, num_warps=4, num_stages=2),
+    "hopper": Launch(block_m=64, block_k=64, num_warps=4, num_stages=2),
     "single": Launch(block_m=16, block_k=32, num_warps=4, num_stages=1),
 }
+WIDE_QUERY_LAUNCHES = QUERY_LAUNCHES | {"hopper": Launch(block_m=64, block_k=32, num_warps=4, num_stages=2)}
+"""For more than 64 channels per head: with whole grid rows of 64 keys, values would not fit into the registers."""
 KEY_LAUNCHES = {
     "half": Launch(block_m=16, block_k=64, num_warps=4, num_stages=2),
     "hopper": Launch(block_m=32, block_k=64, num_warps=4, num_stages=2),
@@ -62,6 +64,7 @@ def _query_gradient_kernel(
     grad_q_ptr, grad_rel_h_ptr, grad_rel_w_ptr, delta_ptr,
     scale, H, W, stride_batch, stride_head, stride_token, stride_grid_row, stride_column_block,
     D: tl.constexpr, BLOCK_D: tl.constexpr, TAIL_D: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_K: tl.constexpr,
+    WHOLE_ROWS: tl.constexpr,
 ):  # fmt: skip
     """One program owns BLOCK_M queries of one head: their grad_q, d rel_h, d rel_w, and delta for the other kernel."""
     ACC: tl.constexpr = tl.float64 if q_ptr.dtype.element_ty == tl.float64 else tl.float32
@@ -83,7 +86,7 @@ def _query_gradient_kernel(
     lse = tl.load(lse_ptr + rows, mask=token_ok, other=0.0)  # [M]
     grad_q, grad_q_tail = zero_rows(BLOCK_M, BLOCK_D, TAIL_D, ACC)  # [M, D]
 
-    for first in range(0, W, BLOCK_K):
+    for first in range(0, BLOCK_K if WHOLE_ROWS else W, BLOCK_K):
         columns = first + tl.arange(0, BLOCK_K)
         column_ok = columns < W
         inside = token_ok[:, None] & column_ok[None, :]
@@ -170,9 +173,10 @@ def rel_pos_attention_backward(
     scale: float, launch: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """The gradients of q, k, v, rel_h and rel_w, from what rel_pos_attention saved and the gradient of its output."""
+    query_launches = QUERY_LAUNCHES if q.shape[-1] <= 64 else WIDE_QUERY_LAUNCHES
     by_query, by_key = (
         launch_of(f"rel_pos_attention, d {what}", chosen(launches, launch), launch, q.shape[-1], q)
-        for what, launches in (("query", QUERY_LAUNCHES), ("key", KEY_LAUNCHES))
+        for what, launches in (("query", query_launches), ("key", KEY_LAUNCHES))
     )
     q, k, v = as_one_projection(q, k, v)
     rel_h, rel_w, grad_out = rel_h.contiguous(), rel_w.contiguous(), grad_out.transpose(1, 2).contiguous()
@@ -195,6 +199,7 @@ def rel_pos_attention_backward(
             q, k, v, rel_h, rel_w, out, lse, grad_out, grad_q, sums_h, grad_rel_w, delta,
             *grid, W * q.stride(2), rel_h.numel(),
             **head_tiles(D), **{**by_query.options(), "BLOCK_K": key_block(by_query, W)},
+            WHOLE_ROWS=column_blocks == 1,
         )  # fmt: skip
         _key_gradient_kernel[(H * triton.cdiv(W, key_block(by_key, W)), N, B)](
             q, k, v, rel_h, rel_w, lse, delta, grad_out, grad_k, grad_v, *grid,

@@ -268,7 +268,7 @@ check(19, occupancy)
 # %%
 from minisam_kernels.lab.gpus import GPUS, Gpu
 from minisam_kernels.lab.roofline import floor_on, working
-from minisam_kernels.lab.work import work_of
+from minisam_kernels.lab.work_in_sam import work_of
 
 print("\n".join(working(GPUS["H200"], work_of("attention", "vit_b", 1))[:-1]))
 floor = floor_on(GPUS["H200"], work_of("attention", "vit_b", 1))

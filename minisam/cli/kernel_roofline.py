@@ -30,7 +30,7 @@ def run_roofline(args: argparse.Namespace) -> int:
     from minisam_kernels.lab.results import rounded
     from minisam_kernels.lab.roofline import floor_on, working
     from minisam_kernels.lab.roofline_figure import Point, measured_points, save_roofline_figure
-    from minisam_kernels.lab.work import directions_of, work_of
+    from minisam_kernels.lab.work_in_sam import directions_of, work_of
 
     if args.out is not None:
         check_output(args.out, suffixes=FIGURES)

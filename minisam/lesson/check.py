@@ -17,7 +17,7 @@ from minisam.lesson.exercise import Exercise, NotWrittenError, attempt
 from minisam.lesson.fault import fault
 from minisam.lesson.mistakes import Mistake
 from minisam_kernels.lab.answers.absent import has_triton
-from minisam_kernels.lab.answers.call import arguments
+from minisam_kernels.lab.answers.outcome import arguments
 from minisam_kernels.lab.answers.process import Function
 
 NEEDS_TRITON = "kernels need Linux with Triton"

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from minisam_kernels.cases import Case
-from minisam_kernels.lab.answers.call import Call, Outcome, arguments
 from minisam_kernels.lab.answers.operations import LAYOUT
+from minisam_kernels.lab.answers.outcome import Call, Outcome, arguments
 from minisam_kernels.lab.answers.process import Function, outcome_of
 
 

@@ -15,7 +15,8 @@ from minisam_kernels.cases import cases
 from minisam_kernels.lab.catalog import OPERATIONS
 from minisam_kernels.lab.gpus import GPUS
 from minisam_kernels.lab.machine_code import TARGETS
-from minisam_kernels.lab.work import BYTES, MODELS, directions_of, work_of
+from minisam_kernels.lab.work import BYTES
+from minisam_kernels.lab.work_in_sam import MODELS, directions_of, work_of
 
 RIGHT = "import torch\ndef mine(x, scale):\n    return torch.softmax(scale * x, -1)\n"
 FLOORS = sum(len(directions_of(operation)) for operation in OPERATIONS)

@@ -7,8 +7,8 @@ import pytest
 import torch
 from held_to_reference import assert_same_gradients, assert_same_values
 
+from minisam_kernels.case_sizes import SIZES
 from minisam_kernels.cases import (
-    SIZES,
     Case,
     cases,
     expected,

@@ -28,7 +28,7 @@ from minisam_kernels.lab.gpus import gpu_of_device
 from minisam_kernels.lab.peers import COMPILED, FORWARD_ONLY, NO_BIAS, Function, peers
 from minisam_kernels.lab.results import OURS, KernelResult, Results
 from minisam_kernels.lab.roofline import floor_on
-from minisam_kernels.lab.work import MODELS, directions_of, dtype_of, work_of
+from minisam_kernels.lab.work_in_sam import MODELS, directions_of, dtype_of, work_of
 from minisam_kernels.mask_cases import COUNTING, mask_inputs
 
 DTYPE, DTYPE_NAME = torch.bfloat16, "bf16"

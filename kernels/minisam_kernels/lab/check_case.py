@@ -16,7 +16,7 @@ from torch import Tensor
 
 from minisam_kernels import dense
 from minisam_kernels.cases import Case, expected, expected_counts, gradients, output_gradient
-from minisam_kernels.lab.answers.call import Call, Outcome
+from minisam_kernels.lab.answers.outcome import Call, Outcome
 from minisam_kernels.lab.answers.process import Function, outcome_of
 from minisam_kernels.lab.error_rule import GRADIENT_FACTOR, Verdict, compare
 from minisam_kernels.launch import INTERPRETED

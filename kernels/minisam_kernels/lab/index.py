@@ -13,19 +13,8 @@ from __future__ import annotations
 from minisam_kernels.lab.gpus import GPUS
 from minisam_kernels.lab.results import OURS, committed_results
 from minisam_kernels.lab.roofline import floor_on
-from minisam_kernels.lab.work import (
-    BYTES,
-    GRID,
-    KERNELS,
-    LOW,
-    MODELS,
-    PHOTO,
-    WINDOW,
-    Term,
-    directions_of,
-    dtype_of,
-    work_of,
-)
+from minisam_kernels.lab.work import BYTES, GRID, WINDOW, Term
+from minisam_kernels.lab.work_in_sam import KERNELS, LOW, MODELS, PHOTO, directions_of, dtype_of, work_of
 
 MODEL = "vit_b"
 HEAD = (

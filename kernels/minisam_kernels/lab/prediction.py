@@ -26,7 +26,8 @@ from minisam_kernels.lab.inspection import Compiled, Compiler, Request
 from minisam_kernels.lab.instructions import WARP, Counts
 from minisam_kernels.lab.roofline import floor_on
 from minisam_kernels.lab.turns import TURNS
-from minisam_kernels.lab.work import MODELS, Work
+from minisam_kernels.lab.work import Work
+from minisam_kernels.lab.work_in_sam import MODELS
 from minisam_kernels.mask_cases import COUNTING
 
 ISSUED_PER_CLOCK = 4

@@ -21,7 +21,7 @@ from minisam_kernels.lab.results import (
     committed_results,
     path_for,
 )
-from minisam_kernels.lab.work import directions_of
+from minisam_kernels.lab.work_in_sam import directions_of
 from minisam_kernels.mask_cases import COUNTING
 
 SIZES = {

@@ -4,7 +4,7 @@ import pytest
 
 from minisam_kernels.lab.index import intermediates, measured, table
 from minisam_kernels.lab.results import KernelResult, Results
-from minisam_kernels.lab.work import KERNELS
+from minisam_kernels.lab.work_in_sam import KERNELS
 
 PAGE = Path(__file__).parents[3] / "kernels" / "README.md"
 

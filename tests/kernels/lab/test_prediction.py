@@ -24,7 +24,7 @@ from minisam_kernels.lab.prediction import (
     prediction_lines,
 )
 from minisam_kernels.lab.turns import TURNS, queries_of_windows
-from minisam_kernels.lab.work import work_of
+from minisam_kernels.lab.work_in_sam import work_of
 
 PREDICTIONS = sorted((Path(__file__).parents[3] / "kernels" / "benchmarks" / "predictions").glob("*.json"))
 SASS = """

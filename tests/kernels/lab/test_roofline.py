@@ -10,16 +10,8 @@ from PIL import Image
 from minisam_kernels.lab.gpus import GPUS, gpu_of_device
 from minisam_kernels.lab.roofline import floor_on, working
 from minisam_kernels.lab.roofline_figure import Point, save_roofline_figure
-from minisam_kernels.lab.work import (
-    BYTES,
-    KERNELS,
-    MODELS,
-    attention_work,
-    directions_of,
-    rel_pos_attention_work,
-    window_attention_work,
-    work_of,
-)
+from minisam_kernels.lab.work import BYTES, attention_work, rel_pos_attention_work, window_attention_work
+from minisam_kernels.lab.work_in_sam import KERNELS, MODELS, directions_of, work_of
 
 H200 = GPUS["H200"]
 

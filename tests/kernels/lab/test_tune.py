@@ -44,7 +44,12 @@ def test_every_hand_picked_launch_of_16_bit_types_is_a_candidate():
     from minisam_kernels import window_attention, window_attention_backward
 
     tables = (forward.LAUNCHES, backward.QUERY_LAUNCHES, backward.KEY_LAUNCHES, window_attention.LAUNCHES)
-    tables += (forward.WIDE_HEADS, window_attention_backward.LAUNCHES, window_attention_backward.WIDE_HEADS)
+    tables += (
+        forward.WIDE_HEADS,
+        backward.WIDE_QUERY_LAUNCHES,
+        window_attention_backward.LAUNCHES,
+        window_attention_backward.WIDE_HEADS,
+    )
     assert {table[name] for table in tables for name in ("half", "hopper")} <= set(CANDIDATES)
 
 

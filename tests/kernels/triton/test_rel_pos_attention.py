@@ -11,7 +11,12 @@ from minisam_kernels.head_tiles import as_one_projection
 from minisam_kernels.lab.check_case import check_case
 from minisam_kernels.launch import INTERPRETED
 from minisam_kernels.rel_pos_attention import LAUNCHES, WIDE_HEADS, rel_pos_attention
-from minisam_kernels.rel_pos_attention_backward import KEY_LAUNCHES, QUERY_LAUNCHES, key_block
+from minisam_kernels.rel_pos_attention_backward import (
+    KEY_LAUNCHES,
+    QUERY_LAUNCHES,
+    WIDE_QUERY_LAUNCHES,
+    key_block,
+)
 
 pytestmark = [] if INTERPRETED else [pytest.mark.gpu]
 
@@ -42,7 +47,9 @@ def test_merging_the_heads_of_the_result_copies_nothing():
     assert merged.data_ptr() == out.data_ptr() and merged.is_contiguous()
 
 
-@pytest.mark.parametrize("launches", [LAUNCHES, WIDE_HEADS, QUERY_LAUNCHES, KEY_LAUNCHES])
+@pytest.mark.parametrize(
+    "launches", [LAUNCHES, WIDE_HEADS, QUERY_LAUNCHES, WIDE_QUERY_LAUNCHES, KEY_LAUNCHES]
+)
 def test_a_tile_of_keys_is_a_grid_row_or_a_part_of_one(launches):
     assert launches.keys() == LAUNCHES.keys()
     for launch in launches.values():

@@ -9,7 +9,8 @@ patches, prints, leaves running or sends back can change a verdict. The process 
 killed together with all processes that it started.
 
     source.py     the text of a .py file, or the part of a notebook that its functions need
-    call.py       one call and its outcome
+    outcome.py    one call, and what is recorded of it
+    call.py       runs it
     operations.py  which of torch's operations a function performs
     words.py      an exception in one line
     absent.py     a placeholder for Triton where it cannot be installed

@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from minisam_kernels.lab.answers.call import Call, Outcome, call_here
+from minisam_kernels.lab.answers.call import call_here
 from minisam_kernels.lab.answers.child import Child, EndedError
+from minisam_kernels.lab.answers.outcome import Call, Outcome
 from minisam_kernels.lab.answers.source import SourceError, compiled, read_source
 
 PACKAGES = ("minisam_kernels", "minisam")

@@ -18,7 +18,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from minisam_kernels.lab.answers.call import NUMBERS
+from minisam_kernels.lab.answers.outcome import NUMBERS
 
 LENGTHS = struct.Struct("<QQ")
 LARGEST = 2**31

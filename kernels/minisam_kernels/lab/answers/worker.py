@@ -23,7 +23,8 @@ from typing import Any, BinaryIO
 import minisam_kernels.lab.answers.wire as wire
 from minisam_kernels.lab.answers.absent import Absent, has_triton, stand_in_for_triton
 from minisam_kernels.lab.answers.borrowing import Borrowed, BorrowedError, BorrowingGuard
-from minisam_kernels.lab.answers.call import Outcome, call_here
+from minisam_kernels.lab.answers.call import call_here
+from minisam_kernels.lab.answers.outcome import Outcome
 from minisam_kernels.lab.answers.source import compiled
 from minisam_kernels.lab.answers.words import one_line, stops_with
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minisam_kernels.lab.answers.call import Call, Outcome
+from minisam_kernels.lab.answers.outcome import Call, Outcome
 from minisam_kernels.lab.answers.process import AnswerFile, AnswerFileError, Rules
 
 X = np.arange(4, dtype=np.float32)

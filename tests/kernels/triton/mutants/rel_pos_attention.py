@@ -44,7 +44,14 @@ MUTANTS = [
         "last column masked away", "column_ok = columns < W", "column_ok = columns < tl.maximum(W - 1, 1)"
     ),
     forward("one column too many", "column_ok = columns < W", "column_ok = columns <= W"),
-    forward("first block of columns alone", "range(0, W, BLOCK_K)", "range(0, BLOCK_K, BLOCK_K)"),
+    forward("first block of columns alone", "range(0, BLOCK_K if WHOLE_ROWS else W,", "range(0, BLOCK_K,"),
+    forward("every row taken for a whole one", "WHOLE_ROWS=columns >= W", "WHOLE_ROWS=True"),
+    backward("every row taken for a whole one", "WHOLE_ROWS=column_blocks == 1", "WHOLE_ROWS=True"),
+    backward(
+        "a row of one column more than a block taken for a whole one",
+        "column_blocks = triton.cdiv(W, key_block(by_query, W))",
+        "column_blocks = max(1, W // key_block(by_query, W))",
+    ),
     forward("last grid row skipped", "for i in range(H):", "for i in range(H - H // 2):"),
     forward("always the same grid row", "            keys += stride_grid_row\n", ""),
     forward("grid rows as long as the grid is high", "W * q.stride(2)", "H * q.stride(2)"),

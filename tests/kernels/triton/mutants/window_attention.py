@@ -11,6 +11,18 @@ def backward(name: str, old: str, new: str, found_by: str = "values") -> Mutant:
     return Mutant(name, "window_attention_backward", old, new, found_by)
 
 
+def queries(name: str, old: str, new: str, found_by: str = "values") -> Mutant:
+    return Mutant(name, "window_query_gradients", old, new, found_by)
+
+
+def keys(name: str, old: str, new: str, found_by: str = "values") -> Mutant:
+    return Mutant(name, "window_key_gradients", old, new, found_by)
+
+
+def heads(name: str, old: str, new: str, found_by: str = "values") -> Mutant:
+    return Mutant(name, "head_tiles", old, new, found_by)
+
+
 def tiles(name: str, old: str, new: str, found_by: str = "values") -> Mutant:
     return Mutant(name, "window_tiles", old, new, found_by)
 
@@ -102,36 +114,36 @@ MUTANTS = [
         "k_ptr + key * 3 * C + C, k_bias,",
     ),
     forward("only whole windows", "triton.cdiv(W, S) * blocks", "max(1, W // S) * blocks"),
-    backward("padded keys' gradients lost", "key_ok & (on_grid == 0)", "key_ok & (n < 0)"),
-    backward("all keys' gradients to the bias", "key_ok & (on_grid == 0)", "key_ok"),
-    backward(
+    keys("padded keys' gradients lost", "key_ok & (on_grid == 0)", "key_ok & (n < 0)"),
+    keys("all keys' gradients to the bias", "key_ok & (on_grid == 0)", "key_ok"),
+    keys(
         "gradients of padded values to the keys' bias",
         "store_sum(sums, padding, grad_k, grad_k_tail,",
         "store_sum(sums, padding, grad_v, grad_v_tail,",
     ),
-    backward(
+    keys(
         "tail of the bias's gradient lost",
         "tl.store(ptr + dims, tl.sum(tl.where(row_ok[:, None], tail, 0.0), axis=0), mask=dims < D)",
         "tl.store(ptr + dims, tl.sum(tl.where(row_ok[:, None], tail, 0.0) * 0, axis=0), mask=dims < D)",
     ),
-    backward(
+    keys(
         "gradients of padded keys stored on the grid",
         "real, padding = key_ok & on_grid,",
         "real, padding = key_ok,",
     ),
-    backward("delta dropped from grad_q", "(grad_weights - delta[:, None])", "grad_weights"),
-    backward("delta dropped from grad_k", "(grad_weights - delta[None, :])", "grad_weights"),
-    backward("delta without the tail", "products += tl.sum(", "products += 0 * tl.sum("),
-    backward("scale dropped from grad_q", "grad_q * scale, grad_q_tail * scale", "grad_q, grad_q_tail"),
-    backward("scale dropped from grad_k", "grad_k * scale, grad_k_tail * scale", "grad_k, grad_k_tail"),
-    backward(
+    queries("delta dropped from grad_q", "(grad_weights - delta[:, None])", "grad_weights"),
+    keys("delta dropped from grad_k", "(grad_weights - delta[None, :])", "grad_weights"),
+    heads("delta without the tail", "products += tl.sum(", "products += 0 * tl.sum("),
+    queries("scale dropped from grad_q", "grad_q * scale, grad_q_tail * scale", "grad_q, grad_q_tail"),
+    keys("scale dropped from grad_k", "grad_k * scale, grad_k_tail * scale", "grad_k, grad_k_tail"),
+    queries(
         "gradient through the tables lost",
         "by_offset, table, table_tail, TAIL_D)",
         "by_offset * 0, table, table_tail, TAIL_D)",
     ),
-    backward("gradients of both tables in one place", "tables + table_size,", "tables,"),
-    backward("rows of queries for columns", "grad_rel_w, j, q,", "grad_rel_w, i, q,"),
-    backward("table of the rows for the columns", "rel_pos_w_ptr, tables", "rel_pos_h_ptr, tables"),
+    queries("gradients of both tables in one place", "tables + table_size,", "tables,"),
+    queries("rows of queries for columns", "grad_rel_w, j, q,", "grad_rel_w, i, q,"),
+    queries("table of the rows for the columns", "rel_pos_w_ptr, tables", "rel_pos_h_ptr, tables"),
     tiles(
         "table gradient put to the wrong offset",
         "place[:, None] - tl.arange(0, BLOCK_R)[None, :] + S - 1",
@@ -140,15 +152,13 @@ MUTANTS = [
     tiles(
         "slots beyond the window take part", "tl.where((slot >= 0) & (slot < S), gathered, 0.0)", "gathered"
     ),
-    backward(
-        "first block of queries alone", "range(0, height * width, BLOCK_M)", "range(0, BLOCK_M, BLOCK_M)"
-    ),
-    backward(
+    keys("first block of queries alone", "range(0, height * width, BLOCK_M)", "range(0, BLOCK_M, BLOCK_M)"),
+    keys(
         "row bias dropped from grad_k",
         "tl.dot(in_row, tl.trans(rel_h),",
         "tl.dot(in_row, tl.trans(rel_h * 0),",
     ),
-    backward(
+    queries(
         "partial sums of one block written over another's",
         "(window * BLOCKS + block).to(tl.int64) * num_heads + head)",
         "(window * BLOCKS).to(tl.int64) * num_heads + head)",
