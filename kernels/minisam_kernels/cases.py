@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -26,6 +26,9 @@ from minisam_kernels.reference.rel_pos_attention import rel_pos_attention
 from minisam_kernels.reference.softmax import softmax
 from minisam_kernels.reference.token_to_image import token_to_image
 from minisam_kernels.reference.window_attention import window_attention
+
+OTHER_NUMBERS = {"scale": 1.7, "eps": 1e4}
+"""Factors of the numbers that SAM uses."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +65,9 @@ class Case:
 
 
 def cases(operation: str) -> list[Case]:
-    """Every shape with ordinary values, then one shape with each kind of adversarial values."""
+    """Every shape with ordinary values, then one shape with each kind of adversarial values, and with other numbers."""
     ordinary = [make_case(operation, name, size) for name, size in SIZES[operation].items()]
-    return ordinary + adversarial_cases(operation)
+    return ordinary + adversarial_cases(operation) + cases_with_other_numbers(operation)
 
 
 def make_case(operation: str, name: str, size: tuple[int, ...]) -> Case:
@@ -127,6 +130,18 @@ def adversarial_cases(operation: str) -> list[Case]:
         let_values_cancel(case.inputs)
         adversarial.append(case)
     return adversarial
+
+
+def cases_with_other_numbers(operation: str) -> list[Case]:
+    """One size with another scale, and eps, than SAM's: a kernel that computes them itself is wrong here."""
+    if operation not in ADVERSARIAL_SIZE:
+        return []
+    size = ADVERSARIAL_SIZE[operation]
+    case = make_case(operation, f"other numbers, {size}", SIZES[operation][size])
+    others = {
+        name: OTHER_NUMBERS[name] * case.constants[name] for name in OTHER_NUMBERS.keys() & case.constants
+    }
+    return [replace(case, constants=case.constants | others)] if others else []
 
 
 def lowest_scores(operation: str) -> Case:

@@ -105,11 +105,12 @@ def test_the_decoders_cross_attention_at_its_own_head_dims(worker, launch, dtype
 
 
 @pytest.mark.ci
-@pytest.mark.parametrize(("head_dim", "programs"), [(64, 2), (80, 3)])
-def test_hopper_has_room_for_several_programs_of_rel_pos_attention(worker, head_dim, programs):
+@pytest.mark.parametrize(("head_dim", "registers"), [(64, 128), (80, 200)])
+def test_hopper_has_room_for_several_programs_of_rel_pos_attention(worker, head_dim, registers):
     """And at head dim 64, its backward goes over whole grid rows: no partial sums of d rel_h."""
     forward, by_query, _ = compile_all(worker, "rel_pos_attention", "bf16", head_dim, None, ("sm_90",))
-    assert forward.code.programs_per_sm >= programs, forward.code.registers
+    assert forward.code.registers <= registers
+    assert forward.code.programs_per_sm >= 2
     assert by_query.constants["WHOLE_ROWS"] == (head_dim == 64)
     assert by_query.code.programs_per_sm >= 2, by_query.code.registers
 
