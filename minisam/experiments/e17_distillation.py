@@ -222,4 +222,6 @@ EXPERIMENT = Experiment(
     run=run,
     trains=f"nano's image encoder on {{network}}'s grid, {STEPS[DECOUPLED]} steps of {IMAGES} images on embeddings, or "
     f"{STEPS[SEMI]} and {STEPS[COUPLED]} through the mask decoder, of {BATCHES * IMAGES} images",
+    shortened="to 512 images, whose embeddings and masks the teacher computes once, and to fewer steps than the 4000 "
+    "of DistilRecipe; without an arm that tunes the decoder after decoupled training",
 )

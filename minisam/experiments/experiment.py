@@ -61,6 +61,8 @@ class Experiment:
     run: Callable[[Sam, Settings], Outcome]
     trains: str = ""
     """The networks that the experiment trains, for the page; {network} is the given one. Empty: it measures that."""
+    shortened: str = ""
+    """What is smaller than a full comparison would have, and why, for the page."""
 
 
 def experiments() -> dict[str, Experiment]:

@@ -48,6 +48,7 @@ def page(folder: Path) -> str:
             f"{result['finding']}\n\n"
             f"Criterion: {experiment.criterion}. Came out {came_out}. "
             f"{what}: {result['network']}; {result['images']} images for {of_seeds} {seeds}.\n"
+            + (f"\nShortened: {experiment.shortened}.\n" if experiment.shortened else "")
         )
     text = INTRODUCTION + "\n" + "\n".join(sections)
     return text + (f"\nNot run yet: {', '.join(missing)}.\n" if missing else "")

@@ -33,7 +33,8 @@ def test_an_experiment_runs_and_its_page_shows_it(id, tmp_path):
     assert result["finding"] == outcome.finding and any(letter.isdigit() for letter in outcome.finding)
     assert (tmp_path / f"{id}.png").stat().st_size > 5000
     text = page(tmp_path)
-    assert outcome.finding in text and experiment.criterion in text
+    assert outcome.finding in text and experiment.criterion in text and experiment.shortened in text
+    assert ("Shortened: " in text) == bool(experiment.shortened)
     assert ("not as expected" in text) == (not outcome.passed)
     measured = json.loads(QUICK.read_text(encoding="utf-8"))
     if id in measured:
