@@ -40,7 +40,7 @@ from minisam.experiments.shared.arms import difference
 from minisam.experiments.shared.prompted_targets import as_json
 from minisam.model import Sam
 
-RATES = Rates(1e-4, 1e-3, 240)
+RATES = Rates(1e-4, 1e-3, 200)
 ALL, EARLY, LATE = "rank 4", "early", "late"
 RANKS = {"rank 1": 1, ALL: 4, "rank 16": 16}
 WITH_MLP = "rank 4 + MLP"

@@ -75,6 +75,8 @@ def test_five_rounds_have_to_gain_at_nine_clicks_and_to_keep_one(one, nine, pass
         assert (experiment, method.name, how.seed) == ("e20", "decoder", seed)
         assert (rounds, how.single_round_share) == (5 if name == "5 rounds" else 1, 0.0)
     assert f"five rounds are {nine:+.3f} [" in outcome.finding and f"and {one:+.3f} [" in outcome.finding
+    lowest = "9 clicks" if nine < min(one, 0) else "1 click"
+    assert f"lowest after {lowest}, {min(one, nine, 0):+.3f} [" in outcome.finding
     assert "one round changes mIoU by +0.100 [" in outcome.finding and "and -0.050 [" in outcome.finding
     assert outcome.values["train, 5 rounds − 1 round"]["9"][0] == pytest.approx(nine, abs=1e-4)
 
