@@ -127,6 +127,8 @@ def is_adapter(path: Path) -> bool:
 
     if path.is_dir():
         return (path / CONFIG).is_file()
+    if not path.is_file():  # reading a pipe may never end
+        return False
     try:
         with safe_open(path, framework="pt") as file:
             return KEY in (file.metadata() or {})

@@ -22,6 +22,10 @@ def check_output(
             )
     if path.is_dir():
         raise OutputError(f"{path} is a folder; give the name of a file in it with {option}")
+    if (path.exists() and not path.is_file()) or os.path.islink(os.path.realpath(path)):
+        raise OutputError(
+            f"{path} is a pipe, a device or a link to itself; give the name of a file with {option}"
+        )
     if not path.parent.is_dir():
         raise OutputError(
             f"{path}: there is no folder {path.parent}; create it first, or choose another with {option}"

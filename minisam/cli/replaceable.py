@@ -70,6 +70,8 @@ def has_own_header(path: Path) -> bool:
 
     from minisam.checkpoint.checksum import OURS
 
+    if not path.is_file():  # reading a pipe may never end
+        return False
     try:
         with safe_open(path, framework="pt") as file:
             return any(key.startswith(OURS) for key in file.metadata() or {})

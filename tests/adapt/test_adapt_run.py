@@ -43,7 +43,8 @@ def folder(tmp_path_factory):
 @pytest.mark.parametrize("name", ["decoder", "hq", "lora", "full"])
 def test_what_is_kept_changes_no_number(name, folder, tmp_path, monkeypatch):
     monkeypatch.setattr(adapt_run, "measure_partworld", lambda sam: NOTHING)
-    how = Training(Settings(lr=1e-2, added_lr=1e-2, steps=2), batch_size=2, prompts_per_image=1)
+    rates = {"lr": 1e-2, "added_lr": 1.0 if name == "lora" else 1e-2}  # two steps have to change the masks
+    how = Training(Settings(**rates, steps=2), batch_size=2, prompts_per_image=1)
     report = adapt_to_folder(small_sam, folder, Wanted(Method(name), how, held_out=0.5), tmp_path / "run")
     images = OwnImages(folder, 48, 0.01, "cpu")
     before, after = (
@@ -52,3 +53,9 @@ def test_what_is_kept_changes_no_number(name, folder, tmp_path, monkeypatch):
     )
     assert report.own == changes(before, after) and report.held_out_images == len(report.held_out)
     assert report.trained_images + report.held_out_images == 4 and report.steps == 2
+    if name in ("lora", "full"):  # on the base's embeddings the numbers would be others
+        wrong = [
+            measure_own(sam, images, report.held_out, keep_embeddings=True)
+            for sam in (small_sam().eval(), report.after)
+        ]
+        assert changes(*wrong) != report.own

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from pathlib import Path
 
@@ -140,6 +141,19 @@ def test_nothing_is_overwritten(out, code, says, sam, tmp_path, capsys):
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and says in error
     assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a pipe: run it on Linux")
+def test_a_pipe_is_neither_read_nor_replaced(sam, tmp_path, capsys):
+    pipe, base = tmp_path / "model.safetensors", tmp_path / "base.safetensors"
+    os.mkfifo(pipe)
+    save_checkpoint(sam, base)
+    for words in ([str(pipe), "out.pth"], [str(pipe), "out.pth", "--base", str(base)]):
+        assert main(["convert", *words]) == 3
+        assert "not a file but a broken link, a pipe or a device" in capsys.readouterr().err
+    assert main(["convert", str(base), "out.pth", "--average", str(pipe)]) == 3
+    assert main(["train", "-o", str(tmp_path)]) == 2  # its result would have this name
+    assert "is not replaced" in capsys.readouterr().err
 
 
 def test_an_empty_folder_is_filled(sam, tmp_path):

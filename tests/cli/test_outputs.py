@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,20 @@ def test_a_file_that_cannot_be_written_is_refused_before_the_work(
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("minisam: ") and words in error and "None" not in error
     assert [path.name for path in tmp_path.iterdir()] == ["folder.png"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a pipe and a device: run it on Linux")
+def test_only_a_file_or_a_new_name_is_written(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    (tmp_path / "old.png").write_text("old")
+    (tmp_path / "link.png").symlink_to("old.png")
+    (tmp_path / "dangling.png").symlink_to("new.png")
+    for path in (tmp_path / "pipe.png", tmp_path / "loop.png", Path("/dev/null")):
+        with pytest.raises(OutputError, match="is a pipe, a device or a link to itself; .* -o$"):
+            check_output(path)
+    for name in ("old.png", "link.png", "dangling.png", "none.png"):
+        check_output(tmp_path / name, suffixes=(".png",))
 
 
 @pytest.mark.parametrize(
