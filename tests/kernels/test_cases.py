@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -71,6 +73,16 @@ def test_cases_are_the_same_every_time_and_finite(operation):
         assert all(np.array_equal(one.inputs[name], other.inputs[name]) for name in one.inputs)
         assert all(np.isfinite(array).all() for array in one.inputs.values())
         assert np.isfinite(expected(one)).all()
+
+
+@pytest.mark.parametrize("operation", sorted(set(DIFFERENTIABLE) - {"window_attention"}))
+def test_one_case_has_other_numbers_than_sam_at_the_same_size(operation):
+    """A kernel that takes D^-0.5 for its scale, or 1e-5 for eps, is wrong there."""
+    other = cases(operation)[-1]
+    twin = next(case for case in cases(operation) if other.name == f"other numbers, {case.name}")
+    assert other.constants.keys() == twin.constants.keys() != set()
+    assert all(other.constants[name] != number for name, number in twin.constants.items())
+    assert abs(expected(other) - expected(replace(other, constants=twin.constants))).max() > 0.01
 
 
 @pytest.mark.parametrize("operation", sorted(set(DIFFERENTIABLE) - {"softmax"}))

@@ -182,4 +182,9 @@ MUTANTS = [
         "tl.store(row_ptrs[:, None] + dims[None, :], tail.to(dtype), mask=tail_ok)",
         "tl.store(row_ptrs[:, None] + dims[None, :], tail.to(dtype), mask=row_ok[:, None])",
     ),
+    forward(
+        "the scale that was given ignored",
+        "choice = chosen(LAUNCHES, launch)\n",
+        "choice = chosen(LAUNCHES, launch)\n    scale = q.shape[-1] ** -0.5\n",
+    ),
 ]

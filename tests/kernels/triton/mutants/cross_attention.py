@@ -173,4 +173,9 @@ MUTANTS = [
         "row_max + tl.log(row_sum))\n\n\n@triton.jit",
     ),
     forward("offsets of 32 bits", "(tl.program_id(2) % B).to(tl.int64)", "tl.program_id(2) % B", "offsets"),
+    forward(
+        "the scale that was given ignored",
+        "part_out, part_lse, scale, B, L",
+        "part_out, part_lse, D**-0.5, B, L",
+    ),
 ]

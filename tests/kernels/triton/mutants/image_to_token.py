@@ -111,4 +111,14 @@ MUTANTS = [
     forward(
         "offsets of 32 bits", "prompt = tl.program_id(1).to(tl.int64)", "prompt = tl.program_id(1)", "offsets"
     ),
+    forward(
+        "the eps that was given ignored",
+        "*tensors, out, scale, eps, 0 if",
+        "*tensors, out, scale, 1e-5, 0 if",
+    ),
+    forward(
+        "the eps that was given ignored in backward",
+        "*ctx.saved_tensors, grad_out, ctx.scale, ctx.eps)",
+        "*ctx.saved_tensors, grad_out, ctx.scale, 1e-5)",
+    ),
 ]

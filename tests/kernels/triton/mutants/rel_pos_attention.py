@@ -163,4 +163,8 @@ MUTANTS = [
         "if dtype.itemsize > 4:",
         "launches",
     ),
+    forward(
+        "the scale that was given ignored", "scale, H, W, *q.stride()[:3]", "D**-0.5, H, W, *q.stride()[:3]"
+    ),
+    backward("the scale that was given ignored", "grid = (scale, H, W,", "grid = (D**-0.5, H, W,"),
 ]

@@ -104,4 +104,9 @@ MUTANTS = [
         "tl.program_id(1), tl.program_id(2)",
         "offsets",
     ),
+    forward(
+        "the scale that was given ignored",
+        "part_out, part_lse, scale, R, S",
+        "part_out, part_lse, E**-0.5, R, S",
+    ),
 ]
