@@ -163,6 +163,21 @@ def test_processes_share_all_rows_and_all_items_evenly(processes, count, monkeyp
             distributed.own_rows(1)
 
 
+def test_gradients_are_summed_and_what_no_process_uses_stays_without(monkeypatch):
+    """An optimiser moves a parameter with a gradient of zeros, by weight decay, and leaves one without."""
+    both, mine, theirs, unused = (torch.nn.Parameter(torch.zeros(2, 3)) for _ in range(4))
+    both.grad, mine.grad = torch.full((2, 3), 1.0), torch.full((2, 3), 2.0)
+    of_the_other = [1.0, 0.0, 1.0, 0.0, *[10.0] * 6, *[0.0] * 6, *[30.0] * 6, *[0.0] * 6]
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
+    monkeypatch.setattr(
+        "torch.distributed.all_reduce", lambda message: message.add_(torch.tensor(of_the_other))
+    )
+    distributed.sum_gradients([both, mine, theirs, unused])
+    for parameter, value in ((both, 11.0), (mine, 2.0), (theirs, 30.0)):
+        assert parameter.grad is not None and parameter.grad.equal(torch.full((2, 3), value))
+    assert unused.grad is None
+
+
 def test_each_process_of_a_machine_has_a_gpu_of_its_own(monkeypatch):
     chosen = []
     monkeypatch.setattr(torch.cuda, "set_device", chosen.append)

@@ -65,6 +65,17 @@ def test_bgr_is_rgb_reversed(sam):
     assert a.get_image_embedding().equal(b.get_image_embedding())
 
 
+def test_images_in_turn_are_each_what_they_are_alone(sam):
+    images = [photo(30, 50), photo(50, 30, seed=1), photo(44, 60, seed=2)]
+    together, alone = SamPredictor(sam), SamPredictor(sam)
+    for image, _ in zip(images, together.set_images_in_turn(images), strict=True):
+        alone.set_image(image)
+        assert together.original_size == image.shape[:2] and together.input_size == alone.input_size
+        torch.testing.assert_close(together.get_image_embedding(), alone.get_image_embedding())
+        found, wanted = (one.predict([[10, 20]], [1], return_logits=True)[0] for one in (together, alone))
+        np.testing.assert_allclose(found, wanted, atol=1e-4 * np.abs(wanted).max())
+
+
 def test_predict_before_set_image_says_so(sam):
     with pytest.raises(RuntimeError, match="set_image"):
         SamPredictor(sam).predict([[1, 1]], [1])
