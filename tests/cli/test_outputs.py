@@ -71,7 +71,7 @@ def test_only_a_file_or_a_new_name_is_written(tmp_path):
     (tmp_path / "link.png").symlink_to("old.png")
     (tmp_path / "dangling.png").symlink_to("new.png")
     for path in (tmp_path / "pipe.png", tmp_path / "loop.png", Path("/dev/null")):
-        with pytest.raises(OutputError, match="is a pipe, a device or a link to itself; .* -o$"):
+        with pytest.raises(OutputError, match=r"is a pipe, a device or a link to itself; .* -o$"):
             check_output(path)
     for name in ("old.png", "link.png", "dangling.png", "none.png"):
         check_output(tmp_path / name, suffixes=(".png",))
