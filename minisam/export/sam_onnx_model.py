@@ -100,9 +100,9 @@ class SamOnnxModel(nn.Module):
 
     @staticmethod
     def resize_longest_image_size(input_image_size: Tensor, longest_side: int) -> Tensor:
-        """(H, W) [2] -> the size scaled to a longest side, int64 [2]."""
+        """(H, W) [2] -> the size scaled to a longest side, int64 [2], at least one pixel each."""
         size = input_image_size.to(torch.float32)
-        return torch.floor(longest_side / size.max() * size + 0.5).to(torch.int64)
+        return torch.floor(longest_side / size.max() * size + 0.5).clamp(min=1).to(torch.int64)
 
     def mask_postprocessing(self, masks: Tensor, orig_im_size: Tensor) -> Tensor:
         """Low-resolution logits -> logits [1, M, H, W]; `Sam.postprocess_masks` with tensors as sizes."""

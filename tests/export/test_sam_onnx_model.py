@@ -1,11 +1,13 @@
 """The decoder for ONNX follows its network; what the exporter makes of it is in tests/compatibility."""
 
 import numpy as np
+import pytest
 import torch
 
 from minisam import SamPredictor
 from minisam.config import CONFIGS, build_from_config
 from minisam.export.sam_onnx_model import SamOnnxModel
+from minisam.predict import ResizeLongestSide
 
 
 def test_an_image_size_that_is_set_later_counts():
@@ -25,6 +27,13 @@ def test_an_image_size_that_is_set_later_counts():
     )[0]
     wanted = predictor.predict(np.array([[60, 40]]), np.array([1]), return_logits=True)[0]
     np.testing.assert_allclose(masks[0, 1:].numpy(), wanted, atol=1e-4 * np.abs(wanted).max())
+
+
+@pytest.mark.parametrize("size", [(1, 3), (37, 1000), (30, 64), (333, 500), (1200, 1803), (64, 64), (999, 7)])
+def test_the_side_of_an_image_is_rounded_as_by_the_predictor(size):
+    for longest in (64, 1024):
+        found = SamOnnxModel.resize_longest_image_size(torch.tensor(size), longest).tolist()
+        assert tuple(found) == ResizeLongestSide.get_preprocess_shape(*size, longest)
 
 
 def test_scores_may_be_stabilities_with_the_offset_of_segment_anything():
