@@ -26,10 +26,11 @@ def statistics_of(case, **thresholds):
     return dict(zip(COLUMNS, found[0].tolist(), strict=True))
 
 
-def test_what_is_no_number_is_in_doubt_and_never_decided_by_its_tile():
+@pytest.mark.parametrize(("logit", "infinite"), [(20.0, -np.inf), (20.0, 20.0), (-20.0, -20.0)])
+def test_what_is_no_number_is_in_doubt_and_never_decided_by_its_tile(logit, infinite):
     def spoil(low_res):
-        low_res[...] = 20
-        low_res[0, 2, 3], low_res[0, 0, 0] = np.nan, -np.inf
+        low_res[...] = logit
+        low_res[0, 2, 3], low_res[0, 0, 0] = np.nan, infinite
 
     case = case_with(spoil)
     with np.errstate(all="ignore"):
