@@ -89,6 +89,12 @@ def test_narrow_heads_have_the_tiles_of_all_others():
         }
 
 
+def test_parts_of_a_gradient_are_added_in_float32_and_rounded_once():
+    parts = torch.tensor([[2048.0, 1.0], [0.5, 2.0], [-2048.0, 3.0]], device=DEVICE)
+    like = torch.empty(2, dtype=torch.float16, device=DEVICE)
+    assert backward_file._add_parts(parts, like).tolist() == [0.5, 6.0]
+
+
 def test_no_queries_give_nothing_and_no_gradient():
     q, k, v = (draw(1, 2, n, 16).requires_grad_() for n in (0, 5, 5))
     out = cross_attention(q, k, v, 0.25)
