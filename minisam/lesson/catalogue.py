@@ -7,6 +7,7 @@ other than to the right ones.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from minisam.lesson.exercise import Attempt, Exercise, NotWrittenError, attempt
 from minisam.lesson.fault import VALUES_RIGHT, fault
 from minisam.lesson.mistakes import Mistake
 from minisam_kernels.cases import Case
+from minisam_kernels.lab.answers.absent import has_triton, stand_in_for_triton
 from minisam_kernels.lab.answers.process import Function
 
 KEPT: dict[tuple[str, str, str], Judged] = {}
@@ -73,7 +75,8 @@ def _of_catalogue(exercise: Exercise, mistake: Mistake, solution: str, case: Cas
     key = (*place, case.name)
     if key not in KEPT:
         if place not in FUNCTIONS:
-            FUNCTIONS[place] = mistake.function(solution, exercise.name)
+            with nullcontext() if has_triton() else stand_in_for_triton():
+                FUNCTIONS[place] = mistake.function(solution, exercise.name)
         KEPT[key] = _judged(exercise, _attempt(exercise, FUNCTIONS[place], case), case)
     return KEPT[key]
 

@@ -38,6 +38,12 @@ class Exercise:
     """torch's operations that the task excludes, by their names below autograd: "convolution"."""
     most_operations: int = 0
     """The most operations of torch for one call, where the task excludes loops; 0 for any number."""
+    takes_torch: bool = False
+    """Whether a task in NumPy may use torch, because it calls an earlier answer."""
+    without: tuple[str, ...] = ()
+    """Modules whose functions this answer may not call, although the lesson's other answers may."""
+    unprojected: tuple[str, ...] = ()
+    """Inputs that the task forbids to multiply by weights, neither alone nor added up."""
     case_hints: Mapping[str, str] = field(default_factory=dict)
     """By the names of cases: the hint for an answer that fails there first."""
 
@@ -82,7 +88,7 @@ def attempt(exercise: Exercise, function: Function, case: Case) -> Attempt:
     gradient = None
     if exercise.differentiable:
         gradient = output_gradient(exercise.expected(case.inputs, case.constants).shape)
-    call = Call(arrays, case.constants, exercise.framework, gradient=gradient)
+    call = Call(arrays, case.constants, exercise.framework, gradient=gradient, without=exercise.without)
     outcome = outcome_of(function, call)
     if outcome.not_written:
         raise NotWrittenError
@@ -107,7 +113,7 @@ def _value(exercise: Exercise, outcome: Outcome, case: Case) -> Attempt:
         wanted, is_one = "a tensor", outcome.value is not None
     if not is_one:
         return Attempt(None, f"it returns {_kind(outcome.kind)}, not {wanted}")
-    error = _work_elsewhere(exercise, outcome)
+    error = _work_elsewhere(exercise, outcome, case)
     if error:
         return Attempt(None, error)
     if outcome.dtype == "torch.bfloat16":
@@ -122,8 +128,12 @@ def output_gradient(shape: tuple[int, ...]) -> np.ndarray:
     return np.random.default_rng(0).standard_normal(shape)
 
 
-def _work_elsewhere(exercise: Exercise, outcome: Outcome) -> str:
+def _work_elsewhere(exercise: Exercise, outcome: Outcome, case: Case) -> str:
     """Whether the result was made by what the task excludes, in one line."""
+    if exercise.framework == "numpy" and not exercise.takes_torch:
+        computed = [name for name in outcome.operations if name not in LAYOUT]
+        if case.inputs and computed:
+            return f"it computes with torch ({', '.join(computed)}), which the task excludes: it is in NumPy"
     if exercise.framework == "triton":
         in_kernel = "the work is to be done in a function under @triton.jit"
         if not outcome.launches:
@@ -138,6 +148,14 @@ def _work_elsewhere(exercise: Exercise, outcome: Outcome) -> str:
         return f"it uses torch's {', '.join(used)}, which the task excludes"
     if exercise.most_operations and outcome.operation_count > exercise.most_operations:
         return f"it calls torch {outcome.operation_count} times here, as a loop does, which the task excludes"
+    if exercise.banned or exercise.most_operations:
+        lost = [name for name, array in case.inputs.items() if array.size and name not in outcome.made_of]
+        if lost:
+            return f"its result is not computed from {', '.join(lost)} by torch's operations"
+    for pair in outcome.met:
+        one, other = (set(part.split(", ")) for part in pair.split(" * "))
+        if one <= set(exercise.unprojected) and all(name.startswith("weights.") for name in other):
+            return f"it multiplies {' + '.join(sorted(one))} by {', '.join(other)}, which the task excludes"
     return ""
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import _disable_current_modes
 
 from minisam.lesson.check import Report, check_answer
 from minisam.lesson.exercise import Exercise
@@ -103,6 +107,116 @@ def test_gradients_are_compared(function, says):
     failure = check_answer(exercise(differentiable=("x",)), function).failure
     assert (failure is None) == (says == "")
     assert failure is None or says in failure.what
+
+
+@pytest.mark.parametrize(
+    ("function", "told"),
+    [
+        (lambda x: 2 * x**2, "Every value is 2 times"),
+        (lambda x: (2 if len(x) == 1 else 3) * x**2, ""),
+        (lambda x: x**2 + 1, "Every value is off by 1"),
+        (lambda x: x**2 + (1 if len(x) < 90 else 2), ""),
+        (lambda x: x.flip(1) ** 2, "in wrong places"),
+        (lambda x: x.flip(1) ** 2 if len(x) < 90 else x**3, ""),
+        (lambda x: x**2 + 1e-4 * x**2, "nearly right"),
+        (lambda x: x**2 + (1e-4 if len(x) < 90 else 1) * x**2, ""),
+    ],
+)
+def test_what_is_said_of_every_value_holds_in_every_case(function, told):
+    """A factor of one case may be chance, as in two numbers of which both are four times too large."""
+    failure = check_answer(exercise(), function).failure
+    assert failure is not None
+    assert told in failure.hint if told else failure.hint == f"{USUAL}. x times x."
+
+
+@pytest.mark.parametrize(
+    ("function", "says"),
+    [
+        (lambda x: (x**2).double(), "float64 becomes float64"),
+        (lambda x: x > 0, "a comparison gives booleans"),
+    ],
+)
+def test_another_type_is_explained_by_what_gives_it(function, says):
+    def cases() -> list[Case]:
+        return [Case("positive", "ones and zeros", {"x": np.array([[0.0, 1, 1], [1, 0, 0]])})]
+
+    zeros_and_ones = Exercise("positive", "", cases, lambda x: (x > 0) * 1.0, ("Compare with 0.",), "torch")
+    failure = check_answer(zeros_and_ones, function).failure
+    assert failure is not None and says in failure.hint
+
+
+def elsewhere(x: torch.Tensor) -> torch.Tensor:
+    """The square, computed by another thread."""
+    found: list[torch.Tensor] = []
+    thread = threading.Thread(target=lambda: found.append(x * x))
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+def unseen(x: torch.Tensor) -> torch.Tensor:
+    with _disable_current_modes():
+        return x * x
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        elsewhere,
+        unseen,
+        lambda x: torch.tensor([[value * value for value in row] for row in x.tolist()]),
+        lambda x: torch.from_numpy(x.numpy() ** 2),
+    ],
+    ids=["another thread", "without modes", "numbers of Python", "NumPy"],
+)
+def test_where_a_way_is_excluded_the_result_has_to_come_from_torchs_operations(function):
+    failure = check_answer(exercise(banned=("conv",)), function).failure
+    assert failure is not None and "not computed from x by torch's operations" in failure.what
+    assert "another thread are not seen" in failure.hint
+    assert check_answer(exercise(), function).ok
+
+
+@pytest.mark.parametrize(
+    ("function", "says"),
+    [
+        (lambda x, y, w: (x @ w) @ (2 * y).T, ""),
+        (lambda x, y, w: x @ (w @ (2 * y).T), "it multiplies y by weights.w, which the task excludes"),
+        (lambda x, y, w: x @ (y[:, None] * w * 2).sum(2).T, "it multiplies y by weights.w"),
+    ],
+)
+def test_what_must_not_be_projected_is_followed_through_the_function(function, says):
+    def cases() -> list[Case]:
+        normal = np.random.default_rng(0).standard_normal
+        inputs = {"x": normal((2, 3)), "y": normal((5, 3)), "weights.w": normal((3, 3))}
+        return [Case("scores", "random", inputs)]
+
+    def reference(x, y, weights):
+        return 2 * x @ weights["w"] @ y.T
+
+    scores = Exercise("scores", "", cases, reference, ("(x w) y",), "torch", unprojected=("y",))
+    failure = check_answer(scores, lambda x, y, weights: function(x, y, weights["w"])).failure
+    assert (failure is None) == (says == "")
+    assert failure is None or says in failure.what
+
+
+def test_a_task_in_numpy_is_not_done_by_torch():
+    def square(x):
+        return torch.from_numpy(x).square().numpy()
+
+    numpy = Exercise("square", "a square", square_cases, lambda x: x**2, ("x times x.",))
+    failure = check_answer(numpy, square).failure
+    assert failure is not None and "it computes with torch (pow)" in failure.what
+    assert failure.hint == "The task is in NumPy: write down what torch's function does."
+    assert check_answer(replace(numpy, takes_torch=True), square).ok
+
+
+def test_a_module_that_other_answers_may_call_is_closed_to_this_one():
+    from minisam.train import losses
+
+    chosen = lesson(11)
+    failure = check_answer(chosen.exercises["dice_loss"], losses.dice_loss).failure
+    assert failure is not None and "uses minisam.train.losses.dice_loss" in failure.what
+    assert check_answer(replace(chosen.exercises["dice_loss"], without=()), losses.dice_loss).ok
 
 
 @pytest.mark.parametrize(

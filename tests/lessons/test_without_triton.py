@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from minisam.lesson import catalogue
 from minisam.lesson.check import check_answer, explain
 from minisam.lesson.find import FOLDER, lesson, lessons
 from minisam_kernels.lab.answers.absent import NAMES, Absent, AbsentError, stand_in_for_triton
@@ -103,3 +104,17 @@ def test_a_placeholder_can_be_named_and_launched_only_while_a_file_is_loaded(mon
     monkeypatch.setattr(Absent, "loading", False)
     with pytest.raises(AbsentError, match=r"triton\.jit needs Triton, which exists for Linux only"):
         kernel[(3,)](1)
+
+
+def test_a_wrong_answer_in_a_kernel_lesson_is_explained(monkeypatch):
+    """Its catalogue is made of the solutions, whose file imports Triton."""
+    chosen = lesson(18)
+    mistake = chosen.mistakes["all_of_grad_q"][1]
+    function = mistake.function(chosen.solution, "all_of_grad_q")
+    for name in NAMES:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setattr(catalogue, "has_triton", lambda: False)
+    monkeypatch.setattr(catalogue, "FUNCTIONS", {})
+    monkeypatch.setattr(catalogue, "KEPT", {})
+    report = check_answer(chosen.exercises["all_of_grad_q"], function, [mistake], chosen.solution)
+    assert report.failure is not None and report.failure.hint == mistake.says

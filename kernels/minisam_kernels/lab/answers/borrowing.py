@@ -2,7 +2,8 @@
 
 An import of a closed module returns a `Borrowed` in its place. It can be named, called and changed while the file is
 loaded, which lets a page with a figure load, but an answer that uses it stops with an error.  The files with a
-lesson's solutions cannot be opened.  The library's own code may import anything.
+lesson's solutions cannot be opened; the library's own source can be opened by its own code alone.  No other program can
+be started, because it could read all of that.  The library's own code may import anything.
 """
 
 from __future__ import annotations
@@ -11,12 +12,18 @@ import builtins
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+import sysconfig
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import FrameType, ModuleType
 from typing import Any
 
 import numpy as np
 import torch
+
+PACKAGES = tuple({sysconfig.get_paths()[kind] for kind in ("purelib", "platlib")})
+STANDARD = (sysconfig.get_paths()["stdlib"], sysconfig.get_paths()["platstdlib"], "<frozen ")
+PROGRAMS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.startfile")
 
 
 def handed_on(name: str) -> Any:
@@ -104,9 +111,63 @@ class BorrowingGuard:
 
     def refuse_to_open(self, event: str, args: tuple[Any, ...]) -> None:
         """An audit hook, which cannot be removed."""
+        if event in PROGRAMS and self.closed and not self.is_by_a_package(sys._getframe(1)):
+            Borrowed.touched = "another program"
+            raise BorrowedError("starts another program; compute the answer in the function itself")
         if event != "open" or not isinstance(args[0], (str, bytes, os.PathLike)):
             return
         path = os.fsdecode(args[0])
-        if os.path.basename(path) in self.unread_names and os.path.realpath(path) in self.unread:
+        answers = os.path.basename(path) in self.unread_names and os.path.realpath(path) in self.unread
+        if answers or (self.is_source(path) and self.is_by_a_user(sys._getframe(1))):
             Borrowed.touched = path
             raise BorrowedError(f"reads {path}; compute the answer instead of taking it from there")
+
+    def is_source(self, path: str) -> bool:
+        """Whether it is a file of Python in one of the library's folders, if anything is closed."""
+        return (
+            bool(self.closed)
+            and path.endswith((".py", ".pyc"))
+            and os.path.realpath(path).startswith(self.roots)
+        )
+
+    def is_by_a_user(self, frame: FrameType | None) -> bool:
+        """Whether the nearest code that is neither Python's nor an installed package's is not the library's."""
+        while frame is not None:
+            file = frame.f_code.co_filename
+            if file.startswith(self.roots):
+                return False
+            if not file.startswith((*PACKAGES, *STANDARD)):
+                return True
+            frame = frame.f_back
+        return False
+
+    def is_by_a_package(self, frame: FrameType | None) -> bool:
+        """Whether the nearest code that is not Python's is an installed package's, as Triton's compiler, or ours."""
+        while frame is not None:
+            file = frame.f_code.co_filename
+            if file.startswith((*PACKAGES, *self.roots)):
+                return True
+            if not file.startswith(STANDARD):
+                return False
+            frame = frame.f_back
+        return True
+
+
+@contextmanager
+def not_calling(modules: Sequence[str]) -> Iterator[None]:
+    """Within this context, a call of a function of these modules raises BorrowedError."""
+    files = {getattr(sys.modules.get(name), "__file__", None): name for name in modules}
+
+    def look(frame: FrameType, event: str, arg: Any) -> None:
+        if event == "call" and frame.f_code.co_filename in files:
+            name = f"{files[frame.f_code.co_filename]}.{frame.f_code.co_name}"
+            Borrowed.touched = name
+            raise BorrowedError(f"uses {name}; compute the answer instead of taking it from there")
+
+    before = sys.getprofile()
+    if modules:
+        sys.setprofile(look)
+    try:
+        yield
+    finally:
+        sys.setprofile(before)

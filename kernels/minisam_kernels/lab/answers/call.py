@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from minisam_kernels.lab.answers.borrowing import not_calling
 from minisam_kernels.lab.answers.operations import Operations
 from minisam_kernels.lab.answers.outcome import NUMBERS, Call, Outcome, arguments
 from minisam_kernels.lab.answers.words import one_line, stops_with
@@ -41,9 +42,11 @@ def call_here(function: Function, call: Call) -> Outcome:
 
 def _in_numpy(function: Function, call: Call) -> Outcome:
     given = {name: np.array(array) for name, array in call.arrays.items()}
-    outcome = Outcome()
+    outcome, operations = Outcome(), Operations({})
     with np.errstate(all="ignore"), _noted(outcome, "error"):
-        value = _called(function, given, call)
+        with operations:
+            value = _called(function, given, call)
+        outcome.operations = sorted(set(operations.names))
         outcome.kind = type(value).__name__
         outcome.is_number = isinstance(value, (int, float, np.number))
         if isinstance(value, np.ndarray) or outcome.is_number:
@@ -65,7 +68,7 @@ def _in_torch(function: Function, call: Call) -> Outcome:
     def run(where: str) -> Any:
         launches: list[int] = []
         stored: list[np.ndarray] = []
-        operations, races, kindnesses = Operations(), Races(), Kindnesses()
+        operations, races, kindnesses = Operations(given), Races(), Kindnesses()
         result = None
 
         def note(access: Access) -> None:
@@ -95,6 +98,10 @@ def _in_torch(function: Function, call: Call) -> Outcome:
             outcome.launches = len(launches) if watch_lanes else 1
             outcome.operations = sorted(set(operations.names))
             outcome.operation_count = len(operations.names)
+            outcome.made_of = sorted(operations.made_of(result))
+            outcome.met = sorted(
+                f"{', '.join(sorted(a))} * {', '.join(sorted(b))}" for a, b in operations.met
+            )
             if stored and isinstance(result, Tensor):
                 values = _array(result)  # NaN where nothing was written
                 outcome.stored_by_kernel = bool(
@@ -165,7 +172,8 @@ def _called(function: Function, given: Mapping[str, Any], call: Call) -> Any:
     except TypeError:
         names = ", ".join([*arguments(given), *call.constants])
         raise TypeError(f"it takes {signature}, but is called with ({names})") from None
-    return function(*values)
+    with not_calling(call.without):
+        return function(*values)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ dict with the key "norm.bias".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,8 @@ NUMBERS = "biufc"  # kinds of NumPy types that are numbers
 class Call:
     """Arrays in the order of the signature, then constants; floating-point arrays are passed in `dtype`.
 
-    With `gradient`, the gradient of the output, the function is run a second time and differentiated.
+    With `gradient`, the gradient of the output, the function is run a second time and differentiated. The functions of
+    the modules `without` may not be called.
     """
 
     arrays: Mapping[str, np.ndarray]
@@ -28,6 +29,7 @@ class Call:
     dtype: str = "float32"
     gradient: np.ndarray | None = None
     twice: bool = False
+    without: Sequence[str] = ()
 
 
 @dataclass
@@ -35,8 +37,10 @@ class Outcome:
     """`error` says in one line why there is no value; `kind` is the type of the returned object.
 
     `value`, `again` and `gradients` are arrays; bfloat16, which NumPy lacks, is stored as float32, and `dtype` names
-    the original type. `operations` names torch's operations, each once; `stored_by_kernel` is False if the result has
-    values that no interpreted kernel stored. `unset_lanes` and `tf32_products` count what as_on_a_gpu.py changed.
+    the original type. `operations` names torch's operations, each once; `made_of` names the inputs that the result was
+    computed from by them, and `met` pairs of inputs, as in "x, y * w", that were multiplied (operations.py).
+    `stored_by_kernel` is False if the result has values that no interpreted kernel stored. `unset_lanes` and
+    `tf32_products` count what as_on_a_gpu.py changed.
     """
 
     error: str = ""
@@ -49,6 +53,8 @@ class Outcome:
     launches: int = 0
     operations: list[str] = field(default_factory=list)
     operation_count: int = 0
+    made_of: list[str] = field(default_factory=list)
+    met: list[str] = field(default_factory=list)
     stored_by_kernel: bool = True
     unset_lanes: int = 0
     tf32_products: int = 0

@@ -1,8 +1,10 @@
 """When a process has had enough time: by its own work, because on a busy machine a clock also counts the others'.
 
-    enough  =  clock >= s  and  (work >= s  or  work < clock / 50, it waits  or  clock >= 10 s)
+    enough  =  clock >= s  and  (work >= s  or  it waits  or  clock >= 10 s)
 
-Work is the processor time of all processes of its session, as Linux tells it; elsewhere the clock decides.
+Work is the processor time of all processes of its session, as Linux tells it; elsewhere the clock decides.  It waits if
+its work is less than clock / 50 and no process of its session could run: on a very busy machine, one that could run
+may get less than that.
 """
 
 from __future__ import annotations
@@ -10,11 +12,12 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 PROC = Path("/proc")
 WAITS = 1 / 50
-"""A process that has worked for less than this share of the time waits for something."""
+"""A process that has worked for less than this share of the time may be waiting for something."""
 PATIENCE = 10
 
 
@@ -34,15 +37,25 @@ class Patience:
         if now is None or self._work is None:
             return True
         work = now - self._work
-        return work >= self._seconds or work < WAITS * clock or clock >= PATIENCE * self._seconds
+        waits = work < WAITS * clock and not could_run(self._session)
+        return work >= self._seconds or waits or clock >= PATIENCE * self._seconds
 
 
 def session_seconds(session: int) -> float | None:
     """Processor time of a session's processes and of those that they have waited for; None where /proc has none."""
-    ticks = 0
+    ticks = sum(sum(map(int, fields[11:15])) for fields in processes(session))  # utime, stime, cutime, cstime
+    return ticks / os.sysconf("SC_CLK_TCK") if (PROC / "self" / "stat").exists() else None
+
+
+def could_run(session: int) -> bool:
+    """Whether a process of the session runs, or would if a processor or the disk were free."""
+    return any(fields[0] in "RD" for fields in processes(session))
+
+
+def processes(session: int) -> Iterator[list[str]]:
+    """The fields of /proc/*/stat of a session's processes: state, parent, group, session, ..."""
     for stat in PROC.glob("[0-9]*/stat"):
         with contextlib.suppress(OSError, ValueError, IndexError):  # it may end while it is looked at
             fields = stat.read_text(errors="replace").rpartition(")")[2].split()
-            if int(fields[3]) == session:  # state, parent, group, session, ..., utime, stime, cutime, cstime
-                ticks += sum(map(int, fields[11:15]))
-    return ticks / os.sysconf("SC_CLK_TCK") if (PROC / "self" / "stat").exists() else None
+            if int(fields[3]) == session:
+                yield fields

@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import minisam_kernels
 from minisam_kernels.lab.answers.outcome import Call, Outcome
 from minisam_kernels.lab.answers.process import AnswerFile, AnswerFileError, Rules
 
 X = np.arange(4, dtype=np.float32)
 CALL = Call({"x": X}, {})
+SOFTMAX = Path(minisam_kernels.__file__).parent / "reference" / "softmax.py"
 GENTLE = """
-import atexit, ctypes, importlib, os, pathlib, subprocess, sys, threading, time
+import atexit, ctypes, importlib.util, os, pathlib, subprocess, sys, threading, time
 import numpy as np
 import torch
 from minisam_kernels.reference.softmax import softmax as borrowed
@@ -41,6 +43,9 @@ def prints(x):
     print("from print")
     os.write(1, b"from the descriptor\\n")
     print("from the true stdout", file=sys.__stdout__)
+    return 2 * x
+
+def lets_another_program_print(x):
     subprocess.run(["echo", "from a child"])
     return 2 * x
 
@@ -71,6 +76,20 @@ def borrows_by_name(x):
 def reads_the_solution(x):
     return exec(pathlib.Path(SOLUTION).read_text())
 
+def reads_the_reference(x):
+    found = {}
+    exec(pathlib.Path(REFERENCE).read_text(), found)
+    return found["softmax"](x)
+
+def loads_the_reference(x):
+    spec = importlib.util.spec_from_file_location("other", REFERENCE)
+    other = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(other)
+    return other.softmax(x)
+
+def reads_the_reference_by_numpy(x):
+    return np.fromfile(REFERENCE, np.uint8)
+
 three = 3
 """
 NAMES = [line[4:].partition("(")[0] for line in GENTLE.splitlines() if line.startswith("def ")]
@@ -89,16 +108,27 @@ def outcome(file: AnswerFile, name: str) -> Outcome:
 def gentle(tmp_path_factory):
     folder = tmp_path_factory.mktemp("answers")
     (folder / "solution.py").write_text("def softmax(x): return x\n")
-    text = f"SOLUTION = {str(folder / 'solution.py')!r}\n{GENTLE}"
+    places = f"SOLUTION = {str(folder / 'solution.py')!r}\nREFERENCE = {str(SOFTMAX)!r}\n"
+    text = places + GENTLE
     closed, unread = ("minisam_kernels.reference",), (folder / "solution.py",)
     with answers(folder, text, [*NAMES, "three", "four"], closed=closed, unread=unread) as file:
         file.load()
         yield file
 
 
-@pytest.mark.parametrize("name", ["right", "prints", "forks", "leaves_a_thread", "leaves_a_process"])
-def test_a_right_value_arrives_whatever_else_happens(gentle, name):
-    found = outcome(gentle, name)
+@pytest.fixture(scope="module")
+def free(tmp_path_factory):
+    """The same file with nothing closed, as for `minisam kernel check`."""
+    with answers(tmp_path_factory.mktemp("free"), GENTLE, NAMES) as file:
+        file.load()
+        yield file
+
+
+@pytest.mark.parametrize(
+    "name", ["right", "prints", "lets_another_program_print", "forks", "leaves_a_thread", "leaves_a_process"]
+)
+def test_a_right_value_arrives_whatever_else_happens(free, name):
+    found = outcome(free, name)
     assert not found.error and np.array_equal(found.value, 2 * X) and np.array_equal(found.inputs["x"], X)
 
 
@@ -113,6 +143,11 @@ def test_a_right_value_arrives_whatever_else_happens(gentle, name):
         ("borrows", "uses minisam_kernels.reference.softmax.softmax; compute the answer"),
         ("borrows_by_name", "uses minisam_kernels.reference.softmax.softmax; compute the answer"),
         ("reads_the_solution", "solution.py; compute the answer"),
+        ("reads_the_reference", "softmax.py; compute the answer"),
+        ("loads_the_reference", "; compute the answer"),
+        ("reads_the_reference_by_numpy", "softmax.py; compute the answer"),
+        ("lets_another_program_print", "starts another program"),
+        ("leaves_a_process", "starts another program"),
     ],
 )
 def test_a_function_that_gives_nothing_says_why(gentle, name, says):
@@ -122,13 +157,14 @@ def test_a_function_that_gives_nothing_says_why(gentle, name, says):
     assert np.array_equal(outcome(gentle, "right").value, 2 * X), "the process continues"
 
 
-def test_what_is_printed_is_kept_apart(gentle):
-    outcome(gentle, "prints")
+def test_what_is_printed_is_kept_apart(free):
+    outcome(free, "prints")
+    outcome(free, "lets_another_program_print")
     words = ("from print", "from the descriptor", "from the true stdout", "from a child")
     deadline = time.monotonic() + 10
-    while not all(text in gentle.printed for text in words) and time.monotonic() < deadline:
+    while not all(text in free.printed for text in words) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert all(text in gentle.printed for text in words)
+    assert all(text in free.printed for text in words)
 
 
 def test_what_the_file_lacks_is_named(gentle):
@@ -253,11 +289,11 @@ def test_a_file_that_takes_its_answers_is_wrong_in_every_function(text, tmp_path
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="a machine with /proc shows which processes are left")
-def test_nothing_is_left_running(gentle):
-    outcome(gentle, "leaves_a_process")
-    mark = gentle._child._mark.encode()
+def test_nothing_is_left_running(free):
+    outcome(free, "leaves_a_process")
+    mark = free._child._mark.encode()
     assert processes_with(mark)
-    gentle._child.kill()
+    free._child.kill()
     assert not processes_with(mark)
 
 
