@@ -35,7 +35,9 @@ def point_cases() -> list[Case]:
         points = np.random.default_rng(seed).uniform(0, (width, height), (5, 2))
         constants = {"height": height, "width": width, "size": size}
         found.append(Case("to_network_pixels", name, {"points": points}, constants))
-    return found
+    edges = {"points": np.array([[0.0, 0], [500, 333], [499.5, 332.5], [-3, 20], [250, 340]])}
+    constants = {"height": 333, "width": 500, "size": 1024}
+    return [*found, Case("to_network_pixels", "points at the edge and beyond it", edges, constants)]
 
 
 def to_network_pixels(points: np.ndarray, height: int, width: int, size: int) -> np.ndarray:

@@ -72,6 +72,32 @@ WRONG = {
             "Half a pixel is added. The prompt encoder does that later, by itself.",
             {MOVED: "return points * factors + np.array(0.5, points.dtype)"},
         ),
+        Mistake(
+            "The points are scaled as centres of pixels: half a pixel is added before and taken off after. SAM "
+            "scales the coordinates as they are.",
+            {
+                "return points * factors": (
+                    "half = np.array(0.5, points.dtype)\n    return (points + half) * factors - half"
+                )
+            },
+        ),
+        Mistake(
+            "Both coordinates have the width's factor: y goes with the height, and rounding makes the two differ.",
+            {
+                ("np.array([new_width / width, new_height / height], points.dtype)"): (
+                    "np.array([new_width / width, new_width / width], points.dtype)"
+                )
+            },
+        ),
+        Mistake(
+            "The points are pushed back into the image. A click may lie at its edge or beyond it, as the corner "
+            "of a box does.",
+            {
+                "return points * factors": (
+                    "return np.clip(points * factors, 0, size - 1).astype(points.dtype)"
+                )
+            },
+        ),
     ],
     "logits_to_image": [
         Mistake(
@@ -138,6 +164,27 @@ WRONG = {
         Mistake(
             "It is bicubic; SAM interpolates masks bilinearly.",
             {SQUARE: SQUARE.replace("bilinear", "bicubic"), IMAGE: IMAGE.replace("bilinear", "bicubic")},
+        ),
+        Mistake(
+            "The second step is antialiased, which averages logits where the image gets smaller. SAM interpolates "
+            "without it.",
+            {
+                ('F.interpolate(seen, size=(height, width), mode="bilinear")[0]'): (
+                    'F.interpolate(seen, size=(height, width), mode="bilinear", antialias=True)[0]'
+                )
+            },
+        ),
+        Mistake(
+            "The second step is bicubic. Both are bilinear.",
+            {
+                ('F.interpolate(seen, size=(height, width), mode="bilinear")[0]'): (
+                    'F.interpolate(seen, size=(height, width), mode="bicubic")[0]'
+                )
+            },
+        ),
+        Mistake(
+            "The logits become 0 and 1 between the two steps. The threshold comes at the very end.",
+            {"seen = square[:, :, :bottom, :right]": "seen = (square[:, :, :bottom, :right] > 0).float()"},
         ),
     ],
     "mask_iou": [
@@ -208,6 +255,15 @@ WRONG = {
         Mistake(
             "An empty mask of an empty truth divides by zero: give the union at least 1.",
             {RATIO: "return (intersection / union).astype(logits.dtype)"},
+        ),
+        Mistake(
+            "Where there is no object and no mask, the IoU is 1 here. The function as it was gives 0, and that "
+            "was no bug.",
+            {
+                "return (intersection / np.maximum(union, 1))": (
+                    "return np.where(union == 0, 1, intersection / np.maximum(union, 1))"
+                )
+            },
         ),
     ],
 }

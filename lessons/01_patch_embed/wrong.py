@@ -54,6 +54,11 @@ WRONG = {
             "The channels come first here; the encoder keeps tokens as [B, rows, columns, D], channels last.",
             {"    return tokens\n": "    return tokens.transpose(0, 3, 1, 2)\n"},
         ),
+        Mistake(
+            "The products are averaged over the pixels of a patch. They are summed over channels, rows and "
+            "columns.",
+            {(" + bias\n    return tokens"): (" / P**2 + bias\n    return tokens")},
+        ),
     ],
     "patch_embed_torch": [
         Mistake(

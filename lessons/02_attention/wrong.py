@@ -57,6 +57,21 @@ WRONG = {
             "The power is 2^x, not e^x.",
             {EXPONENTIALS: "exponentials = np.exp2(x - row_max)"},
         ),
+        Mistake(
+            "x is divided by its maximum, not reduced by it. That changes the softmax, and fails where the "
+            "maximum is 0.",
+            {"np.exp(x - row_max)": "np.exp(x / row_max)"},
+        ),
+        Mistake(
+            "The largest absolute value is subtracted. Where all numbers are far below 0, every exponential is "
+            "then 0, and 0 / 0 is NaN.",
+            {"x.max(axis=-1": "np.abs(x).max(axis=-1"},
+        ),
+        Mistake(
+            "Small exponentials are cut off at a lower limit. They may be as small as they are; float32 rounds "
+            "them to 0 by itself.",
+            {"np.exp(x - row_max)": "np.exp(np.clip(x - row_max, -10, 0))"},
+        ),
     ],
     "attention": [
         Mistake("The scale is missing.", {SCORES: "q @ k.transpose(-2, -1)"}),
@@ -99,6 +114,14 @@ WRONG = {
             "The scale is an argument, and this takes D ** -0.5 in its place. They "
             "are equal only where the caller says so.",
             {"scale * q @ k.transpose(-2, -1)": "q.shape[-1] ** -0.5 * q @ k.transpose(-2, -1)"},
+        ),
+        Mistake(
+            "The scale is applied to the result. It belongs to the scores, before the softmax.",
+            {
+                ("scores = scale * q @ k.transpose(-2, -1)\n    return scores.softmax(dim=-1) @ v"): (
+                    "scores = q @ k.transpose(-2, -1)\n    return scores.softmax(dim=-1) @ v * scale"
+                )
+            },
         ),
     ],
     "attend_per_prompt": [

@@ -145,6 +145,14 @@ WRONG = {
             "Every token attends to the whole grid: there is one window, as large as the longer side.",
             {"    S = window_size\n    down": "    S = max(H, W)\n    down"},
         ),
+        Mistake(
+            "num_heads is not used: all channels are one head.",
+            {
+                ("3, num_heads, -1)\n    q, k, v = tokens.permute"): (
+                    "3, 1, qkv.shape[-1] // 3)\n    q, k, v = tokens.permute"
+                )
+            },
+        ),
     ],
     "attend_in_windows": [
         Mistake(

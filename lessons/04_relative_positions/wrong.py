@@ -67,6 +67,15 @@ WRONG = {
             "The channels come first here; the result is [size, size, D].",
             {ROW: f"{ROW}.transpose(2, 0, 1)"},
         ),
+        Mistake(
+            "A table that is too long is cut instead of resized: the middle rows are kept.",
+            {
+                "table = np.stack(channels, axis=-1).astype(table.dtype)": (
+                    "resized = np.stack(channels, axis=-1).astype(table.dtype)\n"
+                    "        table = table[(len(table) - rows) // 2 :][:rows] if len(table) > rows else resized"
+                )
+            },
+        ),
     ],
     "rel_pos_attention": [
         Mistake(

@@ -93,6 +93,10 @@ WRONG = {
         Mistake(
             "attn.proj's bias is missing.", {ATTENDED: ATTENDED.replace(' + weights["attn.proj.bias"]', "")}
         ),
+        Mistake(
+            "The normalised tokens are added to the attention's result. The residual is x as it came in.",
+            {"x = x + heads @": "x = normed + heads @"},
+        ),
     ],
     "image_encoder": [
         Mistake(
@@ -148,6 +152,14 @@ WRONG = {
         Mistake(
             "The embedding's channels come last; the decoder takes them first, [B, out_chans, grid, grid].",
             {LAST_NORM: f"{LAST_NORM}.permute(0, 2, 3, 1)"},
+        ),
+        Mistake(
+            "GELU's approximation with tanh; SAM has the exact one.",
+            {
+                'F.gelu(linear(norm(x, layer, "norm2"), layer, "mlp.lin1"))': (
+                    'F.gelu(linear(norm(x, layer, "norm2"), layer, "mlp.lin1"), approximate="tanh")'
+                )
+            },
         ),
     ],
     "resize_positions": [

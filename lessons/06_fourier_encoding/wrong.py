@@ -58,6 +58,10 @@ WRONG = {
             "The code is divided by its length. SAM leaves it as it is: its length is √F anyway.",
             {TOGETHER: TOGETHER + " / gaussian.shape[1] ** 0.5"},
         ),
+        Mistake(
+            "2 · (c − 1) lies between −2 and 0. Needed is 2 · c − 1, between −1 and 1.",
+            {"(2 * coords - 1) @": "(2 * (coords - 1)) @"},
+        ),
     ],
     "grid_encoding": [
         Mistake(
@@ -152,6 +156,11 @@ WRONG = {
         Mistake(
             "The sum over the frequencies, not the mean: one place would be alike to itself by F, not by 1.",
             {"return products.mean(axis=-1)": "return products.sum(axis=-1)"},
+        ),
+        Mistake(
+            "The frequencies still depend on the hidden size, by its root now. Their deviation is 1 for every "
+            "network.",
+            {"gaussian = noise ": "gaussian = noise * hidden_size**0.5 "},
         ),
     ],
 }

@@ -58,7 +58,10 @@ def click_cases() -> list[Case]:
         arrays = prompt_arrays(np.random.default_rng(seed), labels, 0, (width, height), F)
         del arrays["boxes"]
         cases.append(Case("embed_points", name, arrays, {"height": height, "width": width}))
-    return cases
+    beyond = prompt_arrays(np.random.default_rng(20), [[1, 0, 1]], 0, (64, 48), 4)
+    beyond["points"] = np.array([[[-5.0, 20], [64, 48], [30, 55]]])
+    del beyond["boxes"]
+    return [*cases, Case("embed_points", "points beyond the image", beyond, {"height": 48, "width": 64})]
 
 
 def prompt_cases() -> list[Case]:
@@ -66,7 +69,9 @@ def prompt_cases() -> list[Case]:
     for seed, (name, (labels, boxes, size, F)) in enumerate(PROMPTS.items()):
         arrays = prompt_arrays(np.random.default_rng(seed), labels, boxes, (size, size), F)
         cases.append(Case("sparse_tokens", name, arrays, {"size": size}))
-    return cases
+    beyond = prompt_arrays(np.random.default_rng(21), [[1]], 1, (64, 64), 4)
+    beyond["boxes"] = np.array([[[-6.0, 10, 40, 70]]])
+    return [*cases, Case("sparse_tokens", "a box beyond the image", beyond, {"size": 64})]
 
 
 def picture_cases() -> list[Case]:

@@ -88,6 +88,15 @@ WRONG = {
                 )
             },
         ),
+        Mistake(
+            "Background clicks are taken for padding, too. Only label −1 is padding; 0 has an embedding of its "
+            "own.",
+            {"(label == -1)[..., None], not_a_point": "(label <= 0)[..., None], not_a_point"},
+        ),
+        Mistake(
+            "Points beyond the image are pushed back to its edge. Their position is encoded as it is.",
+            {"fourier_encoding(unit, gaussian)": "fourier_encoding(np.clip(unit, 0, 1), gaussian)"},
+        ),
     ],
     "sparse_tokens": [
         Mistake("The padding point is missing where there is no box.", {PADS: "pads = 0"}),
@@ -154,6 +163,23 @@ WRONG = {
             "is left out only where boxes has one.",
             {PADS: PADS.replace("== 0 else", "== 0 and not (labels > 1).any() else")},
         ),
+        Mistake(
+            "A box is read as centre and size. Its four numbers are two corners, (x0, y0) and (x1, y1).",
+            {
+                "corners = boxes.reshape(len(boxes), -1, 2)": (
+                    "middle, sides = (boxes[..., :2] + boxes[..., 2:]) / 2, boxes[..., 2:] - boxes[..., :2]\n"
+                    "    corners = torch.cat([middle, sides], dim=-1).reshape(len(boxes), -1, 2)"
+                )
+            },
+        ),
+        Mistake(
+            "The half pixel is missing for the corners of boxes. They get it like every point.",
+            {
+                "encode((all_points + 0.5) / size, gaussian)": (
+                    "encode(torch.cat([points + 0.5, padding + 0.5, corners], dim=1) / size, gaussian)"
+                )
+            },
+        ),
     ],
     "shrink": [
         Mistake("The norm is missing.", {"normed = deviation /": "normed = convolved + 0 * deviation /"}),
@@ -216,6 +242,14 @@ WRONG = {
             "the channels hardly differ it shows.",
             {"variance + 1e-6": "variance + 1e-5"},
         ),
+        Mistake(
+            "GELU comes before the norm's weight and bias. It comes last.",
+            {
+                "return F.gelu(scaled)": (
+                    "return F.gelu(normed) * norm_weight[:, None, None] + norm_bias[:, None, None]"
+                )
+            },
+        ),
     ],
     "mask_to_logits": [
         Mistake(
@@ -259,6 +293,16 @@ WRONG = {
         Mistake(
             "The axis of channels is gone: a mask prompt is [1, h, w].",
             {LOGITS: "return 20 * share - 10"},
+        ),
+        Mistake(
+            "This is the logit of the share as a probability, log(p / (1 − p)). A straight line from −10 to 10 is "
+            "asked for.",
+            {
+                "return 20 * share[None] - 10": (
+                    "p = np.clip(share[None], 1e-4, 1 - 1e-4)\n"
+                    "    return np.log(p / (1 - p)).astype(mask.dtype)"
+                )
+            },
         ),
     ],
 }

@@ -75,6 +75,10 @@ WRONG = {
                 )
             },
         ),
+        Mistake(
+            "The softmax runs over the queries. Each query's weights for the keys, the last axis, sum to 1.",
+            {"softmax(scores)": "softmax(scores.swapaxes(2, 3)).swapaxes(2, 3)"},
+        ),
     ],
     "two_way_block": [
         Mistake(
@@ -151,6 +155,22 @@ WRONG = {
             {BOTH: "return torch.cat([y, x], dim=1)"},
         ),
         Mistake("Both results belong in one tensor: torch.cat([x, y], dim=1).", {BOTH: "return x, y"}),
+        Mistake(
+            "In step 3, the norm is applied to the perceptron's result alone. It is applied to the sum with x.",
+            {"x = norm(x + F.relu(x @ w_1.T) @ w_2.T)": "x = x + norm(F.relu(x @ w_1.T) @ w_2.T)"},
+        ),
+        Mistake(
+            "Step 4 comes before step 3: the image attends to tokens that have not been through the perceptron.",
+            {
+                (
+                    "    x = norm(x + F.relu(x @ w_1.T) @ w_2.T)\n"
+                    "    y = norm(y + attend(y + e, x + p, x, image_to_tokens, num_heads))"
+                ): (
+                    "    y = norm(y + attend(y + e, x + p, x, image_to_tokens, num_heads))\n"
+                    "    x = norm(x + F.relu(x @ w_1.T) @ w_2.T)"
+                )
+            },
+        ),
     ],
     "image_asks": [
         Mistake(

@@ -87,6 +87,36 @@ WRONG = {
             "The same weights are added to the features and not multiplied with them.",
             {MASKS: "return (hyper[..., None, None] + features[:, None]).sum(axis=2)"},
         ),
+        Mistake(
+            "All masks go through the first mask's perceptron. Each token has weights of its own.",
+            {
+                'np.einsum("bmd,med->bme", tokens, w_1) + b_1': 'np.einsum("bmd,ed->bme", tokens, w_1[0]) + b_1[0]'
+            },
+        ),
+        Mistake(
+            "The second layer's matrix is transposed. A Linear layer with weight [out, in] sums over the last "
+            "axis.",
+            {'"bmd,med->bme", first': '"bmd,mde->bme", first'},
+        ),
+        Mistake(
+            "The last bias, b_3, is missing.",
+            {", second, w_3) + b_3": ", second, w_3)"},
+        ),
+        Mistake(
+            "GELU in place of ReLU. The image encoder has GELU, the mask heads ReLU.",
+            {
+                (
+                    'first = np.maximum(np.einsum("bmd,med->bme", tokens, w_1) + b_1, 0)\n'
+                    '    second = np.maximum(np.einsum("bmd,med->bme", first, w_2) + b_2, 0)'
+                ): (
+                    "def gelu(h):\n"
+                    "        return 0.5 * h * (1 + np.tanh((2 / np.pi) ** 0.5 * (h + 0.044715 * h**3)))\n"
+                    "\n"
+                    '    first = gelu(np.einsum("bmd,med->bme", tokens, w_1) + b_1)\n'
+                    '    second = gelu(np.einsum("bmd,med->bme", first, w_2) + b_2)'
+                )
+            },
+        ),
     ],
     "finer": [
         Mistake(
@@ -138,7 +168,7 @@ WRONG = {
             {FINER: "squares[:, :, :, 1:] = 0\n    squares[..., 1:] = 0\n    " + FINER},
         ),
         Mistake(
-            "The result is right, and made by F.conv_transpose2d. The task is to "
+            "The result is right, and made by torch's transposed convolution. The task is to "
             "make it from a product and two reorderings.",
             {
                 "import torch\n": ("import torch\nimport torch.nn.functional as F\n"),

@@ -45,7 +45,9 @@ def point_cases() -> list[Case]:
         points = np.random.default_rng(seed).uniform(0, (width, height), (4, 2))
         constants = {"height": height, "width": width, "size": size}
         cases.append(Case("scale_points", name, {"points": points}, constants))
-    return cases
+    edges = {"points": np.array([[0.0, 0], [1800, 1200], [1799.5, 1199.5], [-3, 20], [900, 1207]])}
+    constants = {"height": 1200, "width": 1800, "size": 1024}
+    return [*cases, Case("scale_points", "points at the edge and beyond it", edges, constants)]
 
 
 def mask_cases() -> list[Case]:

@@ -83,6 +83,16 @@ WRONG = {
             "Scaled to between 0 and 1. The prompt encoder wants pixels of the network's input.",
             {SCALED: SCALED + " / size"},
         ),
+        Mistake(
+            "The points are pushed back into the image. A click may lie at its edge or beyond it, as the corner "
+            "of a box does.",
+            {
+                ("return points * np.array([new_width / width, new_height / height], points.dtype)"): (
+                    "moved = points * np.array([new_width / width, new_height / height], points.dtype)\n"
+                    "    return np.clip(moved, 0, size - 1).astype(points.dtype)"
+                )
+            },
+        ),
     ],
     "postprocess": [
         Mistake(
@@ -151,6 +161,26 @@ WRONG = {
         Mistake(
             "The result is as large as the image's part of the input, not as the original image.",
             {BACK: "return image_part"},
+        ),
+        Mistake(
+            "The padding is cut off in the small masks, to whole small pixels. Enlarge to size × size first.",
+            {
+                (
+                    'whole = F.interpolate(low_res, (size, size), mode="bilinear", align_corners=False)\n'
+                    "    image_part = whole[:, :, :h, :w]"
+                ): (
+                    "side = low_res.shape[-1]\n"
+                    "    image_part = low_res[:, :, : -(-h * side // size), : -(-w * side // size)]"
+                )
+            },
+        ),
+        Mistake(
+            "In the last step the corners are laid on the corners (align_corners=True). Pixels are areas: False.",
+            {
+                ('return F.interpolate(image_part, (height, width), mode="bilinear", align_corners=False)'): (
+                    'return F.interpolate(image_part, (height, width), mode="bilinear", align_corners=True)'
+                )
+            },
         ),
     ],
     "segment": [
@@ -237,6 +267,10 @@ WRONG = {
         Mistake(
             "The network's input size is written down as 64. Ask the network: sam.image_encoder.img_size.",
             {"sam.image_encoder.img_size": "64"},
+        ),
+        Mistake(
+            "The masks are thresholded: 0 and 1. Logits are asked for.",
+            {"return masks[0, best_first]": "return (masks[0, best_first] > 0).float()"},
         ),
     ],
     "decoder_input": [

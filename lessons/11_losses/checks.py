@@ -139,6 +139,7 @@ EXERCISES = [
         task="the dice loss in torch",
         cases=lambda: mask_cases("dice_loss"),
         reference=in_torch(losses.dice_loss),
+        without=("minisam.train.losses",),
         framework="torch",
         differentiable=("logits",),
         hints=(

@@ -72,6 +72,39 @@ WRONG = {
             "The sigmoid is missing: p has to lie between 0 and 1, and logits do not.",
             {P: "p = logits"},
         ),
+        Mistake(
+            "p is kept away from 0 and 1 before the logarithm. A pixel that is certain and wrong then costs 16 at "
+            "most. Compute the cross-entropy from the logit.",
+            {
+                ("np.maximum(logits, 0) - logits * targets + np.log1p(np.exp(-np.abs(logits)))"): (
+                    "-(\n"
+                    "        targets * np.log(np.clip(p, 1e-7, 1)) + (1 - targets) * np.log(np.clip(1 - p, 1e-7, 1))\n"
+                    "    )"
+                )
+            },
+        ),
+        Mistake(
+            "γ is 2 whatever is given.",
+            {"** gamma": "** 2"},
+        ),
+        Mistake(
+            "The mean runs over all masks together. Each prompt has its own loss: axes -2 and -1.",
+            {
+                ("return (balance * hardness * cross_entropy).mean(axis=(-2, -1))"): (
+                    "return np.full(len(logits), (balance * hardness * cross_entropy).mean(), logits.dtype)"
+                )
+            },
+        ),
+        Mistake(
+            "The targets are rounded to 0 or 1 for |t − p|. A pixel on an edge has a target in between.",
+            {
+                "hardness = np.abs(targets - p) ** gamma": "hardness = np.where(targets > 0.5, 1 - p, p) ** gamma"
+            },
+        ),
+        Mistake(
+            "(1 − p)^γ is right for the foreground alone. For any target it is |t − p|^γ.",
+            {"np.abs(targets - p) ** gamma": "(1 - p) ** gamma"},
+        ),
     ],
     "dice_loss": [
         Mistake(
@@ -123,6 +156,28 @@ WRONG = {
             "The overlap is computed from a detached copy: a part of the gradient is lost.",
             {"overlap = (p * targets)": "overlap = (p.detach() * targets)"},
         ),
+        Mistake(
+            "The denominator has the squares of p, as in V-Net's dice. Here it is the plain sum of p and t.",
+            {"total = p.sum(dim=(-2, -1)) +": "total = (p**2).sum(dim=(-2, -1)) +"},
+        ),
+        Mistake(
+            "This is one minus the IoU. Dice is twice the overlap, divided by the sum of both areas.",
+            {
+                "return 1 - (2 * overlap + 1) / (total + 1)": "return 1 - (overlap + 1) / (total - overlap + 1)"
+            },
+        ),
+        Mistake(
+            "The mask is thresholded. The loss takes the probabilities, or it could not be trained.",
+            {("p = logits.sigmoid()\n    overlap"): ("p = (logits > 0).float() + 0 * logits\n    overlap")},
+        ),
+        Mistake(
+            "A softmax over the pixels: they would share one probability. Each pixel has its own, by the sigmoid.",
+            {
+                ("p = logits.sigmoid()\n    overlap"): (
+                    "p = logits.flatten(-2).softmax(-1).view_as(logits)\n    overlap"
+                )
+            },
+        ),
     ],
     "one_mask_ceiling": [
         Mistake(
@@ -172,6 +227,14 @@ WRONG = {
             "The overlap is counted twice in the union: area + area - overlap.",
             {UNION: "union = area[:, :, None] + area[:, None, :]"},
         ),
+        Mistake(
+            "The answer is always the largest level. Try all of them, and take the best.",
+            {"return expected.max(axis=-1)": "return expected[:, -1]"},
+        ),
+        Mistake(
+            "This is the chance of the likeliest level. A mask also has an IoU with the other levels.",
+            {"return expected.max(axis=-1)": "return chance.max(axis=-1)"},
+        ),
     ],
     "best_mask_loss": [
         Mistake(
@@ -215,6 +278,10 @@ WRONG = {
         Mistake(
             "The dice part is detached, so only the focal loss trains the masks.",
             {"20 * focal + dice": "20 * focal + dice.detach()"},
+        ),
+        Mistake(
+            "The mean over the prompts is taken. One loss for each prompt is asked for.",
+            {"each.amin(dim=1)": "each.amin(dim=1).mean()"},
         ),
     ],
     "mask_loss": [
@@ -260,6 +327,23 @@ WRONG = {
             {
                 "(inside * targets).sum(axis": "((inside > 0.5) * targets).sum(axis",
                 "areas = inside.sum(axis": "areas = (inside > 0.5).sum(axis",
+            },
+        ),
+        Mistake(
+            "The cross-entropy is right now, but the overlap is computed from the logits. It wants probabilities, "
+            "as before.",
+            {"(inside * targets).sum": "(logits * targets).sum"},
+        ),
+        Mistake(
+            "Probabilities are clipped before the logarithm. A pixel that is certain and wrong then costs too "
+            "little: compute it from the logit.",
+            {
+                "np.logaddexp(0, logits) - logits * targets": (
+                    "-(\n"
+                    "        targets * np.log(np.clip(inside, 1e-7, 1))\n"
+                    "        + (1 - targets) * np.log(np.clip(1 - inside, 1e-7, 1))\n"
+                    "    )"
+                )
             },
         ),
     ],

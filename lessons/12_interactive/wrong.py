@@ -68,6 +68,19 @@ WRONG = {
             "One scale from the height of the region. It is right where regions are square.",
             {"region.shape[-1]\n": "region.shape[-2]\n"},
         ),
+        Mistake(
+            "The rank is rounded to the nearest. Then the first and the last pixel are drawn half as often: round "
+            "down.",
+            {"int(draw[prompt] * len(x))": "min(round(draw[prompt] * len(x)), len(x) - 1)"},
+        ),
+        Mistake(
+            "The draw is multiplied by the number of pixels less one: the last pixel is never drawn.",
+            {"int(draw[prompt] * len(x))": "int(draw[prompt] * (len(x) - 1))"},
+        ),
+        Mistake(
+            "The pixel in the middle of the list, whatever was drawn.",
+            {"rank = int(draw[prompt] * len(x))": "rank = len(x) // 2"},
+        ),
     ],
     "noisy_boxes": [
         Mistake(
@@ -113,6 +126,25 @@ WRONG = {
         Mistake(
             "Both corners are moved alike: the box is shifted, and its size stays right.",
             {MOVED: "moved = 0.1 * np.tile(noise[:, :2] * sides, 2)"},
+        ),
+        Mistake(
+            "The box ends one pixel later. x1 and y1 are the last pixels of the mask.",
+            {
+                "x.min(), y.min(), x.max(), y.max()": "x.min(), y.min(), x.max() + 1, y.max() + 1",
+                "- boxes[:, :2] + 1": "- boxes[:, :2]",
+            },
+        ),
+        Mistake(
+            "The box may reach S. The last pixel of the image is S - 1.",
+            {"limit), 0, size - 1)": "limit), 0, size)"},
+        ),
+        Mistake(
+            "The longer side decides about the noise of both. Each side has its own.",
+            {"np.tile(sides, 2)": "sides.max(axis=1, keepdims=True)"},
+        ),
+        Mistake(
+            "The deviation is not 10 % of a side.",
+            {"0.1 * noise": "0.2 * noise"},
         ),
     ],
     "corrections": [
@@ -176,6 +208,15 @@ WRONG = {
             "A target of exactly one half is background: inside is above 0.5, not at it.",
             {"wanted = targets > 0.5": "wanted = targets >= 0.5"},
         ),
+        Mistake(
+            "Where a mask is right, every pixel may be clicked here. A background click belongs on the "
+            "background.",
+            {"(perfect & ~wanted)": "perfect"},
+        ),
+        Mistake(
+            "A sigmoid is above 0 for every logit. Logits are compared with 0, probabilities with a half.",
+            {"predicted = logits > 0": "predicted = logits.sigmoid() > 0"},
+        ),
     ],
     "feedback": [
         Mistake(
@@ -234,6 +275,10 @@ WRONG = {
                     "best = iou_predictions.shape[1] - 1 - iou_predictions.flip(1).argmax(dim=1)"
                 )
             },
+        ),
+        Mistake(
+            "Large logits are pressed together. The mask prompt is the logits as they are.",
+            {"return chosen[:, None]": "return 10 * (chosen[:, None] / 10).tanh()"},
         ),
     ],
 }

@@ -181,6 +181,7 @@ EXERCISES = [
         task="of boxes that overlap, the best stays, in NumPy",
         cases=suppression_cases,
         reference=non_maximum_suppression,
+        takes_torch=True,
         case_hints={
             "equal scores": "Of boxes with equal scores, the one that comes first is kept: sort stably."
         },

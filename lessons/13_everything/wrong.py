@@ -142,6 +142,15 @@ WRONG = {
                 )
             },
         ),
+        Mistake(
+            "The diagonal is set to 0. A box has an IoU of 1 with itself.",
+            {
+                "return overlap / (area[:, None] + area[None] - overlap)": (
+                    "iou = overlap / (area[:, None] + area[None] - overlap)\n"
+                    "    return iou - torch.diag(torch.diag(iou))"
+                )
+            },
+        ),
     ],
     "non_maximum_suppression": [
         Mistake(
@@ -195,6 +204,10 @@ WRONG = {
             "a stable sort of the negative scores.",
             {'np.argsort(-scores, kind="stable")': 'np.argsort(scores, kind="stable")[::-1]'},
         ),
+        Mistake(
+            "The threshold is 0.7 whatever is given.",
+            {"<= iou_threshold": "<= 0.7"},
+        ),
     ],
     "run_lengths": [
         Mistake(
@@ -243,7 +256,7 @@ WRONG = {
             {'mask.ravel(order="F")': 'mask[::-1].ravel(order="F")'},
         ),
         Mistake(
-            "The lengths are stored as uint8, which ends at 255: 299 zeros become 43.",
+            "The lengths are stored in 8 bits, where 255 is the largest number (127 with a sign): 299 zeros become 43.",
             {"return counts.astype(mask.dtype)": "return counts.astype(np.uint8).astype(mask.dtype)"},
         ),
     ],

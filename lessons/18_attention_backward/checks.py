@@ -159,6 +159,7 @@ EXERCISES = [
         cases=grid_cases,
         reference=bias_gradients,
         framework="torch",
+        most_operations=30,
         hints=(
             "Give the keys their grid back: unflatten the last axis into (H, W).",
             "rel_h[l, i] was added to every key of grid row i: its gradient is the sum over the columns.",

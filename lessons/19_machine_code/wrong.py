@@ -59,6 +59,10 @@ WRONG = {
             {COUNT: 'return sum(name in re.findall(r"\\w+", line) for line in listing.splitlines())'},
         ),
         Mistake("The last instruction is left out.", {COUNT: "return opcodes[:-1].count(name)"}),
+        Mistake(
+            "Addresses are taken to have four digits. A long program has more.",
+            {"[0-9a-f]{4,}\\*/": "[0-9a-f]{4}\\*/"},
+        ),
     ],
     "occupancy": [
         Mistake(
@@ -115,6 +119,10 @@ WRONG = {
             "The limits are maximal one by one, but a program needs all of them at once: the smallest decides.",
             {"programs = min(": "programs = max("},
         ),
+        Mistake(
+            "Programs by registers are not whole numbers. A program that fits by half does not run.",
+            {"warps_by_registers // warps": "warps_by_registers / warps"},
+        ),
     ],
     "attention_floor": [
         Mistake(
@@ -168,6 +176,14 @@ WRONG = {
         Mistake(
             "In milliseconds; microseconds are asked for.", {"return 1e6 * seconds": "return 1e3 * seconds"}
         ),
+        Mistake(
+            "The scores are counted as memory traffic. A fused kernel never writes them.",
+            {
+                "moved = 4 * heads * tokens * head_dim * 2": (
+                    "moved = 4 * heads * tokens * head_dim * 2 + 2 * heads * tokens**2 * 2"
+                )
+            },
+        ),
     ],
     "share_of_floor": [
         Mistake(
@@ -211,6 +227,15 @@ WRONG = {
         Mistake(
             "The products got lost, which take the longest for wide heads.",
             {RATIO: "return max(memory, special) / (milliseconds / 1e3)"},
+        ),
+        Mistake(
+            "The share is limited to 1. A measured time below the floor is a mistake in one of the two, and has "
+            "to show.",
+            {
+                ("return max(products, memory, special) / (milliseconds / 1e3)"): (
+                    "return min(1.0, max(products, memory, special) / (milliseconds / 1e3))"
+                )
+            },
         ),
     ],
 }

@@ -127,6 +127,7 @@ EXERCISES = [
         reference=tokens_ask,
         framework="torch",
         differentiable=("x", "y"),
+        unprojected=("y", "e"),
         hints=(
             "Rows as in absorb_keys, their softmax over the keys y + e, the average of y alone, W_v, and b_v once.",
             "(y + e)[:, None] is [B, 1, S, C]: it meets the rows [B, N, T, C] of every head.",

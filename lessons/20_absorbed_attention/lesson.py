@@ -198,7 +198,8 @@ check(20, absorb_keys)
 # ## Your turn: attention to an image that is never projected
 #
 # All of it in torch: rows, softmax, averages, W_v, output projection. `project` and `matrices` are given. The check
-# compares with the definition, which projects everything; it does not see whether your function does so too.
+# compares with the definition, which projects everything; and it sees whether your function multiplies y or e by a
+# weight.
 
 # %%
 Weights = Mapping[str, Tensor]

@@ -127,6 +127,23 @@ WRONG = {
             "The last bias is missing, b_o of the output projection.",
             {ASK_OUT: 'return F.linear(values, weights["out_proj.weight"])'},
         ),
+        Mistake(
+            "The result is right, but y is projected by W_v. Average the tokens of the image first, then project "
+            "the averages.",
+            {
+                (
+                    "seen = shares @ y[:, None]  # [B, N, T, C]\n"
+                    '    heads = seen @ matrices(weights["v_proj.weight"], num_heads).transpose(1, 2)'
+                ): (
+                    'projected = (y @ weights["v_proj.weight"].T).unflatten(2, (num_heads, -1)).transpose(1, 2)\n'
+                    "    heads = shares @ projected"
+                )
+            },
+        ),
+        Mistake(
+            "The values' bias is added once per head. Each channel belongs to one head: b_v once.",
+            {'+ weights["v_proj.bias"]': '+ num_heads * weights["v_proj.bias"]'},
+        ),
     ],
     "join_parts": [
         Mistake(
@@ -183,6 +200,14 @@ WRONG = {
         Mistake(
             "Powers of 2 for sums that were made with powers of e.",
             {RESCALE: "rescale = np.exp2(row_max - row_max.max(axis=0))"},
+        ),
+        Mistake(
+            "Each part is divided by its own sum before adding. Add first, then divide by the sum over all parts.",
+            {
+                "return weighted / total[:, None]": (
+                    "return (rescale[:, :, None] * acc / row_sum[:, :, None]).sum(axis=0)"
+                )
+            },
         ),
     ],
     "image_asks": [
@@ -243,6 +268,13 @@ WRONG = {
         Mistake(
             "W_o is cut into heads by its rows. It maps N·D channels to C, so a head is D of its columns.",
             {TOLD: 'told = v @ weights["out_proj.weight"].reshape(num_heads, -1, x.shape[2])'},
+        ),
+        Mistake(
+            "b_q · k is added to the weights. It is a part of the score, before the softmax.",
+            {
+                " + offsets.transpose(2, 3)  # [B, N, S, T]": "",
+                "scores.softmax(dim=3) @": "(scores.softmax(dim=3) + offsets.transpose(2, 3)) @",
+            },
         ),
     ],
 }

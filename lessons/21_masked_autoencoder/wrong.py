@@ -91,6 +91,21 @@ WRONG = {
             "These are not patches: the axes were never put in order, and what lies together in memory was cut.",
             {CUT: "cut"},
         ),
+        Mistake(
+            "Each colour has its own mean and variance. They are those of the whole patch.",
+            {
+                (
+                    "mean = patches.mean(axis=-1, keepdims=True)\n"
+                    "    variance = patches.var(axis=-1, keepdims=True, ddof=1)\n"
+                    "    return (patches - mean) / np.sqrt(variance + 1e-6)"
+                ): (
+                    "colours = patches.reshape(B, -1, P * P, 3)\n"
+                    "    deviation = colours - colours.mean(axis=2, keepdims=True)\n"
+                    "    variance = colours.var(axis=2, keepdims=True, ddof=1)\n"
+                    "    return (deviation / np.sqrt(variance + 1e-6)).reshape(patches.shape)"
+                )
+            },
+        ),
     ],
     "visible_patches": [
         Mistake(
@@ -324,6 +339,10 @@ WRONG = {
         Mistake(
             "One number for the whole batch; each image has its own loss.",
             {LOSS: "return ((error * hidden).sum(dim=1) / hidden.sum(dim=1)).mean()"},
+        ),
+        Mistake(
+            "One bug is left: the shuffle is not undone. Its inverse is the argsort of the order.",
+            {"restore = order.argsort(dim=1)": "restore = order"},
         ),
     ],
 }

@@ -158,6 +158,14 @@ WRONG = {
             "The side is cut to whole pixels. Edges may lie anywhere; resizing takes care of that.",
             {SIDE: "side = int(factor * max(x1 - x0, y1 - y0))"},
         ),
+        Mistake(
+            "The first two numbers are a corner of the box. The centre of the square is asked for.",
+            {"[(x0 + x1) / 2, (y0 + y1) / 2, side]": "[x0, y0, side]"},
+        ),
+        Mistake(
+            "Half of the side is given. The whole side is asked for.",
+            {"(y0 + y1) / 2, side]": "(y0 + y1) / 2, side / 2]"},
+        ),
     ],
     "look_inside": [
         Mistake(
@@ -313,6 +321,11 @@ WRONG = {
         Mistake(
             "The prompts' tokens lack their axis: [P, E]. The prompt encoder's tokens are [P, N, E], here N is 1.",
             {AXIS: "return tokens"},
+        ),
+        Mistake(
+            "One bug is left: norm(dim=0) is the length of a channel over the prompts. Each prompt's embedding "
+            "gets length 1.",
+            {"embeddings.norm(dim=1, keepdim=True)": "embeddings.norm(dim=0, keepdim=True)"},
         ),
     ],
 }

@@ -123,7 +123,9 @@ def session_cases() -> list[Case]:
         found.append(Case("annotation_seconds", name, inputs, numbers))
     exactly = {"iou": np.array([[0.5, 0.875, 0.96875]]), "brush": np.array([[9.0, 3.0, 1.0]])}
     numbers = {"satisfied": 0.875, "most_seconds": 30.0}
-    return [*found, Case("annotation_seconds", "an IoU that is just not enough", exactly, numbers)]
+    found.append(Case("annotation_seconds", "an IoU that is just not enough", exactly, numbers))
+    all_of_it = {"iou": np.full((1, 10), 0.5), "brush": np.full((1, 10), 9.5)}  # 1.5 + 10 · 1.9 + 9.5 = 30
+    return [*found, Case("annotation_seconds", "all of the time that there is", all_of_it, numbers)]
 
 
 def annotation_seconds(

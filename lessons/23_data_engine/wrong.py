@@ -107,7 +107,7 @@ WRONG = {
             {PERFECT: "spilled = ~thing if perfect.all() else spilled"},
         ),
         Mistake(
-            "Where both errors are as deep, the click is on what was missed; here it goes to what spilled over.",
+            "Both errors are equally deep, and what was missed is clicked. The library clicks what spilled over.",
             {FOREGROUND: "foreground = miss_depth.amax(dim=1) >= spill_depth.amax(dim=1)"},
         ),
         Mistake(
@@ -130,6 +130,11 @@ WRONG = {
                 ),
                 SPILL_DEPTH: "spill_depth = squared_distance_transform(wide(spilled))[:, 9:-9, 9:-9].flatten(1)",
             },
+        ),
+        Mistake(
+            "A mask that is right gets its click on the object. That background click would take it away: it "
+            "falls on the background.",
+            {"perfect[:, None, None], ~thing, spilled": "perfect[:, None, None], thing, spilled"},
         ),
     ],
     "outline_length": [
@@ -270,6 +275,15 @@ WRONG = {
         Mistake(
             "The second number says whether clicks alone were enough. A mask finished with the brush is one, too.",
             {WORKED: "return np.stack([spent, done], axis=1).astype(iou.dtype)"},
+        ),
+        Mistake(
+            "The limit is applied to objects that the clicks finished, too. It decides only whether the brush is "
+            "used.",
+            {"kept = done | (finished <= most_seconds)": "kept = finished <= most_seconds"},
+        ),
+        Mistake(
+            "A time of exactly `most_seconds` is refused. It is allowed.",
+            {"finished <= most_seconds": "finished < most_seconds"},
         ),
     ],
     "still_missing": [

@@ -49,6 +49,8 @@ def depths(mask: np.ndarray) -> np.ndarray:
 
 def click_cases() -> list[Case]:
     square = rectangle(12, 14, (3, 2, 9, 11))
+    rows, columns = np.mgrid[:11, :18]
+    diamond = (abs(rows - 5) + abs(columns - 12) <= 3).astype(float)
     pairs = {
         "a part is missed": (rectangle(12, 14, (3, 2, 9, 6)), square),
         "it spills over": (rectangle(12, 14, (3, 2, 10, 14)), rectangle(12, 14, (3, 2, 10, 8))),
@@ -63,6 +65,7 @@ def click_cases() -> list[Case]:
         ),
         "a miss at the image's border": (rectangle(12, 14, (8, 9, 12, 14)), rectangle(12, 14, (0, 0, 7, 5))),
         "as deep as each other": (rectangle(12, 14, (1, 8, 4, 11)), rectangle(12, 14, (7, 1, 10, 4))),
+        "a diamond spills over, a square is missed": (diamond, rectangle(11, 18, (2, 1, 7, 6))),
         "nothing is wrong": (square, square.copy()),
     }
     return [Case("next_click", name, {"mask": m, "target": t}) for name, (m, t) in pairs.items()]

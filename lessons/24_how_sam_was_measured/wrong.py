@@ -151,12 +151,30 @@ WRONG = {
             {PERFECT: "        missed = target\n"},
         ),
         Mistake(
-            "Of a miss and a spill as deep as each other the miss is taken here; the library takes the spill.",
+            "A miss and a spill are equally deep, and the miss is clicked. The library clicks the spill.",
             {DEEPER: "foreground = missed_depth.max() >= spilled_depth.max()"},
         ),
         Mistake(
             "The less deep of the two errors gets the click here.",
             {DEEPER: "foreground = missed_depth.max() < spilled_depth.max()"},
+        ),
+        Mistake(
+            "The distance is counted in steps along rows and columns. The depth is the straight distance to the "
+            "nearest pixel outside.",
+            {"((outside - inside) ** 2).sum(axis=1)": "np.abs(outside - inside).sum(axis=1)"},
+        ),
+        Mistake(
+            "The image's edge is no edge of the error here. Beyond the image nothing is wrong, so a pixel at the "
+            "edge has depth 1.",
+            {
+                "outside = np.argwhere(padded == 0) - 1": (
+                    "outside = np.argwhere(mask == 0) if (mask == 0).any() else np.argwhere(padded == 0) - 1"
+                )
+            },
+        ),
+        Mistake(
+            "What was missed always comes first. The deeper of the two errors is clicked.",
+            {"foreground = missed_depth.max() > spilled_depth.max()": "foreground = missed.any()"},
         ),
     ],
     "recalls": [

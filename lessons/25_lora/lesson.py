@@ -25,9 +25,9 @@ from minisam.lesson.page import check, np, plt, torch
 # %% [markdown]
 # ## Your own images
 #
-# On the first day, people try Segment Anything on photos. On the second, they try it on their own images: X-rays, cells
-# under a microscope, satellite images. The masks are worse there. The usual remedy is *fine-tuning*: training continues
-# from the trained weights on a few labelled images of the new kind.
+# Many people try Segment Anything on photos first, and then on their own images: X-rays, cells under a microscope,
+# satellite images. The masks of these are worse. The usual remedy is *fine-tuning*: training continues from the trained
+# weights on a few labelled images of the new kind.
 #
 # The simplest way is to train all weights. It has three costs:
 #
@@ -372,10 +372,10 @@ for kind, target, line in zip(images, EXAMPLES, panels, strict=True):
 # - **On the old kind**, all weights at the high rate lose the most, between 0.02 and 0.07. The others lose less than
 #   0.03.
 #
-# A network that changes less also forgets less. LoRA changes little because its form allows little; a low learning rate
-# does the same for all weights. The intervals are wide here (lesson 24): eight scenes cannot tell with confidence that
-# LoRA forgets less than the high rate. For language models, Biderman et al. (2024) compare both in long trainings:
-# "LoRA learns less and forgets less" is their title. What is certain is the size of the file.
+# The networks that changed less also forgot less. LoRA changes little because its form allows little; with all weights,
+# a low learning rate has the same effect. The intervals are wide here (lesson 24): eight scenes cannot tell with
+# confidence that LoRA forgets less than the high rate. For language models, Biderman et al. (2024) compare both in long
+# trainings: "LoRA learns less and forgets less" is their title. The smaller file does not depend on such a measurement.
 # %% [markdown]
 # ## Does an update need more directions?
 #
@@ -449,12 +449,13 @@ print(
 
 # %% [markdown]
 # On the command line, `minisam adapt DIR --method lora` does all of this for a folder of your own images and their
-# masks. It measures before and after on held-out images, and what was forgotten.
+# masks. It measures the IoU before and after, on images that are held out of the training, and how much was forgotten.
 #
 # > **What the paper says, what people do.** Hu et al. (2021) update the attention weights of language models and find
 # > that q and v together are better than one of them with a higher rank. Their scale is α / r. For SAM, SAMed (Zhang
 # > and Liu 2023) uses rank 4 on q and v of all blocks, with s = 1, and also trains the mask decoder and the prompt
-# > encoder. The library peft knows only whole layers: on SAM's fused projection it updates q, k and v together.
+# > encoder. The library peft knows only whole layers: since SAM computes q, k and v with one layer, it updates all
+# > three together.
 #
 # ## Find the bug
 #

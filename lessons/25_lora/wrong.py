@@ -184,6 +184,10 @@ WRONG = {
             "A part is taken to have C channels. It has D, b.shape[1]; C is the size of a token x.",
             {MERGE_D: MERGE_D.replace("b.shape[1]", "a.shape[2]")},
         ),
+        Mistake(
+            "The scale is applied twice.",
+            {"scale * (b_dr @ a_rc)": "scale**2 * (b_dr @ a_rc)"},
+        ),
     ],
     "lora_gradients": [
         Mistake(
@@ -321,6 +325,18 @@ WRONG = {
         Mistake(
             "A window size that always fits is taken: the padding is gone, and tokens see other tokens than before.",
             {WINDOW: "S = max(s for s in range(1, window_size + 1) if H % s == W % s == 0)\n    padding"},
+        ),
+        Mistake(
+            "The update of v is missing: q and v are both adapted.",
+            {("        v = v + self.scale * (x @ self.a[1].T @ self.b[1].T)\n"): ""},
+        ),
+        Mistake(
+            "The update of v has no scale.",
+            {"v + self.scale * (x": "v + (x"},
+        ),
+        Mistake(
+            "Both updates use the A of q. v has its own, a[1].",
+            {"self.a[1].T @ self.b[1].T": "self.a[0].T @ self.b[1].T"},
         ),
     ],
 }

@@ -27,9 +27,8 @@ from minisam.lesson.page import check, np, plt, torch
 # ## Objects with names, without clicks
 #
 # Everything mode (lesson 13) finds masks without names: a car, its window and its shadow alike. A user with satellite
-# images wants something else: all ships, all courts, each once, with its name. That is *instance segmentation*, and
-# detectors have done it for years. What SAM can add is masks with good edges, from features trained on a billion of
-# them.
+# images wants something else: all ships, all courts, each once, with its name. That is *instance segmentation*, the
+# task of detectors. SAM can add masks with good edges, because its features were trained on a billion masks.
 #
 # Chen et al. (2024) put a detector on SAM's frozen image encoder. It proposes boxes; from the features inside a box, it
 # tells the class; and from the same features it writes five *prompt tokens*. They go to SAM's mask decoder in the
@@ -87,7 +86,7 @@ assert len(names) == 6
 # How can a convolution give a *list* of boxes, as many as there are objects? It cannot. Faster R-CNN (Ren et al. 2015)
 # therefore starts from a fixed and long list, and answers two questions about each box in it: is there an object, and
 # how must the box be moved? The boxes of that list are called *anchors*. They have a few sizes and shapes, around every
-# cell of a feature map:
+# cell of a *feature map*, the output of a convolution with some numbers for each cell:
 #
 # $$w = \frac{\text{stride} \cdot \text{scale}}{\sqrt{\text{ratio}}}, \qquad
 # h = \text{stride} \cdot \text{scale} \cdot \sqrt{\text{ratio}}$$
@@ -121,7 +120,7 @@ check(26, grid_anchors)
 #
 # 1. IoU with its best object ≥ `positive` (0.7): it must find this object. Of equally good ones, the first.
 # 2. IoU with every object < `negative` (0.3): it must say *background*.
-# 3. Between the two: it is *ignored*, and teaches nothing.
+# 3. Between the two: it is *ignored*, and takes no part in the training.
 # 4. Each object's best anchor must find it, with all anchors that are equally good, if that IoU is at least `lowest`
 #    (0.3). This overwrites rules 1 to 3. If an anchor is the best of several objects, the last one counts.
 #
@@ -289,7 +288,7 @@ right.legend(frameon=False)
 right.spines[["top", "right"]].set_visible(False)
 
 # %% [markdown]
-# A mask has to follow its object to the pixel. A head that sees only steps of 16 pixels cannot.
+# A mask should follow its object to the pixel. With rounding, the head would see the object move in steps of 16 pixels.
 #
 # ## The prompt head
 #
@@ -378,11 +377,12 @@ for column, target in enumerate(gain.argsort(descending=True)[:4].tolist()):
 
 # %% [markdown]
 # *The four objects that gain the most; the target's outline is black.* A box leaves open what in it is meant: a field
-# or the house on it. Tokens that are written for the object say it.
+# or the house on it. Tokens that are made for the object can tell the decoder.
 #
 # ## The order, and how fragile it is
 #
-# A detector is full of lists that only their order holds together. Four of them, changed on purpose:
+# A detector has many lists whose entries belong together by their order alone. Four of them are changed on purpose
+# here:
 #
 # - **The five tokens of an object**, shuffled. In the decoder, tokens have no positions among themselves: attention
 #   (lesson 2) treats them as a set. A mask reads the output of the mask token, which stays in its place.
@@ -457,8 +457,8 @@ for axes in (left, right):
 # > Chen et al. (2024) order the ways to use SAM: SAM-cls, which is everything mode and a classifier, 44.0; SAM-det
 # > 51.5; SAM-seg, a usual mask head on SAM's features, 65.2; RSPrompter-anchor 66.1. The first version of their paper
 # > had SAM-det with 59.8 above SAM-seg with 57.4. Users who trained the released code report 45 to 62 where the paper
-# > has 66.1 for masks and 70.3 for boxes. An order with one run for each method, and no intervals, is fragile as well.
-# > In that code the encoder is trained, not frozen as the paper says.
+# > has 66.1 for masks and 70.3 for boxes. The paper has one run for each method and no intervals, so this ranking is
+# > uncertain. In that code the encoder is trained, not frozen as the paper says.
 #
 # ## The library's
 #
@@ -485,9 +485,10 @@ print(f"features {list(features.shape)} -> tokens {list(tokens.shape)}")
 #
 # ## Find the bug
 #
-# Small objects need the fine maps of the pyramid, large ones the coarse maps. A colleague groups the boxes by level and
-# calls RoIAlign once per level. Every box gets the right map and the right stride. The tests were written with small
-# boxes first. In the detector, the boxes come sorted by score.
+# A detector works on several maps of an image, from fine to coarse: a *feature pyramid*. Small objects need the fine
+# maps, large ones the coarse maps. A colleague groups the boxes by level and calls RoIAlign once per level. Every box
+# gets the right map and the right stride. The tests were written with small boxes first. In the detector, the boxes
+# come sorted by score.
 #
 # `STRIDES` are 8, 16 and 32. Below, the maps have one channel, the x of each cell in pixels. With one bin, the feature
 # of a box is then the mean x inside it, the x of its centre:

@@ -97,6 +97,10 @@ WRONG = {
             "a cell together.",
             {ANCHORS: ANCHORS.replace("(centres + of_cell)", "(centres + of_cell).swapaxes(0, 1)")},
         ),
+        Mistake(
+            "Only the width depends on the ratio. The height is the side times √ratio, so that the area stays.",
+            {"(sides * np.sqrt(ratios)).ravel()": "sides.repeat(len(ratios))"},
+        ),
     ],
     "match_anchors": [
         Mistake(
@@ -165,6 +169,13 @@ WRONG = {
             {
                 MATCH: MATCH.replace("iou.argmax(axis=1)", "1"),
                 OWN_BEST: OWN_BEST.replace("= number", "= 1"),
+            },
+        ),
+        Mistake(
+            "Objects are counted from 1. The first one is 0.",
+            {
+                "iou.argmax(axis=1), -2)": "iou.argmax(axis=1) + 1, -2)",
+                ("= number\n    return match"): ("= number + 1\n    return match"),
             },
         ),
     ],

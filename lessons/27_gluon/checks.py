@@ -14,6 +14,7 @@ LAYOUTS = {  # size_per_thread, threads_per_warp, warps_per_cta, tile
     "warps in a square": ((2, 4), (8, 4), (2, 2), (32, 32)),
     "a tile that is held twice over": ((1, 2), (2, 16), (2, 1), (16, 64)),
     "lanes down the columns": ((4, 1), (32, 1), (1, 4), (128, 8)),
+    "eight warps": ((1, 4), (8, 4), (2, 4), (16, 64)),
 }
 LOADS = {  # size_per_thread, threads_per_warp, columns
     "side by side": ((1, 1), (1, 32), 128),
@@ -35,6 +36,7 @@ PRODUCTS = {  # m, n, k, bits, warps
     "one group, twice as high": (128, 128, 64, 16, 4),
     "8 bits": (128, 64, 128, 8, 8),
     "attention's scores": (192, 96, 80, 16, 12),
+    "one and a half times 256 columns": (64, 384, 32, 16, 4),
 }
 SHAPES = {  # rows, columns, bits, warps
     "float32, wide": (64, 128, 32, 4),

@@ -154,16 +154,17 @@ assert count_lines((1, 4), (1, 32), 128) == 4 and count_lines((1, 1), (32, 1), 1
 # On an H100, two engines work beside the threads:
 #
 # - **TMA** copies a whole tile from global to shared memory. One thread starts it with a *descriptor*: address, shape
-#   and tile. TMA then copies without the threads, and counts the bytes at a *barrier* in shared memory. The program
-#   sets the number of bytes that the barrier expects, and waits for them.
+#   and tile. TMA then copies without the threads, and counts the bytes at a *barrier*, a counter in shared memory that
+#   threads can wait for. The program sets the number of bytes that the barrier expects, and waits for them.
 # - **wgmma** multiplies tiles that lie in shared memory. Four warps together are a *warp group* and issue it. One
 #   instruction has 64 rows, up to 256 columns, and 32 bytes of numbers along k: 16 numbers of 16 bits.
 #
-# In shared memory, rows are *swizzled*: pieces of 16 bytes change places in each row, so that reading a column does not
-# meet the same bank each time. `NVMMASharedLayout` describes this, and both engines know it. The sums of wgmma are in
-# registers, in a special layout, `NVMMADistributedLayout`.
+# In shared memory, rows are *swizzled*: pieces of 16 bytes change places in each row. Shared memory has 32 *banks*,
+# each of which serves one address at a time; a column of a swizzled tile lies in several of them, and is read faster.
+# `NVMMASharedLayout` describes this, and both engines know it. The sums of wgmma are in registers, in a special layout,
+# `NVMMADistributedLayout`.
 #
-# Here is the product of two 64 × 64 tiles of float16. Each line is something that Triton's `tl.dot` hides:
+# Here is the product of two 64 × 64 tiles of float16. In Triton, `tl.dot` does all of this:
 
 
 # %%
@@ -241,8 +242,8 @@ for name, what in (("UTMALDG", "bulk copies"), ("HGMMA", "wgmma"), ("LDG", "load
 # > | wgmma and TMA | compiler | compiler | compiler | you |
 # >
 # > Helion, by the PyTorch team, is written like PyTorch with loops over tiles and becomes Triton. TileLang describes
-# > copies and products of tiles, and infers layouts; it stands on TVM, not on Triton. All of them leave the
-# > mathematics to you: lesson 15's online softmax has to be written in each.
+# > copies and products of tiles, and infers layouts; it is built on TVM, not on Triton. In all of them, you write the
+# > mathematics, such as the online softmax of lesson 15.
 #
 # ## Find the bug
 #
@@ -280,8 +281,8 @@ check(27, coalesced_layout)
 # %% [markdown]
 # ## What was left out
 #
-# Running it, and time: a GPU says what machine code does not. Changing layouts (`gl.convert_layout`), which goes
-# through shared memory and is often what a slow kernel does without its author's knowledge. The layout of wgmma's sums,
-# other shared layouts, and bank conflicts. Clusters of programs that share tiles. Blackwell's tensor memory, where the
-# sums no longer lie in registers. A whole attention in Gluon is a few hundred lines, of which the mathematics is
-# lesson 15.
+# Running the kernel and measuring its time, for which one needs a GPU. Changing layouts (`gl.convert_layout`), which
+# goes through shared memory and is often what a slow kernel does without its author's knowledge. The layout of wgmma's
+# sums, other shared layouts, and bank conflicts. Clusters of programs that share tiles. Blackwell's tensor memory,
+# where the sums no longer lie in registers. A whole attention in Gluon is a few hundred lines, of which the mathematics
+# is lesson 15.

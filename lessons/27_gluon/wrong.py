@@ -61,6 +61,14 @@ WRONG = {
             "x and y are exchanged: row is the first axis.",
             {LANES: "lane_row, lane_column = column // size_per_thread[0], row // size_per_thread[1]"},
         ),
+        Mistake(
+            "Four warps are assumed: the numbers start again after the fourth.",
+            {"return 32 * warp + lane": "return 32 * (warp % 4) + lane"},
+        ),
+        Mistake(
+            "Lane and warp are exchanged: a warp's 32 threads have consecutive numbers.",
+            {"return 32 * warp + lane": "return 32 * lane + warp"},
+        ),
     ],
     "lines_of_a_load": [
         Mistake("These are the lanes. Count the lines that they touch, each once.", {LINES: "return 32"}),
@@ -98,6 +106,15 @@ WRONG = {
             {LINE: LINE.replace("row * columns", "row * threads_per_warp[1] * size_per_thread[1]")},
         ),
         Mistake("Rows are counted, not lines.", {LINE: "lines.add(row)"}),
+        Mistake(
+            "size_per_thread is not used. Lane l of a row begins at its own place times the size.",
+            {
+                (" * size_per_thread[0]\n        column"): ("\n        column"),
+                ("% threads_per_warp[1] * size_per_thread[1]\n        lines"): (
+                    "% threads_per_warp[1]\n        lines"
+                ),
+            },
+        ),
     ],
     "count_wgmma": [
         Mistake(
@@ -139,6 +156,14 @@ WRONG = {
         Mistake(
             "k is cut into 64 bytes. An instruction takes 32 bytes along k.",
             {PIECES: PIECES.replace("256 // bits", "512 // bits")},
+        ),
+        Mistake(
+            "The columns are rounded down: what is left over after whole 256 needs an instruction, too.",
+            {"-(-n // 256)": "max(1, n // 256)"},
+        ),
+        Mistake(
+            "k is cut into as many numbers as one has bits. It is cut into 32 bytes, 256 bits.",
+            {"(k // (256 // bits))": "max(1, k // bits)"},
         ),
     ],
     "coalesced_layout": [
@@ -186,6 +211,10 @@ WRONG = {
         Mistake(
             "The numbers of a thread lie one below the other. A wide load needs them side by side.",
             {LAYOUT: LAYOUT.replace("[1, in_thread]", "[in_thread, 1]")},
+        ),
+        Mistake(
+            "bits is taken for bytes: a number of 32 bits has 4 bytes, and 16 bytes hold four.",
+            {"in_thread = min(128 // bits, columns)": "in_thread = min(max(16 // bits, 1), columns)"},
         ),
     ],
 }
