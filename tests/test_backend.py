@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import subprocess
 import sys
 
@@ -233,6 +234,21 @@ def test_autocast_reaches_the_kernels_in_one_type(module, used):
         out = module(x)
     assert out.dtype == dtype and len(used) == 1
     torch.testing.assert_close(out.float(), expected, rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize("padding", [0, 8])
+def test_the_position_bias_has_the_type_of_the_queries(padding, monkeypatch):
+    seen = []
+
+    def kernel(q, k, v, rel_h, rel_w, scale):
+        seen.append((q.shape[-1], rel_h.dtype, rel_w.dtype, scale))
+        return v
+
+    module = importlib.import_module("minisam_kernels.rel_pos_attention")
+    monkeypatch.setattr(module, "rel_pos_attention", kernel)
+    q, bias = torch.zeros(1, 1, 4, 16, dtype=torch.float16), torch.zeros(1, 1, 4, 2)
+    assert backend.rel_pos(q, q, q, bias, bias, 0.5, padding).shape == q.shape
+    assert seen == [(16 + padding, torch.float16, torch.float16, 0.5)]
 
 
 def test_auto_takes_kernels_on_a_cuda_device_alone():

@@ -268,6 +268,21 @@ def test_what_is_being_written_stays(tmp_path: Path):
     assert (tmp_path / "a").read_bytes() == NEW and files_in(tmp_path) == ["a"]
 
 
+def test_only_names_of_temporary_files_are_removed(tmp_path: Path):
+    own = ".minisam-0123456789abcdef.tmp"
+    others = (
+        f"{own}.png",
+        f"{own}2",
+        f"my{own}",
+        ".minisam-0123456789abcde.tmp",
+        ".minisam-0123456789ABCDEF.tmp",
+    )
+    for name in (own, *others):
+        (tmp_path / name).write_bytes(OLD)
+    remove_leftovers(tmp_path)
+    assert files_in(tmp_path) == sorted(others)
+
+
 def test_a_temporary_file_that_is_taken_for_a_leftover_is_made_once_more(tmp_path: Path, monkeypatch):
     real, opened = open, []
 

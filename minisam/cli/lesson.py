@@ -119,10 +119,8 @@ def run_open(args: argparse.Namespace) -> int:
         print(f"your answers are in {out}; the file is unchanged")
     else:
         shutil.copyfile(chosen.folder / "exercise.py", out)
-        print(
-            f"write your answers into {out}, then: minisam lesson check {chosen.number}"
-            + (f" {out}" if args.out else "")
-        )
+        file = f" {out}" if args.out else ""
+        print(f"write your answers into {out}, then: minisam lesson check {chosen.number}{file}")
     if chosen.needs_triton and not has_triton():
         print(f"here you can read it; {NEEDS_TRITON}")
     return 0

@@ -398,3 +398,12 @@ def test_fuzzed_files_give_an_array_or_an_image_error(tmp_path: Path):
 @pytest.mark.slow
 def test_many_fuzzed_files_give_an_array_or_an_image_error(tmp_path: Path):
     assert 0 < fuzz(tmp_path, 5000) < 5000
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.jpeg", "a.JPEG", "a.JPG"])
+def test_a_jpeg_has_no_alpha_channel(name, tmp_path):
+    with pytest.raises(ImageError, match=r"JPEG has no alpha channel; write a \.png"):
+        save_image(tmp_path / name, np.zeros((4, 5, 4), np.uint8))
+    assert not list(tmp_path.iterdir())
+    save_image(tmp_path / name, np.zeros((4, 5, 3), np.uint8))
+    assert load_image(tmp_path / name).shape == (4, 5, 3)

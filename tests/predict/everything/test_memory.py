@@ -25,6 +25,18 @@ def test_what_grows_with_what():
     assert larger.records == base.records and larger.total > base.total
 
 
+def test_the_sum_of_the_tensors_that_exist_at_the_same_time():
+    """nano at 300 x 200: 8 x 8 tokens of 96 channels, masks of 32 x 32, 4 of each prompt."""
+    image = np.zeros((300, 200, 3), np.uint8)
+    crop, logits, above = image.copy(), np.zeros((2, 300, 200), np.float32), np.zeros((3, 300, 200), bool)
+    found = estimate_memory(nano, (300, 200), 64, "coco_rle")
+    assert found.pixels == sum(array.nbytes for array in (image, crop, logits, above))
+    tokens = np.zeros((8 * 8, 96), np.float32)
+    assert found.encoder == 12 * tokens.nbytes
+    assert found.decoder == 64 * tokens.nbytes + 2 * np.zeros((64, 4, 32, 32), np.float32).nbytes
+    assert found.records == 200 * 2000 * np.zeros(1, np.int64).nbytes
+
+
 def test_encoding_and_decoding_are_not_at_the_same_time():
     assert MemoryEstimate(1, 20, 300, 4000, 50000).total == 54301
     assert MemoryEstimate(1, 300, 20, 4000, 50000).total == 54301
