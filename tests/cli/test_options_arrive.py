@@ -313,15 +313,15 @@ def test_data_of_cutouts(given):
 def test_kernel_roofline(given):
     pytest.importorskip("triton")
     words = "kernel roofline attention --gpu A100 --model vit_l --batch 3 --dtype fp16"
-    got = given("minisam_kernels.lab.work.work_of", words)
+    got = given("minisam_kernels.lab.work_in_sam.work_of", words)
     assert list(got.values())[:4] == ["attention", "vit_l", 3, "fp16"]
 
 
 def test_kernel_inspect(given):
     pytest.importorskip("triton")
-    words = "kernel inspect attention --arch sm_80 --dtype fp16 --head-dim 32 --launch forward"
+    words = "kernel inspect attention --arch sm_80 --dtype fp16 --head-dim 32 --launch half"
     got = given("minisam_kernels.lab.inspection.inspect", words)
-    assert list(got.values()) == ["attention", "fp16", 32, ["sm_80"], ["forward"], None]
+    assert list(got.values()) == ["attention", "fp16", 32, ["sm_80"], ["half"], None]
 
 
 @pytest.mark.parametrize("command", ["lesson check 2 mine.py", "kernel check mine.py:f --like softmax"])
