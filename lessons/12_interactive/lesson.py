@@ -259,11 +259,9 @@ assert before < 0.2 and after > 0.3 and elsewhere < after - 0.08
 print("IoU of the best mask of one click on a new scene: below 0.2 before, above 0.3 after")
 
 # %%
-ious = torch.stack([iou for _, iou in moments.values()])
-rising = (ious[2:].diff(dim=0) > 0.02).all(dim=0)  # better at step 70 than at 35, and better still at the end
-first_of_scene = torch.where(rising, ious[-1], 0)[::2]
-shown_targets = (2 * first_of_scene.argsort(descending=True)[:6]).tolist()
-assert rising[::2].sum() >= 6 and (test_image[::2] == torch.arange(48)).all()
+first_of_scene = wanted[::2].flatten(1).sum(1)
+shown_targets = (2 * first_of_scene.argsort(descending=True, stable=True)[:6]).tolist()
+assert (test_image[::2] == torch.arange(48)).all()
 
 # %% tags=["hide-input"]
 
@@ -289,11 +287,11 @@ for axes, name in zip(panels[0], ["click", *heads, "target"], strict=True):
     axes.set_title(name, fontsize=10)
 
 # %% [markdown]
-# These are the six best of the targets whose masks are better at step 70 than at 35, and better still at the end; the
-# column heads give the mean of all 96. At first the masks are arbitrary. Then most of them become empty, because most
-# pixels are background, and an empty mask already reduces the loss. Then they grow into objects. Corners stay coarse:
-# nano's masks have 32 × 32 pixels, and a token of the encoder covers 4 × 4 of them. On other targets the masks are
-# still wrong: this was about ten seconds on one core, not SAM's 256 GPUs.
+# These are the six largest of the targets; the column heads give the mean of all 96. At first the masks are arbitrary.
+# Then most of them become empty, because most pixels are background, and an empty mask already reduces the loss. Then
+# they grow into objects. Corners stay coarse: nano's masks have 32 × 32 pixels, and a token of the encoder covers 4 × 4
+# of them. On small targets the masks are still wrong: this was about ten seconds on one core, not SAM's 256 GPUs. On
+# another processor your masks differ from these in detail, because 120 steps enlarge the differences of rounding.
 #
 # In a notebook you can click on the network that you have just trained. The scene is enlarged to be easier to hit; the
 # network sees it in 64 × 64 pixels.
@@ -301,9 +299,9 @@ for axes, name in zip(panels[0], ["click", *heads, "target"], strict=True):
 # %%
 from minisam import show
 
-scene = held_out.images[test_image[shown_targets[0]]].permute(1, 2, 0).numpy()
+scene = held_out.images[test_image[shown_targets[1]]].permute(1, 2, 0).numpy()
 enlarged = scene.repeat(6, axis=0).repeat(6, axis=1)
-page = show.click(enlarged, sam, points=6 * clicks[shown_targets[:1]] + 3)
+page = show.click(enlarged, sam, points=6 * clicks[shown_targets[1:2]] + 3)
 page
 
 # %% [markdown]
