@@ -48,7 +48,7 @@ from minisam.model import Sam
 from minisam.predict.prompted import Prompted
 
 TRAINED_ON, WORLDS = ("thin", "wiry"), ("wiry", "thin", "train")
-STEPS, BAND, GAIN = 240, 2, 0.02
+STEPS, BAND, GAIN = 600, 2, 0.02
 BEFORE, DECODER, TOKENS, NO_EARLY, HQ = "before", "decoder", "output tokens", "HQ without early", "HQ"
 ALONE = "HQ's mask alone"
 ARMS = {
