@@ -204,6 +204,6 @@ EXPERIMENT = Experiment(
     run=run,
     trains=f"{{network}}, adapted to 500 images of thin and wiry by four methods: {STEPS} steps of 4 images × 4 "
     "prompts, once per seed",
-    shortened="to a quarter of 1000 steps, 16 prompts per step, and rates that were not searched for; not repeated "
+    shortened="to 600 of 1000 steps, 16 prompts per step, and rates that were not searched for; not repeated "
     "with inputs of 512 pixels, whose masks have twice the resolution",
 )
