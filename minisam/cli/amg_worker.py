@@ -14,7 +14,7 @@ import numpy as np
 from minisam.checkpoint.digest import weights_digest
 from minisam.cli.amg_options import OPTIONS
 from minisam.cli.network import load_network
-from minisam.cli.outputs import check_output, check_output_folder
+from minisam.cli.outputs import check_output, make_output_folder
 from minisam.cli.segment import load_mask
 from minisam.data.figure_mark import MARK
 from minisam.data.images import BLACK, load_image, save_image
@@ -82,7 +82,7 @@ class Worker:
         if not is_valid(record_path, name, made_of):
             image = load_image(image_path)
             check_replaceable(record_path, name, self.top)
-            check_output_folder(record_path.parent)
+            make_output_folder(record_path.parent)
             self.tell_memory(image.shape[:2])
             masks = self.generator.generate(image, self.region(image.shape[:2]))
             write_json(record_path, make_record(name, image.shape[:2], masks, made_of))

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from minisam.cli.cutout_options import add_cutout_options, check_cutout_options
 from minisam.cli.device_options import add_device_option
 from minisam.cli.numbers import number_from
-from minisam.cli.outputs import check_future_folder, check_output
+from minisam.cli.outputs import check_output, check_output_folder
 from minisam.cli.run_options import add_seed_option
 from minisam.cli.scene_options import (
     add_part_option,
@@ -124,7 +124,7 @@ def run(args: argparse.Namespace) -> int:
 def shrink(args: argparse.Namespace) -> int:
     """Write small copies of two folders, and print the result for each file."""
     check_cutout_options(args)
-    check_future_folder(args.out)
+    check_output_folder(args.out)
     for line in prepare_folders(
         args.cutouts,
         args.backgrounds,
@@ -194,7 +194,7 @@ def export(args: argparse.Namespace) -> int:
     if args.seed >= 2000:
         raise PromptError(f"--seed {args.seed}: use 0 to 1999")
     check_scene_options(args, add_arguments)
-    check_future_folder(args.out)
+    check_output_folder(args.out)
     knobs, skipped = parse_knobs(args.knob), Skipped()
     pictures = annotated_scenes(
         lambda seed: draw(args, seed, SCENES_PER_BATCH, args.size, skipped, **knobs), args.images, args.seed

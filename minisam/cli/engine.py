@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from minisam.cli.numbers import number_from
-from minisam.cli.outputs import check_future_folder
+from minisam.cli.outputs import check_output_folder
 from minisam.cli.replaceable import check_no_results
 from minisam.cli.run_options import add_seed_option, add_threads_option, use_threads
 
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
         settings = replace(settings, first=first, later=later)
     changes = {"manual_rounds": args.manual_rounds, "held_out": args.held_out, "seed": args.seed}
     settings = replace(settings, **{name: value for name, value in changes.items() if value is not None})
-    check_future_folder(args.out)  # it is created after the weights have been checked
+    check_output_folder(args.out)
     check_no_results(args.out, ("rounds.json", "table.txt", "figure.png"))
     engine = EngineRun(args.out, settings, draw_ahead=(os.cpu_count() or 1) > 1)
     results = engine.run()

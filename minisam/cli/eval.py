@@ -14,7 +14,7 @@ from minisam.cli.cutout_options import add_cutout_options, check_cutout_options
 from minisam.cli.device_options import add_device_option
 from minisam.cli.network import add_adapter_option, add_network_options, chosen_model, load_network
 from minisam.cli.numbers import number_from, seed
-from minisam.cli.outputs import check_output_folder
+from minisam.cli.outputs import check_output_folder, make_output_folder
 from minisam.cli.replaceable import check_replaceable_json, check_replaceable_text
 from minisam.cli.run_options import add_threads_option, use_threads
 from minisam.cli.unused import refuse_unused
@@ -114,6 +114,16 @@ def run(args: argparse.Namespace) -> int:
     from minisam.files import resolved, write_atomically
     from minisam.show.figure_file import check_replaceable_figure
 
+    check_cutout_options(args)
+    if args.cutouts:
+        refuse_unused(
+            args,
+            add_arguments,
+            "is not for --cutouts, which measures only the world photo",
+            ("data", "worlds"),
+        )
+    if args.baselines and not (args.cutouts or args.data):
+        raise PromptError("--baselines needs --data or --cutouts")
     use_threads(args)
     if args.out:
         check_output_folder(
@@ -127,14 +137,8 @@ def run(args: argparse.Namespace) -> int:
     name += f" with {args.adapter.name}" if args.adapter else ""
     sam = load_network(args, args.adapter)
     sam.to(check_device(args.device))
-
-    check_cutout_options(args)
-    if args.cutouts and (args.data or "all" not in args.worlds):
-        raise PromptError("--cutouts measures only the world photo; omit --data and --worlds")
     if args.cutouts:
         worlds = [WORLD]
-    if args.baselines and not (args.cutouts or args.data):
-        raise PromptError("--baselines needs --data or --cutouts")
     folder = open_folder(args.data) if args.data else None
     baselines: dict[str, dict[str, Estimate]] = {}
     results: list[WorldResult] = []
@@ -191,6 +195,7 @@ def run(args: argparse.Namespace) -> int:
     table += f"\n{baseline_table(baselines)}" if baselines else ""
     print(text if args.json else table, end="")
     if args.out and is_first():
+        make_output_folder(args.out)
         write_atomically(args.out / "results.json", lambda file: file.write(text.encode()))
         write_atomically(args.out / "table.md", lambda file: file.write(table.encode()))
         where = (

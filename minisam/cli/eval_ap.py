@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minisam.cli.outputs import check_output_folder
+from minisam.cli.outputs import check_output_folder, make_output_folder
 from minisam.cli.replaceable import check_replaceable_json, check_replaceable_text
 from minisam.errors import DatasetError, PromptError
 
@@ -53,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
     text = json.dumps(content, indent=1) + "\n"
     print(text if args.json else table, end="")
     if args.out:
+        make_output_folder(args.out)
         write_atomically(args.out / "results.json", lambda file: file.write(text.encode()))
         write_atomically(args.out / "table.md", lambda file: file.write(table.encode()))
         print(f"wrote results.json and table.md to {args.out}", file=sys.stderr)

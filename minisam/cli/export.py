@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minisam.cli.network import add_network_options, load_network
-from minisam.cli.outputs import check_future_folder, check_output
+from minisam.cli.outputs import check_output, check_output_folder
+from minisam.cli.unused import refuse_unused
 
 if TYPE_CHECKING:
     from minisam.export.parts import Part
@@ -57,16 +58,18 @@ def run(args: argparse.Namespace) -> int:
         raise CommandError(f"give what to export: one of {', '.join(PARTS)}, or --demo DIR")
     if args.part == "encoder" and args.return_single_mask:
         raise CommandError("--return-single-mask is for a decoder; the encoder has no masks")
-    if args.demo is not None and (args.out is not None or args.return_single_mask):
-        raise CommandError("-o and --return-single-mask are for a part, not for --demo")
+    if args.demo is not None:
+        refuse_unused(
+            args, add_arguments, "is for a part, not for --demo", ("out", "return_single_mask", "precision")
+        )
     is_other = args.out is not None and args.out.suffix.lower() != ".onnx"
-    if args.precision != "fp32" and (args.demo is not None or is_other):
+    if args.precision != "fp32" and is_other:
         raise CommandError(f"--precision {args.precision} is for a part as .onnx")
     out = args.out or Path(f"{args.part}.onnx")
     if args.demo is None:
         check_output(out, (args.checkpoint,), SUFFIXES)
     else:
-        check_future_folder(args.demo, "--demo")
+        check_output_folder(args.demo, option="--demo")
     sam = load_network(args)
     if args.demo is not None:
         from minisam.export.demo import write_demo

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from minisam.cli.limits import add_limits, show_prints
 from minisam.cli.numbers import number_from
-from minisam.cli.outputs import check_future_folder, check_output
+from minisam.cli.outputs import check_output, check_output_folder
 from minisam.cli.replaceable import check_replaceable_text
 from minisam.errors import AnswerError, CommandError, MinisamError
 
@@ -211,7 +211,7 @@ def run_handout(args: argparse.Namespace) -> int:
     from minisam.lesson.find import lesson
     from minisam.lesson.handout import write_handout
 
-    check_future_folder(args.out)
+    check_output_folder(args.out)
     print("\n".join(map(str, write_handout(lesson(args.lesson), args.out))))
     return 0
 

@@ -8,6 +8,7 @@ is imported.
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import io
 import os
@@ -22,6 +23,7 @@ from minisam.cli.completion import SHELLS, PrintCompletion
 from minisam.cli.device_options import allow_fallbacks
 from minisam.cli.json_answer import one_document
 from minisam.cli.ranks import are_several, run_as_one_of_several, said_once
+from minisam.cli.unused import given_options
 from minisam.errors import MinisamError, printable
 
 COMMANDS = {
@@ -78,7 +80,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         show_every_name(sys.stdout)
         command = next((word for word in argv if not word.startswith("-")), None)
         with said_once():
-            args = build_parser(command).parse_args(argv)
+            parser = build_parser(command)
+            args = parser.parse_args(argv)
+            args.given = given_options(parser, argv)
         run = importlib.import_module(f"minisam.cli.{args.command}").run
         with one_document(getattr(args, "json", False), in_one_line):
             code = run_as_one_of_several(run, args) if are_several() else run(args)
@@ -96,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if "--debug" in argv or not (isinstance(error, EXPECTED) or is_out_of_memory(error)):
             raise
         print(f"minisam: {in_one_line(error)}", file=sys.stderr)
-        return error.exit_code if isinstance(error, MinisamError) else 1
+        return exit_code_of(error)
 
 
 class Interrupts:
@@ -137,6 +141,13 @@ def in_one_line(error: Exception) -> str:
             f"not enough memory{f' for {amount[1]}' if amount else ''}; use fewer or smaller images at once"
         )
     return printable(error)
+
+
+def exit_code_of(error: Exception) -> int:
+    """3 for a name that no file can have, as for a file that is not there; commands check names of results before."""
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return 3
+    return error.exit_code if isinstance(error, MinisamError) else 1
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from minisam.errors import CommandError
 
@@ -17,15 +17,25 @@ def refuse_unused(
 ) -> None:
     """Raises CommandError for the first option of `add_arguments` that is given: one of `names`, or all but `used`.
 
-    Given means another value than the default, and a name is the attribute of `args`.
+    Given means that `args.given` has its name, the attribute of `args`; its value may be the default.
     """
     parser = argparse.ArgumentParser()
     add_arguments(parser)
     for action in options_of(parser):
         if action.dest in used or (names is not None and action.dest not in names):
             continue
-        if getattr(args, action.dest, action.default) != action.default:
+        if action.dest in args.given:
             raise CommandError(f"{action.option_strings[-1]} {why}; omit it")
+
+
+def given_options(parser: argparse.ArgumentParser, argv: Sequence[str]) -> frozenset[str]:
+    """The names of the options on a valid command line, also of those with their default values.
+
+    It takes the defaults from the parser, which is of no use afterwards.
+    """
+    for action in options_of(parser):
+        action.default = argparse.SUPPRESS
+    return frozenset(vars(parser.parse_args(argv)))
 
 
 def options_of(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:

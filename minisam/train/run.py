@@ -12,7 +12,8 @@ number of processes.
 from __future__ import annotations
 
 import time
-from contextlib import AbstractContextManager, closing, nullcontext
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -203,9 +204,18 @@ class TrainingRun(Generic[T]):
         if self.log is not None and self.folder is not None and distributed.is_first():
             self.board = TensorBoard(self.folder, self.step)
 
-    def folder_for_itself(self) -> AbstractContextManager[None]:
-        """The folder, made and locked by the first process."""
+    @contextmanager
+    def folder_for_itself(self) -> Iterator[None]:
+        """The folder, made and locked by the first process.  One that was made for nothing is removed again."""
         if self.folder is None or not distributed.is_first():
-            return nullcontext()
+            yield
+            return
+        made = [one for one in (self.folder, *self.folder.parents) if not one.exists()]
         self.folder.mkdir(parents=True, exist_ok=True)
-        return claimed(self.folder)
+        try:
+            with claimed(self.folder):
+                yield
+        finally:
+            with suppress(OSError):  # from the first that has something in it on
+                for one in made:
+                    one.rmdir()

@@ -100,6 +100,88 @@ def test_a_file_in_the_place_of_a_folder(command, out, tmp_path, capsys):
     assert (tmp_path / "file").read_text() == "mine" and len(list(tmp_path.iterdir())) == 2
 
 
+@pytest.mark.parametrize("where", ["{}", "{}/below", "new/{}/below", "a/" * 2100 + "end"])
+@pytest.mark.parametrize("command", [*FILES, *FOLDERS, *OTHER_FOLDERS])
+def test_a_name_that_is_too_long(command, where, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = OTHER_FOLDERS.get(command) or [*(FOLDERS | FILES)[command], "-o"]
+    assert main([*words, where.format("n" * 256)]) == 2
+    (error,) = capsys.readouterr().err.splitlines()
+    assert error.endswith(f"its name is too long; choose a shorter one with {words[-1]}")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["segment", "{}", "--point", "1,1"], ["eval", "--data", "{}"], ["amg", "{}"], ["train", "--data", "{}"],
+     ["adapt", "{}"], ["detect", "train", "{}"], ["export", "encoder", "--checkpoint", "{}"]],
+)  # fmt: skip
+def test_an_input_that_no_file_can_be_called(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    code = main([word.format("n" * 256 + ".png") for word in words])
+    (error,) = capsys.readouterr().err.splitlines()
+    assert error.startswith("minisam: ") and ("too long" in error or "no such file" in error)
+    assert code == (2 if words[0] == "segment" else 3), "the figure's name is too long as well"
+    assert list(tmp_path.iterdir()) == []
+
+
+def bad_images(folder: Path) -> str:
+    """Records of images that are none."""
+    annotations = [
+        {"id": 1, "bbox": [2, 2, 9, 9], "segmentation": {"size": [24, 32], "counts": [200, 300, 268]}}
+    ]
+    for number in range(6):
+        (folder / f"{number}.jpg").write_bytes(b"no image")
+        image = {"image_id": number, "height": 24, "width": 32, "file_name": f"{number}.jpg"}
+        (folder / f"{number}.json").write_text(json.dumps({"image": image, "annotations": annotations}))
+    return str(folder)
+
+
+def nothing_at_all(folder: Path) -> str:
+    return str(folder)
+
+
+def not_there(folder: Path) -> str:
+    return str(folder / "nowhere")
+
+
+TRAININGS = {
+    "train": ["train", "--steps", "1", "--data", "BAD"],
+    "train on cut-outs": [
+        "train",
+        "--preset",
+        "tiny",
+        "--steps",
+        "1",
+        "--cutouts",
+        "BAD",
+        "--backgrounds",
+        "BAD",
+    ],
+    "train from": ["train", "--steps", "1", "--from", "BAD"],
+    "adapt": ["adapt", "--model", "nano", "--steps", "1", "BAD"],
+    "detect": ["detect", "train", "BAD", "--model", "nano", "--steps", "1"],
+    "text": ["text", "sam", "--steps", "1", "--clip", "BAD"],
+    "text from": ["text", "sam", "--steps", "1", "--clip", "BAD", "--from", "BAD"],
+    "eval": ["eval", "--model", "nano", "--data", "BAD"],
+    "eval of results": ["eval", "--ap", "BAD", "--data", "BAD"],
+    "experiment": ["experiment", "E3", "--checkpoint", "BAD"],
+    "engine": ["engine", "run", "--from", "BAD"],
+}
+
+
+@pytest.mark.parametrize("bad", [bad_images, nothing_at_all, not_there])
+@pytest.mark.parametrize("command", TRAININGS)
+def test_bad_data_leave_no_folder_behind(command, bad, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("data").mkdir()
+    words = [bad(tmp_path / "data") if word == "BAD" else word for word in TRAININGS[command]]
+    assert main([*words, "-o", "deep/run"]) == 3
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("minisam: ") and str(tmp_path / "data") in error
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
 @pytest.mark.parametrize("command", FIGURES)
 def test_a_figure_of_no_known_format_is_refused(command, tmp_path, capsys):
     assert main([*FIGURES[command], "-o", str(tmp_path / "a.xyz")]) == 2
@@ -228,4 +310,4 @@ def test_names_that_lead_to_the_same_file(tmp_path):
             check_output_folder(tmp_path, [given], [name])
     check_output(tmp_path / "b.png", [given])
     check_output_folder(tmp_path / "new" / "deep", [given], ["a.png"])
-    assert (tmp_path / "new" / "deep").is_dir()
+    assert not (tmp_path / "new").exists()

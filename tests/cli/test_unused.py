@@ -33,6 +33,7 @@ MODES = {
         *("--images", "--targets", "--clicks", "--seed", "--device", "--threads"),
     ),
     "eval --model nano": ("--leave-out", "--baselines"),
+    f"eval --model nano {PAIR}": ("--data", "--worlds"),
     "data preview": ("--part", "--leave-out"),
     f"data preview {PAIR}": ("--world", "--knob"),
     f"data bench {PAIR}": ("--world", "--device"),
@@ -67,6 +68,14 @@ def another_value(option: str, action: argparse.Action) -> list[str]:
     return [option, "none" if action.type is Path else "0.5" if option in ("--lr", "--min-score") else "7"]
 
 
+def default_value(option: str, action: argparse.Action) -> list[str]:
+    """The option with the value that it has anyway; as a number or a name, where it can be given so."""
+    if action.nargs == 0 or action.default in (None, [], argparse.SUPPRESS):
+        return []
+    values = action.default if isinstance(action.default, list) else [action.default]
+    return [option, *map(str, values)]
+
+
 def cases():
     actions = {name.removeprefix("minisam "): action for name, action in options()}
     for mode, names in MODES.items():
@@ -77,15 +86,16 @@ def cases():
                 if (option in action.option_strings and mode.startswith(name.rpartition(" ")[0] + " ")) or
                 (option in action.option_strings and mode == name.rpartition(" ")[0])
             ]  # fmt: skip
-            yield mode, option, own[-1]
+            yield mode, another_value(option, own[-1])
+            if usual := default_value(option, own[-1]):
+                yield mode, usual
 
 
 @pytest.mark.parametrize(
-    ("mode", "option", "action"), list(cases()), ids=lambda one: one if isinstance(one, str) else ""
+    ("mode", "given"), list(cases()), ids=lambda one: one if isinstance(one, str) else " ".join(one)
 )
-def test_an_option_that_nothing_reads_is_refused(mode, option, action, tmp_path, monkeypatch, capsys):
+def test_an_option_that_nothing_reads_is_refused(mode, given, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    given = another_value(option, action)
     try:
         code = main([*mode.replace("'", "").split(), *given])
     except SystemExit as stopped:
