@@ -110,6 +110,17 @@ def test_overlapping_outlines_take_the_next_level():
     assert (labels[0][masks[4]] == 2).all() and (labels[2][masks[2]] == 3).all()
 
 
+def test_where_outlines_of_a_level_touch_the_larger_one_stays():
+    masks = np.zeros((2, 20, 20), bool)
+    masks[0, :, :12] = True
+    masks[1, :10, 11:] = True
+    masks[1, 1:10, 11] = False
+    labels = on_levels(list(masks))
+    assert masks.all(axis=0).sum() == 1, "of 81: less than the share that may lie over others"
+    assert (labels[0][masks[0]] == 0).all() and (labels[0][masks[1] & ~masks[0]] == 1).all()
+    assert (labels[1:] == -1).all()
+
+
 def test_damaged_files_are_recorded_and_others_drawn(tmp_path):
     write_photographs(tmp_path, 4)
     (tmp_path / "0.png").write_bytes(b"no image")

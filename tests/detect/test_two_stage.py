@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ import torch.nn.functional as F
 from small_prompters import small_prompter
 
 from minisam.detect.fcn_mask_head import FcnMaskHead, masks_in_boxes, paste_masks
-from minisam.detect.region_proposals import ProposalRecipe
+from minisam.detect.region_proposals import ProposalRecipe, RegionProposalNetwork
 from minisam.detect.roi_box_head import SIDE, RoiBoxHead, detections, roi_box_loss
 from minisam.detect.sine_positions import sine_positions
 from minisam.detect.two_stage import Targets, TwoStageDetector
@@ -190,3 +191,36 @@ def test_positions_are_added_for_boxes_and_not_for_proposals(detector):
     torch.testing.assert_close(positioned[0] - pyramid[0], sine_positions((8, 8), 8)[None])
     shrunk = torch.nn.functional.interpolate(sine_positions((8, 8), 8)[None], (4, 4), mode="bilinear")
     torch.testing.assert_close(positioned[1] - pyramid[1], shrunk)
+
+
+def test_a_score_must_be_above_the_lowest():
+    logits, boxes = torch.zeros(1, 4), torch.tensor([[1.0, 1, 5, 5]])
+    quarter = logits.softmax(dim=1)[0, 0].item()
+    lower = quarter - 1e-6
+    counts = [
+        len(detections(logits, torch.zeros(1, 3, 4), boxes, (8, 8), one)[0]) for one in (quarter, lower)
+    ]
+    assert counts == [0, 3]
+
+
+def test_what_is_found_has_no_gradient(detector):
+    """Neither boxes nor scores: keeping them would keep the graph of every image."""
+    (pyramid, fine) = maps(1), [one.requires_grad_() for one in maps(1)]
+    found = detector.detect(pyramid, fine, [(64, 64)])[0]
+    assert not found.boxes.requires_grad and not found.scores.requires_grad
+    predicted = detector.proposal_network(pyramid, detector.strides)
+    assert predicted.scores.requires_grad
+    assert not detector.proposal_network.proposals(predicted, 0, (64, 64)).requires_grad
+
+
+@pytest.mark.parametrize(("training", "count"), [(True, 3), (False, 2)])
+def test_training_and_testing_have_their_own_numbers_of_proposals(training, count):
+    """Of each of two levels, before those that overlap are left out; and together at most `kept`."""
+    torch.manual_seed(0)
+    numbers = {"per_level": 3, "per_level_in_test": 2, "nms_threshold": 1.0}
+    recipe = ProposalRecipe(scales=(1.0,), ratios=(1.0,), kept=100, **numbers)
+    network = RegionProposalNetwork(8, recipe).train(training)
+    predicted = network(maps(1), (8, 16))
+    assert len(network.proposals(predicted, 0, (64, 64))) == 2 * count
+    fewer = RegionProposalNetwork(8, replace(recipe, kept=3)).train(training)
+    assert len(fewer.proposals(predicted, 0, (64, 64))) == 3

@@ -147,3 +147,11 @@ def test_a_subclass_of_a_block_takes_the_plain_road(monkeypatch):
     found = encoder(image)
     assert not asked
     assert (found - expected).abs().max() <= 1e-5 * expected.abs().max()
+
+
+def test_absolute_positions_are_resized_by_a_cubic_curve():
+    """It overshoots beside a step, where straight lines between the positions stay within it."""
+    places = (torch.arange(12) + 0.5) / 12
+    step = (places > 0.5).float()[None, :, None, None].expand(1, 12, 12, 1)
+    resized = resize_absolute_positions(step, (24, 12))
+    assert resized.min() < -0.01 and resized.max() > 1.01

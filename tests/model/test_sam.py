@@ -182,3 +182,30 @@ def test_boolean_masks_are_confident_logits(nano):
 
     assert logits(mask).equal(logits(20.0 * mask - 10)) and not logits(mask).equal(logits(mask.float()))
     assert logits(mask[0]).equal(logits(mask))
+
+
+@pytest.mark.parametrize("tokens", [1, 1024])
+def test_the_smallest_and_the_largest_image_size(tokens):
+    with torch.device("meta"):
+        sam = build_from_config(CONFIGS["nano"])
+    patch = sam.image_encoder.patch_size
+    sam.set_image_size(tokens * patch)
+    assert sam.image_encoder.img_size == tokens * patch
+    assert sam.prompt_encoder.image_embedding_size == (tokens, tokens)
+    with pytest.raises(ValueError, match="at most"):
+        sam.set_image_size((tokens + (1 if tokens > 1 else -1)) * patch)
+
+
+@pytest.mark.parametrize("threshold", [-0.5, 0.0, 0.7])
+def test_masks_are_what_is_above_the_networks_own_threshold(nano, monkeypatch, threshold):
+    """With logits that are exactly the threshold in some places: these are outside."""
+    monkeypatch.setattr(nano, "mask_threshold", threshold)
+    logits = torch.full((1, 3, 40, 50), threshold)
+    logits[:, :, :20] += 0.25
+    logits[:, :, :, :10] -= 1
+    monkeypatch.setattr(nano, "postprocess_masks", lambda *_: logits)
+    record = {"image": torch.zeros(3, 40, 50), "original_size": (40, 50)}
+    (found,) = nano([record], multimask_output=True)
+    expected = torch.zeros(40, 50, dtype=torch.bool)
+    expected[:20, 10:] = True
+    assert found["masks"].equal(expected.expand(1, 3, 40, 50))

@@ -62,6 +62,24 @@ def test_the_output_token_is_blind_outside_the_mask(clip):
     assert not clip.visual.read_out(tokens, inside).allclose(clip.visual.read_out(planted, inside))
 
 
+@torch.no_grad()
+def test_the_output_token_reads_patches_alone(clip, monkeypatch):
+    """Not itself: its last query goes to the patches inside the mask, by the definition of attention."""
+    encoder = clip.visual
+    last, seen = encoder.transformer.resblocks[-1], {}
+    monkeypatch.setattr(
+        last, "forward", lambda x, allowed, queries: seen.update(allowed=allowed) or x[:, :queries]
+    )
+    tokens = torch.randn(
+        2, 1 + (encoder.crop_size // encoder.patch_size) ** 2, encoder.ln_post.weight.numel()
+    )
+    inside = torch.rand(2, tokens.shape[1] - 1) < 0.5
+    for mask, expected in ((inside, inside), (None, torch.ones_like(inside))):
+        encoder.read_out(tokens, mask)
+        assert not seen["allowed"][..., 0].any()
+        assert seen["allowed"][..., 1:].reshape_as(expected).equal(expected)
+
+
 def test_no_mask_is_a_mask_of_everything(clip):
     crops = torch.rand(2, 3, 48, 48) * 255
     everything = torch.ones(2, 48, 48, dtype=torch.bool)
