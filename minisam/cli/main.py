@@ -81,7 +81,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         command = next((word for word in argv if not word.startswith("-")), None)
         with said_once():
             parser = build_parser(command)
-            args = parser.parse_args(argv)
+            args, rest = parser.parse_known_args(argv)
+            if rest:
+                parser.error(f"unrecognized arguments: {' '.join(rest)}{where_names_stand(rest)}")
             args.given = given_options(parser, argv)
         run = importlib.import_module(f"minisam.cli.{args.command}").run
         with one_document(getattr(args, "json", False), in_one_line):
@@ -101,6 +103,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"minisam: {in_one_line(error)}", file=sys.stderr)
         return exit_code_of(error)
+
+
+def where_names_stand(rest: Sequence[str]) -> str:
+    """A remedy for `minisam detect train --steps 9 DIR`: argparse takes optional names from one place alone."""
+    has_options = any(word.startswith("-") for word in rest)
+    return "" if has_options else "; names of files and folders stand together, before the options"
 
 
 class Interrupts:

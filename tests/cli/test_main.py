@@ -216,3 +216,20 @@ def test_the_largest_seed_is_the_largest_that_torch_takes():
     assert torch.Generator().manual_seed(LARGEST_SEED).initial_seed() == LARGEST_SEED
     with pytest.raises(argparse.ArgumentTypeError, match="must be at most"):
         seed(str(LARGEST_SEED + 1))
+
+
+@pytest.mark.parametrize(
+    ("words", "has_remedy"),
+    [
+        ("detect train --steps 9 photos", True),
+        ("adapt merge --model nano a.safetensors", True),
+        ("detect train photos --stepz 9", False),
+        ("doctor now", True),
+    ],
+)
+def test_a_name_behind_the_options_is_told_where_it_belongs(words, has_remedy, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(words.split())
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert stopped.value.code == 2 and "unrecognized arguments: " in last
+    assert ("stand together, before the options" in last) == has_remedy

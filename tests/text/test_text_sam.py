@@ -52,6 +52,23 @@ def test_a_file_comes_back(model, weights, tmp_path):
     torch.testing.assert_close(half, model.embed_text("red wheel"), rtol=0.02, atol=0.02)
 
 
+def test_a_half_file_rounds_parameters_and_keeps_positions(model, tmp_path):
+    changed = copy.deepcopy(model)
+    with torch.no_grad():
+        for value in changed.state_dict().values():
+            value.add_(torch.rand_like(value) * 1e-3)
+    save_text_sam(tmp_path / "half.safetensors", changed, "float16")
+    found, parameters = (
+        load_text_sam(tmp_path / "half.safetensors").state_dict(),
+        dict(changed.named_parameters()),
+    )
+    assert found.keys() > parameters.keys(), "the Fourier matrix is none"
+    for key, value in changed.state_dict().items():
+        rounded = value.half().float()
+        assert not rounded.equal(value)
+        assert found[key].equal(rounded if key in parameters else value), key
+
+
 def test_the_image_size_comes_back(model, tmp_path):
     model.sam.set_image_size(96)
     try:
