@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minisam.model.drop_path import DropPath
+from minisam.model.fast.fast_paths import by_fast_path
 from minisam.model.fast.onednn_linear import faster_linear_layers
-from minisam.model.fast.roads import by_faster_road
 from minisam.model.layer_norm_2d import LayerNorm2d
 from minisam.model.mlp_block import MLPBlock
 from minisam.model.patch_embed import PatchEmbed
@@ -151,7 +151,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         # Use a fast path to the same result, if there is one (fast/dispatcher.py)
-        if (out := by_faster_road(self, x)) is not None:
+        if (out := by_fast_path(self, x)) is not None:
             return out
 
         x = x + self.drop_path(self.attend(self.norm1(x)))

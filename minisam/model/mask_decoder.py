@@ -15,8 +15,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from minisam.model.fast.fast_paths import by_fast_path
 from minisam.model.fast.onednn_linear import faster_linear_layers
-from minisam.model.fast.roads import by_faster_road
 from minisam.model.hypernetwork_head import HypernetworkHead, hypernetwork_masks, hypernetwork_weights
 from minisam.model.layer_norm_2d import LayerNorm2d
 from minisam.model.learned_tokens import learned_tokens
@@ -113,7 +113,7 @@ class MaskDecoder(nn.Module):
 
         # Use a fast path to the same result, if there is one (fast/dispatcher.py)
         inputs = image_embeddings, image_pe, tokens, dense_prompt_embeddings, image_index, chosen
-        if (predicted := by_faster_road(self, *inputs)) is not None:
+        if (predicted := by_fast_path(self, *inputs)) is not None:
             return predicted
 
         # Give each prompt its image, and add its mask prompt

@@ -57,7 +57,7 @@ def test_the_number_of_trained_parameters(model, given, count):
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("on", ["q", "k", "v", "proj", "mlp", "decoder"])
 @pytest.mark.parametrize("prompts", [1, 5])
-def test_every_update_counts_on_every_road(on, training, prompts):
+def test_every_update_counts_on_every_path(on, training, prompts):
     sam = small_sam().train(training)
     with torch.no_grad():
         before = outputs(sam, prompts=prompts)

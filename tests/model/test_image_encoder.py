@@ -6,7 +6,7 @@ from torch import nn
 
 from minisam.model import ImageEncoderViT
 from minisam.model.fast import grid_block
-from minisam.model.fast.roads import ROADS
+from minisam.model.fast.fast_paths import FAST_PATHS
 from minisam.model.image_encoder import Block, resize_absolute_positions
 
 
@@ -92,7 +92,7 @@ def test_drop_path_grows_with_depth_and_only_acts_in_training():
 def test_features_are_what_hooks_see_and_the_embedding_is_unchanged(after, half, training, monkeypatch):
     """Windowed blocks are 0 and 2, global ones 1 and 3; six rows of tokens are no multiple of the window of four.
 
-    A hook on a block sends it down the plain road, so the tokens are compared up to rounding.
+    A hook on a block sends it to the plain code, so the tokens are compared up to rounding.
     """
     monkeypatch.setattr(grid_block, "TOKENS_PER_BAND", 12)
     encoder, images = small_encoder().train(training), torch.randn(2, 3, 96, 96)
@@ -131,13 +131,13 @@ def test_blocks_that_are_not_there_are_refused(after):
 
 
 @torch.no_grad()
-def test_a_subclass_of_a_block_takes_the_plain_road(monkeypatch):
+def test_a_subclass_of_a_block_runs_the_plain_code(monkeypatch):
     class Named(Block):
         """Changes nothing."""
 
     monkeypatch.setattr(grid_block, "TOKENS_PER_BAND", 12)
-    asked, faster = [], ROADS[Block]
-    monkeypatch.setitem(ROADS, Block, lambda block, x: asked.append(block) or faster(block, x))
+    asked, faster = [], FAST_PATHS[Block]
+    monkeypatch.setitem(FAST_PATHS, Block, lambda block, x: asked.append(block) or faster(block, x))
     encoder, image = small_encoder(), torch.randn(1, 3, 96, 96)
     expected, blocks = encoder(image), list(encoder.blocks)
     assert asked == blocks

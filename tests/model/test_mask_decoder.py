@@ -1,4 +1,4 @@
-"""The plain mask decoder: which prompt sees which image, whose predict_masks is called, and who takes a faster road."""
+"""The plain mask decoder: which prompt sees which image, whose predict_masks is called, and who takes a fast path."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from strategies import normal
 
 from minisam.bench.twins import randomise
 from minisam.model import MaskDecoder, TwoWayTransformer, mask_decoder
-from minisam.model.fast.roads import ROADS
+from minisam.model.fast.fast_paths import FAST_PATHS
 
-E, GRID, PROMPTS = 32, (16, 17), 4  # large enough for a faster road
+E, GRID, PROMPTS = 32, (16, 17), 4  # large enough for a fast path
 NAMES = ("image_embeddings", "image_pe", "sparse_prompt_embeddings", "dense_prompt_embeddings")
 
 
@@ -31,13 +31,13 @@ def draw(images: int = 1) -> dict[str, torch.Tensor]:
 @pytest.fixture
 def asked(monkeypatch) -> list[MaskDecoder]:
     """The decoders that requested a fast path."""
-    found, faster = [], ROADS[MaskDecoder]
-    monkeypatch.setitem(ROADS, MaskDecoder, lambda self, *a: found.append(self) or faster(self, *a))
+    found, faster = [], FAST_PATHS[MaskDecoder]
+    monkeypatch.setitem(FAST_PATHS, MaskDecoder, lambda self, *a: found.append(self) or faster(self, *a))
     return found
 
 
 @torch.no_grad()
-def test_a_subclass_takes_the_plain_road(asked):
+def test_a_subclass_runs_the_plain_code(asked):
     class Named(MaskDecoder):
         """Changes nothing."""
 

@@ -5,7 +5,7 @@
                     fused_mask_decoder.py      if there are kernels for it and no gradient is needed
     encoder block   grid_block.py              if attention in windows needs no padded copies; on a CPU in bands
 
-Parts of exactly these classes use the dispatcher (roads.py); None selects the plain code.  The plain code is also
+Parts of exactly these classes use the dispatcher (fast_paths.py); None selects the plain code.  The plain code is also
 used if a layer inside is wrapped or replaced, or has a hook, or if the forward of an instance or class was replaced
 (as_built.py): a fast path reads weights where the plain code calls layers, and would ignore these changes.
 Attentions select a kernel separately (kernel_choice.py), and onednn_linear.py determines how F.linear is computed in
@@ -18,10 +18,10 @@ from torch import Tensor
 
 from minisam.model.fast.absorbed_mask_decoder import absorbed_masks
 from minisam.model.fast.absorbed_two_way_transformer import absorbing_wins
+from minisam.model.fast.fast_paths import FAST_PATHS
 from minisam.model.fast.fused_mask_decoder import fused_masks
 from minisam.model.fast.fused_two_way_transformer import fusing_is_open
 from minisam.model.fast.grid_block import block_by_bands, block_on_grid, takes_grid, works_by_the_band
-from minisam.model.fast.roads import ROADS
 from minisam.model.fast.token_upscaling import doubles_tokens
 from minisam.model.image_encoder import Block
 from minisam.model.mask_decoder import MaskDecoder
@@ -50,4 +50,4 @@ def faster_block(block: Block, x: Tensor) -> Tensor | None:
     return block_on_grid(block, x) if takes_grid(block) else None
 
 
-ROADS.update({MaskDecoder: faster_masks, Block: faster_block})
+FAST_PATHS.update({MaskDecoder: faster_masks, Block: faster_block})

@@ -10,8 +10,8 @@ from torch import nn
 from minisam.bench.twins import randomise
 from minisam.model.fast import dispatcher, grid_block
 from minisam.model.fast.dispatcher import faster_block
+from minisam.model.fast.fast_paths import FAST_PATHS
 from minisam.model.fast.grid_block import block_by_bands, block_on_grid, takes_grid, works_by_the_band
-from minisam.model.fast.roads import ROADS
 from minisam.model.image_encoder import Block
 
 WINDOW, GLOBAL = 3, 0
@@ -29,9 +29,9 @@ def tokens(dtype: torch.dtype = torch.float64) -> torch.Tensor:
 
 
 @pytest.fixture
-def plain_road(monkeypatch):
+def plain_code(monkeypatch):
     """Blocks use it independent of the dispatcher."""
-    monkeypatch.delitem(ROADS, Block)
+    monkeypatch.delitem(FAST_PATHS, Block)
 
 
 @pytest.fixture(params=[1, 40, 64, 1000], ids="{} tokens a band".format)
@@ -39,7 +39,7 @@ def tokens_per_band(request, monkeypatch):
     monkeypatch.setattr(grid_block, "TOKENS_PER_BAND", request.param)
 
 
-@pytest.mark.usefixtures("plain_road", "tokens_per_band")
+@pytest.mark.usefixtures("plain_code", "tokens_per_band")
 @pytest.mark.parametrize("window_size", [WINDOW, GLOBAL])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
 def test_values_and_gradients_are_the_plain_blocks(window_size, dtype, tolerance):
@@ -49,8 +49,8 @@ def test_values_and_gradients_are_the_plain_blocks(window_size, dtype, tolerance
     expected = block(x)
     wanted = torch.autograd.grad((expected * upstream).sum(), sources)
     largest = max(gradient.abs().max() for gradient in wanted)
-    for road in (block_by_bands, block_on_grid):
-        found = road(block, x)
+    for path in (block_by_bands, block_on_grid):
+        found = path(block, x)
         assert (found - expected).abs().max() <= tolerance * expected.abs().max()
         for ours, plain in zip(torch.autograd.grad((found * upstream).sum(), sources), wanted, strict=True):
             assert (ours - plain).abs().max() <= tolerance * largest
@@ -66,7 +66,7 @@ def test_no_band_is_larger_than_it_may_be_unless_a_window_is():
 
 
 @pytest.mark.parametrize(
-    ("window_size", "training", "road"),
+    ("window_size", "training", "path"),
     [
         (WINDOW, False, "bands"),
         (GLOBAL, False, "bands"),
@@ -74,10 +74,10 @@ def test_no_band_is_larger_than_it_may_be_unless_a_window_is():
         (GLOBAL, True, None),
     ],
 )
-def test_which_road_is_taken(window_size, training, road, monkeypatch):
+def test_which_path_is_taken(window_size, training, path, monkeypatch):
     for name in ("block_by_bands", "block_on_grid"):
         monkeypatch.setattr(dispatcher, name, lambda *_, name=name: name.split("_")[-1])
-    assert faster_block(build(window_size).train(training), tokens()) == road
+    assert faster_block(build(window_size).train(training), tokens()) == path
 
 
 @pytest.mark.parametrize("window_size", [WINDOW, GLOBAL])
