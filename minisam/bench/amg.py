@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from minisam.bench.compare_records import RecordComparison, compare_records
 from minisam.bench.measure import (
+    ORIGINAL,
+    OURS,
     comparison_lines,
     in_own_process,
     peak_memory,
@@ -33,8 +35,8 @@ from minisam.build import WEIGHTS, build_sam
 from minisam.config import CONFIGS, build_from_config
 from minisam.model import Sam
 from minisam.predict import SamAutomaticMaskGenerator
+from minisam.threads import cpu_threads
 
-OURS, ORIGINAL = "minisam", "segment-anything"
 TRIAL_POINTS_PER_SIDE = 5
 # Small logits are unstable everywhere: random masks are scaled by this factor, and random IoUs raised above zero.
 RANDOM_MASK_SCALE, RANDOM_IOU_SHIFT = 20, 1
@@ -97,17 +99,13 @@ def measure_amg(setting: Setting, repeats: int, compare: bool) -> AmgReport:
     if compare:
         import_original()
     names = [ORIGINAL, OURS] if compare else [OURS]
-    before = torch.get_num_threads()
-    torch.set_num_threads(setting.threads)
-    try:
+    with cpu_threads(setting.threads):
         setting = choose_thresholds(setting)
         peaks = {name: in_own_process(peak_of_one_run, name, setting) for name in names}
         runs = {name: generator_run(name, setting) for name in names}
         records: dict[str, list[dict[str, Any]]] = {}
         rounds = {name: (lambda n=name, run=run: records.update({n: run()})) for name, run in runs.items()}
         seconds = take_turns(rounds, repeats)
-    finally:
-        torch.set_num_threads(before)
     return AmgReport(
         setting=setting,
         processor=processor_name(),

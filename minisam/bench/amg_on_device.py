@@ -10,8 +10,7 @@ without this rounding: the two then differ only by the order of their sums.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,14 +18,15 @@ from typing import Any
 import torch
 
 from minisam.backend import use_backend
-from minisam.bench.amg import ORIGINAL, OURS, Setting, build_generator, choose_thresholds, square_photo
+from minisam.bench.amg import Setting, build_generator, choose_thresholds, square_photo
 from minisam.bench.amg_on_device_report import DeviceAmgReport, Timeline
 from minisam.bench.amg_phases import busy_in_phases, time_phases
 from minisam.bench.compare_records import compare_records
 from minisam.bench.device_meter import DeviceMeter
-from minisam.bench.measure import commit, take_turns, versions
+from minisam.bench.measure import ORIGINAL, OURS, commit, take_turns, versions
 from minisam.bench.original import import_original
 from minisam.masks.rle import decode_rle
+from minisam.threads import cpu_threads
 
 WARM_UP_RUNS = 2
 
@@ -52,7 +52,7 @@ def measure_amg_on_device(
     if compare:
         import_original()
     names = [ORIGINAL, OURS] if compare else [OURS]
-    with threads(setting.threads):
+    with cpu_threads(setting.threads):
         with use_backend("torch"):
             setting = choose_thresholds(setting, meter.device)
         contestants = {name: warmed_up(name, setting, backend, meter) for name in names}
@@ -112,14 +112,3 @@ def exact_records(contestant: Contestant) -> list[dict[str, Any]]:
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         records = contestant.run()
     return [record | {"segmentation": decode_rle(record["segmentation"])} for record in records]
-
-
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    """Uses that many CPU threads inside the block."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

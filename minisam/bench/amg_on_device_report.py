@@ -13,10 +13,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
-from minisam.bench.amg import ORIGINAL, OURS, Setting
+from minisam.bench.amg import Setting
 from minisam.bench.amg_phases import PHASES, POST_PROCESSING
 from minisam.bench.compare_records import RecordComparison
-from minisam.bench.measure import ratio_of_rounds
+from minisam.bench.measure import ORIGINAL, OURS, ratio_of_rounds
 
 ALL = "all"
 MOST_MILLISECONDS = {ALL: 25.0, POST_PROCESSING: 2.0}

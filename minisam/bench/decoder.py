@@ -9,8 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from minisam.bench.encoder import ORIGINAL, OURS, TOLERANCE
+from minisam.bench.encoder import TOLERANCE
 from minisam.bench.measure import (
+    ORIGINAL,
+    OURS,
     comparison_lines,
     in_own_process,
     peak_memory,
@@ -22,6 +24,7 @@ from minisam.bench.measure import (
 from minisam.bench.original import import_original
 from minisam.bench.twins import build_twins, randomise
 from minisam.config import CONFIGS, build_from_config
+from minisam.threads import cpu_threads
 
 Prediction = tuple[Tensor, Tensor]
 
@@ -75,14 +78,10 @@ def measure_decoder(
     job = model, prompts, multimask_output
     peaks = {name: in_own_process(peak_of_one_run, name, *job, threads) for name in names}
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    with cpu_threads(threads):
         runs = {name: decoder_run(name, *job) for name in names}
         outputs = [run() for run in runs.values()]
         seconds = take_turns(runs, repeats)
-    finally:
-        torch.set_num_threads(before)
     return DecoderReport(
         model=model,
         prompts=prompts,

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from minisam.bench.measure import (
+    ORIGINAL,
+    OURS,
     comparison_lines,
     in_own_process,
     peak_memory,
@@ -20,9 +22,9 @@ from minisam.bench.measure import (
 from minisam.bench.original import import_original
 from minisam.bench.twins import build_original_encoder, randomise
 from minisam.config import CONFIGS, build_from_config
+from minisam.threads import cpu_threads
 
 TOLERANCE = 1e-5
-OURS, ORIGINAL = "minisam", "segment-anything"
 
 
 @dataclass(frozen=True)
@@ -69,16 +71,12 @@ def measure_encoder(model: str, size: int, threads: int, repeats: int, compare: 
     names = [ORIGINAL, OURS] if compare else [OURS]
     peaks = {name: in_own_process(peak_of_one_run, name, model, size, threads) for name in names}
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    with cpu_threads(threads):
         image = random_image(size)
         runs = {name: encoder_run(name, model, size, image) for name in names}
         outputs = [run() for run in runs.values()]
         error = ((outputs[0] - outputs[-1]).abs().max() / outputs[0].abs().max()).item()
         seconds = take_turns(runs, repeats)
-    finally:
-        torch.set_num_threads(before)
     return EncoderReport(
         model=model,
         image_size=size,

@@ -26,6 +26,7 @@ from minisam.errors import MinisamError
 
 Result = TypeVar("Result")
 PROJECT = Path(__file__).parents[2]
+OURS, ORIGINAL = "minisam", "segment-anything"
 
 
 def take_turns(contestants: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:

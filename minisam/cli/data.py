@@ -13,7 +13,6 @@ import time
 from itertools import chain
 from pathlib import Path
 
-import torch
 from tqdm import tqdm
 
 from minisam.cli.cutout_options import add_cutout_options, check_cutout_options
@@ -40,6 +39,7 @@ from minisam.data.skipped import Skipped
 from minisam.device import check_device
 from minisam.errors import MinisamError, PromptError
 from minisam.show.figure_file import check_replaceable_figure
+from minisam.threads import cpu_threads
 
 BENCH_SIZES = (64, 256, 512)
 WARM_BATCHES = 40
@@ -230,12 +230,8 @@ def bench(args: argparse.Namespace) -> int:
     """Print milliseconds per image at each size, with one thread on a CPU."""
     check_scene_options(args, add_arguments)
     check_device(args.device)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with cpu_threads(1):
         measured = {size: time_scenes(args, size) for size in BENCH_SIZES}
-    finally:
-        torch.set_num_threads(threads)
     world = "cut-outs" if args.cutouts else args.world
     if args.json:
         record = {"world": world, "device": args.device, "batch_size": args.batch_size}

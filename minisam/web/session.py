@@ -9,9 +9,9 @@ connections.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
 import numpy as np
@@ -23,12 +23,13 @@ from minisam.model import Sam
 from minisam.predict import SamPredictor
 from minisam.predict.given_numbers import as_numpy
 from minisam.predict.prompts import check_boxes, check_points
+from minisam.threads import cpu_threads
 from minisam.web.photos import Photo, Photos
 from minisam.web.prompt import Prompt
 
 MOST_EMBEDDINGS = 16
-# A decoder with so few image tokens takes longer on several threads than on one.
 SMALL_GRID = 32 * 32
+"""A decoder with at most so many image tokens takes longer on several threads than on one."""
 Result = TypeVar("Result")
 
 
@@ -112,16 +113,8 @@ def as_tensors(predictor: SamPredictor, prompt: Prompt) -> tuple[Tensor | None, 
     return points, labels, boxes
 
 
-@contextmanager
-def threads_for(sam: Sam) -> Iterator[None]:
+def threads_for(sam: Sam) -> AbstractContextManager[None]:
     """One thread while a small decoder runs on the CPU."""
     height, width = sam.prompt_encoder.image_embedding_size
-    if sam.device.type != "cpu" or height * width > SMALL_GRID:
-        yield
-        return
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    is_small = sam.device.type == "cpu" and height * width <= SMALL_GRID
+    return cpu_threads(1) if is_small else nullcontext()

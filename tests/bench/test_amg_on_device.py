@@ -13,7 +13,7 @@ from torch._C._autograd import DeviceType
 
 from minisam.bench import amg, amg_on_device, device_meter, original
 from minisam.bench.amg import ORIGINAL, OURS, Setting
-from minisam.bench.amg_on_device import Contestant, exact_records, measure_amg_on_device, threads
+from minisam.bench.amg_on_device import Contestant, exact_records, measure_amg_on_device
 from minisam.bench.amg_on_device_report import ALL, DeviceAmgReport, Timeline
 from minisam.bench.amg_phases import (
     DECODER,
@@ -377,14 +377,6 @@ def test_the_command_measures_on_the_device(some_cuda, given, backend, monkeypat
     assert asked == [(Setting("vit_b", 1024, 8, threads=2), backend, 3, "cuda")]
     assert "Some GPU, the triton backend, commit abc" in capsys.readouterr().out
     assert json.loads(out.read_text(encoding="utf-8"))["benchmark"] == "amg on a device"
-
-
-def test_threads_are_as_before_even_after_a_failure():
-    before = torch.get_num_threads()
-    with pytest.raises(ZeroDivisionError), threads(before + 1):
-        assert torch.get_num_threads() == before + 1
-        1 / 0  # noqa: B018
-    assert torch.get_num_threads() == before
 
 
 def test_masks_are_compared_without_rounded_convolutions():
