@@ -21,6 +21,7 @@ from minisam.show.draw import show_box, show_image, show_mask
 
 FIRST_TITLE = "Held-out images"
 SHOWN = 4
+ONE_IMAGE = "One image has no interval: add images, or hold out more of them with --validation."
 
 
 def adapt_table(report: Report) -> str:
@@ -28,8 +29,10 @@ def adapt_table(report: Report) -> str:
     trained = (
         f"{report.parameters:,} numbers trained on {report.trained_images} images in {report.steps} steps"
     )
+    remark = f"\n{ONE_IMAGE}\n" if report.held_out_images == 1 else ""
     return (
-        f"{FIRST_TITLE} ({report.held_out_images}): mean IoU, {report.method}, {trained}\n\n{table(report.own)}\n\n"
+        f"{FIRST_TITLE} ({report.held_out_images}): mean IoU, {report.method}, {trained}\n\n{table(report.own)}\n"
+        f"{remark}\n"
         f"PartWorld, to see what was lost\n\n{table(report.partworld)}\n"
     )
 

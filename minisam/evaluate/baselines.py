@@ -136,13 +136,12 @@ def missing_baselines() -> list[str]:
 def baseline_table(results: dict[str, dict[str, Estimate]]) -> str:
     """A Markdown table: one row per baseline, ± half of the 95 % interval."""
     columns = {"oracle": "1 click, best of 3 scales", "top1": "1 click, middle scale", "box_single": "box"}
-
-    def cell(value: Estimate | None) -> str:
-        return f"{value.value:.3f} ± {(value.high - value.low) / 2:.3f}" if value else ""
-
     rows = [
         ["without a network", *columns.values()],
         ["---"] * (1 + len(columns)),
-        *([name, *(cell(metrics.get(key)) for key in columns)] for name, metrics in results.items()),
+        *(
+            [name, *(metrics[key].plus_minus() if key in metrics else "" for key in columns)]
+            for name, metrics in results.items()
+        ),
     ]
     return "".join("| " + " | ".join(row) + " |\n" for row in rows)

@@ -1,8 +1,7 @@
 """Confidence intervals: the spread of a measured number when the images are resampled with replacement.
 
 The masks of one image are not independent; therefore images are resampled, never masks.  The interval is the middle
-95 % of the
-statistic over all resamples (the percentile bootstrap; Efron 1979).
+95 % of the statistic over all resamples (the percentile bootstrap; Efron 1979).
 """
 
 from __future__ import annotations
@@ -15,22 +14,36 @@ from torch import Tensor
 
 RESAMPLES = 1000
 COVERAGE = 0.95
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number and the ends of its interval."""
+    """A number and the ends of its interval.
+
+    Resamples of one image are all the same, and so are those of images with the same value.  The interval then has no
+    width, which says nothing about other images, and the text leaves it out.
+    """
 
     value: float
     low: float
     high: float
 
     def __str__(self) -> str:
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        return f"{self.value:.3f}" + (f" [{self.low:.3f}, {self.high:.3f}]" if self.has_width else "")
+
+    @property
+    def has_width(self) -> bool:
+        """Whether the ends differ by more than rounding."""
+        return self.high - self.low > ROUNDING
 
     def signed(self) -> str:
         """As a difference: with its sign."""
-        return f"{self.value:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
+        return f"{self.value:+.3f}" + (f" [{self.low:+.3f}, {self.high:+.3f}]" if self.has_width else "")
+
+    def plus_minus(self) -> str:
+        """With half of the interval's width."""
+        return f"{self.value:.3f}" + (f" ± {(self.high - self.low) / 2:.3f}" if self.has_width else "")
 
 
 def image_weights(image_index: Tensor, resamples: int = RESAMPLES, seed: int = 0) -> Tensor:

@@ -50,7 +50,7 @@ def markdown_table(results: Sequence[WorldResult], columns: dict[str, str]) -> s
     columns = {metric: heading for metric, heading in columns.items() if metric in results[0].metrics}
     rows = [
         ["world", "masks", *columns.values()],
-        *([r.world, str(r.masks), *(cell(r.metrics[metric]) for metric in columns)] for r in results),
+        *([r.world, str(r.masks), *(r.metrics[metric].plus_minus() for metric in columns)] for r in results),
     ]
     if len(results) > 1:
         means = (sum(r.metrics[metric].value for r in results) / len(results) for metric in columns)
@@ -61,7 +61,10 @@ def markdown_table(results: Sequence[WorldResult], columns: dict[str, str]) -> s
 def size_table(sizes: Sequence[SizeResult]) -> str:
     """One row per size, one column per metric."""
     headings = [(MASKS | CLICKS)[metric] for metric in sizes[0].metrics]
-    rows = [[size.name, str(size.masks), *map(cell, size.metrics.values())] for size in sizes]
+    rows = [
+        [size.name, str(size.masks), *(value.plus_minus() for value in size.metrics.values())]
+        for size in sizes
+    ]
     return aligned([["share", "masks", *headings], *rows])
 
 
@@ -71,10 +74,6 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
     lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in rows]
     rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
     return "\n".join([lines[0], rule, *lines[1:]])
-
-
-def cell(value: Estimate) -> str:
-    return f"{value.value:.3f} ± {(value.high - value.low) / 2:.3f}"
 
 
 def results_json(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -40,6 +41,18 @@ def test_the_tables_hold_both_means_and_the_change():
         "| prompt | before | after | change [95 % interval]  |\n"
         "|--------|--------|-------|-------------------------|\n"
         "| click  | 0.600  | 0.550 | -0.050 [-0.100, +0.000] |\n"
+    )
+
+
+def test_one_held_out_image_has_no_interval():
+    one = replace(report_on(), held_out_images=1, own=[Change("box", 0.5, 0.75, Estimate(0.25, 0.25, 0.25))])
+    assert adapt_table(one).startswith(
+        "Held-out images (1): mean IoU, lora, 12,345 numbers trained on 12 images in 150 steps\n\n"
+        "| prompt | before | after | change [95 % interval] |\n"
+        "|--------|--------|-------|------------------------|\n"
+        "| box    | 0.500  | 0.750 | +0.250                 |\n\n"
+        "One image has no interval: add images, or hold out more of them with --validation.\n\n"
+        "PartWorld"
     )
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from minisam.evaluate.bootstrap import estimate, image_weights
+from minisam.evaluate.bootstrap import Estimate, estimate, image_weights
 from minisam.evaluate.statistics import weighted_mean
 
 
@@ -50,3 +50,11 @@ def test_one_image_has_no_spread():
     values = torch.tensor([0.25, 0.75]).double()
     found = estimate(lambda w: weighted_mean(values, w), image_weights(torch.tensor([3, 3])))
     assert (found.value, found.low, found.high) == (0.5, 0.5, 0.5)
+    assert (str(found), found.signed(), found.plus_minus()) == ("0.500", "+0.500", "0.500")
+
+
+def test_texts_of_an_interval():
+    found = Estimate(0.25, 0.125, 0.3125)
+    assert str(found) == "0.250 [0.125, 0.312]" and found.plus_minus() == "0.250 ± 0.094"
+    assert Estimate(0.25, -0.125, 0.5).signed() == "+0.250 [-0.125, +0.500]"
+    assert str(Estimate(0.25, 0.25, 0.25 + 1e-12)) == "0.250"
