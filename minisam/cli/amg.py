@@ -83,8 +83,9 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from minisam.cli.amg_worker import Worker
+    from minisam.data.image_listing import image_listing
     from minisam.distributed import gathered, in_turn, own_items
-    from minisam.predict.everything.record_files import image_listing, record_paths, shard_of
+    from minisam.predict.everything.record_files import record_paths, shard_of
 
     check_options(args)
     if not args.images.exists():
@@ -114,10 +115,10 @@ def run(args: argparse.Namespace) -> int:
     masks = sum(gathered(worker.masks))
     if args.json:
         print(json.dumps(done))
+    elif args.images.is_file() and (done["written"] or done["valid"]):
+        print(told_of_one(done, masks, args.figure))
     else:
-        counts = ", ".join(f"{len(names)} {words}" for words, names in named(done))
-        others = f"; {listing.others} other files in the folder" if listing.others else ""
-        print(f"{counts}; {masks} new masks, in {args.out or top}{others}")
+        print(told_of_all(done, masks, args.out or top, listing.others))
     return UNREADABLE if done["unreadable"] or "refused" in done else FINE
 
 
@@ -146,6 +147,22 @@ def tell_of_the_rest(listing: Listing, done: dict[str, list[str]]) -> None:
 def is_the_end(error: Exception) -> bool:
     """Whether the next image would fail in the same way: a full or broken disk."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+
+
+def told_of_one(done: dict[str, list[str]], masks: int, figure: bool) -> str:
+    """The files of a single image."""
+    from minisam.predict.everything.record_files import figure_path
+
+    record = (done["written"] or done["valid"])[0]
+    line = f"{masks} masks: {record}" if done["written"] else f"already there, by the same settings: {record}"
+    return f"{line}\nfigure: {figure_path(Path(record))}" if figure else line
+
+
+def told_of_all(done: dict[str, list[str]], masks: int, out: Path, others: int) -> str:
+    """How many images had which outcome, and how many masks are new."""
+    counts = ", ".join(f"{len(names)} {words}" for words, names in named(done))
+    rest = f"; {others} other files in the folder" if others else ""
+    return f"{counts}; {masks} new masks, in {out}{rest}"
 
 
 def named(done: dict[str, list[str]]) -> list[tuple[str, list[str]]]:

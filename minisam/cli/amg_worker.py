@@ -25,8 +25,8 @@ from minisam.files import sha256_of
 from minisam.json_files import write_json
 from minisam.predict import PRESETS, SamAutomaticMaskGenerator
 from minisam.predict.everything.record_files import (
-    FIGURE_ENDING,
     check_replaceable,
+    figure_path,
     is_valid,
     make_record,
     provenance,
@@ -75,7 +75,7 @@ class Worker:
         made_of = provenance(
             self.weights, self.content(image_path, name), {**self.settings, **self.region_of_settings}
         )
-        figure = record_path.with_name(record_path.stem + FIGURE_ENDING)
+        figure = figure_path(record_path)
         if self.args.figure:
             self.check_figure(figure)
         outcome, image = "valid", None

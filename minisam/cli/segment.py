@@ -178,7 +178,7 @@ def figure_path(args: argparse.Namespace) -> Path:
     Raises OutputError if it cannot be written, would replace an input or, without -o, a file that minisam did not
     write.
     """
-    from minisam.predict.everything.record_files import SEGMENT_ENDING
+    from minisam.data.image_listing import SEGMENT_ENDING
     from minisam.show.figure_file import FIGURE_FORMATS, check_replaceable_figure
 
     out = args.out

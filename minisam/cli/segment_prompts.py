@@ -52,7 +52,7 @@ def segment_by_file(args: argparse.Namespace, device: str) -> int:
 
 def figure_of(args: argparse.Namespace, image: Path, count: int) -> Path:
     """The path of an image's figure.  Raises ImageError, OutputError or CommandError before any work."""
-    from minisam.predict.everything.record_files import SEGMENT_ENDING
+    from minisam.data.image_listing import SEGMENT_ENDING
     from minisam.show.figure_file import FIGURE_FORMATS, check_replaceable_figure
 
     if not image.is_file():

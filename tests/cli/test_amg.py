@@ -96,6 +96,17 @@ def test_beside_the_images_the_records_are_a_data_set(pictures, tmp_path, capsys
     assert json.loads(capsys.readouterr().out)["valid"] == [str(tmp_path / "photo.json")]
 
 
+def test_the_files_of_a_single_image_are_told(pictures, tmp_path, capsys):
+    Image.open(pictures / "scene001.png").save(tmp_path / "photo.png")
+    record, figure = tmp_path / "photo.json", tmp_path / "photo_masks.png"
+    assert main(["amg", str(tmp_path / "photo.png"), *QUICK]) == 0
+    masks = len(json.loads(record.read_text())["annotations"])
+    assert capsys.readouterr().out == f"{masks} masks: {record}\n" and not figure.exists()
+    assert main(["amg", str(tmp_path / "photo.png"), *QUICK, "--figure"]) == 0
+    told = f"already there, by the same settings: {record}\nfigure: {figure}\n"
+    assert capsys.readouterr().out == told and figure.exists()
+
+
 def test_what_is_valid_stays_and_what_is_not_is_made_again(pictures, serial, tmp_path, capsys):
     before = contents(serial)
     broken, stale = serial / "scene001.json", serial / "scene002.json"

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from minisam.data.image_listing import FIGURE_ENDING, SEGMENT_ENDING, image_listing  # noqa: F401
+from minisam.data.image_listing import FIGURE_ENDING, image_listing
 from minisam.data.sa1b import Record, read_record
 from minisam.errors import GeneratorError, MinisamError
 from minisam.json_files import read_json
@@ -56,6 +56,11 @@ def record_paths(images: Sequence[Path], top: Path, out: Path) -> list[Path]:
         if longer == records:
             return [out / record for record in records]
         records = longer
+
+
+def figure_path(record: Path) -> Path:
+    """The file of a record's figure, beside it."""
+    return record.with_name(record.stem + FIGURE_ENDING)
 
 
 def provenance(weights: str, image: bytes, settings: dict[str, Any]) -> dict[str, Any]:
