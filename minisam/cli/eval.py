@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from minisam.cli.cutout_options import add_cutout_options, check_cutout_options
 from minisam.cli.device_options import add_device_option
@@ -18,9 +18,12 @@ from minisam.cli.outputs import check_output_folder, make_output_folder
 from minisam.cli.replaceable import check_replaceable_json, check_replaceable_text
 from minisam.cli.run_options import add_threads_option, use_threads
 from minisam.cli.unused import refuse_unused
+from minisam.errors import PromptError
 
-TRIES = 10
-"""At most that many times the wanted images of --data are opened, where most of them have no mask to measure."""
+if TYPE_CHECKING:
+    from minisam.cli.eval_sources import Measured
+
+FILES = ("results.json", "table.md", "figure.png")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data",
         type=Path,
         metavar="DIR",
-        help="measure on images with masks, in the format of SA-1B or COCO, instead of PartWorld",
+        help="measure on images with masks instead of PartWorld: in the format of SA-1B or COCO, or images/NAME.jpg "
+        "with masks/NAME.png",
     )
     pictures.add_argument(
         "--worlds",
@@ -97,87 +101,24 @@ def run(args: argparse.Namespace) -> int:
         )
         return eval_ap.run(args)
     import torch
-    from tqdm import tqdm
 
-    from minisam.data.partworld import WORLDS
-    from minisam.data.segmentation_folder import hashed_order, open_folder
-    from minisam.data.skipped import Skipped
+    from minisam.cli.eval_sources import measure
     from minisam.device import check_device
     from minisam.distributed import is_first
-    from minisam.errors import PromptError
-    from minisam.evaluate import Estimate, WorldResult, evaluate_pictures, evaluate_world
-    from minisam.evaluate.baselines import baseline_table, measure_baselines, missing_baselines
-    from minisam.evaluate.cutouts import WORLD, cutout_targets, evaluate_cutouts
-    from minisam.evaluate.figure import save_evaluation_figure
-    from minisam.evaluate.pictures import baseline_targets
-    from minisam.evaluate.tables import FIRST_TITLE, markdown_tables, results_json
-    from minisam.files import resolved, write_atomically
-    from minisam.show.figure_file import check_replaceable_figure
+    from minisam.evaluate.baselines import baseline_table, missing_baselines
+    from minisam.evaluate.tables import markdown_tables, results_json
 
-    check_cutout_options(args)
-    if args.cutouts:
-        refuse_unused(
-            args,
-            add_arguments,
-            "is not for --cutouts, which measures only the world photo",
-            ("data", "worlds"),
-        )
-    if args.baselines and not (args.cutouts or args.data):
-        raise PromptError("--baselines needs --data or --cutouts")
+    check_options(args)
     use_threads(args)
     if args.out:
-        check_output_folder(
-            args.out, (args.checkpoint, args.adapter, args.data), ("results.json", "table.md", "figure.png")
-        )
-        check_replaceable_json(args.out / "results.json", ("about", "worlds"))
-        check_replaceable_text(args.out / "table.md", FIRST_TITLE)
-        check_replaceable_figure(args.out / "figure.png")
-    worlds = [world for world in WORLDS if world in args.worlds or "all" in args.worlds]
+        check_out(args)
     name = args.checkpoint.name if args.checkpoint else chosen_model(args)
     name += f" with {args.adapter.name}" if args.adapter else ""
     sam = load_network(args, args.adapter)
     sam.to(check_device(args.device))
-    if args.cutouts:
-        worlds = [WORLD]
-    folder = open_folder(args.data) if args.data else None
-    baselines: dict[str, dict[str, Estimate]] = {}
-    results: list[WorldResult] = []
-    skipped = Skipped()
-    count = min(args.images, len(folder.names)) if folder else len(worlds) * args.images
-    with tqdm(total=count, unit="image", disable=None) as bar:
-        options = {"clicks": args.clicks, "on_batch": bar.update}
-        if folder:
-            order = hashed_order(folder.names)
-            chosen, spare = sorted(order[:count]), order[count : TRIES * count]
-            result, skipped = evaluate_pictures(
-                sam, folder, chosen, args.targets, args.seed, spare=spare, **options
-            )
-            results.append(replace(result, world=resolved(args.data).stem))
-            if args.baselines:
-                of_folder = baseline_targets(sam, folder, chosen, args.targets, args.seed, spare)
-                baselines = measure_baselines(of_folder)
-        if args.cutouts:
-            folders = resolved(args.cutouts), resolved(args.backgrounds)
-            result, skipped = evaluate_cutouts(
-                sam,
-                *folders,
-                args.images,
-                args.targets,
-                args.seed,
-                leave_out=tuple(args.leave_out),
-                **options,
-            )
-            results.append(result)
-            if args.baselines:
-                of_cutouts = cutout_targets(
-                    sam, *folders, args.images, args.targets, args.seed, tuple(args.leave_out)
-                )
-                baselines = measure_baselines(of_cutouts)
-        for world in worlds if not folder and not args.cutouts else []:
-            bar.set_description(world)
-            results.append(evaluate_world(sam, world, args.images, args.targets, args.seed, **options))
-    if skipped and is_first():
-        print(skipped.summary(), file=sys.stderr)
+    measured = measure(args, sam)
+    if measured.skipped and is_first():
+        print(measured.skipped.summary(), file=sys.stderr)
     for line in missing_baselines() if args.baselines and is_first() else ():
         print(line, file=sys.stderr)
 
@@ -191,23 +132,49 @@ def run(args: argparse.Namespace) -> int:
         "device": args.device,
         "torch": torch.__version__,
     }
-    text, table = results_json(results, about, baselines), markdown_tables(results)
-    table += f"\n{baseline_table(baselines)}" if baselines else ""
+    text = results_json(measured.results, about, measured.baselines)
+    table = markdown_tables(measured.results)
+    table += f"\n{baseline_table(measured.baselines)}" if measured.baselines else ""
     print(text if args.json else table, end="")
     if args.out and is_first():
-        make_output_folder(args.out)
-        write_atomically(args.out / "results.json", lambda file: file.write(text.encode()))
-        write_atomically(args.out / "table.md", lambda file: file.write(table.encode()))
-        where = (
-            f"{args.data}, {results[0].images} images"
-            if folder
-            else f"PartWorld, {args.images} images per world"
-        )
-        where = f"cut-outs, {args.images} images" if args.cutouts else where
-        title = f"{name} on {where}"
-        save_evaluation_figure(args.out / "figure.png", results, title)
-        print(f"wrote results.json, table.md and figure.png to {args.out}", file=sys.stderr)
+        write_results(args.out, text, table, measured, f"{name} on {measured.measured_on}")
     return 0
+
+
+def check_options(args: argparse.Namespace) -> None:
+    """Raises CommandError or PromptError for options that do not go together."""
+    check_cutout_options(args)
+    if args.cutouts:
+        refuse_unused(
+            args,
+            add_arguments,
+            "is not for --cutouts, which measures only the world photo",
+            ("data", "worlds"),
+        )
+    if args.baselines and not (args.cutouts or args.data):
+        raise PromptError("--baselines needs --data or --cutouts")
+
+
+def check_out(args: argparse.Namespace) -> None:
+    """Raises OutputError if --out cannot be written, or has an input or another program's file in a result's place."""
+    from minisam.evaluate.tables import FIRST_TITLE
+    from minisam.show.figure_file import check_replaceable_figure
+
+    check_output_folder(args.out, (args.checkpoint, args.adapter, args.data), FILES)
+    check_replaceable_json(args.out / "results.json", ("about", "worlds"))
+    check_replaceable_text(args.out / "table.md", FIRST_TITLE)
+    check_replaceable_figure(args.out / "figure.png")
+
+
+def write_results(folder: Path, text: str, table: str, measured: Measured, title: str) -> None:
+    from minisam.evaluate.figure import save_evaluation_figure
+    from minisam.files import write_atomically
+
+    make_output_folder(folder)
+    write_atomically(folder / "results.json", lambda file: file.write(text.encode()))
+    write_atomically(folder / "table.md", lambda file: file.write(table.encode()))
+    save_evaluation_figure(folder / "figure.png", measured.results, title)
+    print(f"wrote results.json, table.md and figure.png to {folder}", file=sys.stderr)
 
 
 def world_name(text: str) -> str:

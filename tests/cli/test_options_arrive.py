@@ -116,7 +116,7 @@ def test_engine_as_it_is(given):
 def test_eval(given, monkeypatch):
     monkeypatch.setattr("minisam.device.check_device", lambda name: {"fast": "meta"}[name])
     words = "eval --model nano --worlds sketch --images 5 --targets 3 --clicks 2 --seed 7 --device fast"
-    got = given("minisam.evaluate.evaluate_world", words.replace("sketch", "micro"))
+    got = given("minisam.cli.eval_sources.evaluate_world", words.replace("sketch", "micro"))
     assert (got["world"], got["images"], got["targets_per_image"]) == ("micro", 5, 3)
     assert (got["seed"], got["clicks"]) == (7, 2) and got["sam"].device.type == "meta"
     assert got["sam"].image_encoder.img_size == CONFIGS["nano"].image_size
@@ -127,7 +127,7 @@ def test_eval_of_a_file_on_a_folder(given):
     export = "data export --images 4 --size 32 -o data"
     assert main(export.split()) == 0
     words = "eval --checkpoint small.safetensors --data data --images 3 --targets 2 --clicks 1 --seed 7"
-    got = given("minisam.evaluate.evaluate_pictures", words)
+    got = given("minisam.cli.eval_sources.evaluate_pictures", words)
     assert got["folder"].path == Path("data") and len(got["indices"]) == 3
     assert got["indices"] == sorted(got["indices"]) and got["targets_per_picture"] == 2
     names = open_folder(Path("data")).names
@@ -143,9 +143,9 @@ def test_baselines_are_measured_on_the_targets_of_the_network(given, monkeypatch
         measured.append([*arguments, *named.values()])
         return None, Skipped()
 
-    monkeypatch.setattr("minisam.evaluate.cutouts.evaluate_cutouts", evaluate_cutouts)
+    monkeypatch.setattr("minisam.cli.eval_sources.evaluate_cutouts", evaluate_cutouts)
     words = "eval --model nano --cutouts a --backgrounds b --leave-out c d --images 5 --targets 3 --seed 7"
-    got = given("minisam.evaluate.cutouts.cutout_targets", f"{words} --baselines")
+    got = given("minisam.cli.eval_sources.cutout_targets", f"{words} --baselines")
     assert [list(got.values())[1:]] == measured == [[Path.cwd() / "a", Path.cwd() / "b", 5, 3, 7, ("c", "d")]]
 
 
@@ -157,9 +157,9 @@ def test_baselines_are_measured_on_the_pictures_of_the_network(given, monkeypatc
         measured.append([indices, targets, seed, named["spare"]])
         return WorldResult("data", 3, 6, {}, []), Skipped()
 
-    monkeypatch.setattr("minisam.evaluate.evaluate_pictures", evaluate_pictures)
+    monkeypatch.setattr("minisam.cli.eval_sources.evaluate_pictures", evaluate_pictures)
     words = "eval --model nano --data data --images 3 --targets 2 --seed 7 --baselines"
-    got = given("minisam.evaluate.pictures.baseline_targets", words)
+    got = given("minisam.cli.eval_sources.baseline_targets", words)
     assert [list(got.values())[2:]] == measured
 
 
