@@ -50,7 +50,7 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class AdaptOptions:
     """The options of a run."""
 
     method: Method
@@ -64,7 +64,7 @@ class Wanted:
 def adapt_to_folder(
     base: Callable[[], Sam],
     folder: SegmentationFolder,
-    wanted: Wanted,
+    options: AdaptOptions,
     out: Path,
 ) -> Report:
     """Adapt the network that `base` loads, each time afresh, to the images of a folder.
@@ -73,14 +73,14 @@ def adapt_to_folder(
 
     Raises DatasetError if there are fewer than two images with masks, CheckpointError if `out` has another run.
     """
-    before = base().to(wanted.device).eval()
-    images = OwnImages(folder, before.image_encoder.img_size, smallest_target(before), wanted.device)
-    training, held_out = validation_split(folder.names, wanted.held_out)
+    before = base().to(options.device).eval()
+    images = OwnImages(folder, before.image_encoder.img_size, smallest_target(before), options.device)
+    training, held_out = validation_split(folder.names, options.held_out)
     images.usable(training, 1)
     held_out = images.usable(held_out, MEASURED)
 
-    torch.manual_seed(wanted.training.seed)  # of the added layers' first weights
-    method, adapted = wanted.method, adapt(base().to(wanted.device), wanted.method)
+    torch.manual_seed(options.training.seed)  # of the added layers' first weights
+    method, adapted = options.method, adapt(base().to(options.device), options.method)
     frozen = not any(p.requires_grad for p in adapted.sam.image_encoder.parameters())
     same_embeddings = frozen and method.name != "hq"  # its embeddings have more channels than the base's
     first = measure_own(before, images, held_out, keep_embeddings=same_embeddings)
@@ -90,11 +90,11 @@ def adapt_to_folder(
         found = scores(measure_own(sam, images, held_out, keep_embeddings=frozen, clicks=1))
         return {name.replace(", ", " ").replace(" ", "_"): float(iou.mean()) for name, iou in found.items()}
 
-    task = AdaptTask(adapted, images, training, wanted.training, score)
-    run = TrainingRun(task, out, wanted.save_every, wanted.log)
+    task = AdaptTask(adapted, images, training, options.training, score)
+    run = TrainingRun(task, out, options.save_every, options.log)
     run.run()
 
-    after = load_adapter(base().to(wanted.device), out / ADAPTER).sam.eval()
+    after = load_adapter(base().to(options.device), out / ADAPTER).sam.eval()
     return Report(
         method.name,
         sum(folder.names[index] not in images.skipped for index in training),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from minisam.cli.device_options import add_device_option
 from minisam.cli.network import add_network_options, load_network
@@ -13,6 +15,7 @@ from minisam.cli.outputs import check_output, check_output_folder
 from minisam.cli.replaceable import check_replaceable_json, check_replaceable_run, check_replaceable_text
 from minisam.cli.run_options import (
     add_log_option,
+    add_save_option,
     add_seed_option,
     add_threads_option,
     check_log,
@@ -20,6 +23,9 @@ from minisam.cli.run_options import (
 )
 from minisam.cli.unused import refuse_unused
 from minisam.errors import CheckpointError, PromptError
+
+if TYPE_CHECKING:
+    from minisam.adapt.adapt_run import AdaptOptions, Report
 
 METHODS = ("auto", "token", "decoder", "late", "full", "lora", "adapter", "hq")
 METHODS_WITH = {"rank": ("lora",), "late": ("late",), "decoder": ("lora", "adapter")}
@@ -77,13 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SHARE",
         help="share of the images that is held out, chosen by a hash of their names (default: 0.2)",
     )
-    parser.add_argument(
-        "--save-every",
-        type=number_from(1),
-        default=50,
-        metavar="STEPS",
-        help="steps between saves (default: 50)",
-    )
+    add_save_option(parser, default=50)
     parser.add_argument(
         "--patience",
         type=number_from(1),
@@ -108,35 +108,55 @@ def run(args: argparse.Namespace) -> int:
 
 
 def adapt_folder(args: argparse.Namespace) -> int:
-    from minisam.adapt.adapt_run import Wanted, adapt_to_folder, with_steps
-    from minisam.adapt.adapt_task import Training
-    from minisam.adapt.choose import SETTINGS, method_for
-    from minisam.adapt.methods import Method
-    from minisam.adapt.report import FIRST_TITLE, adapt_figure, adapt_json, adapt_table
-    from minisam.data.segmentation_folder import open_folder, validation_split
+    from minisam.adapt.adapt_run import adapt_to_folder
+    from minisam.data.segmentation_folder import open_folder
     from minisam.device import check_device
-    from minisam.files import write_atomically
-    from minisam.show.figure_file import check_replaceable_figure, save_figure
 
     use_threads(args)
     check_log(args)
     device = check_device(args.device)
     out = args.out or Path("runs") / "adapt"
+    check_out(out, args)
+    folder = open_folder(args.data)
+    options = adapt_options(args, folder.names, device)
+    report = adapt_to_folder(lambda: load_network(args), folder, options, out)
+    if report.skipped:
+        print(report.skipped.summary(), file=sys.stderr)
+    write_report(report, out)
+    return 0
+
+
+def check_out(out: Path, args: argparse.Namespace) -> None:
+    """Raises OutputError if the folder cannot be written, or has an input or another program's file in it."""
+    from minisam.adapt.report import FIRST_TITLE
+    from minisam.show.figure_file import check_replaceable_figure
+
     check_output_folder(out, (args.checkpoint,), FILES)
     check_replaceable_run(out, FILES[:1])
     check_replaceable_json(out / "results.json", ("method", "own", "partworld"))
     check_replaceable_text(out / "table.md", FIRST_TITLE)
     check_replaceable_figure(out / "figure.png")
 
-    folder = open_folder(args.data)
+
+def adapt_options(args: argparse.Namespace, names: Sequence[str], device: str) -> AdaptOptions:
+    """The method, chosen by the number of images if it is auto, and its training.
+
+    Raises CommandError for an option of another method.
+    """
+    from minisam.adapt.adapt_run import AdaptOptions, with_steps
+    from minisam.adapt.adapt_task import Training
+    from minisam.adapt.choose import SETTINGS, method_for
+    from minisam.adapt.methods import Method
+    from minisam.data.segmentation_folder import validation_split
+
     name = args.method
     if name == "auto":
-        name, reason = method_for(len(validation_split(folder.names, args.validation)[0]))
+        name, reason = method_for(len(validation_split(names, args.validation)[0]))
         print(f"method {name}: {reason}", file=sys.stderr)
     for option, methods in METHODS_WITH.items():
         if name not in methods:
             refuse_unused(args, add_arguments, f"is for --method {' or '.join(methods)}", (option,))
-    how = Training(
+    training = Training(
         SETTINGS[name],
         args.prompts,
         args.batch_size,
@@ -144,24 +164,28 @@ def adapt_folder(args: argparse.Namespace) -> int:
         seed=args.seed,
         full_size=args.full_size,
     )
-    wanted = Wanted(
+    return AdaptOptions(
         Method(name, decoder=args.decoder, rank=args.rank, late=args.late),
-        with_steps(how, args.steps, args.lr),
+        with_steps(training, args.steps, args.lr),
         args.validation,
         args.save_every,
         device,
         args.log,
     )
-    report = adapt_to_folder(lambda: load_network(args), folder, wanted, out)
-    if report.skipped:
-        print(report.skipped.summary(), file=sys.stderr)
+
+
+def write_report(report: Report, out: Path) -> None:
+    """Print the table, and write it, the JSON and the figure into the run's folder."""
+    from minisam.adapt.report import adapt_figure, adapt_json, adapt_table
+    from minisam.files import write_atomically
+    from minisam.show.figure_file import save_figure
+
     text, table = adapt_json(report), adapt_table(report)
     print(table, end="")
     write_atomically(out / "results.json", lambda file: file.write(text.encode()))
     write_atomically(out / "table.md", lambda file: file.write(table.encode()))
     save_figure(adapt_figure(report), out / "figure.png")
     print(f"wrote {', '.join(FILES)} to {out}", file=sys.stderr)
-    return 0
 
 
 def merge(args: argparse.Namespace) -> int:

@@ -18,7 +18,7 @@ from minisam.cli.device_options import add_device_option
 from minisam.cli.network import add_network_options, load_network
 from minisam.cli.numbers import share
 from minisam.cli.outputs import check_output
-from minisam.cli.run_options import add_threads_option
+from minisam.cli.run_options import add_threads_option, use_threads
 from minisam.cli.unused import refuse_unused
 from minisam.errors import CommandError, DatasetError, ImageError, MinisamError, OutputError
 
@@ -62,12 +62,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    import torch
-
     from minisam.cli import detect_training
 
-    if args.threads:
-        torch.set_num_threads(args.threads)
+    use_threads(args)
     if args.words[:1] == [TRAIN]:
         refuse_unused(args, add_arguments, "is for detecting, not for train", ("min_score", "json"))
         return detect_training.run(args, args.words[1:])

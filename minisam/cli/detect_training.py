@@ -10,6 +10,7 @@ from minisam.cli.network import load_network
 from minisam.cli.numbers import number_from, seed, share
 from minisam.cli.outputs import check_output_folder
 from minisam.cli.replaceable import check_replaceable_run
+from minisam.cli.run_options import add_save_option
 from minisam.cli.unused import refuse_unused
 from minisam.errors import CommandError
 
@@ -47,9 +48,7 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--train-encoder", action="store_true", help="also train the image encoder")
     group.add_argument("--seed", type=seed, default=0, help="of all random numbers (default: 0)")
-    group.add_argument(
-        "--save-every", type=number_from(1), default=250, metavar="STEPS", help="steps between saves"
-    )
+    add_save_option(group, default=250)
 
 
 def run(args: argparse.Namespace, words: list[str]) -> int:

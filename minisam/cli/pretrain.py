@@ -14,6 +14,7 @@ from minisam.cli.replaceable import check_replaceable_run
 from minisam.cli.run_options import (
     add_log_option,
     add_precision_option,
+    add_save_option,
     add_seed_option,
     add_threads_option,
     check_log,
@@ -38,13 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_precision_option(parser, ("fp32", "bf16"))
     add_threads_option(parser)
     add_log_option(parser)
-    parser.add_argument(
-        "--save-every",
-        type=number_from(1),
-        default=200,
-        metavar="STEPS",
-        help="steps between saves (default: 200)",
-    )
+    add_save_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:

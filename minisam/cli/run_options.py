@@ -1,4 +1,4 @@
-"""Options with one name and one meaning in every command: --seed, --threads, --precision and --log."""
+"""Options with one name and one meaning in every command: --seed, --threads, --precision, --log and --save-every."""
 
 from __future__ import annotations
 
@@ -43,4 +43,14 @@ def check_log(args: argparse.Namespace) -> None:
 def add_precision_option(parser: argparse.ArgumentParser, choices: Sequence[str]) -> None:
     parser.add_argument(
         "--precision", choices=choices, default="fp32", help="numbers in matrix products (default: fp32)"
+    )
+
+
+def add_save_option(parser: argparse._ActionsContainer, default: int = 200) -> None:
+    parser.add_argument(
+        "--save-every",
+        type=number_from(1),
+        default=default,
+        metavar="STEPS",
+        help=f"steps between saves (default: {default})",
     )

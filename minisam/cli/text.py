@@ -12,6 +12,7 @@ from minisam.cli.replaceable import check_replaceable_run
 from minisam.cli.run_options import (
     add_log_option,
     add_precision_option,
+    add_save_option,
     add_seed_option,
     add_threads_option,
     check_log,
@@ -59,13 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         add_precision_option(action, ("fp32", "bf16"))
         add_threads_option(action)
         add_log_option(action)
-        action.add_argument(
-            "--save-every",
-            type=number_from(1),
-            default=200,
-            metavar="STEPS",
-            help="steps between saves (default: 200)",
-        )
+        add_save_option(action)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -18,6 +18,7 @@ from minisam.cli.replaceable import check_replaceable_run
 from minisam.cli.run_options import (
     add_log_option,
     add_precision_option,
+    add_save_option,
     add_seed_option,
     add_threads_option,
     check_log,
@@ -80,8 +81,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data",
         type=Path,
         metavar="DIR",
-        help="train on images with masks, in the format of SA-1B or COCO, instead of PartWorld; with --cutouts, on a "
-        "share of them in every step",
+        help="train on images with masks instead of PartWorld: in the format of SA-1B or COCO, or images/NAME.jpg with "
+        "masks/NAME.png; with --cutouts, on a share of them in every step",
     )
     add_cutout_options(parser, several=True)
     parser.add_argument(
@@ -112,13 +113,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_precision_option(parser, ("fp32", "bf16", "fp16"))
     add_threads_option(parser)
     add_log_option(parser)
-    parser.add_argument(
-        "--save-every",
-        type=number_from(1),
-        default=200,
-        metavar="STEPS",
-        help="steps between saves (default: 200)",
-    )
+    add_save_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ from PIL import Image
 from small_networks import small_sam
 
 from minisam.adapt import adapt_run
-from minisam.adapt.adapt_run import Wanted, adapt_to_folder
+from minisam.adapt.adapt_run import AdaptOptions, adapt_to_folder
 from minisam.adapt.adapt_task import Training
 from minisam.adapt.choose import Settings
 from minisam.adapt.measure_own import changes, measure_own
@@ -45,7 +45,9 @@ def test_what_is_kept_changes_no_number(name, folder, tmp_path, monkeypatch):
     monkeypatch.setattr(adapt_run, "measure_partworld", lambda sam: NOTHING)
     rates = {"lr": 1e-2, "added_lr": 1.0 if name == "lora" else 1e-2}  # two steps have to change the masks
     how = Training(Settings(**rates, steps=2), batch_size=2, prompts_per_image=1)
-    report = adapt_to_folder(small_sam, folder, Wanted(Method(name), how, held_out=0.5), tmp_path / "run")
+    report = adapt_to_folder(
+        small_sam, folder, AdaptOptions(Method(name), how, held_out=0.5), tmp_path / "run"
+    )
     images = OwnImages(folder, 48, 0.01, "cpu")
     before, after = (
         measure_own(sam, images, report.held_out, keep_embeddings=False)
