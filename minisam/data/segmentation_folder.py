@@ -37,7 +37,7 @@ def open_folder(path: str | os.PathLike[str]) -> SegmentationFolder:
     if path.is_file():
         return CocoFolder(path, read_coco(path))
     if not path.is_dir():
-        raise DatasetError(f"{path}: no such folder; give one in the format of SA-1B or COCO")
+        raise DatasetError(f"{path}: no such folder; give one with images and their masks")
     files = sorted(path.rglob("*.json"))
     unreadable = Skipped()
     for file in files:
