@@ -46,16 +46,18 @@ HOMES = {
     "predict": ("SamAutomaticMaskGenerator", "SamPredictor"),
 }
 """The module of each name."""
+PACKAGES = ("adapt", "show")
+"""Packages with functions for users, as in `minisam.show.click(image)`."""
 
 
 def __getattr__(name: str) -> object:
+    if name in HOMES or name in PACKAGES:
+        return importlib.import_module(f"minisam.{name}")
     for home, names in HOMES.items():
-        if name == home:
-            return importlib.import_module(f"minisam.{home}")
         if name in names:
             return getattr(importlib.import_module(f"minisam.{home}"), name)
     raise AttributeError(f"module 'minisam' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, *HOMES])
+    return sorted([*__all__, *HOMES, *PACKAGES])
