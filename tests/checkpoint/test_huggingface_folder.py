@@ -56,6 +56,20 @@ def test_their_masks_are_ours(folder, prompt):
     assert np.array_equal(theirs, masks)
 
 
+@pytest.mark.parametrize("changed", ["pixel_mean", "pixel_std"])
+def test_colour_statistics_of_ones_own_come_back(changed, tmp_path):
+    """Each by itself: ours and transformers' read what was written."""
+    sam = small_sam()
+    setattr(sam, changed, torch.tensor([101.0, 77.5, 12.25]).view(3, 1, 1))
+    save_for_transformers(sam, tmp_path)
+    found = load_checkpoint(tmp_path)
+    theirs = transformers.SamProcessor.from_pretrained(tmp_path).image_processor
+    for name, of_theirs in (("pixel_mean", theirs.image_mean), ("pixel_std", theirs.image_std)):
+        wanted = getattr(sam, name)
+        torch.testing.assert_close(getattr(found, name), wanted)
+        torch.testing.assert_close(255 * torch.tensor(of_theirs), wanted.flatten())
+
+
 def test_nothing_is_new_or_missing_for_transformers(folder):
     model, report = transformers.SamModel.from_pretrained(folder, output_loading_info=True)
     assert not any(report[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))

@@ -214,3 +214,13 @@ def test_a_folder_that_is_opened_again_shows_what_is_there_now(tmp_path):
     write(tmp_path / "masks" / "cat_1.png", ONE)
     found = read(tmp_path)
     assert np.array_equal(found[0], TWO) and np.array_equal(found[1], ONE)
+
+
+@pytest.mark.parametrize("alpha", [1, 128, 254, 255])
+@pytest.mark.parametrize("colour", [(9, 9, 9), (250, 10, 40)])
+def test_only_what_cannot_be_seen_is_background(alpha, colour, tmp_path):
+    array = np.zeros((H, W, 4), np.uint8)
+    array[..., :3] = colour
+    array[ONE, 3], array[TWO, 3] = alpha, 255
+    values = values_of(write(tmp_path / "a.png", array))
+    assert ((values > 0) == (ONE | TWO)).all() and len(np.unique(values[ONE | TWO])) == 1

@@ -67,6 +67,23 @@ def test_windows_differ_and_some_are_mirrored(tmp_path):
     assert len(set(scenes.area[:, 0].tolist())) > 20
 
 
+@pytest.mark.parametrize("draw", [draw_window, draw_four])
+def test_masks_are_mirrored_with_their_image(draw, tmp_path):
+    """White objects on black, none of them like its mirror image: a window shows where its masks are."""
+    shape = np.zeros((40, 60), np.uint8)
+    shape[4:36, 6:20] = shape[24:36, 20:50] = 255
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(shape).save(tmp_path / folder / "a.png")
+    random, opened, sides = np.random.default_rng(4), open_outlined(tmp_path), []
+    for _ in range(12):
+        image, masks = draw(random, opened, 32, Skipped())
+        inside = np.any(masks, axis=0)
+        assert (inside == (image[..., 0] > 127)).all()
+        sides.append(inside[:16, :16].sum() > inside[:16, 16:].sum())
+    assert 0 < sum(sides) < 12, "both ways round"
+
+
 @pytest.mark.parametrize("size", [64, 47])
 def test_four_windows_are_four_smaller_ones(folder, size):
     """The quarters are the windows that the same generator draws at half the size, with their own masks."""

@@ -183,12 +183,15 @@ def test_everything_is_segmented_without_an_annotator():
         def generate(self, image):
             common = {"predicted_iou": 0.9, "stability_score": 0.97, "point_coords": [[4.0, 5.0]]}
             return [
+                {"segmentation": square(0, 0, 0, 0).numpy(), "area": 0, **common},
                 {"segmentation": square(0, 0, 10, 9).numpy(), "area": 90, **common},
                 {"segmentation": square(0, 0, 0, 0).numpy(), "area": 0, **common},
+                {"segmentation": square(0, 0, 20, 20).numpy(), "area": 400, **common},
             ]
 
     work = segment_everything(Generator(), picture(things))
-    (mask,) = work.masks
+    mask, other = work.masks
+    assert other.true_iou == 1 and other.mask.equal(things[0])
     assert mask.true_iou == pytest.approx(0.9) and (work.clicks, work.seconds) == (0, 0)
     assert (mask.stability_score, mask.point, mask.source) == (0.97, (4.0, 5.0), "automatic")
 

@@ -646,3 +646,33 @@ def test_an_arm_of_e13_is_trained_at_full_size_with_its_rates_and_its_seed(monke
         assert (settings, experiment, arm, images) == (SETTINGS, "e13", name, "images")
         assert adapted.method == method and adapted.sam is not sam
         assert (how.full_size, how.single_round_share, how.seed, how.settings) == (True, 1.0, 7, rates)
+
+
+def test_a_mask_of_three_objects_is_right_for_none_of_them(monkeypatch):
+    """E10's right masks fit one object: an overlap with each of several does not add up."""
+    labels = torch.full((3, 12, 12), -1)
+    for number in range(3):
+        labels[0, :, 4 * number : 4 * number + 4] = number
+    masks = torch.full((4, 12, 12), -1.0)
+    masks[0, :, :4] = masks[1] = masks[2, :, 4:8] = 1
+    masks[3, :6, :4] = 1  # half of an object: an IoU of just 0.5 is not enough
+    drawn = {}
+
+    class Predictor:
+        def __init__(self, sam):
+            pass
+
+        def set_image(self, image):
+            assert image.shape == (12, 12, 3)
+
+    def edges(predictor, chosen):
+        drawn[len(drawn)] = chosen
+        return np.zeros((12, 12))
+
+    monkeypatch.setattr(e10_edges, "SamPredictor", Predictor)
+    monkeypatch.setattr(e10_edges, "distinct_masks", lambda predictor: masks)
+    monkeypatch.setattr(e10_edges, "edges_of_masks", edges)
+    sam = SimpleNamespace(postprocess_masks=lambda logits, *_: logits)
+    maps, share = e10_edges.edge_maps(sam, torch.zeros(3, 12, 12, dtype=torch.uint8), labels)
+    assert set(maps) == set(e10_edges.METHODS) and share == 0.5
+    assert drawn[0].equal(masks) and drawn[1].equal(masks[[0, 2]]) and len(drawn[2]) == 3
