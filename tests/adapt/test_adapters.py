@@ -9,6 +9,7 @@ from small_networks import outputs, small_sam
 from minisam.adapt.adapters import AdaptedBlock, add_adapters
 from minisam.config import CONFIGS, build_from_config
 from minisam.errors import MinisamError
+from minisam.model.image_encoder import Block
 
 
 def test_the_network_is_the_same_until_something_is_learned():
@@ -77,3 +78,11 @@ def test_a_block_takes_adapters_once():
         add_adapters(sam)
     with pytest.raises(MinisamError, match="blocks 0 to 2, not 3"):
         add_adapters(small_sam(), blocks=[3])
+
+
+def test_drop_path_leaves_out_a_branch_with_its_adapter():
+    """At a rate near 1 nothing of either branch is left, whatever the adapters add."""
+    block = AdaptedBlock(Block(24, 2, use_rel_pos=True, window_size=4, drop_path_rate=1 - 1e-7), zero=False)
+    tokens = torch.randn(3, 6, 6, 24)
+    assert block.train()(tokens).equal(tokens)
+    assert not block.eval()(tokens).allclose(tokens)

@@ -167,6 +167,11 @@ TRAININGS = {
     "eval of results": ["eval", "--ap", "BAD", "--data", "BAD"],
     "experiment": ["experiment", "E3", "--checkpoint", "BAD"],
     "engine": ["engine", "run", "--from", "BAD"],
+    "data export": ["data", "export", "--images", "1", "--cutouts", "BAD", "--backgrounds", "BAD"],
+    "data export as COCO": [
+        *("data", "export", "--format", "coco", "--images", "1", "--cutouts", "BAD", "--backgrounds", "BAD")
+    ],
+    "data shrink": ["data", "shrink", "--cutouts", "BAD", "--backgrounds", "BAD"],
 }
 
 

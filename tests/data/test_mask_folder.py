@@ -224,3 +224,11 @@ def test_only_what_cannot_be_seen_is_background(alpha, colour, tmp_path):
     array[ONE, 3], array[TWO, 3] = alpha, 255
     values = values_of(write(tmp_path / "a.png", array))
     assert ((values > 0) == (ONE | TWO)).all() and len(np.unique(values[ONE | TWO])) == 1
+
+
+def test_of_grey_edges_the_brighter_half_is_inside(tmp_path):
+    soft = ONE.astype(np.uint8) * 255
+    soft[3, 4:14] = [20, 60, 100, 126, 127, 128, 129, 160, 200, 240]
+    expected = ONE.copy()
+    expected[3, 4:9] = False
+    assert (values_of(write(tmp_path / "a.png", soft)) == expected).all()

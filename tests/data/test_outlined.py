@@ -51,6 +51,13 @@ def test_a_seed_gives_the_same_scene_in_any_batch(folder):
     assert not torch.equal(outlined_scenes(folder, 8, 2, 64)[0].images, two.images)
 
 
+@pytest.mark.parametrize("seed", [2**31, 2**62])
+def test_every_seed_has_its_own_scenes(folder, seed):
+    """A training run's seeds of steps are hashes of 63 bits."""
+    some, others = outlined_scenes(folder, seed, 1, 64)[0], outlined_scenes(folder, seed + 2**31, 1, 64)[0]
+    assert not some.images.equal(others.images)
+
+
 def test_windows_differ_and_some_are_mirrored(tmp_path):
     """One image, dark on the left and bright on the right, all of it outlined but a margin."""
     mask = np.zeros((40, 40), np.uint8)

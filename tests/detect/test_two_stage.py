@@ -224,3 +224,34 @@ def test_training_and_testing_have_their_own_numbers_of_proposals(training, coun
     assert len(network.proposals(predicted, 0, (64, 64))) == 2 * count
     fewer = RegionProposalNetwork(8, replace(recipe, kept=3)).train(training)
     assert len(fewer.proposals(predicted, 0, (64, 64))) == 3
+
+
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_the_box_loss_is_the_mean_of_those_of_single_boxes(count):
+    draw = torch.Generator().manual_seed(count)
+    logits, deltas = torch.randn(count, 4, generator=draw), torch.randn(count, 3, 4, generator=draw)
+    corners = 20 * torch.rand(2, count, 2, generator=draw)
+    boxes, targets = (torch.cat([one, one + 5 + one.flip(1)], dim=1) for one in corners)
+    labels = torch.arange(count) % 4
+    together = torch.stack(roi_box_loss(logits, deltas, boxes, labels, targets))
+    singles = [
+        torch.stack(roi_box_loss(*(part[n : n + 1] for part in (logits, deltas, boxes, labels, targets))))
+        for n in range(count)
+    ]
+    torch.testing.assert_close(together, torch.stack(singles).mean(dim=0))
+
+
+def test_images_of_a_batch_have_their_own_objects(detector):
+    """Each image's are those that it has alone, with its number."""
+    detector.eval()
+    with torch.no_grad():
+        detector.box_head.logits.bias[-1] -= 3  # background
+    pyramid, sizes = maps(3), [(64, 64), (40, 64), (64, 24)]
+    together = detector.detect(pyramid, detector.with_positions(pyramid), sizes)
+    for image, found in enumerate(together):
+        one = [level[image : image + 1] for level in pyramid]
+        (alone,) = detector.detect(one, detector.with_positions(one), sizes[image : image + 1])
+        assert len(found.boxes) and (found.image_index == image).all() and (alone.image_index == 0).all()
+        torch.testing.assert_close(found.boxes, alone.boxes, rtol=1e-4, atol=1e-3)
+        torch.testing.assert_close(found.scores, alone.scores, rtol=1e-4, atol=1e-5)
+        assert found.labels.equal(alone.labels) and found.image_index.shape == found.labels.shape

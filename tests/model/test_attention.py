@@ -67,3 +67,12 @@ def test_heads_must_divide_the_inner_width():
     with pytest.raises(ValueError, match="3 does not divide 4"):
         Attention(8, 3, downsample_rate=2)
     assert Attention(8, 4, downsample_rate=2).q_proj.weight.shape == (4, 8)
+
+
+@pytest.mark.parametrize(("width", "rate", "heads"), [(9, 2, 4), (9, 2, 2), (8, 2, 4), (6, 1, 3)])
+def test_heads_divide_the_inner_width(width, rate, heads):
+    """Not the width of the tokens, which need not be a multiple of them."""
+    tokens = torch.randn(2, 3, width)
+    assert Attention(width, heads, rate)(tokens, tokens, tokens).shape == tokens.shape
+    with pytest.raises(ValueError, match="must divide the inner width"):
+        Attention(width, width // rate + 1, rate)

@@ -155,3 +155,17 @@ def test_absolute_positions_are_resized_by_a_cubic_curve():
     step = (places > 0.5).float()[None, :, None, None].expand(1, 12, 12, 1)
     resized = resize_absolute_positions(step, (24, 12))
     assert resized.min() < -0.01 and resized.max() > 1.01
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("grid", [(5, 9), (9, 5), (8, 4), (3, 3)])
+def test_windows_of_a_grid_of_any_sides_on_either_road(grid):
+    """A hook on the attention takes the plain road, which partitions the grid itself."""
+    torch.manual_seed(0)
+    block = Block(24, 2, use_rel_pos=True, rel_pos_zero_init=False, window_size=4).eval()
+    tokens = torch.randn(2, *grid, 24)
+    expected = block(tokens)
+    block.attn.register_forward_hook(lambda *_: None)
+    found = block(tokens)
+    assert found.shape == tokens.shape
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)

@@ -209,3 +209,20 @@ def test_masks_are_what_is_above_the_networks_own_threshold(nano, monkeypatch, t
     expected = torch.zeros(40, 50, dtype=torch.bool)
     expected[:20, 10:] = True
     assert found["masks"].equal(expected.expand(1, 3, 40, 50))
+
+
+@pytest.mark.parametrize("size", [(65, 10), (10, 65), (65, 65)])
+def test_an_image_that_is_too_high_or_too_wide_is_refused(nano, size):
+    with pytest.raises(ValueError, match=f"{size[0]} x {size[1]} is larger than the network's 64"):
+        nano.preprocess(torch.zeros(3, *size))
+    assert nano.preprocess(torch.zeros(3, 64, 64)).shape == (3, 64, 64)
+
+
+@pytest.mark.parametrize("size", [(40, 64), (64, 24), (17, 31), (64, 64)])
+def test_padding_is_cut_off_below_and_on_the_right(nano, size):
+    """Without a change of size, what is left is the enlarged logits' own corner."""
+    low_res = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    enlarged = torch.nn.functional.interpolate(low_res, (64, 64), mode="bilinear", align_corners=False)
+    found = nano.postprocess_masks(low_res, size, size)
+    torch.testing.assert_close(found, enlarged[..., : size[0], : size[1]])
+    assert nano.postprocess_masks(low_res, size, (90, 70)).shape == (2, 3, 90, 70)

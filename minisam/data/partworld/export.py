@@ -8,7 +8,7 @@ of a larger data set are therefore those of a smaller one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import count
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -77,7 +77,7 @@ def write_sa1b(folder: Path, pictures: Iterator[AnnotatedPicture]) -> int:
 
     Raises DatasetError if the folder has records of another data set.
     """
-    make_folder_for_data(folder)
+    pictures = begin_writing(folder, pictures)
     number = 0
     for number, picture in enumerate(pictures, start=1):
         write_record(folder, picture.image, picture.annotations, number, suffix=".png")
@@ -89,7 +89,7 @@ def write_as_coco(folder: Path, pictures: Iterator[AnnotatedPicture]) -> int:
 
     Raises DatasetError if the folder has records of another data set.
     """
-    make_folder_for_data(folder)
+    pictures = begin_writing(folder, pictures)
     for part in ("images", "annotations"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     entries: list[dict[str, Any]] = []
@@ -105,10 +105,15 @@ def write_as_coco(folder: Path, pictures: Iterator[AnnotatedPicture]) -> int:
     return len(entries)
 
 
-def make_folder_for_data(folder: Path) -> None:
-    """Raises DatasetError if the folder already has JSON files: they would be read as part of this data set."""
-    folder.mkdir(parents=True, exist_ok=True)
+def begin_writing(folder: Path, pictures: Iterator[AnnotatedPicture]) -> Iterator[AnnotatedPicture]:
+    """Make the folder, and return the same pictures.  The first is drawn before: bad data leave no folder behind.
+
+    Raises DatasetError if the folder already has JSON files: they would be read as part of this data set.
+    """
     if found := next(folder.rglob("*.json"), None):
         raise DatasetError(
             f"{folder}: already has a data set ({found.name}); choose another folder, or empty this one"
         )
+    first = list(islice(pictures, 1))
+    folder.mkdir(parents=True, exist_ok=True)
+    return chain(first, pictures)
