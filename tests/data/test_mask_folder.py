@@ -232,3 +232,16 @@ def test_of_grey_edges_the_brighter_half_is_inside(tmp_path):
     expected = ONE.copy()
     expected[3, 4:9] = False
     assert (values_of(write(tmp_path / "a.png", soft)) == expected).all()
+
+
+@pytest.mark.parametrize("suffix", [".JPG", ".Jpeg", ".PNG", ".WebP", ".TIF", ".BMP"])
+@pytest.mark.parametrize(
+    ("image", "mask"), [("images/a", "masks/a"), ("images/a", "masks/a/1"), ("a", "a_mask")]
+)
+def test_a_suffix_counts_in_any_case(image, mask, suffix, tmp_path):
+    photo(tmp_path / f"{image}{suffix}")
+    kept = suffix if suffix in (".PNG", ".TIF", ".BMP") else ".PNG"  # the others would change the values
+    write(tmp_path / f"{mask}{kept}", ONE.astype(np.uint8) * 255)
+    opened = open_folder(tmp_path)
+    (segment,) = opened.read(0).segments
+    assert len(opened.names) == 1 and (segment.mask() == ONE).all()

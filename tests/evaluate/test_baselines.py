@@ -103,3 +103,24 @@ def test_the_best_of_the_scales_the_middle_one_and_the_first(monkeypatch):
     assert {name: one.value for name, one in found.items()} == pytest.approx(
         {"oracle": 1.0, "top1": half, "box_single": 0.0}
     )
+
+
+@needs("cv2")
+@pytest.mark.parametrize("axis", [0, 1])
+def test_grabcut_cuts_a_band_across_the_whole_image(axis):
+    """As wide or as high as the image: the rest is left to learn the background from."""
+    band = np.zeros((80, 80), bool)
+    band[30:50] = True
+    band[30:36, 20:60] = False
+    band = band if axis == 0 else band.T
+    image = np.random.default_rng(0).integers(90, 130, (80, 80, 3), dtype=np.uint8)
+    image[..., 0] = 20
+    image[band] = (220, 30, 40)
+    masks = grabcut_masks(image, torch.from_numpy(band)[None])
+    assert mask_iou(masks[0, 0], torch.from_numpy(band)) > 0.95
+
+
+@needs("cv2")
+def test_grabcut_answers_the_box_where_nothing_is_left_outside():
+    image = np.random.default_rng(0).integers(0, 255, (30, 30, 3), dtype=np.uint8)
+    assert grabcut_masks(image, torch.ones(1, 30, 30, dtype=torch.bool)).all()

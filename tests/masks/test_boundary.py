@@ -20,3 +20,12 @@ def test_its_width_is_two_percent_of_the_diagonal_and_at_least_one_pixel():
     assert boundary_width(480, 640) == 16
     assert boundary_width(10, 10) == 1
     assert boundary_width(300, 400, share=0.1) == 50
+
+
+@pytest.mark.parametrize("share", [0.02, 0.013])
+@pytest.mark.parametrize("height", [97, 333, 1024])
+def test_the_width_is_the_nearest_number_of_pixels(height, share):
+    for width in range(height, height + 60, 7):
+        exact = share * np.hypot(height, width)
+        assert abs(boundary_width(height, width, share) - exact) <= 0.5
+        assert boundary_width(height, width, share) == boundary_width(width, height, share)
