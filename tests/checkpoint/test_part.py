@@ -27,6 +27,8 @@ FORMS = {
     "of a Lightning module": lambda state: {"state_dict": with_prefix(f"model.sam.{DECODER}", state)},
     "compiled": lambda state: with_prefix(f"_orig_mod.{DECODER}", state),
     "as a user's attribute": lambda state: with_prefix("decoder.", state),
+    "first in a Sequential": lambda state: with_prefix("0.", state),
+    "a part of a part": lambda state: with_prefix("layers.0.", with_prefix(DECODER, state)),
     "in transformers' names": their_names,
 }
 
