@@ -193,3 +193,13 @@ def test_an_adapted_layer_says_what_its_base_is():
     assert layer.lora_a.shape == (2, 2, 5) and layer.lora_b.shape == (2, 2, 2) and not layer.lora_b.any()
     many = LoraLinear(nn.Linear(5, 6), 2000).lora_a
     assert 0.99 * bound < many.abs().max() <= bound
+
+
+@pytest.mark.parametrize(("rank", "scale"), [(2, 0.25), (4, 3.0)])
+def test_every_update_has_the_rank_and_the_scale(rank, scale):
+    """In the image encoder and in the mask decoder."""
+    sam = small_sam()
+    add_lora(sam, rank, scale, **EVERYWHERE)
+    layers = {path: layer for path, layer in sam.named_modules() if isinstance(layer, LoraLinear)}
+    assert {path.partition(".")[0] for path in layers} == {"image_encoder", "mask_decoder"}
+    assert {(layer.rank, layer.scale) for layer in layers.values()} == {(rank, scale)}

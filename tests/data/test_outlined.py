@@ -8,6 +8,7 @@ import torch
 from outlined_folder import write_photographs
 from PIL import Image
 
+from minisam.data import outlined
 from minisam.data.outlined import draw_four, draw_window, on_levels, open_outlined, outlined_scenes
 from minisam.data.skipped import Skipped
 from minisam.errors import DatasetError
@@ -164,3 +165,22 @@ def test_nothing_usable_is_one_clear_error(tmp_path):
     (tmp_path / "0.png").unlink()
     with pytest.raises(DatasetError, match="hardly any image with masks can be used"):
         outlined_scenes(tmp_path, 0, 1, 32)
+
+
+def test_both_sides_of_a_window_are_drawn(folder, monkeypatch):
+    """From half of the image's to all of it, each by itself, and inside the image."""
+    seen = []
+    scale = outlined.scaled
+    monkeypatch.setattr(
+        outlined, "scaled", lambda image, box, size: seen.append((image.size, box)) or scale(image, box, size)
+    )
+    random, opened = np.random.default_rng(0), open_outlined(folder)
+    for _ in range(30):
+        draw_window(random, opened, 32, Skipped())
+    shares = []
+    for (width, height), (left, top, right, bottom) in seen:
+        assert left >= 0 and top >= 0 and right <= width + 1e-6 and bottom <= height + 1e-6
+        shares.append(((right - left) / width, (bottom - top) / height))
+    across, down = np.array(sorted(set(shares))).T
+    assert across.min() >= 0.5 and down.min() >= 0.5 and max(across.max(), down.max()) <= 1 + 1e-9
+    assert min(np.ptp(across), np.ptp(down)) > 0.35 and abs(np.corrcoef(across, down)[0, 1]) < 0.7

@@ -12,6 +12,7 @@ from minisam.data.images import save_image
 from minisam.data.partworld import render_scenes
 from minisam.data.partworld.export import SEEDS, annotated_pictures, write_as_coco, write_sa1b
 from minisam.data.segmentation_folder import CocoFolder, Sa1bFolder, open_folder, validation_split
+from minisam.data.segments import digest
 from minisam.errors import DatasetError, ImageError, MinisamError
 
 
@@ -291,3 +292,10 @@ def test_any_segmentation_is_decoded_or_refused(value):
             assert decode_segmentation(segmentation, (48, 48)).shape == (48, 48)
         except MinisamError as error:
             assert "\n" not in str(error)
+
+
+def test_a_fingerprint_is_of_lines_not_of_their_letters():
+    """Two lists of names that are the same one after another differ where their borders do."""
+    lists = (["ab", "c"], ["a", "bc"], ["abc"], ["c", "ab"], ["ab", "c", ""], ["a\udce9"])
+    assert len({digest(lines) for lines in lists}) == len(lists)
+    assert digest(iter(["ab", "c"])) == digest(["ab", "c"])

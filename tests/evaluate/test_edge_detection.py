@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 import torch
 
 from minisam.build import build_sam
@@ -58,6 +59,20 @@ def test_no_mask_gives_no_edge(monkeypatch):
     predictor = Quadrants()
     monkeypatch.setattr(predictor, "masks", lambda *_: -torch.ones(3, 24, 32))
     assert not detect_edges(predictor, np.zeros((24, 32, 3), np.uint8), points_per_side=2).any()  # pyright: ignore
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.5, -3.0, 5.0])
+def test_masks_are_what_is_above_the_networks_own_threshold(threshold):
+    """Logits and threshold moved together leave the same masks; the order of duplicates is by score alone."""
+    usual, moved = Quadrants(), Quadrants()
+    moved.model.mask_threshold = threshold
+    own = moved.masks
+    moved.masks = lambda x, y: own(x, y) + threshold
+    image = np.zeros((24, 32, 3), np.uint8)
+    for predictor in (usual, moved):
+        predictor.set_image(image)
+    expected, found = (distinct_masks(predictor, 4) for predictor in (usual, moved))  # pyright: ignore
+    assert found.equal(expected + threshold)
 
 
 def test_nano_finds_the_edges_of_its_own_picture():

@@ -159,3 +159,15 @@ def test_what_was_not_judged_is_in_the_summary_and_in_the_table():
 
 def test_a_name_is_no_formula_in_a_spreadsheet():
     assert as_csv([HandIn("=1+1.py", problem="-2")]).splitlines()[1] == "'=1+1.py,,,not marked,,,,'-2,"
+
+
+def test_the_most_frequent_misunderstanding_is_first():
+    """Then by lesson, exercise and words."""
+    says = {name: [one.says for one in lesson(2).mistakes[name]] for name in ("softmax", "attention")}
+
+    def of(name, exercise, hint):
+        return HandIn(name, lesson(2), (Report(exercise, True, (), 4, Failure("case", "x", "0", hint)),))
+
+    rare, common = says["attention"][0], says["softmax"][0]
+    class_ = [of("a", "attention", rare), *(of(n, "softmax", common) for n in "bcd"), of("e", "softmax", "?")]
+    assert misunderstandings(class_) == [(3, 2, "softmax", common), (1, 2, "attention", rare)]

@@ -47,3 +47,10 @@ def test_the_figure_shows_curves_on_the_left_and_gains_on_the_right():
         for label, curve in shown.items():
             assert lines[label] == [[n, pytest.approx(e.value)] for n, e in curve.items()]
         assert list(axes.get_xticks()) == list(range(1, 10)) and len(axes.collections) == len(shown)
+
+
+def test_what_is_shown_after_a_click_may_be_worse_than_before():
+    """The curve is of the mask that the user sees, not of the best one so far."""
+    iou = torch.tensor([0.5, 0.9, 0.4, 0.8, 0.7, 0.6, 0.65, 0.3, 0.95])
+    curves = curves_by_clicks({"arm": [SimpleNamespace(centre_shown=iou.expand(3, -1))]}, IMAGE)
+    assert [e.value for e in curves["arm"].values()] == pytest.approx(iou.tolist())

@@ -99,3 +99,17 @@ def test_a_new_mask_prompt_leaves_all_else():
     changed = {name for name, value in own.state_dict().items() if not value.equal(sam.state_dict()[name])}
     weights = {name for name in sam.state_dict() if "mask_downscaling" in name or "no_mask" in name}
     assert changed == weights and sam.image_encoder.training is False
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_new_weights_follow_from_the_seed_alone(seed, tmp_path, monkeypatch):
+    """Not from what was drawn before, by another arm or by anything else."""
+    monkeypatch.setattr(decoder_training, "train_decoder_", lambda *_: None)
+    found = []
+    for place, before in enumerate((3, 4)):
+        torch.manual_seed(before)
+        settings = Settings.short(tmp_path / str(place))
+        found.append(trained_decoder(settings, f"arm {place}", renew_mask_prompt_, RECIPE, seed))
+    assert same_weights(*found)
+    other = trained_decoder(Settings.short(tmp_path / "other"), "arm", renew_mask_prompt_, RECIPE, seed + 2)
+    assert not same_weights(found[0], other)
