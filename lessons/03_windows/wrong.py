@@ -85,6 +85,51 @@ WRONG = {
             "The places of a window are flattened; it keeps its two sides, [windows, S, S, C].",
             {CUT: "cut.transpose(0, 1, 3, 2, 4, 5).reshape(-1, S * S, C)"},
         ),
+        Mistake(
+            "A window is made of tokens that are far apart: the axes of windows and of places in one are exchanged. "
+            "Cut into [B, down, S, across, S, C]: first which window, then which place in it.",
+            {
+                "cut = padded.reshape(B, down, S, across, S, C)": "cut = padded.reshape(B, S, down, S, across, C)",
+                "cut.transpose(0, 1, 3, 2, 4, 5)": "cut.transpose(0, 2, 4, 1, 3, 5)",
+            },
+        ),
+        Mistake(
+            "The images take turns: the first windows of all images come first. All windows of the first image do.",
+            {"cut.transpose(0, 1, 3, 2, 4, 5)": "cut.transpose(1, 3, 0, 2, 4, 5)"},
+        ),
+        Mistake(
+            "Only the first image is cut.",
+            {CUT: "cut[:1].transpose(0, 1, 3, 2, 4, 5).reshape(-1, S, S, C)"},
+        ),
+        Mistake(
+            "The grid is padded to a square. Each side is padded to its own next multiple of S.",
+            {
+                BELOW: BELOW.replace(
+                    "-H % S, -W % S", "max(H, W) + -max(H, W) % S - H, max(H, W) + -max(H, W) % S - W"
+                )
+            },
+        ),
+        Mistake(
+            "The last windows are moved inwards, so that they overlap their neighbours. They start at multiples of S, "
+            "and zeros fill them.",
+            {
+                "return " + CUT: (
+                    "tops = [min(top, max(H - S, 0)) for top in range(0, H, S)]\n"
+                    "    lefts = [min(left, max(W - S, 0)) for left in range(0, W, S)]\n"
+                    "    return np.stack([im[t : t + S, u : u + S] for im in padded for t in tops for u in lefts])"
+                )
+            },
+        ),
+        Mistake(
+            "window_size is taken for the number of windows along a side. It is the number of tokens along one.",
+            {
+                "down, across = padded.shape[1] // S, padded.shape[2] // S\n": "down = across = S\n",
+                "padded.reshape(B, down, S, across, S, C)": (
+                    "padded.reshape(B, down, padded.shape[1] // S, across, padded.shape[2] // S, C)"
+                ),
+                CUT: CUT.replace("-1, S, S, C", "-1, padded.shape[1] // S, padded.shape[2] // S, C"),
+            },
+        ),
     ],
     "window_attention": [
         Mistake(
@@ -93,8 +138,8 @@ WRONG = {
             {GRID: "grid = qkv.new_zeros(B, down * S, across * S, qkv.shape[-1])"},
         ),
         Mistake(
-            "The padding is masked out of the softmax. SAM does not do that: a padded token is a key like every "
-            "other, and the trained weights count on its share.",
+            "The padding takes no part in the softmax. In SAM it does: a padded token is a key like every other, and "
+            "the trained weights count on its share.",
             {SCORES: MASKED, "from torch import Tensor": "import torch\nfrom torch import Tensor"},
         ),
         Mistake(
@@ -153,6 +198,33 @@ WRONG = {
                 )
             },
         ),
+        Mistake(
+            "The softmax runs over the queries. Each query's weights over the keys sum to one: the last axis.",
+            {"scores.softmax(dim=-1)": "scores.softmax(dim=-2)"},
+        ),
+        Mistake("Divided by D. The scale is 1 / √D.", {SCORES: SCORES.replace("** -0.5", "** -1.0")}),
+        Mistake(
+            "The bias is added to the real tokens, too. They have been through the projection, which added it.",
+            {PLACE: "grid[:, :H, :W] = qkv + qkv_bias"},
+        ),
+        Mistake(
+            "The padded keys are the bias, their values are zeros. All three parts of a padded position are the bias.",
+            {GRID: f"{GRID}\n    grid[..., -(qkv.shape[-1] // 3) :] = 0"},
+        ),
+        Mistake(
+            "The padded values are the bias, their keys are zeros. All three parts of a padded position are the bias.",
+            {GRID: f"{GRID}\n    grid[..., : -(qkv.shape[-1] // 3)] = 0"},
+        ),
+        Mistake(
+            "All padded positions of a window count as one key. They hold the same numbers, but each of them is a key.",
+            {
+                SCORES: MASKED.replace(
+                    "    scores = scores.masked_fill(",
+                    "    inside = inside | ((~inside).cumsum(-1) == 1) & ~inside\n    scores = scores.masked_fill(",
+                ),
+                "from torch import Tensor": "import torch\nfrom torch import Tensor",
+            },
+        ),
     ],
     "attend_in_windows": [
         Mistake(
@@ -166,8 +238,8 @@ WRONG = {
             {WINDOW_SCORES: f"{WINDOW_SCORES}            scores = np.where({REAL}, scores, np.float32(0))\n"},
         ),
         Mistake(
-            "The weights of the padding are set to zero after the softmax, so that a row no longer sums to one. "
-            "Nothing has to be done to them.",
+            "The padding's weights are in the softmax, but its part of the weighted sum is zero. Nothing has to be "
+            "done to the padding's weights, and its values are the bias.",
             {NORMALISED: NORMALISED.replace(" @ v", f" * {REAL} @ v")},
         ),
         Mistake(

@@ -148,8 +148,8 @@ print("one click is two tokens; without the padding the logits are others")
 # ## Your turn: all tokens of a prompt
 #
 # In torch: first the points, then the padding point if there is no box, then two tokens for each box. There may be no
-# points or no boxes: then their axis has length 0. `encode` is lesson 6 in torch. Write a helper function for what
-# points and corners have in common.
+# points or no boxes: then their axis has length 0. `encode` is lesson 6 in torch. Points and corners are
+# encoded in the same way: put them into one list first, or write a helper function.
 
 
 # %%

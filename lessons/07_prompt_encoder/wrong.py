@@ -97,6 +97,43 @@ WRONG = {
             "Points beyond the image are pushed back to its edge. Their position is encoded as it is.",
             {"fourier_encoding(unit, gaussian)": "fourier_encoding(np.clip(unit, 0, 1), gaussian)"},
         ),
+        Mistake(
+            "x and y are exchanged: a position is (x, y), and x comes first in its code, too.",
+            {"fourier_encoding(unit, gaussian)": "fourier_encoding(unit[..., ::-1], gaussian)"},
+        ),
+        Mistake(
+            "Mapped from [0, 1] to [−1, 1] twice: fourier_encoding does that itself.",
+            {"fourier_encoding(unit, gaussian)": "fourier_encoding(2 * unit - 1, gaussian)"},
+        ),
+        Mistake(
+            "Both are divided by the longer side. x is divided by the width, y by the height.",
+            {UNIT: UNIT.replace("[width, height]", "[max(width, height), max(width, height)]")},
+        ),
+        Mistake(
+            "The half is added after the division. It is half a pixel, so it belongs to the pixels.",
+            {UNIT: "unit = points / np.array([width, height], points.dtype) + points.dtype.type(0.5)"},
+        ),
+        Mistake(
+            "Corners of a box have no kind here. Labels 2 and 3 have embeddings like 0 and 1: kinds[2] and kinds[3].",
+            {
+                TOKENS: TOKENS.replace(
+                    "kinds[np.maximum(label, 0)]", "kinds[np.maximum(label, 0)] * (label < 2)[..., None]"
+                )
+            },
+        ),
+        Mistake(
+            "Corners of a box are taken for clicks on the object. Their kinds are kinds[2] and kinds[3].",
+            {TOKENS: TOKENS.replace("np.maximum(label, 0)", "np.clip(label, 0, 1)")},
+        ),
+        Mistake(
+            "Padding is moved to the end of its prompt. A token stands where its point stands.",
+            {
+                POINTS_OUT: (
+                    "out = np.where((label == -1)[..., None], not_a_point, tokens)\n"
+                    '    return np.take_along_axis(out, np.argsort(label == -1, axis=1, kind="stable")[..., None], 1)'
+                )
+            },
+        ),
     ],
     "sparse_tokens": [
         Mistake("The padding point is missing where there is no box.", {PADS: "pads = 0"}),
@@ -180,6 +217,46 @@ WRONG = {
                 )
             },
         ),
+        Mistake(
+            "There is a padding point although there is a box, behind its corners.",
+            {
+                PADS: "pads = 1",
+                ALL_POINTS: ALL_POINTS.replace("padding, corners", "corners, padding"),
+                ALL_LABELS: ALL_LABELS.replace(
+                    "padding_labels, corner_labels", "corner_labels, padding_labels"
+                ),
+            },
+        ),
+        Mistake(
+            "The padding point is added wherever there are points. It is added wherever there is no box.",
+            {PADS: "pads = 1 if points.shape[1] else 0"},
+        ),
+        Mistake(
+            "No padding point is added where a prompt has label −1 already. One is added in any case, unless there is "
+            "a box.",
+            {PADS: PADS.replace("== 0 else", "== 0 and not (labels == -1).any() else")},
+        ),
+        Mistake(
+            "The padding point is added to single clicks only. It is added to every prompt without a box.",
+            {PADS: PADS.replace("== 0 else", "== 0 and points.shape[1] == 1 else")},
+        ),
+        Mistake(
+            "Only the first box is used. There may be several, and each has two tokens.",
+            {
+                CORNERS: "boxes = boxes[:, :1]\n    " + CORNERS,
+            },
+        ),
+        Mistake(
+            "Half a pixel is subtracted from the bottom-right corner. It is added to both corners.",
+            {
+                POSITIONS: "all_points = torch.where(all_labels[..., None] == 3, all_points - 1, all_points)\n    "
+                + POSITIONS
+            },
+        ),
+        Mistake(
+            "Positions beyond the image are pushed back to its edge. They are encoded as they are.",
+            {CORNERS: CORNERS.replace("boxes.reshape", "boxes.clamp(0, size).reshape")},
+        ),
     ],
     "shrink": [
         Mistake("The norm is missing.", {"normed = deviation /": "normed = convolved + 0 * deviation /"}),
@@ -250,6 +327,44 @@ WRONG = {
                 )
             },
         ),
+        Mistake(
+            "This is x · σ(1.702 x), which is near to GELU. SAM has the exact one, x·Φ(x).",
+            {GELU: "return scaled * torch.sigmoid(1.702 * scaled)"},
+        ),
+        Mistake(
+            "Normalised over all images and pixels of a channel, as a batch norm does. Here each pixel is normalised "
+            "over its channels, axis 1.",
+            {
+                DEVIATION: DEVIATION.replace("dim=1", "dim=(0, 2, 3)"),
+                VARIANCE: VARIANCE.replace("dim=1", "dim=(0, 2, 3)"),
+            },
+        ),
+        Mistake(
+            "Normalised along the rows of the picture, the last axis. The channels are axis 1.",
+            {DEVIATION: DEVIATION.replace("dim=1", "dim=-1"), VARIANCE: VARIANCE.replace("dim=1", "dim=-1")},
+        ),
+        Mistake(
+            "The scale is 1 + norm_weight here. norm_weight is the scale itself.",
+            {
+                SCALED: SCALED.replace(
+                    "normed * norm_weight[:, None, None]", "normed * (1 + norm_weight[:, None, None])"
+                )
+            },
+        ),
+        Mistake(
+            "The norm comes before the convolution; it is convolution, norm, GELU.",
+            {
+                CONVOLVED: "convolved = x",
+                "normed = deviation / (variance + 1e-6).sqrt()": (
+                    "normed = F.conv2d(deviation / (variance + 1e-6).sqrt(), weight, bias, stride=2)"
+                ),
+            },
+        ),
+        Mistake(
+            "The pixels of a square are averaged after a convolution with stride 1. The stride is 2, and each square "
+            "gives one vector.",
+            {CONVOLVED: "convolved = F.avg_pool2d(F.conv2d(F.pad(x, (0, 1, 0, 1)), weight, bias), 2)"},
+        ),
     ],
     "mask_to_logits": [
         Mistake(
@@ -303,6 +418,30 @@ WRONG = {
                     "    return np.log(p / (1 - p)).astype(mask.dtype)"
                 )
             },
+        ),
+        Mistake(
+            "One pixel near the middle of a cell is looked at: take the share of the whole cell.",
+            {SHARE: "share = cells[:, 2, :, 2]"},
+        ),
+        Mistake(
+            "A cell counts only if all of it is in the mask: that is the minimum, and it should be the share.",
+            {SHARE: "share = cells.min(axis=(1, 3))"},
+        ),
+        Mistake(
+            "The logits of a cell's 16 pixels are added up. Take their mean, or the share first.",
+            {LOGITS: "return 16 * (20 * share[None] - 10)"},
+        ),
+        Mistake(
+            "The pixels of a cell lie h / 4 and w / 4 apart here. Cells are 4 × 4 pixels: [h / 4, 4, w / 4, 4].",
+            {
+                "cells = mask.reshape(height // 4, 4, width // 4, 4)": (
+                    "cells = mask.reshape(4, height // 4, 4, width // 4).transpose(1, 0, 3, 2)"
+                )
+            },
+        ),
+        Mistake(
+            "The mask keeps its size. A mask prompt has one number for 4 × 4 pixels.",
+            {SHARE: "share = mask"},
         ),
     ],
 }

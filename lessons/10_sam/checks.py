@@ -153,6 +153,7 @@ EXERCISES = [
         cases=segment_cases,
         reference=segment,
         framework="torch",
+        without=("minisam.model.sam.Sam.forward", "minisam.model.sam.Sam.postprocess_masks"),
         hints=(
             "The image on the input is h × w = image.shape[1:], the original height × width: x times w / width.",
             "ready, points and labels need an axis for the batch in front: [None].",

@@ -101,6 +101,10 @@ WRONG = {
             "The scores are turned: a row for each key. Queries are the rows.",
             {PRODUCTS: 'products = tl.dot(k, tl.trans(q), input_precision="ieee")'},
         ),
+        Mistake(
+            'tl.dot rounds float32 numbers to TF32, unless input_precision="ieee" is given.',
+            {PRODUCTS: "products = tl.dot(q, tl.trans(k))"},
+        ),
     ],
     "add_tile": [
         Mistake(
@@ -274,6 +278,14 @@ WRONG = {
                     "    )  # fmt: skip\n"
                     "    return (scale * q @ k.transpose(-2, -1)).softmax(dim=-1) @ v"
                 )
+            },
+        ),
+        Mistake(
+            'tl.dot rounds float32 numbers to TF32, unless input_precision="ieee" is given: once for the scores and '
+            "once for the values.",
+            {
+                'tl.trans(k), input_precision="ieee") * scale': "tl.trans(k)) * scale",
+                ACC: ACC.replace(', input_precision="ieee"', ""),
             },
         ),
     ],

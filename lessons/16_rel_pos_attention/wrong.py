@@ -74,6 +74,27 @@ WRONG = {
             "Masked by the queries: rows of -inf where there is no query, and weights where there is no column.",
             {MASKED: MASKED.replace("column[None, :] < W", "query[:, None] < L")},
         ),
+        Mistake(
+            "Queries that do not exist have a bias of -inf, too. Give them any finite one, such as other=0.0: a row "
+            "without any weight makes 0 / 0.",
+            {MASKED: MASKED.replace("column[None, :] < W", "(query < L)[:, None] & (column < W)[None, :]")},
+        ),
+        Mistake(
+            "The last column of the tile that gets a weight is W, which does not exist: column < W, without equality.",
+            {MASKED: MASKED.replace("< W", "<= W")},
+        ),
+        Mistake(
+            "The factor LOG2E is there twice.",
+            {MASKED: MASKED.replace("bias * LOG2E", "bias * LOG2E * LOG2E")},
+        ),
+        Mistake(
+            "The table is read as [heads, W, L]. It is [heads, L, W]: the numbers of a query lie side by side.",
+            {PLACE: "place = head.to(tl.int64) * L * W + column[None, :] * L + query[:, None]"},
+        ),
+        Mistake(
+            "Columns that do not exist have a small bias, and with it a weight that is not 0. Only -inf makes it 0.",
+            {MASKED: MASKED.replace('float("-inf")', "-1.0")},
+        ),
     ],
     "row_biases": [
         Mistake(
@@ -187,6 +208,48 @@ WRONG = {
             "are equal only where the caller says so.",
             {"(scale * LOG2E) + rel_w * LOG2E": "(q.shape[1] ** -0.5 * LOG2E) + rel_w * LOG2E"},
         ),
+        Mistake(
+            "The weighted sum is divided by the sum of the weights at once. The state keeps both; the division comes "
+            "after the last row.",
+            {
+                STEP_ACC: STEP_ACC.replace(
+                    "acc * rescale + weights @ v", "(acc * rescale + weights @ v) / new_sum"
+                )
+            },
+        ),
+        Mistake(
+            "The new maximum is stored in base e. The state has the maximum of score · LOG2E.",
+            {"[new_max, new_sum, new_acc]": "[new_max / LOG2E, new_sum, new_acc]"},
+        ),
+        Mistake(
+            "One maximum for all queries. Each query has its own.",
+            {
+                STEP_MAX: STEP_MAX.replace(
+                    "scores.max(axis=1, keepdims=True) + row_bias", "(scores + row_bias).max()"
+                )
+            },
+        ),
+        Mistake(
+            "The factor is ln 2. From e to 2 it is log₂ e, LOG2E: e^x = 2^(x · log₂ e).",
+            {
+                STEP_ROW: "row_bias = rel_h[:, None] / LOG2E",
+                STEP_SCORES: "scores = (q @ k.T) * (scale / LOG2E) + rel_w / LOG2E",
+            },
+        ),
+        Mistake(
+            "The old sums are rescaled by the inverse. A higher maximum makes them smaller: 2^(old − new).",
+            {
+                STEP_RESCALE: "rescale = np.where(np.isinf(row_max), 0, np.exp2(new_max - row_max)).astype(q.dtype)"
+            },
+        ),
+        Mistake(
+            "The weights of the row are normalised before they are added. Divide by the whole sum, at the end.",
+            {STEP_SUM: "weights = weights / weights.sum(axis=1, keepdims=True)\n    " + STEP_SUM},
+        ),
+        Mistake(
+            "Every query has the same rel_h here, the mean. Each has its own number for this row.",
+            {STEP_ROW: "row_bias = rel_h.mean() * LOG2E"},
+        ),
     ],
     "rel_pos_attention": [
         Mistake(
@@ -275,6 +338,46 @@ WRONG = {
             "BLOCK_D ends at 128: a head of 136 has channels that no lane holds.",
             {'"BLOCK_D": max(16, triton.next_power_of_2(D))': '"BLOCK_D": 128'},
         ),
+        Mistake(
+            'tl.dot rounds float32 numbers to TF32, unless input_precision="ieee" is given: once for the scores and '
+            "once for the values.",
+            {
+                SCORES: SCORES.replace(', input_precision="ieee"', ""),
+                ACC: ACC.replace(', input_precision="ieee"', ""),
+            },
+        ),
+        Mistake(
+            'The scores are rounded to TF32: their tl.dot lacks input_precision="ieee".',
+            {SCORES: SCORES.replace(', input_precision="ieee"', "")},
+        ),
+        Mistake(
+            'The weighted sum is rounded to TF32: its tl.dot lacks input_precision="ieee".',
+            {ACC: ACC.replace(', input_precision="ieee"', "")},
+        ),
+        Mistake(
+            "The scores are products of 16-bit numbers. For float32 inputs they have to be float32's.",
+            {
+                SCORES: SCORES.replace(
+                    "tl.dot(q, tl.trans(k)", "tl.dot(q.to(tl.float16), tl.trans(k).to(tl.float16)"
+                )
+            },
+        ),
+        Mistake(
+            "All queries have the rel_h of query 0: each has H numbers of its own.",
+            {REL_H: REL_H.replace("+ rows) * H", "+ 0 * rows) * H")},
+        ),
+        Mistake(
+            "rel_h is read as [heads, H, L]. It is [heads, L, H]: the numbers of a query lie side by side.",
+            {REL_H: REL_H.replace("(head * L + rows) * H + i", "head * L * H + i * L + rows")},
+        ),
+        Mistake(
+            "Only the first image has programs: the grid needs one row for each head of each image, B · N.",
+            {GRID: "grid = (triton.cdiv(L, 64), N)"},
+        ),
+        Mistake(
+            "A tile has fewer than 16 columns or channels here, which tl.dot does not take on a GPU: max(16, …).",
+            {'"BLOCK_K": max(16, triton.next_power_of_2(W))': '"BLOCK_K": triton.next_power_of_2(W)'},
+        ),
     ],
     "attention_weights": [
         Mistake(
@@ -300,7 +403,7 @@ WRONG = {
             {BUG: "score = (product + rel_h + rel_w) * (scale * LOG2E)"},
         ),
         Mistake(
-            "The products have the factor LOG2E twice; or once, with a power of e, which comes to the same.",
+            "The products have the factor LOG2E twice, or a power of e is taken of them: both come to the same.",
             {BUG: "score = (product * (scale * LOG2E) + rel_h + rel_w) * LOG2E"},
         ),
         Mistake(
@@ -322,6 +425,14 @@ WRONG = {
         Mistake(
             "The bias is in base 2 now, and the scale is no longer the one that is given.",
             {"scale, H, W, LOG2E, BLOCK=block)": "0.25, H, W, LOG2E, BLOCK=block)"},
+        ),
+        Mistake(
+            "The bias is in base 2 now, and the products are no longer.",
+            {BUG: "score = product * scale + (rel_h + rel_w) * LOG2E"},
+        ),
+        Mistake(
+            "The bias multiplies the products. It is added to them.",
+            {BUG: "score = product * (scale * LOG2E) * (1 + rel_h + rel_w)"},
         ),
     ],
 }

@@ -151,10 +151,10 @@ animation
 #
 # ## Your turn: the positions of a window
 #
-# In NumPy, only with addresses, without padding or cutting. `qkv.reshape(-1, 3·C)` is the order of the tokens in
-# memory; take from it the rows that a window needs. Remember lesson 3: a padded position is a key like the others. SAM
-# pads its tokens with zeros *before* the Linear layer that computes q, k and v. The matrix times zeros is zero, so the
-# result is the layer's bias.
+# In NumPy. `qkv.reshape(-1, 3·C)` is the order of the tokens in memory; take from it the rows that a window needs.
+# (Padding and cutting the whole grid would give the same rows, but copies all tokens for one window.) Remember lesson
+# 3: a padded position is a key like the others. SAM pads its tokens with zeros *before* the Linear layer that computes
+# q, k and v. The matrix times zeros is zero, so the result is the layer's bias.
 
 
 # %%
@@ -185,7 +185,8 @@ check(17, window_slots)
 # positions of the window instead of all tokens. A program has three numbers: `tl.program_id(0)` is the window,
 # `tl.program_id(1)` the head, `tl.program_id(2)` a block of the window's positions as queries. Of token t, q of head h
 # starts 3 · C · t + h · D numbers after the beginning of qkv, k starts C numbers after it and v 2 · C. The result [B,
-# H, W, C] has C numbers for each token.
+# H, W, C] has C numbers for each token. Only the kernel may move tokens: the check sees it if torch pads, copies or
+# joins them.
 
 
 # %%

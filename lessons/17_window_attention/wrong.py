@@ -15,6 +15,8 @@ KEY = "key = (image * H + row) * W + column"
 ON_GRID = "on_grid = (row < H) & (column < W)\n        key_ok = (n < S * S)[:, None] & dim_ok"
 LOAD_K = "k = tl.load(token_ptrs + C + head * D, mask=key_ok, other=0.0)"
 LOAD_V = "v = tl.load(token_ptrs + 2 * C + head * D, mask=key_ok, other=0.0)"
+SCORES = 'scores = tl.dot(q, tl.trans(k), input_precision="ieee") * scale'
+ACC = 'acc = acc * rescale[:, None] + tl.dot(weights.to(v.dtype), v, input_precision="ieee")'
 MASK = 'scores = tl.where((n < S * S)[None, :], scores, float("-inf"))'
 GRID = "triton.cdiv(S * S, 64))"
 JOIN_CORNER = "top, left = window // across % down * S, window % across * S\n    n, channels"
@@ -81,6 +83,44 @@ WRONG = {
         Mistake(
             "Place n is taken down the columns of the window: it is n // S rows and n % S columns from the corner.",
             {SLOT_PLACE: SLOT_PLACE.replace("top + n // S, left + n % S", "top + n % S, left + n // S")},
+        ),
+        Mistake(
+            "The windows are counted from 1 here. They are counted from 0.",
+            {SLOT_COUNT: "window = max(window - 1, 0)\n    " + SLOT_COUNT},
+        ),
+        Mistake(
+            "The bias is added to all places. Tokens have been through the projection, which added it.",
+            {SLOT_RETURN: SLOT_RETURN + " + qkv_bias"},
+        ),
+        Mistake(
+            "Places beyond the edge are taken from the other side of the grid. They hold the bias.",
+            {
+                SLOT_PLACE: SLOT_PLACE.replace(
+                    "top + n // S, left + n % S", "(top + n // S) % H, (left + n % S) % W"
+                )
+            },
+        ),
+        Mistake(
+            "The padded places come last. Each stands where it lies in the window.",
+            {
+                SLOT_RETURN: "bias = np.broadcast_to(qkv_bias, (S * S - on_grid.sum(), channels))\n"
+                "    return np.concatenate([memory[token[on_grid]], bias])"
+            },
+        ),
+        Mistake(
+            "The images take turns: window 1 is the second image's first one. All windows of an image come together.",
+            {
+                SLOT_COUNT: (
+                    f"{SLOT_COUNT}\n    window = window % len(qkv) * down * across + window // len(qkv)"
+                )
+            },
+        ),
+        Mistake(
+            "The edge is one token too far out: rows end before H and columns before W.",
+            {
+                SLOT_PLACE: SLOT_PLACE.replace("(row < H) & (column < W)", "(row <= H) & (column <= W)"),
+                SLOT_RETURN: SLOT_RETURN.replace("token, 0)", "np.minimum(token, len(memory) - 1), 0)"),
+            },
         ),
     ],
     "window_attention": [
@@ -165,6 +205,62 @@ WRONG = {
                 "grid = (B * triton.cdiv(H, S) * triton.cdiv(W, S),": "grid = (B * max(1, H // S) * max(1, W // S),"
             },
         ),
+        Mistake(
+            'tl.dot rounds float32 numbers to TF32, unless input_precision="ieee" is given: once for the scores and '
+            "once for the values.",
+            {
+                SCORES: SCORES.replace(', input_precision="ieee"', ""),
+                ACC: ACC.replace(', input_precision="ieee"', ""),
+            },
+        ),
+        Mistake(
+            "The last axis of qkv is read as heads, and within each q, k, v. It is q, k, v, and within each the heads.",
+            {
+                "q_ptrs = qkv_ptr + query[:, None] * 3 * C + head * D": (
+                    "q_ptrs = qkv_ptr + query[:, None] * 3 * C + head * 3 * D"
+                ),
+                LOAD_K: LOAD_K.replace("+ C + head * D", "+ D + head * 3 * D"),
+                LOAD_V: LOAD_V.replace("+ 2 * C + head * D", "+ 2 * D + head * 3 * D"),
+            },
+        ),
+        Mistake(
+            "Keys and values are exchanged: k is C numbers after q, v is 2 · C.",
+            {LOAD_K: LOAD_K.replace("+ C", "+ 2 * C"), LOAD_V: LOAD_V.replace("+ 2 * C", "+ C")},
+        ),
+        Mistake(
+            "The values of padded places are zeros. They are the bias, as the keys are.",
+            {LOAD_V: LOAD_V.replace("mask=key_ok", "mask=key_ok & on_grid[:, None]")},
+        ),
+        Mistake(
+            "The keys of padded places are zeros. They are the bias, as the values are.",
+            {LOAD_K: LOAD_K.replace("mask=key_ok", "mask=key_ok & on_grid[:, None]")},
+        ),
+        Mistake(
+            "Every head reads the bias of head 0: its address lacks head * D.",
+            {
+                "bias_ptr + dims[None, :])": "bias_ptr - head * D + dims[None, :])",
+            },
+        ),
+        Mistake(
+            "All padded places of a window count as one key. They hold the same numbers, but each of them is a key.",
+            {
+                MASK: MASK.replace(
+                    "(n < S * S)[None, :]", "((on_grid | (n == S * S - 1)) & (n < S * S))[None, :]"
+                )
+            },
+        ),
+        Mistake(
+            "One place too many takes part: the places are 0 to S · S − 1, n < S * S.",
+            {MASK: MASK.replace("n < S * S", "n <= S * S")},
+        ),
+        Mistake(
+            "Lanes beyond S · S have a score of 0, and with it a weight. Only −∞ gives none.",
+            {MASK: MASK.replace('float("-inf")', "0.0")},
+        ),
+        Mistake(
+            "The scale is C ** −0.5. A product is over the D channels of one head.",
+            {"D**-0.5, H, W": "C**-0.5, H, W"},
+        ),
     ],
     "join_windows": [
         Mistake(
@@ -211,6 +307,15 @@ WRONG = {
         Mistake(
             "The places of a window are taken down its columns: n // S is the row.",
             {JOIN_PLACE: JOIN_PLACE.replace("top + n // S, left + n % S", "top + n % S, left + n // S")},
+        ),
+        Mistake(
+            "The last windows are moved inwards. Every window begins at a multiple of S.",
+            {
+                JOIN_CORNER: JOIN_CORNER.replace(
+                    "\n",
+                    "\n    top, left = tl.minimum(top, tl.maximum(H - S, 0)), tl.minimum(left, tl.maximum(W - S, 0))\n",
+                )
+            },
         ),
     ],
 }

@@ -189,8 +189,9 @@ check(20, absorb_keys)
 # $$\sum_s p_s\,(W_v\, y_s + b_v) = W_v \Big(\sum_s p_s\, y_s\Big) + b_v \sum_s p_s
 # = W_v \Big(\sum_s p_s\, y_s\Big) + b_v$$
 #
-# So the image tokens themselves are averaged, and W_v is applied to 56 averages. This bias does not cancel. It is added
-# once, because the sum of the weights is 1.
+# So the image tokens themselves are averaged, for each head and each token. A head applies its 16 rows of W_v to its 7
+# averages, which makes 56 small products in all. This bias does not cancel. It is added once, because the sum of the
+# weights is 1.
 #
 # The keys have the positions e added to them, the values do not (lesson 8). With the rows this adds no cost: a · (y +
 # e). The sum y + e is computed once for each image, and the average is taken of y.

@@ -28,7 +28,7 @@ WRONG = {
     "absorb_keys": [
         Mistake("The scale is missing. It is to be in the rows: 1/√D.", {ROWS: "return heads @ w_ndc"}),
         Mistake(
-            "The scale is there twice. It belongs to the score, and a score has one.",
+            "Divided by D, which is the scale twice. A score has it once: 1/√D.",
             {ROWS: "return heads.shape[-1] ** -1.0 * heads @ w_ndc"},
         ),
         Mistake(
@@ -75,6 +75,27 @@ WRONG = {
         Mistake(
             "The axes are [B, T, N, C]. The heads come first, so that the rows of a head are one matrix.",
             {ROWS: "return (heads.shape[-1] ** -0.5 * heads @ w_ndc).swapaxes(1, 2)"},
+        ),
+        Mistake(
+            "There is one row for each token. Each head has its own: N · T rows, [B, N, T, C].",
+            {ROWS: "return heads.shape[-1] ** -0.5 * (q @ w_k)[:, None]"},
+        ),
+        Mistake(
+            "The rows are cut into heads by their channels. Each head's row has all C channels of an image token.",
+            {
+                ROWS: "return heads.shape[-1] ** -0.5 * (q @ w_k).reshape(*q.shape[:2], num_heads, -1).swapaxes(1, 2)"
+            },
+        ),
+        Mistake(
+            "The scale is 1/√N, with the number of heads. It is made of the channels of a head: 1/√D.",
+            {ROWS: "return num_heads ** -0.5 * heads @ w_ndc"},
+        ),
+        Mistake(
+            "A softmax is in the rows. They are no scores yet; the softmax runs over the scores a · y.",
+            {
+                ROWS: "rows = np.exp(heads.shape[-1] ** -0.5 * heads @ w_ndc)\n"
+                "    return rows / rows.sum(axis=-1, keepdims=True)"
+            },
         ),
     ],
     "tokens_ask": [
@@ -144,6 +165,32 @@ WRONG = {
             "The values' bias is added once per head. Each channel belongs to one head: b_v once.",
             {'+ weights["v_proj.bias"]': '+ num_heads * weights["v_proj.bias"]'},
         ),
+        Mistake(
+            "The bias of the queries is left out. It adds b_q · k to a score, which differs from key to key. The keys' "
+            "bias is the one that cancels.",
+            {
+                ASK_Q: 'q = project(x + p, {**weights, "q_proj.bias": 0 * weights["q_proj.bias"]}, "q_proj", num_heads)'
+            },
+        ),
+        Mistake(
+            "The keys' bias is added to the queries. It belongs to no row, because it cancels.",
+            {ASK_Q: ASK_Q + ' + weights["k_proj.bias"].reshape(num_heads, 1, -1)'},
+        ),
+        Mistake(
+            "The scale is 1/√C. The rows have C channels now, but what is scaled is still a product of D channels.",
+            {ASK_ROWS: ASK_ROWS.replace("q.shape[-1] **", "y.shape[-1] **")},
+        ),
+        Mistake("The output projection is missing.", {ASK_OUT: "return values"}),
+        Mistake(
+            "x is added to the result. The two-way block does that (lesson 8), and this function does not.",
+            {ASK_OUT: ASK_OUT.replace("return ", "return x + ")},
+        ),
+        Mistake(
+            "The queries' bias is added twice, once for x and once for p. Add the positions first: x + p.",
+            {
+                ASK_Q: 'q = project(x, weights, "q_proj", num_heads) + project(p, weights, "q_proj", num_heads)'
+            },
+        ),
     ],
     "join_parts": [
         Mistake(
@@ -207,6 +254,29 @@ WRONG = {
                 "return weighted / total[:, None]": (
                     "return (rescale[:, :, None] * acc / row_sum[:, :, None]).sum(axis=0)"
                 )
+            },
+        ),
+        Mistake(
+            "Divided by the largest of the parts' sums. Divide by their sum.",
+            {TOTAL: "total = (rescale * row_sum).max(axis=0)"},
+        ),
+        Mistake(
+            "The mean of the weighted values is divided by the sum of the sums. Both are sums over the parts.",
+            {WEIGHTED: WEIGHTED.replace(".sum(axis=0)", ".mean(axis=0)")},
+        ),
+        Mistake(
+            "Only the first two parts are joined. There are P of them.",
+            {RESCALE: "row_max, row_sum, acc = row_max[:2], row_sum[:2], acc[:2]\n    " + RESCALE},
+        ),
+        Mistake(
+            "The maximum is that of a part over all queries. It is that of a query over all parts: axis 0.",
+            {RESCALE: RESCALE.replace("row_max.max(axis=0)", "row_max.max(axis=1, keepdims=True)")},
+        ),
+        Mistake(
+            "The parts are joined one after the other, and what was joined before is not rescaled when a later part "
+            "has a higher maximum.",
+            {
+                RESCALE: "rescale = np.exp(row_max - np.maximum.accumulate(row_max, axis=0))",
             },
         ),
     ],
@@ -275,6 +345,38 @@ WRONG = {
                 " + offsets.transpose(2, 3)  # [B, N, S, T]": "",
                 "scores.softmax(dim=3) @": "(scores.softmax(dim=3) + offsets.transpose(2, 3)) @",
             },
+        ),
+        Mistake(
+            "b_q · b_k is added, which is the same for all tokens and cancels. What is missing is b_q · k, "
+            "with the whole k.",
+            {
+                OFFSETS: 'own = (weights["q_proj.bias"] * weights["k_proj.bias"]).reshape(1, num_heads, 1, -1)\n'
+                "    offsets = k.shape[-1] ** -0.5 * own.sum(-1, keepdim=True)",
+            },
+        ),
+        Mistake(
+            "b_q · k is subtracted. The query is W_q (y + e) plus b_q, so it is added.",
+            {SCORES: SCORES.replace("+ offsets", "- offsets")},
+        ),
+        Mistake(
+            "Every head gets the sum of b_q · k over all heads. Each has its own part of b_q, and scores of its own.",
+            {
+                SCORES: SCORES.replace(
+                    "offsets.transpose(2, 3)", "offsets.sum(dim=1, keepdim=True).transpose(2, 3)"
+                )
+            },
+        ),
+        Mistake(
+            "The heads of b_q are interleaved. Head n is its numbers n · D to (n + 1) · D.",
+            {
+                OFFSETS: OFFSETS.replace(
+                    "reshape(num_heads, -1, 1)", "reshape(-1, num_heads).T.reshape(num_heads, -1, 1)"
+                )
+            },
+        ),
+        Mistake(
+            "b_q · k is scaled twice: k has the scale already.",
+            {OFFSETS: OFFSETS + " * k.shape[-1] ** -0.5"},
         ),
     ],
 }

@@ -284,7 +284,7 @@ for line, scene in zip(panels, (0, 3, 5, 9), strict=True):
 #
 # | part | in SAM |
 # |---|---|
-# | patch embedding, all blocks | copied; mlp.fc1 of MAE's code is mlp.lin1 in SAM |
+# | patch embedding, all blocks | copied; `mlp.fc1` of MAE's code is `mlp.lin1` in SAM |
 # | positions | the class token's is dropped, the others are resized (14 × 14 to 64 × 64) and learned from now on |
 # | class token, last norm, decoder | dropped |
 # | relative positions | zero |

@@ -18,7 +18,7 @@ from minisam.files import write_atomically
 from minisam.lesson.cells import Cell
 from minisam.lesson.colab import button, setup_cell
 from minisam.lesson.find import INSTALLED, Lesson
-from minisam.lesson.glossary import with_glossary
+from minisam.lesson.glossary import OTHER_MEANING, with_glossary
 from minisam.lesson.minutes import with_minutes
 from minisam.lesson.quiz import as_page
 from minisam.lesson.run import Ran, run_lesson
@@ -66,7 +66,8 @@ def fingerprint(lesson: Lesson) -> str:
 
 def readme(lesson: Lesson, ran: list[Ran], language: str = "en") -> str:
     """The page with links to the glossary, and at its end the quiz and, folded, the solutions."""
-    parts = [with_glossary(page(lesson, ran, language), language)]
+    without = OTHER_MEANING.get(lesson.number, ())
+    parts = [with_glossary(page(lesson, ran, language), language, without=without)]
     if questions := quiz_in(lesson, language):
         parts.append(as_page(questions, language) + "\n")
     if lesson.solution:

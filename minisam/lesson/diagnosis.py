@@ -19,7 +19,7 @@ from minisam.lesson.mistakes import Mistake
 from minisam_kernels.cases import Case
 from minisam_kernels.lab.answers.process import Function
 
-Pair = tuple[np.ndarray, np.ndarray]  # a result, and the right one
+Result = tuple[Case, np.ndarray, np.ndarray]  # a case, the function's result, and the right one
 
 
 def diagnose(
@@ -34,23 +34,23 @@ def diagnose(
     solution: str,
 ) -> str:
     """One or two sentences about an answer that is wrong on the case; `what` is wrong there."""
-    others = (pair_of(exercise, function, other) for other in cases if other is not case)
+    others = (result_on(exercise, function, other) for other in cases if other is not case)
     return (
         catalogued(exercise, function, answer, case, cases, mistakes, solution)
         or wrong_type(answer, wanted)
         or wrong_gradient(what)
-        or symptom(answer, wanted, case, others)
+        or symptom(answer, wanted, case, others, exercise.case_hints.get(case.name, ""))
         or f"Not one of the usual mistakes. {exercise.case_hints.get(case.name, exercise.hints[0])}"
     )
 
 
-def pair_of(exercise: Exercise, function: Function, case: Case) -> Pair | None:
+def result_on(exercise: Exercise, function: Function, case: Case) -> Result | None:
     """The function's result on a case, and the right one; None if there is no result."""
     try:
         got = attempt(exercise, function, case).value
     except NotWrittenError:
         return None
-    return None if got is None else (got, exercise.expected(case.inputs, case.constants))
+    return None if got is None else (case, got, exercise.expected(case.inputs, case.constants))
 
 
 def wrong_type(answer: Attempt, wanted: np.ndarray) -> str:
@@ -75,27 +75,45 @@ def wrong_gradient(what: str) -> str:
     )
 
 
-def symptom(answer: Attempt, wanted: np.ndarray, case: Case, others: Iterable[Pair | None] = ()) -> str:
+def symptom(
+    answer: Attempt, wanted: np.ndarray, case: Case, others: Iterable[Result | None] = (), case_hint: str = ""
+) -> str:
     """An explanation from the results alone, without knowing the exercise; empty if there is none.
 
-    `others` are the results on the other cases. What is said of every value holds there, too.
+    `others` are the results on the other cases. What is said of every value or of all axes holds there, too. The hint
+    of the case comes before a number of entries.
     """
     got = answer.value
     if got is None:
         return _why_it_stops(answer.error)
-    for name, array in case.inputs.items():
-        if 1 < got.size == array.size and np.array_equal(got.ravel(), array.astype(np.float32).ravel()):
+    unchanged = [name for name in case.inputs if got.size > 1 and _is_input(name, case, got)]
+    turned = got.shape != wanted.shape and sorted(got.shape) == sorted(wanted.shape)
+    results = list(others) if unchanged or turned else others
+    for name in unchanged:
+        if all(result is not None and _is_input(name, *result[:2]) for result in results):
             return f"The input {name} comes back unchanged."
     if got.shape != wanted.shape:
-        return _wrong_shape(got.shape, wanted.shape)
+        if turned and all(result is not None and _same_sizes(*result[1:]) for result in results):
+            return "The sizes are right, their order is not: move the axes."
+        return _wrong_shape(got.shape, wanted.shape, case_hint)
     if got.size > 1 and np.ptp(got) == 0 and np.ptp(wanted) > 0:
         return f"Every value is {got.flat[0]:.6g} here."
     if not np.isfinite(got).all():
         return "Some results are not finite: an exponential that overflows, 0 / 0, or memory that was never written."
     found = [(law, says) for law, says in _laws(got, wanted) if law(got, wanted)]
-    for pair in others if found else ():
-        found = [(law, says) for law, says in found if pair and law(*pair)]
+    for result in results if found else ():
+        found = [(law, says) for law, says in found if result and law(*result[1:])]
     return found[0][1] if found else ""
+
+
+def _is_input(name: str, case: Case, got: np.ndarray) -> bool:
+    """Whether the result has an input's numbers, in their order."""
+    array = case.inputs[name].astype(np.float32)
+    return got.size == array.size and np.array_equal(got.ravel(), array.ravel())
+
+
+def _same_sizes(got: np.ndarray, wanted: np.ndarray) -> bool:
+    return sorted(got.shape) == sorted(wanted.shape)
 
 
 def _laws(got: np.ndarray, wanted: np.ndarray) -> list[tuple[Callable[[np.ndarray, np.ndarray], bool], str]]:
@@ -176,12 +194,16 @@ def _why_it_stops(error: str) -> str:
     return ""
 
 
-def _wrong_shape(got: tuple[int, ...], wanted: tuple[int, ...]) -> str:
-    if sorted(got) == sorted(wanted):
-        return "The sizes are right, their order is not: move the axes."
+def _wrong_shape(got: tuple[int, ...], wanted: tuple[int, ...], case_hint: str) -> str:
     if len(got) != len(wanted):
         return f"The result has {len(got)} axes and should have {len(wanted)}."
-    return "Count how often each axis is cut, and what is left of it."
+    if case_hint:
+        return f"Not one of the usual mistakes. {case_hint}"
+    axis = next(axis for axis, (one, other) in enumerate(zip(got, wanted, strict=True)) if one != other)
+    return (
+        f"Axis {axis} has {got[axis]} {'entry' if got[axis] == 1 else 'entries'} here and should have {wanted[axis]}: "
+        "what is counted twice, left out, or cut too often?"
+    )
 
 
 def _close(a: np.ndarray, b: np.ndarray) -> bool:

@@ -41,9 +41,9 @@ class Exercise:
     takes_torch: bool = False
     """Whether a task in NumPy may use torch, because it calls an earlier answer."""
     without: tuple[str, ...] = ()
-    """Modules whose functions this answer may not call, although the lesson's other answers may."""
+    """Functions, and modules with all of theirs, that this answer may not call, although it can reach them."""
     unprojected: tuple[str, ...] = ()
-    """Inputs that the task forbids to multiply by weights, neither alone nor added up."""
+    """Inputs that the task forbids to multiply by weights, alone or together with other inputs."""
     case_hints: Mapping[str, str] = field(default_factory=dict)
     """By the names of cases: the hint for an answer that fails there first."""
 
@@ -148,15 +148,21 @@ def _work_elsewhere(exercise: Exercise, outcome: Outcome, case: Case) -> str:
         return f"it uses torch's {', '.join(used)}, which the task excludes"
     if exercise.most_operations and outcome.operation_count > exercise.most_operations:
         return f"it calls torch {outcome.operation_count} times here, as a loop does, which the task excludes"
-    if exercise.banned or exercise.most_operations:
+    if exercise.framework == "torch" and (exercise.banned or exercise.most_operations):
         lost = [name for name, array in case.inputs.items() if array.size and name not in outcome.made_of]
         if lost:
             return f"its result is not computed from {', '.join(lost)} by torch's operations"
     for pair in outcome.met:
-        one, other = (set(part.split(", ")) for part in pair.split(" * "))
-        if one <= set(exercise.unprojected) and all(name.startswith("weights.") for name in other):
+        one, other = (part.split(", ") for part in pair.split(" * "))
+        data = set(one) & set(exercise.unprojected) and not any(map(is_weight, one))
+        if data and all(map(is_weight, other)):
             return f"it multiplies {' + '.join(sorted(one))} by {', '.join(other)}, which the task excludes"
     return ""
+
+
+def is_weight(name: str) -> bool:
+    """Whether an argument is one of the `weights` of a network."""
+    return name.startswith("weights.")
 
 
 def _kind(name: str) -> str:

@@ -5,6 +5,8 @@ A value is correct, as for kernels, if it has at most twice the error of the ref
 quotient of the float64 reference f, for a gradient w of the output:
 
     ⟨g, d⟩ = ⟨w, f(x + h·d) - f(x - h·d)⟩ / 2h
+
+An input that an answer does not use on a case has no gradient there, which is the same as zeros.
 """
 
 from __future__ import annotations
@@ -55,15 +57,15 @@ def wrong_gradient(exercise: Exercise, answer: Attempt, wanted: np.ndarray, case
     for name in exercise.differentiable:
         if not case.inputs[name].size:
             continue
-        gradient = answer.gradients.get(name)
-        if gradient is None:
-            return f"{VALUES_RIGHT} it has no gradient for {name}"
+        gradient = answer.gradients.get(name, np.zeros(1))
         direction = np.random.default_rng(1).standard_normal(case.inputs[name].shape)
         slope = slope_along(exercise, case, name, direction, output_gradient(wanted.shape))
         with np.errstate(all="ignore"):
             along = float((gradient.astype(np.float64) * direction).sum())
         size = max(float(np.linalg.norm(gradient)), abs(slope), 1e-3)
         if not abs(along - slope) <= CLOSE * size:
+            if name not in answer.gradients:
+                return f"{VALUES_RIGHT} it has no gradient for {name}"
             return (
                 f"{VALUES_RIGHT} not the gradient for {name}: along a direction the output rises by "
                 f"{slope:.6g}, and by {along:.6g} in the gradient"

@@ -7,6 +7,7 @@ Not linked are headings, code, formulas, what is a link already, and terms that 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,16 @@ EVERYDAY = {
     "更新量", "网格", "裁剪", "前向", "反向", "合并", "点击", "前景", "背景", "冻结",
 }  # fmt: skip
 """Not linked: the words of nearly every sentence here, and those that mean something else in most of them."""
+OTHER_MEANING = {
+    1: {"kernel", "stride", "步长"},
+    2: {"tile"},
+    7: {"kernel", "stride", "步长"},
+    9: {"kernel", "stride", "步长"},
+    13: {"offset"},
+    21: {"mask token", "logit"},
+    22: {"logit"},
+}
+"""By lesson: terms that mean something else there, such as the kernel of a convolution, and are not linked."""
 KEPT = re.compile(
     r"^```.*?^```$|^<!--.*?-->$|^#.*?$|\$\$.*?\$\$|`[^`\n]+`|!?\[(?:[^\[\]]|\[[^\]]*\])*\]\([^()]+\)|\$[^$\n]+\$|<[^>\n]+>",
     re.MULTILINE | re.DOTALL,
@@ -59,11 +70,15 @@ def plural(term: str) -> str:
     return term + ("es" if re.search(r"(s|x|ch|sh)$", term) else "s")
 
 
-def with_glossary(page: str, language: str = "en", file: Path = FILE) -> str:
-    """The page with its links; unchanged where the glossary is not there, as in an installed package."""
+def with_glossary(page: str, language: str = "en", file: Path = FILE, without: Collection[str] = ()) -> str:
+    """The page with its links; unchanged where the glossary is not there, as in an installed package.
+
+    The terms in `without`, in lower case and the singular, are not linked.
+    """
     if not file.is_file():
         return page
     terms = entries(file.read_text(encoding="utf-8"), language)
+    terms = {term: entry for term, entry in terms.items() if term not in without}
     if language == "en":
         terms = {plural(term): entry for term, entry in terms.items()} | terms
     longest_first = "|".join(map(re.escape, sorted(terms, key=len, reverse=True)))

@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from minisam.lesson.build import page
+from minisam.lesson.build import page, readme
 from minisam.lesson.find import lesson, lessons
-from minisam.lesson.glossary import EVERYDAY, FILE, entries, with_glossary
+from minisam.lesson.glossary import EVERYDAY, FILE, OTHER_MEANING, entries, with_glossary
 from minisam.lesson.stored import stored_run
 
 GLOSSARY = """# Glossary
@@ -73,6 +73,15 @@ def test_a_plural_is_linked_as_the_singular_and_only_once(term, many, tmp_path):
 )
 def test_headings_code_formulas_links_and_everyday_words_stay(text, file):
     assert with_glossary(text, file=file) == text
+
+
+def test_terms_that_mean_something_else_on_a_page_are_not_linked(file):
+    text = "Image encoders and the IoU"
+    assert with_glossary(text, file=file, without={"image encoder"}).startswith("Image encoders and the [IoU]")
+    every = {term for language in ("en", "zh-CN") for term in entries(FILE.read_text(encoding="utf-8"), language)}
+    assert set().union(*OTHER_MEANING.values()) <= every
+    seventh = readme(lesson(7), stored_run(lesson(7)))
+    assert "kernel size 2, stride 2" in seventh and "[kernel" not in seventh
 
 
 def test_a_chinese_page_is_linked_by_the_chinese_terms(file):

@@ -182,6 +182,7 @@ def test_where_a_way_is_excluded_the_result_has_to_come_from_torchs_operations(f
         (lambda x, y, w: (x @ w) @ (2 * y).T, ""),
         (lambda x, y, w: x @ (w @ (2 * y).T), "it multiplies y by weights.w, which the task excludes"),
         (lambda x, y, w: x @ (y[:, None] * w * 2).sum(2).T, "it multiplies y by weights.w"),
+        (lambda x, y, w: x @ (2 * torch.cat([y, x]) @ w.T)[:5].T, "it multiplies x + y by weights.w"),
     ],
 )
 def test_what_must_not_be_projected_is_followed_through_the_function(function, says):

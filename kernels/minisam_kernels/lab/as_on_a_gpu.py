@@ -1,9 +1,11 @@
-"""Triton's interpreter is kinder than a GPU in three places; within this context it is not.
+"""Triton's interpreter is kinder than a GPU in four places; within this context it is not.
 
                               interpreter                      GPU                        here
     masked lane, no `other`   0                                anything                   NaN, or ± a large number
     float32 in tl.dot         as it is                         TF32, if nothing is said   TF32
     tl.gather out of range    counted from the end, or stops   anything                   an error
+    tl.dot of few channels    any number                       at least 16; in newer      an error
+                                                               Triton, 8 of float32
 
 TF32 keeps 10 of float32's 23 bits of the significand. Compiled code passes all bits to the tensor cores, and they
 ignore the last 13. Without tensor cores for float32, `input_precision="ieee"` multiplies all bits.
@@ -42,6 +44,8 @@ def as_on_a_gpu(large: bool = False) -> Iterator[Kindnesses]:
     Raises StrayAccess at an index of tl.gather that is out of range, and RuntimeError if Triton's interpreter has
     changed.
     """
+    from triton.backends.compiler import GPUTarget
+    from triton.backends.nvidia.compiler import min_dot_size
     from triton.runtime import interpreter
 
     builder, found = interpreter.interpreter_builder, Kindnesses()
@@ -85,6 +89,8 @@ def as_on_a_gpu(large: bool = False) -> Iterator[Kindnesses]:
             if not hasattr(builder, name):
                 raise RuntimeError(f"Triton's interpreter no longer has {name}: it cannot be made like a GPU")
             stack.enter_context(mock.patch.object(builder, name, wrap(getattr(builder, name))))
+        smallest = min_dot_size(GPUTarget("cuda", 80, 32))
+        stack.enter_context(mock.patch.dict(builder.codegen_fns, {"min_dot_size": smallest}))
         try:
             yield found
         except Exception as error:  # the interpreter wraps errors in its own

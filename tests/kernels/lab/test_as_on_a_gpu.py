@@ -1,6 +1,8 @@
-"""What a GPU gives less kindly than Triton's interpreter: masked lanes without `other`, TF32, gathers out of range."""
+"""What a GPU gives less kindly than Triton's interpreter: masked lanes, TF32, small products, gathers."""
 
 from __future__ import annotations
+
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -32,6 +34,14 @@ def _product_kernel(a_ptr, b_ptr, out_ptr, PRECISION: tl.constexpr):
     """One program multiplies two matrices [16, 16]."""
     at = tl.arange(0, 16)[:, None] * 16 + tl.arange(0, 16)[None, :]
     tl.store(out_ptr + at, tl.dot(tl.load(a_ptr + at), tl.load(b_ptr + at), input_precision=PRECISION))
+
+
+@triton.jit
+def _narrow_kernel(a_ptr, out_ptr, K: tl.constexpr):
+    """One program multiplies a matrix [16, K] by its transpose."""
+    a = tl.load(a_ptr + tl.arange(0, 16)[:, None] * K + tl.arange(0, K)[None, :])
+    product = tl.dot(a, tl.trans(a), input_precision="ieee")
+    tl.store(out_ptr + tl.arange(0, 16)[:, None] * 16 + tl.arange(0, 16)[None, :], product)
 
 
 @triton.jit
@@ -85,6 +95,15 @@ def test_other_products_are_left_alone(precision, dtype):
         _product_kernel[(1,)](a, a, out, PRECISION=precision)
     torch.testing.assert_close(out.double(), a.double() @ a.double(), rtol=1e-5, atol=1e-5)
     assert found.tf32 == 0
+
+
+@pytest.mark.parametrize("K", [1, 4, 16])
+def test_products_of_too_few_channels_are_refused_as_by_the_compiler(K):
+    a, out = torch.ones(16, K), torch.empty(16, 16)
+    _narrow_kernel[(1,)](a, out, K=K)
+    assert (out == K).all()
+    with as_on_a_gpu(), nullcontext() if K == 16 else pytest.raises(Exception, match="and K >= "):
+        _narrow_kernel[(1,)](a, out, K=K)
 
 
 def test_tf32_has_ten_bits_after_the_point_and_does_not_round():

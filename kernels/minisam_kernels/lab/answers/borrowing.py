@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import builtins
 import importlib
+import inspect
 import os
 import sys
 import sysconfig
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from types import FrameType, ModuleType
+from types import FrameType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -154,20 +156,47 @@ class BorrowingGuard:
 
 
 @contextmanager
-def not_calling(modules: Sequence[str]) -> Iterator[None]:
-    """Within this context, a call of a function of these modules raises BorrowedError."""
-    files = {getattr(sys.modules.get(name), "__file__", None): name for name in modules}
+def not_calling(names: Sequence[str]) -> Iterator[None]:
+    """Within this context, a call of these functions, or of any function of these modules, raises BorrowedError.
+
+    Names are whole, as "minisam.model.sam.Sam.forward"; a module that is not loaded has no functions yet.
+    """
+    files, functions = {}, {}
+    for name in names:
+        if name in sys.modules:
+            files[sys.modules[name].__file__] = name
+        elif function := function_named(name):
+            functions[inspect.unwrap(function).__code__] = name
 
     def look(frame: FrameType, event: str, arg: Any) -> None:
-        if event == "call" and frame.f_code.co_filename in files:
-            name = f"{files[frame.f_code.co_filename]}.{frame.f_code.co_name}"
+        code = frame.f_code
+        if event == "call" and (code in functions or code.co_filename in files):
+            name = functions.get(code) or f"{files[code.co_filename]}.{code.co_name}"
             Borrowed.touched = name
             raise BorrowedError(f"uses {name}; compute the answer instead of taking it from there")
 
-    before = sys.getprofile()
-    if modules:
-        sys.setprofile(look)
+    if not names:
+        yield
+        return
+    before, before_in_threads = sys.getprofile(), threading.getprofile()
+    sys.setprofile(look)
+    threading.setprofile(look)
     try:
         yield
+        if sys.getprofile() is not look:
+            Borrowed.touched = "sys.setprofile"
+            raise BorrowedError("calls sys.setprofile, by which it is watched; leave that out")
     finally:
         sys.setprofile(before)
+        threading.setprofile(before_in_threads)  # type: ignore[arg-type]  # None is what it was at first
+
+
+def function_named(name: str) -> FunctionType | None:
+    """The function of that whole name in the modules that are loaded; None if there is none."""
+    module, *path = name.split(".")
+    while path and f"{module}.{path[0]}" in sys.modules:
+        module = f"{module}.{path.pop(0)}"
+    found: Any = sys.modules.get(module)
+    for part in path:
+        found = getattr(found, part, None)
+    return found if isinstance(found, FunctionType) else None
