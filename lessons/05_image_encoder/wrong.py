@@ -218,5 +218,13 @@ WRONG = {
             "The channels come first in the result; tokens have them last.",
             {BACK: "resized"},
         ),
+        Mistake(
+            "The positions are repeated and cut, not resized. Each lies at its share of the side, whatever the size.",
+            {
+                'F.interpolate(as_image, size=(height, width), mode="bicubic")': (
+                    "as_image.repeat(1, 1, 4, 4)[:, :, :height, :width]"
+                )
+            },
+        ),
     ],
 }

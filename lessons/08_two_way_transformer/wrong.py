@@ -79,6 +79,10 @@ WRONG = {
             "The softmax runs over the queries. Each query's weights for the keys, the last axis, sum to 1.",
             {"softmax(scores)": "softmax(scores.swapaxes(2, 3)).swapaxes(2, 3)"},
         ),
+        Mistake(
+            "The scale is made of the tokens' channels. A score is a product of one head's D channels: 1/√D.",
+            {"q_heads.shape[-1] ** -0.5": "q.shape[-1] ** -0.5"},
+        ),
     ],
     "two_way_block": [
         Mistake(

@@ -146,6 +146,10 @@ WRONG = {
             "The deviation is not 10 % of a side.",
             {"0.1 * noise": "0.2 * noise"},
         ),
+        Mistake(
+            "The noise is a tenth of the image's side. It is a tenth of the box's own sides.",
+            {"moved = 0.1 * noise * np.tile(sides, 2)": "moved = 0.1 * noise * size"},
+        ),
     ],
     "corrections": [
         Mistake(

@@ -113,7 +113,7 @@ EXERCISES = [
         cases=attention_cases,
         reference=window_attention,
         framework="triton",
-        banned=("copy_", "clone", "constant_pad_nd", "cat", "stack"),
+        banned=("copy_ into a part", "clone", "constant_pad_nd", "cat", "stack"),
         hints=(
             "tl.program_id(0) is the window, (1) the head, (2) the block of queries; C = tl.num_programs(1) * D.",
             "Of token t, q of head h starts at t * 3 * C + h * D, k at C further, v at 2 * C further.",

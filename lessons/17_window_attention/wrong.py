@@ -254,10 +254,6 @@ WRONG = {
             {MASK: MASK.replace("n < S * S", "n <= S * S")},
         ),
         Mistake(
-            "Lanes beyond S · S have a score of 0, and with it a weight. Only −∞ gives none.",
-            {MASK: MASK.replace('float("-inf")', "0.0")},
-        ),
-        Mistake(
             "The scale is C ** −0.5. A product is over the D channels of one head.",
             {"D**-0.5, H, W": "C**-0.5, H, W"},
         ),

@@ -251,6 +251,11 @@ WRONG = {
             "The plain mean of the values inside: the query asks nothing. Weigh them by softmax of the scores.",
             {WEIGHTS: "weights = inside / inside.sum(dim=1, keepdim=True)"},
         ),
+        Mistake(
+            "All patches take part, and the weights are multiplied by their coverage. Only those inside are in the "
+            "softmax.",
+            {"scores.masked_fill(~inside, -torch.inf).softmax(dim=1)": "scores.softmax(dim=1) * coverage"},
+        ),
     ],
     "external_tokens": [
         Mistake(

@@ -251,6 +251,10 @@ WRONG = {
             "AR is the mean of these ten shares; here all ten are asked for.",
             {"return np.array(shares, iou.dtype)": "return np.array(np.mean(shares), iou.dtype)"},
         ),
+        Mistake(
+            "All ten recalls are at the threshold 0.5. The thresholds rise to 0.95.",
+            {"np.linspace(0.5, 0.95, 10)": "np.full(10, 0.5)"},
+        ),
     ],
     "interval": [
         Mistake(

@@ -101,6 +101,10 @@ WRONG = {
             "Only the width depends on the ratio. The height is the side times √ratio, so that the area stays.",
             {"(sides * np.sqrt(ratios)).ravel()": "sides.repeat(len(ratios))"},
         ),
+        Mistake(
+            "The scale is taken for an area. It is the side of a square anchor, in cells.",
+            {"sides = stride * scales[:, None]": "sides = stride * np.sqrt(scales[:, None])"},
+        ),
     ],
     "match_anchors": [
         Mistake(
@@ -176,6 +180,12 @@ WRONG = {
             {
                 "iou.argmax(axis=1), -2)": "iou.argmax(axis=1) + 1, -2)",
                 ("= number\n    return match"): ("= number + 1\n    return match"),
+            },
+        ),
+        Mistake(
+            "Only the best anchors of each object are positive. All that reach the positive threshold are, too.",
+            {
+                "match = np.where(iou.max(axis=1) >= positive, iou.argmax(axis=1), -2)": "match = np.full(len(iou), -2)"
             },
         ),
     ],

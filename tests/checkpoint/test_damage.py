@@ -28,11 +28,11 @@ from minisam.model import Sam
 
 
 def refused(path: Path, words: str | None = None) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(CheckpointError, match=words) as caught:
         load_checkpoint(path)
     assert "\n" not in str(caught.value)
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_truncated_at_many_bytes(tmp_path: Path, micro: Sam, saver):

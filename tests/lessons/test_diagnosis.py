@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -175,3 +178,60 @@ def test_the_same_stray_access_is_known_again_wherever_memory_lies():
         for kind, stray in (("load", 12), ("load", 9), ("store", 12))
     )
     assert first.same_as(again) and not first.same_as(other)
+
+
+@pytest.mark.parametrize(
+    ("function", "says"),
+    [
+        (lambda a, b: a if len(a) == len(b) else outer(a, b)[1:], "^The result has 1 axes and should have 2"),
+        (lambda a, b: outer(a, b)[:1], "Axis 0 has 1 entry here and should have 2"),
+        (
+            lambda a, b: np.concatenate([outer(a, b)] * 2, axis=1),
+            "Axis 1 has 4 entries here and should have 2",
+        ),
+    ],
+)
+def test_what_is_said_of_one_case_holds_in_all(function, says):
+    report = check_answer(OUTER, function)
+    assert report.failure is not None and re.search(says, report.failure.hint)
+
+
+def wide_first(exercise: Exercise) -> Exercise:
+    return replace(exercise, cases=lambda: [case for case in outer_cases() if case.name == "wide"])
+
+
+def test_exchanged_axes_of_other_sizes_are_told_only_if_all_cases_have_them():
+    report = check_answer(wide_first(OUTER), lambda a, b: outer(b, a))
+    assert report.failure is not None and report.failure.hint.startswith(
+        "The sizes are right, their order is not"
+    )
+    report = check_answer(OUTER, lambda a, b: outer(b, a) if len(b) == 5 else outer(a, b)[:3, :2])
+    assert report.failure is not None and report.failure.case == "wide"
+    assert report.failure.hint.startswith("Axis 0 has 5 entries here and should have 2")
+
+
+def test_the_hint_of_the_case_comes_before_the_number_of_entries():
+    hinted = replace(OUTER, case_hints={"small": "Two numbers times two numbers."})
+    report = check_answer(hinted, lambda a, b: outer(a, b)[:1])
+    assert report.failure is not None and report.failure.hint.endswith(
+        "mistakes. Two numbers times two numbers."
+    )
+
+
+def test_an_input_that_an_answer_does_not_need_on_a_case_has_no_gradient_there():
+    """Padding's number, where nothing is padded."""
+
+    def padded(x, number):
+        return x if len(x) % 2 == 0 else torch.cat([x, number])
+
+    def cases() -> list[Case]:
+        return [Case("pad", str(n), {"x": np.arange(n) + 0.5, "number": np.ones(1)}) for n in (2, 3)]
+
+    def reference(x, number):
+        return np.concatenate([x, number[: len(x) % 2]])
+
+    task = Exercise("pad", "", cases, reference, ("",), "torch", differentiable=("x", "number"))
+    assert check_answer(task, padded).ok
+    cut = check_answer(task, lambda x, number: padded(x, number.detach()))
+    assert cut.passed == ("2",) and cut.failure is not None
+    assert cut.failure.what == "the values are right, but it has no gradient for number"

@@ -77,8 +77,12 @@ def test_headings_code_formulas_links_and_everyday_words_stay(text, file):
 
 def test_terms_that_mean_something_else_on_a_page_are_not_linked(file):
     text = "Image encoders and the IoU"
-    assert with_glossary(text, file=file, without={"image encoder"}).startswith("Image encoders and the [IoU]")
-    every = {term for language in ("en", "zh-CN") for term in entries(FILE.read_text(encoding="utf-8"), language)}
+    assert with_glossary(text, file=file, without={"image encoder"}).startswith(
+        "Image encoders and the [IoU]"
+    )
+    every = {
+        term for language in ("en", "zh-CN") for term in entries(FILE.read_text(encoding="utf-8"), language)
+    }
     assert set().union(*OTHER_MEANING.values()) <= every
     seventh = readme(lesson(7), stored_run(lesson(7)))
     assert "kernel size 2, stride 2" in seventh and "[kernel" not in seventh

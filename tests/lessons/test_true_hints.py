@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import sys
 import threading
 from dataclasses import replace
 
@@ -14,7 +16,9 @@ from minisam.lesson.check import Report, check_answer
 from minisam.lesson.exercise import Exercise
 from minisam.lesson.find import lesson
 from minisam.lesson.mistakes import Mistake
+from minisam.lesson.source import function_in, run_text
 from minisam_kernels.cases import Case
+from minisam_kernels.lab.answers.absent import has_triton
 
 USUAL = "Not one of the usual mistakes"
 EXACT = "nearly right, and not as exact as float32"
@@ -218,6 +222,61 @@ def test_a_module_that_other_answers_may_call_is_closed_to_this_one():
     failure = check_answer(chosen.exercises["dice_loss"], losses.dice_loss).failure
     assert failure is not None and "uses minisam.train.losses.dice_loss" in failure.what
     assert check_answer(replace(chosen.exercises["dice_loss"], without=()), losses.dice_loss).ok
+
+
+@pytest.mark.skipif(not has_triton(), reason="kernels need Linux with Triton")
+@pytest.mark.parametrize("way", ["padded and cropped", "padded by F.pad"])
+def test_a_kernel_that_needs_no_copies_gets_none(way):
+    chosen = lesson(17)
+    right = function_in(run_text(chosen.solution, "solution"), "window_attention")
+
+    def answer(qkv, qkv_bias, num_heads, window_size):
+        _, H, W, _ = qkv.shape
+        below, beside = -H % window_size, -W % window_size
+        if way == "padded by F.pad":
+            padded = torch.nn.functional.pad(qkv, (0, 0, 0, beside, 0, below))
+        else:
+            padded = qkv.new_empty(len(qkv), H + below, W + beside, qkv.shape[3])
+            padded[:] = qkv_bias
+            padded[:, :H, :W] = qkv
+        return right(padded, qkv_bias, num_heads, window_size)[:, :H, :W]
+
+    failure = check_answer(chosen.exercises["window_attention"], answer).failure
+    used = "constant_pad_nd" if way == "padded by F.pad" else "copy_ into a part"
+    assert failure is not None and "which the task excludes" in failure.what and used in failure.what
+
+
+def in_a_thread(function):
+    """The result of a function that another thread runs."""
+    results = []
+    thread = threading.Thread(target=lambda: results.append(function()))
+    thread.start()
+    thread.join()
+    return results[0]
+
+
+@pytest.mark.parametrize("way", ["called", "a copy's forward", "in a thread", "unwatched"])
+def test_the_network_that_is_given_for_its_parts_is_not_called_as_a_whole(way, monkeypatch):
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+
+    def whole(image, points, labels, sam, height, width):
+        record = {"image": image, "original_size": (height, width), "point_coords": points[None]}
+        records = [{**record, "point_labels": labels[None]}]
+        if way == "unwatched":
+            sys.setprofile(None)
+        if way == "in a thread":
+            return in_a_thread(lambda: sam(records, multimask_output=True))
+        sam = copy.deepcopy(sam) if way == "a copy's forward" else sam
+        (result,) = type(sam).forward(sam, records, True) if way == "a copy's forward" else sam(records, True)
+        return result["low_res_logits"]
+
+    failure = check_answer(lesson(10).exercises["segment"], whole).failure
+    assert failure is not None
+    if way == "in a thread":
+        assert "IndexError" in failure.what
+    else:
+        used = "calls sys.setprofile" if way == "unwatched" else "uses minisam.model.sam.Sam.forward"
+        assert used in failure.what
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ from torch.utils.weak import WeakTensorKeyDictionary
 # fmt: off
 LAYOUT = frozenset((
     "_local_scalar_dense", "_reshape_alias", "_to_copy", "_unsafe_view", "alias", "as_strided", "cat",
-    "clone", "constant_pad_nd", "copy", "copy_", "detach", "empty", "empty_like", "empty_strided", "expand",
+    "clone", "constant_pad_nd", "copy", "copy_", "copy_ into a part", "detach", "empty", "empty_like",
+    "empty_strided", "expand",
     "fill", "fill_", "full", "full_like", "lift_fresh", "new_empty", "new_empty_strided", "new_full",
     "new_ones", "new_zeros", "ones", "ones_like", "permute", "select", "set_", "slice", "split",
     "split_with_sizes", "squeeze", "stack", "t", "transpose", "unbind", "unsqueeze", "view", "zero_",
@@ -33,6 +34,8 @@ Origin = frozenset[str]
 
 class Operations(TorchDispatchMode):
     """Within this context, the names of all operations, such as "convolution", in their order.
+
+    A copy into a part of a tensor, as x[:, 1:] = y makes, is "copy_ into a part": the interpreter makes others itself.
 
     `met` has the pairs of inputs' names whose tensors were combined other than by adding: an operand that was computed
     from the first alone, and another one from the second alone.
@@ -53,6 +56,8 @@ class Operations(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func.overloadpacket.__name__
+        if name == "copy_" and not args[0].is_contiguous():
+            name = "copy_ into a part"
         self.names.append(name)
         result = func(*args, **(kwargs or {}))
         origins = [self.made_of(tensor) for tensor in tree_leaves((args, kwargs))]
