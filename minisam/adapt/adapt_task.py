@@ -82,6 +82,8 @@ class Adapting(nn.Module):
 
 
 class AdaptTask(Task):
+    """Trains what the method of `adapted` does not freeze, on prompts for the masks of the user's images."""
+
     metrics = SAM_METRICS
     clip_norm = 1.0
 

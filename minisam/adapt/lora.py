@@ -126,6 +126,7 @@ def decoder_projections(sam: Sam) -> list[str]:
 def adapt_layer(
     sam: Sam, path: str, rank: int, scale: float, parts: Sequence[int] = (0,), out_of: int = 1
 ) -> None:
+    """Put an update beside the linear layer at `path`.  Raises MinisamError for another layer."""
     layer = sam.get_submodule(path)
     if type(layer) is not nn.Linear:
         raise MinisamError(f"{path} is a {type(layer).__name__}, and LoRA is put beside plain linear layers")

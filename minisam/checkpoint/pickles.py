@@ -166,6 +166,7 @@ def check_key(key: object) -> None:
 
 
 def result_of(function: object, arguments: object) -> Built:
+    """A stand-in for what the call would return.  Raises CheckpointError for a function that tensors do not need."""
     name = function.name if isinstance(function, Named) else ""
     of_dictionary = isinstance(arguments, tuple) and [name_of(each) for each in arguments] == ["dict"]
     if not (name in CALLED or (name == COUNTER and of_dictionary)):

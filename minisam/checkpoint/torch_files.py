@@ -67,6 +67,7 @@ def check_zip(name: str, size: int) -> None:
 
 
 def check_entries(entries: list[zipfile.ZipInfo], size: int) -> None:
+    """Raises CheckpointError unless PyTorch's saving writes such entries into an archive of `size` bytes."""
     names = [entry.filename for entry in entries]
     pickles = [entry for entry in entries if entry.filename.endswith("/data.pkl")]
     if not pickles:
@@ -101,6 +102,7 @@ def check_sums(archive: zipfile.ZipFile) -> None:
 
 
 def check_old(name: str, size: int) -> None:
+    """Raises CheckpointError if a pickle of a file in the format before 1.6, without zip, has more than tensors."""
     with open(name, "rb") as file:
         for number in range(OLD_PICKLES):
             value = check_pickle(file, size)

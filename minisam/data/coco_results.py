@@ -54,6 +54,7 @@ def read_results(path: str | os.PathLike[str]) -> list[Result]:
 
 
 def result_from_json(place: int, one: object) -> Result:
+    """Entry number `place` of a results file.  Raises DatasetError, without the place, for what is missing in it."""
     if not isinstance(one, dict):
         raise DatasetError("is not an object with image_id, category_id, score, and bbox or segmentation")
     for key in ("image_id", "category_id"):

@@ -87,6 +87,7 @@ def true_instance(annotation: dict[str, Any], size: tuple[int, int], with_mask: 
 
 
 def found_instance(result: Result, size: tuple[int, int], with_mask: bool) -> Instance:
+    """A detection on an image of `size` (H, W); its area is that of its box, if it has one, as in COCO."""
     mask = None
     if with_mask or result.box is None:
         mask = decoded(result.segmentation, size, f"result {result.place}")

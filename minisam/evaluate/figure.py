@@ -51,6 +51,7 @@ def save_evaluation_figure(path: Path, results: Sequence[WorldResult], title: st
 
 
 def draw_bars(axes: Axes, result: WorldResult, place: int, worlds: int, colour: object) -> None:
+    """The bars of world number `place` of `worlds`, in groups by prompt."""
     width = 0.8 / worlds
     estimates = [result.metrics[metric] for metric in BARS]
     centres = [group - 0.4 + (place + 0.5) * width for group in range(len(BARS))]
@@ -67,6 +68,7 @@ def draw_bars(axes: Axes, result: WorldResult, place: int, worlds: int, colour: 
 
 
 def draw_clicks(axes: Axes, result: WorldResult, colour: object) -> None:
+    """mIoU over the number of clicks; the band belongs to the curve with the first click in the centre."""
     for first, style in (("centre", "-"), ("random", "--")):
         counts = [count for count in CLICK_COUNTS if f"{first}_{count}" in result.metrics]
         estimates = [result.metrics[f"{first}_{count}"] for count in counts]

@@ -36,6 +36,7 @@ def run_by_onnxruntime(content: bytes, part: Part) -> Run:
 
 
 def run_by_torch(content: bytes, part: Part) -> Run:
+    """The program of a .pt2 file, called with tensors; its outputs as arrays."""
     module = torch.export.load(io.BytesIO(content)).module()
 
     def run(inputs: tuple[Tensor, ...]) -> list[NDArray[Any]]:

@@ -58,6 +58,7 @@ def prompts_from(listed: Any, where: str) -> list[Prompt]:
 
 
 def prompt_from(one: Any, where: str) -> Prompt:
+    """One prompt; points without labels are foreground.  Raises DatasetError with `where` for anything else."""
     if not isinstance(one, dict) or not one or not one.keys() <= set(KEYS):
         raise DatasetError(f"{where}: not an object with {', '.join(KEYS)}")
     prompt = {key: numbers_from(value, f"{where}: {key}") for key, value in one.items() if value is not None}
@@ -69,6 +70,7 @@ def prompt_from(one: Any, where: str) -> Prompt:
 
 
 def numbers_from(value: Any, where: str) -> NDArray:
+    """Lists of one length as an array.  Raises DatasetError with `where` for anything but numbers."""
     try:
         numbers = np.array(value)
     except ValueError:

@@ -10,6 +10,7 @@ DRAWN = 128
 
 
 def grid() -> tuple[torch.Tensor, torch.Tensor]:
+    """x and y of every pixel, each [DRAWN, DRAWN], from 0 to just under 1."""
     side = torch.arange(DRAWN) / DRAWN
     return side[None, :].expand(DRAWN, DRAWN), side[:, None].expand(DRAWN, DRAWN)
 
@@ -35,6 +36,7 @@ def draw(generator: torch.Generator) -> float:
 
 
 def warped(generator: torch.Generator, amount: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """x and y, moved by smooth noise of up to half of `amount`."""
     x, y = grid()
     return x + amount * (uniform(noise(generator, 2.0)) - 0.5), y + amount * (
         uniform(noise(generator, 2.0)) - 0.5
@@ -113,6 +115,7 @@ def mottled(generator: torch.Generator) -> torch.Tensor:
 
 
 def dead_leaves(generator: torch.Generator) -> torch.Tensor:
+    """Opaque discs of random greys; their density falls as radius⁻³, 0.03 to 0.3 (Lee, Mumford and Huang 2001)."""
     x, y = grid()
     tile = torch.zeros(DRAWN, DRAWN)
     for grey, cx, cy, u in torch.rand(220, 4, generator=generator).tolist():

@@ -63,6 +63,7 @@ def check_column(value: Any) -> None:
 
 
 def kept(column: Any, keep: Tensor) -> Any:
+    """The entries of a column that `keep` selects, a bool mask [n] or indices, on the column's own device."""
     if isinstance(column, Tensor):
         return column[keep.to(column.device)]
     if isinstance(column, np.ndarray):
