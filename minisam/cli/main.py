@@ -53,7 +53,11 @@ OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "Storage size calcula
 
 def build_parser(*commands: str | None) -> argparse.ArgumentParser:
     """The parser; only the arguments of these commands are added, which keeps `--help` and start-up fast."""
-    parser = argparse.ArgumentParser(prog="minisam", description="Segment Anything, from scratch.")
+    parser = argparse.ArgumentParser(
+        prog="minisam",
+        description="Segment Anything, from scratch.",
+        epilog="To begin: minisam demo, or minisam click PHOTO. Options of a command: minisam COMMAND --help.",
+    )
     parser.add_argument("--version", action="version", version=f"minisam {__version__}")
     parser.add_argument(
         "--print-completion",
@@ -78,6 +82,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     allow_fallbacks()
     try:
         show_every_name(sys.stdout)
+        if not argv:
+            build_parser().print_help(sys.stderr)
+            return 2
         command = next((word for word in argv if not word.startswith("-")), None)
         with said_once():
             parser = build_parser(command)
