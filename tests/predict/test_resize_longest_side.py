@@ -17,6 +17,13 @@ def test_longest_side_fits_and_no_side_vanishes(height, width, target):
     assert abs(new_w - width * target / max(height, width)) <= 0.5 or new_w == 1
 
 
+@pytest.mark.parametrize("half", range(1, 40, 2))
+def test_a_half_is_rounded_up(half):
+    """As segment-anything's int(x + 0.5), not to the nearest even number."""
+    assert ResizeLongestSide.get_preprocess_shape(half, 128, 64) == ((half + 1) // 2, 64)
+    assert ResizeLongestSide.get_preprocess_shape(128, half, 64) == (64, (half + 1) // 2)
+
+
 def test_coordinates_scale_each_axis_by_its_own_factor():
     transform = ResizeLongestSide(100)
     coords = transform.apply_coords(np.array([[30.0, 7.0]]), (7, 30))

@@ -115,3 +115,16 @@ def test_no_masks_at_all(nano):
     assert len(generator._generate_masks(IMAGE)["rles"]) == 0
     data = generator._generate_masks(IMAGE)
     assert generator.postprocess_small_regions(data, 10, 0.7) is data
+
+
+@pytest.mark.parametrize("by_steps", [True, False])
+def test_no_image_is_kept_after_the_work(nano, by_steps):
+    """An embedding of vit_h takes 4 MB, and a prompt would be answered on the last crop."""
+
+    class BySteps(SamAutomaticMaskGenerator):
+        def _generate_masks(self, image):
+            return super()._generate_masks(image)
+
+    generator = (BySteps if by_steps else SamAutomaticMaskGenerator)(nano, **LENIENT)
+    generator.generate(IMAGE)
+    assert not generator.predictor.is_image_set and generator.predictor.features is None

@@ -83,6 +83,18 @@ def test_a_crop_moves_boxes_and_points_to_the_image():
     assert found.boxes.tolist() == [[68, 84, 87, 103]] and found.points.tolist() == [[39.0, 55.0]]
 
 
+@pytest.mark.parametrize("size", [(50 + SIDE, 30 + SIDE), (300, 200)])
+def test_the_limit_of_the_area_is_a_share_of_the_image_not_of_the_crop(size):
+    crop = (30, 50, 30 + SIDE, 50 + SIDE)
+    masks = squares(20)
+    masks = replace(masks, logits=masks.logits.roll((14, 18), (-1, -2)))
+    pixels = size[0] * size[1]
+    counts = [
+        len(passing(MaskFilters(0.0, 0.0, limit / pixels), masks, [1.0], crop, size)) for limit in (400, 401)
+    ]
+    assert counts == [0, 1]
+
+
 def test_an_empty_mask_is_a_box_without_extent_at_the_corner():
     masks = squares(4)
     masks.logits[:] = -9.0
