@@ -13,7 +13,7 @@ import pytest
 
 from minisam.data.coco import coco_annotation, read_coco
 from minisam.data.coco_results import coco_result, read_results
-from minisam.evaluate.category_overlaps import category_overlaps
+from minisam.evaluate.category_overlaps import category_overlaps, true_instance
 from minisam.evaluate.detection_scores import all_class_scores, class_scores, mean_scores
 from minisam.masks.rle import decode_rle
 
@@ -175,3 +175,12 @@ def test_no_images_have_no_scores_and_a_perfect_answer_has_ones(tmp_path):
     perfect = [{key: one[key] for key in keys} | {"score": 1} for one in targets]
     for kind, classes in ours(tmp_path, truth, perfect, ("box", "mask", "boundary")).items():
         assert mean_scores(classes)["AP"] == pytest.approx(1), kind
+
+
+@pytest.mark.parametrize(
+    ("given", "is_crowd"), [(1, True), (True, True), (0, False), (None, False), (False, False), ("0", False)]
+)
+def test_only_one_means_a_crowd(given, is_crowd):
+    annotation = {"bbox": [1, 2, 3, 4], "area": 12, "iscrowd": given}
+    assert true_instance(annotation, (20, 20), False).crowd is is_crowd
+    assert true_instance({"bbox": [1, 2, 3, 4], "area": 12}, (20, 20), False).crowd is False

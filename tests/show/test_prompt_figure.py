@@ -125,3 +125,11 @@ def test_prompts_stand_in_columns_row_by_row():
     assert len(figure.axes[1].patches) == 1
     width, height = figure.get_size_inches()
     assert width == pytest.approx(8.4) and height == pytest.approx(2 * (4.2 * 8 / 12 + 0.3))
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3])
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 6])
+def test_a_figure_has_as_many_rows_as_it_needs(count, columns):
+    figure = best_masks_figure([result(masks=1)] * count, columns=columns)
+    rows = {axes.get_subplotspec().rowspan.start for axes in figure.axes}
+    assert len(rows) == -(-count // columns) and len(figure.axes) == len(rows) * columns

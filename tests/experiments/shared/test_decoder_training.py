@@ -18,7 +18,7 @@ from minisam.experiments.shared.decoder_training import (
     trained_decoder,
 )
 from minisam.train.interactive import Rounds
-from minisam.train.losses import segmentation_loss
+from minisam.train.losses import SegmentationLoss, segmentation_loss
 
 RECIPE = DecoderRecipe(steps=2, rounds=Rounds(1, 0), images=2, prompts_per_image=2)
 
@@ -113,3 +113,16 @@ def test_new_weights_follow_from_the_seed_alone(seed, tmp_path, monkeypatch):
     assert same_weights(*found)
     other = trained_decoder(Settings.short(tmp_path / "other"), "arm", renew_mask_prompt_, RECIPE, seed + 2)
     assert not same_weights(found[0], other)
+
+
+@pytest.mark.parametrize("totals", [(3.0,), (3.0, 1.0), (6.0, 2.0, 1.0)])
+def test_the_loss_is_the_mean_of_the_rounds(totals, monkeypatch):
+    """However many rounds a step has, it weighs as much as another."""
+    nothing = torch.zeros(2)
+    rounds = [
+        SegmentationLoss(torch.tensor(total), *[torch.tensor(0.0)] * 3, nothing[:, None], nothing)
+        for total in totals
+    ]
+    monkeypatch.setattr(decoder_training, "interactive_rounds", lambda *_, **__: rounds)
+    loss, metrics = DecoderTask(build_sam("nano"), RECIPE, 0).loss(0, torch.Generator().manual_seed(0))
+    assert loss.item() == metrics["loss"].item() == pytest.approx(sum(totals) / len(totals))
