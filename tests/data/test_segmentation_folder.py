@@ -12,7 +12,8 @@ from minisam.data.images import save_image
 from minisam.data.partworld import render_scenes
 from minisam.data.partworld.export import SEEDS, annotated_pictures, write_as_coco, write_sa1b
 from minisam.data.segmentation_folder import CocoFolder, Sa1bFolder, open_folder, validation_split
-from minisam.data.segments import digest
+from minisam.data.segments import Segment, digest, usable_mask
+from minisam.data.skipped import Skipped
 from minisam.errors import DatasetError, ImageError, MinisamError
 
 
@@ -299,3 +300,11 @@ def test_a_fingerprint_is_of_lines_not_of_their_letters():
     lists = (["ab", "c"], ["a", "bc"], ["abc"], ["c", "ab"], ["ab", "c", ""], ["a\udce9"])
     assert len({digest(lines) for lines in lists}) == len(lists)
     assert digest(iter(["ab", "c"])) == digest(["ab", "c"])
+
+
+@pytest.mark.parametrize("pixels", [0, 1, 2])
+def test_a_mask_of_one_pixel_can_be_used(pixels):
+    counts = [3, pixels, 12 - 3 - pixels] if pixels else [12]
+    skipped = Skipped()
+    found = usable_mask(Segment("a", {"size": [3, 4], "counts": counts}, (3, 4)), skipped)
+    assert (0 if found is None else found.sum()) == pixels and bool(skipped) == (pixels == 0)

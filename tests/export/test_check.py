@@ -47,6 +47,19 @@ def test_another_shape_is_a_difference(sam):
     assert largest_difference(faulty(part, lambda name, output: output[:, :1]), part, sam) == float("inf")
 
 
+@pytest.mark.parametrize("name", ["encoder", "decoder"])
+@pytest.mark.parametrize(
+    "change", [lambda x: x.reshape(-1), lambda x: x[None]], ids=["flat", "one axis more"]
+)
+def test_the_same_numbers_in_another_shape_are_a_difference(sam, name, change):
+    part = part_of(sam, name)
+
+    def changed(which, output):
+        return change(output) if which in ("image_embeddings", "iou_predictions") else output
+
+    assert largest_difference(faulty(part, changed), part, sam) == float("inf")
+
+
 def test_masks_may_differ_only_where_logits_are_close_to_the_threshold():
     logits = np.array([-2.0, -0.0005, 0.0005, 2.0])
     assert not differ(logits, np.array([-2.0, 0.0005, -0.0005, 2.0]), 0.0)

@@ -16,6 +16,7 @@ from minisam.lesson.grade import (
     COLUMNS,
     HandIn,
     as_csv,
+    cell,
     hand_ins,
     lesson_of,
     mark_of,
@@ -171,3 +172,21 @@ def test_the_most_frequent_misunderstanding_is_first():
     rare, common = says["attention"][0], says["softmax"][0]
     class_ = [of("a", "attention", rare), *(of(n, "softmax", common) for n in "bcd"), of("e", "softmax", "?")]
     assert misunderstandings(class_) == [(3, 2, "softmax", common), (1, 2, "attention", rare)]
+
+
+def test_hand_ins_come_in_the_order_of_their_names(tmp_path, monkeypatch):
+    """However the file system lists them."""
+    names = ["a.py", "b/a.py", "b/c.ipynb", "b.py", "z.py"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x = 1\n")
+    expected = sorted(tmp_path / name for name in names)
+    for listed in (expected, expected[::-1], expected[1::2] + expected[::2]):
+        monkeypatch.setattr(type(tmp_path), "rglob", lambda *_, listed=listed: iter(listed))
+        assert hand_ins(tmp_path) == expected
+
+
+@pytest.mark.parametrize("first", "=+-@")
+def test_no_beginning_of_a_formula_is_left(first):
+    assert cell(f"{first}1+1") == f"'{first}1+1"
+    assert cell(f"1{first}1") == f"1{first}1" and cell("") == ""

@@ -83,3 +83,11 @@ def test_the_number_of_threads_is_what_it_was(session):
     session.decode(session.photos.all[0], read_prompt({"points": [[1, 1, 1]]}))
     session.worker.submit(lambda: counts.append(torch.get_num_threads())).result()
     assert counts == [2]
+
+
+def test_a_preview_has_its_own_size_whatever_is_asked(session):
+    photo = session.photos.all[1]
+    prompt = read_prompt({"points": [[10, 10, 1]], "boxes": []})
+    for size, expected in ((None, photo.shown), ((20, 30), (20, 30))):
+        assert session.decode(photo, prompt, size=size)[0].shape == (3, *expected)
+        assert session.decode(photo, prompt, only_best=True, size=size)[0].shape == (1, *photo.previewed)
