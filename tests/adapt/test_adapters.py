@@ -81,7 +81,7 @@ def test_a_block_takes_adapters_once():
 
 
 def test_drop_path_leaves_out_a_branch_with_its_adapter():
-    """At a rate near 1 nothing of either branch is left, whatever the adapters add."""
+    """At a rate near 1 nothing of either branch is left, for any output of the adapters."""
     block = AdaptedBlock(Block(24, 2, use_rel_pos=True, window_size=4, drop_path_rate=1 - 1e-7), zero=False)
     tokens = torch.randn(3, 6, 6, 24)
     assert block.train()(tokens).equal(tokens)

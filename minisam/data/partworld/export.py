@@ -106,7 +106,7 @@ def write_as_coco(folder: Path, pictures: Iterator[AnnotatedPicture]) -> int:
 
 
 def begin_writing(folder: Path, pictures: Iterator[AnnotatedPicture]) -> Iterator[AnnotatedPicture]:
-    """Make the folder, and return the same pictures.  The first is drawn before: bad data leave no folder behind.
+    """Make the folder, and return the same images.  The first is drawn before: bad data leave no folder behind.
 
     Raises DatasetError if the folder already has JSON files: they would be read as part of this data set.
     """
