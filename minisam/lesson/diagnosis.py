@@ -164,7 +164,10 @@ def _why_it_stops(error: str) -> str:
         return "An answer hands its result back with return: leave out quit(), exit() and the like."
     if "does not end" in error:
         return "Which loop does not end? Print the values in its condition, with a small input."
-    if any(words in error for words in ("taking it from there", "instead of computing", "another program")):
+    if any(
+        words in error
+        for words in ("taking it from there", "instead of computing", "another program", "is watched")
+    ):
         return "Write down the computation itself; what it is compared with is no answer."
     if "changes its input" in error:
         return "The caller still needs its array: +=, *= and x[...] = … write into it. Make a new one."
