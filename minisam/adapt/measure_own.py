@@ -8,7 +8,7 @@ Both networks are measured with the same masks, boxes and first clicks.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -54,9 +54,9 @@ def measure_own(
         embedding = embed(index, sam)
         place = torch.zeros(len(masks), dtype=torch.long, device=images.device)
         generator = torch.Generator(images.device).manual_seed(index)
-        of_any = partial(valid_iou_of_masks, things=masks)
+        of_any = partial(valid_iou_of_masks, objects=masks)
         measured = measure_masks(Prompted(sam, embedding, place), masks, clicks, generator, of_any)
-        parts.append(Measurements(**{**vars(measured), "image_index": torch.full((len(masks),), index)}))
+        parts.append(replace(measured, image_index=torch.full((len(masks),), index)))
     return Measurements.join(parts)
 
 

@@ -99,11 +99,11 @@ def baseline_targets(
         draw = np.random.default_rng([seed, index])
         size = sam.image_encoder.img_size
         try:
-            image, things = prepared_targets(folder, index, size, smallest_target(sam), draw, Skipped())
+            image, objects = prepared_targets(folder, index, size, smallest_target(sam), draw, Skipped())
         except (MinisamError, OSError):
             continue
         found += 1
-        yield ImageTargets(image.permute(1, 2, 0).contiguous().numpy(), things[:targets])
+        yield ImageTargets(image.permute(1, 2, 0).contiguous().numpy(), objects[:targets])
 
 
 def smallest_target(sam: Sam) -> float:
@@ -136,8 +136,8 @@ def measure_picture(
 ) -> list[Measurements]:
     """One element per batch of at most `targets` prompts; their image index is `index`."""
     size, draw = sam.image_encoder.img_size, np.random.default_rng([seed, index])
-    image, things = prepared_targets(folder, index, size, smallest_target(sam), draw, skipped)
-    image, things = image.to(sam.device), things.to(sam.device)
+    image, objects = prepared_targets(folder, index, size, smallest_target(sam), draw, skipped)
+    image, objects = image.to(sam.device), objects.to(sam.device)
     generator = torch.Generator(sam.device).manual_seed(int(draw.integers(2**31)))
     embedding = sam.image_encoder(sam.preprocess(image)[None])
     return [
@@ -147,12 +147,12 @@ def measure_picture(
                 batch,
                 clicks,
                 generator,
-                partial(valid_iou_of_masks, things=things),
+                partial(valid_iou_of_masks, objects=objects),
             ),
             image_index=torch.full((len(batch),), index),
             share=share_of_image(batch, *image.shape[1:]),
         )
-        for batch in things[:targets].split(prompts_per_batch)
+        for batch in objects[:targets].split(prompts_per_batch)
     ]
 
 

@@ -25,7 +25,7 @@ def valid_iou(masks: Tensor, labels: Tensor, clicks: Tensor) -> Tensor:
     return torch.where(nodes >= 0, iou, 0).amax(dim=1)
 
 
-def valid_iou_of_masks(masks: Tensor, things: Tensor, clicks: Tensor) -> Tensor:
-    """validIoU [P] of masks [P, S, S] if a click can mean any of masks [m, S, S], which may overlap."""
-    meant = things[:, clicks[:, 1], clicks[:, 0]].T
-    return torch.where(meant, mask_iou(masks[:, None], things[None]), 0).amax(dim=1)
+def valid_iou_of_masks(masks: Tensor, objects: Tensor, clicks: Tensor) -> Tensor:
+    """validIoU [P] of masks [P, S, S] if a click can mean any of objects [m, S, S], which may overlap."""
+    meant = objects[:, clicks[:, 1], clicks[:, 0]].T
+    return torch.where(meant, mask_iou(masks[:, None], objects[None]), 0).amax(dim=1)

@@ -42,7 +42,7 @@ def test_every_image_is_measured_alone_with_clicks_of_its_own_number():
         for index in (1, 0):
             masks = images.read(index)[1][:TARGETS]
             prompted = Prompted(sam, images.encode(index, sam), torch.zeros(len(masks), dtype=torch.long))
-            of_any = partial(valid_iou_of_masks, things=masks)
+            of_any = partial(valid_iou_of_masks, objects=masks)
             parts.append(measure_masks(prompted, masks, 2, torch.Generator().manual_seed(index), of_any))
     for name in (field.name for field in fields(Measurements)):
         if name != "image_index":

@@ -120,7 +120,7 @@ def test_valid_iou_of_masks_is_that_of_label_maps():
     generator = torch.Generator().manual_seed(0)
     masks = torch.rand(40, 32, 32, generator=generator) < 0.4
     clicks = torch.randint(32, (40, 2), generator=generator)
-    things = torch.stack([scenes.labels[0, level] == level for level in range(3)])
+    objects = torch.stack([scenes.labels[0, level] == level for level in range(3)])
     expected = valid_iou(masks, scenes.labels.expand(40, -1, -1, -1), clicks)
-    assert valid_iou_of_masks(masks, things, clicks).equal(expected)
+    assert valid_iou_of_masks(masks, objects, clicks).equal(expected)
     assert (expected == 0).any() and (expected > 0).any()
