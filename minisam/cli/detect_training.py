@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from minisam.cli.network import load_network
 from minisam.cli.numbers import number_from, seed, share
@@ -13,6 +14,9 @@ from minisam.cli.replaceable import check_replaceable_run
 from minisam.cli.run_options import add_save_option
 from minisam.cli.unused import refuse_unused
 from minisam.errors import CommandError
+
+if TYPE_CHECKING:
+    from minisam.train.metrics import Row
 
 VARIANTS = ("anchor", "query", "seg", "det")
 
@@ -59,23 +63,12 @@ def run(args: argparse.Namespace, words: list[str]) -> int:
     from minisam.adapt.rsprompter.prompter import build_prompter
     from minisam.adapt.rsprompter.prompter_task import PrompterRecipe, PrompterTask
     from minisam.checkpoint.digest import weights_digest
-    from minisam.data.partworld import VARIANTS as WORLD_VARIANTS
-    from minisam.data.partworld import WORLDS
     from minisam.data.segmentation_folder import validation_split
     from minisam.device import check_device
     from minisam.distributed import is_first
     from minisam.train.run import TrainingRun
 
-    if len(words) != (0 if args.world else 1):
-        raise CommandError("give one folder, minisam detect train DIR, or --world WORLD without a folder")
-    if args.world and args.world not in WORLDS | WORLD_VARIANTS:
-        raise CommandError(
-            f"there is no world {args.world!r}; choose from: {', '.join(WORLDS | WORLD_VARIANTS)}"
-        )
-    if not args.world:
-        refuse_unused(args, add_training_arguments, "is for --world; a folder is used whole", ("images",))
-    if args.data or args.detector:
-        raise CommandError("--data and --detector are for detecting; omit them with train")
+    check_options(args, words)
     folder = args.out or Path("runs") / "detector"
     device = check_device(args.device)
     check_output_folder(folder, (args.checkpoint,), ("detector.safetensors", "state.pt"))
@@ -94,15 +87,35 @@ def run(args: argparse.Namespace, words: list[str]) -> int:
     task = PrompterTask(prompter, images, training, recipe, args.seed, base, device, held_out)
     done = TrainingRun(task, folder, args.save_every)
     done.run()
-    if not is_first():
-        return 0
-    if task.skipped:
-        print(task.skipped.summary(), file=sys.stderr)
-    print(f"trained {args.steps} steps in {done.seconds:.0f} s: {folder / 'detector.safetensors'}")
-    if done.validations:
-        last = done.validations[-1]
-        print(
-            f"on {int(last['images'])} held-out images: box AP {100 * last['box_ap']:.1f}, "
-            f"mask AP {100 * last['mask_ap']:.1f} (AP50 {100 * last['mask_ap50']:.1f})"
-        )
+    if is_first():
+        if task.skipped:
+            print(task.skipped.summary(), file=sys.stderr)
+        print(f"trained {args.steps} steps in {done.seconds:.0f} s: {folder / 'detector.safetensors'}")
+        if done.validations:
+            print(told_of(done.validations[-1]))
     return 0
+
+
+def check_options(args: argparse.Namespace, words: list[str]) -> None:
+    """Raises CommandError unless the options name one folder or one world, and none of them is for detecting."""
+    from minisam.data.partworld import VARIANTS as WORLD_VARIANTS
+    from minisam.data.partworld import WORLDS
+
+    if len(words) != (0 if args.world else 1):
+        raise CommandError("give one folder, minisam detect train DIR, or --world WORLD without a folder")
+    if args.world and args.world not in WORLDS | WORLD_VARIANTS:
+        raise CommandError(
+            f"there is no world {args.world!r}; choose from: {', '.join(WORLDS | WORLD_VARIANTS)}"
+        )
+    if not args.world:
+        refuse_unused(args, add_training_arguments, "is for --world; a folder is used whole", ("images",))
+    if args.data or args.detector:
+        raise CommandError("--data and --detector are for detecting; omit them with train")
+
+
+def told_of(last: Row) -> str:
+    """The last measurement on held-out images."""
+    return (
+        f"on {int(last['images'])} held-out images: box AP {100 * last['box_ap']:.1f}, "
+        f"mask AP {100 * last['mask_ap']:.1f} (AP50 {100 * last['mask_ap50']:.1f})"
+    )
