@@ -245,3 +245,14 @@ def test_a_suffix_counts_in_any_case(image, mask, suffix, tmp_path):
     opened = open_folder(tmp_path)
     (segment,) = opened.read(0).segments
     assert len(opened.names) == 1 and (segment.mask() == ONE).all()
+
+
+@pytest.mark.parametrize(("others", "is_one"), [(0.04, True), (0.06, False)])
+def test_one_object_is_nearly_all_black_and_white(others, is_one, tmp_path):
+    """At most one pixel in twenty is grey; more of them are other objects."""
+    array = np.zeros((40, 50), np.uint8)
+    array[20:] = 255
+    count = round(others * array.size)
+    array.reshape(-1)[:count] = 40 + np.arange(count) % 60
+    found = np.unique(values_of(write(tmp_path / "a.png", array)))
+    assert found.tolist() == ([0, 1] if is_one else [0, *range(40, 100), 255])

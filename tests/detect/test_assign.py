@@ -1,5 +1,6 @@
 """Which candidate finds which target, worked out by hand, and the sample that is trained."""
 
+import pytest
 import torch
 
 from minisam.detect.assign import IGNORED, NEGATIVE, assign_by_iou, sample
@@ -76,3 +77,20 @@ def test_a_sample_is_random():
     matched = torch.full((100,), NEGATIVE)
     one, two = (sample(matched, 10, 0.5, torch.Generator().manual_seed(seed))[1].tolist() for seed in (0, 1))
     assert one != two and max(one + two) > 50
+
+
+@pytest.mark.parametrize("positives", [0, 1, 3, 4])
+def test_few_candidates_are_all_taken_and_nothing_is_drawn(positives):
+    assigned = torch.tensor([0] * positives + [NEGATIVE] * 4)
+    generator = torch.Generator().manual_seed(0)
+    before = generator.get_state()
+    found, rest = sample(assigned, 8, 0.5, generator)
+    assert found.tolist() == list(range(positives)) and rest.tolist() == list(range(positives, positives + 4))
+    assert generator.get_state().equal(before)
+
+
+def test_boxes_without_an_area_overlap_nothing():
+    """Not even themselves; the result is a number, not NaN."""
+    boxes = torch.tensor([[0.0, 0, 4, 4], [2, 2, 2, 2], [2, 0, 2, 4], [0, 0, 4, 4]])
+    expected = torch.tensor([[1.0, 0, 0, 1], [0, 0, 0, 0], [0, 0, 0, 0], [1, 0, 0, 1]])
+    assert box_iou(boxes, boxes).equal(expected)

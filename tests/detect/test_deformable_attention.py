@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from minisam.detect.deformable_attention import DeformableAttention, cell_places
+from minisam.detect.deformable_attention import DeformableAttention, cell_places, first_offsets
 from minisam.detect.masked_attention import MaskedAttention
 
 GRIDS = [(4, 6), (2, 3)]
@@ -59,3 +59,13 @@ def test_a_query_sees_only_what_it_may_and_everything_if_that_is_nothing():
     torch.testing.assert_close(out[0, 0], attention.out(attention.v(v[0, 2])))
     torch.testing.assert_close(out[0, 2:], attention(q, k, v)[0, 2:])
     torch.testing.assert_close(out[:, 1:2], attention(q[:, 1:2], k[:, 1:3], v[:, 1:3]))
+
+
+@pytest.mark.parametrize("heads", [1, 4, 8])
+def test_each_head_looks_first_along_its_own_direction(heads):
+    """Point n lies n cells away along the longer axis: on the edges of squares around the token."""
+    offsets = first_offsets(heads, 2, 3)
+    assert offsets.shape == (heads, 2, 3, 2)
+    torch.testing.assert_close(offsets.abs().amax(dim=3), torch.arange(1, 4).float().expand(heads, 2, 3))
+    torch.testing.assert_close(offsets[:, :, 2], 3 * offsets[:, :, 0])
+    assert len({tuple(one) for one in offsets[:, 0, 0].round(decimals=4).tolist()}) == heads

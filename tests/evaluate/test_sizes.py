@@ -7,7 +7,7 @@ import torch
 
 from minisam.evaluate import WorldResult
 from minisam.evaluate.measure import Measurements, share_of_image
-from minisam.evaluate.sizes import by_size
+from minisam.evaluate.sizes import SizeResult, by_size
 from minisam.evaluate.tables import markdown_tables
 
 SHARE = [0.001, 0.02, 0.0799, 0.08, 0.2, 0.95]
@@ -69,3 +69,16 @@ def test_the_table_has_a_row_for_each_size():
     assert [row[:2] for row in cells[2:]] == [[size.name, str(size.masks)] for size in sizes]
     assert cells[2][2] == "0.050" and cells[3][5] == "0.150 ± 0.050"
     assert "by the share" not in markdown_tables([WorldResult("own", 3, 6, {}, [])])
+
+
+@pytest.mark.parametrize(
+    ("above", "below", "name"),
+    [
+        (0.0, 0.02, "under 2 %"),
+        (0.02, 0.08, "2 to 8 %"),
+        (0.5, 1.0, "50 to 100 %"),
+        (0.2, 2.0, "20 % or more"),
+    ],
+)
+def test_a_size_is_named_by_its_limits(above, below, name):
+    assert SizeResult(above, below, 3, {}).name == name

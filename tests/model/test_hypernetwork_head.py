@@ -9,7 +9,7 @@ from strategies import batches, grids, layouts, normal, seeds
 from torch import nn
 
 from minisam.model import hypernetwork_head as module_file
-from minisam.model.hypernetwork_head import HypernetworkHead
+from minisam.model.hypernetwork_head import HypernetworkHead, hypernetwork_weights
 from minisam_kernels.reference import hypernetwork_head as reference_file
 
 WIDTH, HIDDEN, CHANNELS = 6, 7, 3
@@ -65,3 +65,14 @@ def test_sigmoid_output_squeezes_the_last_layer():
 @pytest.mark.parametrize("seed", range(3))
 def test_gradients(seed):
     assert_same_gradients(*draw(seed, 2, 2, (3, 5)), seed)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("chosen", [slice(None), slice(1, None), slice(0, 1), slice(2, 3)])
+def test_chosen_weights_are_those_of_all(chosen):
+    """Each token keeps its own head."""
+    torch.manual_seed(0)
+    heads = nn.ModuleList(HypernetworkHead(6, 8, 5, 3) for _ in range(4))
+    tokens = torch.randn(2, 4, 6)
+    everything = torch.stack([head(tokens[:, place]) for place, head in enumerate(heads)], dim=1)
+    torch.testing.assert_close(hypernetwork_weights(heads, tokens, chosen), everything[:, chosen])
