@@ -207,3 +207,21 @@ def test_what_cannot_have_a_token():
     del sam.image_encoder.blocks[1]
     with pytest.raises(MinisamError, match="has none"):
         add_hq_token(sam)
+
+
+@torch.no_grad()
+def test_early_tokens_keep_their_places():
+    """After the embedding, channel by channel, rows down and columns across."""
+    sam = small_sam()
+    images = torch.randn(2, 3, *[sam.image_encoder.img_size] * 2, generator=torch.Generator().manual_seed(0))
+    images[:, :, : images.shape[2] // 2] += 2
+    plain = sam.image_encoder
+    add_hq_token(sam)
+    found = sam.image_encoder(images)
+    embedding, (tokens,) = plain.forward_features(images, after=(sam.image_encoder.block,))
+    torch.testing.assert_close(found[:, : embedding.shape[1]], embedding)
+    early = found[:, embedding.shape[1] :]
+    assert early.shape[1] == tokens.shape[3]
+    for row in range(tokens.shape[1]):
+        for column in range(tokens.shape[2]):
+            torch.testing.assert_close(early[:, :, row, column], tokens[:, row, column])

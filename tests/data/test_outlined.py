@@ -184,3 +184,19 @@ def test_both_sides_of_a_window_are_drawn(folder, monkeypatch):
     across, down = np.array(sorted(set(shares))).T
     assert across.min() >= 0.5 and down.min() >= 0.5 and max(across.max(), down.max()) <= 1 + 1e-9
     assert min(np.ptp(across), np.ptp(down)) > 0.35 and abs(np.corrcoef(across, down)[0, 1]) < 0.7
+
+
+def test_two_scenes_in_five_are_four_windows(folder, monkeypatch):
+    drawn = []
+
+    def draws(kind):
+        def draw(random, opened, size, skipped):
+            drawn.append(kind)
+            return np.zeros((size, size, 3), np.uint8), [np.ones((size, size), bool)]
+
+        return draw
+
+    monkeypatch.setattr(outlined, "draw_four", draws("four"))
+    monkeypatch.setattr(outlined, "draw_window", draws("one"))
+    outlined_scenes(folder, 5, 600, 8)
+    assert len(drawn) == 600 and abs(drawn.count("four") / 600 - 0.4) < 0.06

@@ -1,6 +1,7 @@
 """What goes into the data set: given masks are looked through, records say what they cost, tallies add up."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -192,6 +193,8 @@ def test_everything_is_segmented_without_an_annotator():
     work = segment_everything(Generator(), picture(things))
     mask, other = work.masks
     assert other.true_iou == 1 and other.mask.equal(things[0])
+    nothing = segment_everything(Generator(), replace(picture(things), things=things[0][None][:0]))
+    assert [mask.true_iou for mask in nothing.masks] == [0, 0], "no object, and masks all the same"
     assert mask.true_iou == pytest.approx(0.9) and (work.clicks, work.seconds) == (0, 0)
     assert (mask.stability_score, mask.point, mask.source) == (0.97, (4.0, 5.0), "automatic")
 

@@ -82,3 +82,9 @@ def test_a_list_needs_an_image(written):
 def test_numbers_are_arrays(written):
     (prompt,) = read_prompts(written([{"box": [[1, 2, 3, 4], [5, 6, 7.5, 8]]}]), Path("a"))[Path("a")]
     assert isinstance(prompt["box"], np.ndarray) and prompt["box"].shape == (2, 4)
+
+
+def test_a_point_without_brackets_has_one_label(written):
+    for given, count in (([5, 6], 1), ([[5, 6]], 1), ([[5, 6], [7, 8], [9, 9]], 3)):
+        (one,) = read_prompts(written([{"point_coords": given}]), Path("a"))[Path("a")]
+        assert one["point_labels"].tolist() == [1] * count

@@ -168,3 +168,14 @@ def test_a_clip_that_is_read_gives_the_same_vectors(clip, tmp_path):
     assert again.encode_crops(crops).equal(clip.encode_crops(crops))
     assert again.encode_texts(["red wheel"]).equal(clip.encode_texts(["red wheel"]))
     assert not again.training
+
+
+@torch.no_grad()
+def test_tokens_are_normalised_before_the_blocks():
+    """With one block, the last, what `tokens` returns has just left ln_pre."""
+    torch.manual_seed(0)
+    encoder = CropEncoder(crop_size=16, patch_size=8, embed_dim=4, width=16, layers=1, heads=2)
+    tokens = encoder.tokens(torch.rand(2, 3, 16, 16) * 255)
+    assert tokens.shape == (2, 1 + 4, 16)
+    torch.testing.assert_close(tokens.mean(dim=2), torch.zeros(2, 5), rtol=0, atol=1e-5)
+    torch.testing.assert_close(tokens.var(dim=2, correction=0), torch.ones(2, 5), rtol=0, atol=1e-2)
