@@ -38,12 +38,12 @@ def test_adapt(given, on_meta, tmp_path):
     words = "adapt own --method lora --prompts click --rank 3 --decoder --steps 5 --lr 0.01"
     words += " --batch-size 3 --validation 0.5 --save-every 7 --patience 9 --seed 4 --device fast --full-size"
     got = given("minisam.adapt.adapt_run.adapt_to_folder", f"{words} -o run")
-    wanted = got["wanted"]
-    assert wanted.method == Method("lora", decoder=True, rank=3)
-    settings = wanted.training.settings
+    options = got["options"]
+    assert options.method == Method("lora", decoder=True, rank=3)
+    settings = options.training.settings
     how = Training(settings, "click", 3, patience=9, seed=4, full_size=True)
-    assert wanted.training == how and settings != SETTINGS["lora"]
-    assert (wanted.held_out, wanted.save_every, wanted.device, wanted.log) == (0.5, 7, "meta", None)
+    assert options.training == how and settings != SETTINGS["lora"]
+    assert (options.held_out, options.save_every, options.device, options.log) == (0.5, 7, "meta", None)
     assert got["out"] == Path("run") and got["folder"].names == [
         f"images/{number}.png" for number in range(4)
     ]
