@@ -207,7 +207,7 @@ def test_no_step_of_feedback_may_lose(binary, logits, passed, apart, monkeypatch
     assert f"{binary[2]:.3f} and {binary[4]:.3f} with a binary mask fed back" in outcome.finding
     gain, both = logits[4] - binary[4], logits[4] - rising(0.25)[4]
     assert (
-        f"logits gain {gain:+.3f} [{gain:+.3f}, {gain:+.3f}] over a binary mask and {both:+.3f}"
+        f"logits gain {gain:+.3f} over a binary mask and {both:+.3f}"
         in outcome.finding
     )
 
@@ -238,7 +238,7 @@ def test_more_rounds_have_to_help_later_clicks_and_to_saturate(changes, passed, 
     end = curves[11][8] - curves[5][8]
     assert outcome.values["after 9 clicks, 11 over 5 rounds"][0] == pytest.approx(end, abs=1e-4)
     furthest = max(abs(curve[0] - 0.25) for curve in curves.values())
-    assert f"lie within {furthest:.3f}" in outcome.finding and f"rounds {end:+.3f} [" in outcome.finding
+    assert f"lie within {furthest:.3f}" in outcome.finding and f"rounds {end:+.3f} over 5" in outcome.finding
     assert {n: arm.recipe.rounds for n, arm in e05_rounds.ARMS.items()} == e05_rounds.LATER
     assert [1 + one.corrective + one.mask_only for one in e05_rounds.LATER.values()] == list(last)
 
@@ -258,7 +258,7 @@ def test_no_other_combination_may_be_better(multiplied, gated, passed, monkeypat
     assert outcome.passed is passed
     gain = rising(0.25)[2] - gated[2]
     assert outcome.values["added − gated"]["3"][0] == pytest.approx(gain, abs=1e-4)
-    assert f"{gain:+.3f} [{gain:+.3f}, {gain:+.3f}] more than image · (1 + prompt)" in outcome.finding
+    assert f"{gain:+.3f} more than image · (1 + prompt)" in outcome.finding
 
 
 def test_arms_are_trained_by_every_seed_and_measured_on_the_targets_of_all(monkeypatch):
@@ -317,7 +317,7 @@ def test_pre_training_has_to_help_with_few_labels(gain, passed, monkeypatch):
         assert values["best of three"][e07_mae.RANDOM][share][0] == 0.5
         assert values["ranked first"][e07_mae.MAE][share][0] == pytest.approx(0.25 + more / 2, abs=1e-4)
         assert values["gain of each seed, best of three"][share] == pytest.approx([more] * 2, abs=1e-4)
-        assert f"{more:+.3f} [{more:+.3f}, {more:+.3f}]" in outcome.finding
+        assert f"{more:+.3f}" in outcome.finding
     assert values["labelled scenes"] == {"1 %": 16, "10 %": 160, "100 %": 1600}
     assert values["pre-training"] == {"images": 256_000, "mask ratio": 0.75}
     assert drawn[0][1] == "autoencoder" and "16, 160, 1600 labelled scenes" in outcome.finding
@@ -554,9 +554,9 @@ def test_adapting_has_to_gain_to_come_near_to_full_training_and_to_forget_less(c
         box["LoRA", "train"] - box["full", "train"],
     )
     assert f"With a box, {best} gains {box[best, 'xray'] - 0.5:+.3f}" in outcome.finding
-    assert f"decoder is {behind:+.3f} [" in outcome.finding and f"alone is {spared:+.3f} [" in outcome.finding
+    assert f"decoder is {behind:+.3f} from" in outcome.finding and f"alone is {spared:+.3f} from" in outcome.finding
     assert "with 1,014 numbers instead of 1,004" in outcome.finding
-    assert "the output tokens alone, 1,013 numbers, change it by +0.030 [" in outcome.finding
+    assert "the output tokens alone, 1,013 numbers, change it by +0.030." in outcome.finding
 
 
 @pytest.mark.parametrize(
@@ -578,8 +578,8 @@ def test_every_knob_has_to_hurt_at_its_hard_end(flat, passed, monkeypatch):
         assert [one[0] for one in outcome.values[knob].values()] == pytest.approx(wanted, abs=1e-4)
         assert list(outcome.values[knob]) == [str(place) for place in places]
     if flat is None:
-        assert "contrast 0.24, from 0.750 [0.750, 0.750] to 0.512 [0.512, 0.512]" in outcome.finding
-        assert "thinness 0.25, from 0.750 [0.750, 0.750] to 0.500" in outcome.finding
+        assert "contrast 0.24, from 0.750 to 0.512" in outcome.finding
+        assert "thinness 0.25, from 0.750 to 0.500" in outcome.finding
 
 
 # --- what trains ------------------------------------------------------------------------------------------------------
