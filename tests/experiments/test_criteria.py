@@ -206,10 +206,7 @@ def test_no_step_of_feedback_may_lose(binary, logits, passed, apart, monkeypatch
     assert values["logits − none"]["9"][0] == pytest.approx(logits[8] - rising(0.25)[8], abs=1e-4)
     assert f"{binary[2]:.3f} and {binary[4]:.3f} with a binary mask fed back" in outcome.finding
     gain, both = logits[4] - binary[4], logits[4] - rising(0.25)[4]
-    assert (
-        f"logits gain {gain:+.3f} over a binary mask and {both:+.3f}"
-        in outcome.finding
-    )
+    assert f"logits gain {gain:+.3f} over a binary mask and {both:+.3f}" in outcome.finding
 
 
 @pytest.mark.parametrize(
@@ -554,7 +551,10 @@ def test_adapting_has_to_gain_to_come_near_to_full_training_and_to_forget_less(c
         box["LoRA", "train"] - box["full", "train"],
     )
     assert f"With a box, {best} gains {box[best, 'xray'] - 0.5:+.3f}" in outcome.finding
-    assert f"decoder is {behind:+.3f} from" in outcome.finding and f"alone is {spared:+.3f} from" in outcome.finding
+    assert (
+        f"decoder is {behind:+.3f} from" in outcome.finding
+        and f"alone is {spared:+.3f} from" in outcome.finding
+    )
     assert "with 1,014 numbers instead of 1,004" in outcome.finding
     assert "the output tokens alone, 1,013 numbers, change it by +0.030." in outcome.finding
 
