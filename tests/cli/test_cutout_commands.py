@@ -137,7 +137,7 @@ GONE = ["--cutouts", "/gone", "--backgrounds", "/gone"]
         (["eval", "--cutouts", "x"], "give both, or neither", 2),
         (
             ["eval", "--cutouts", "x", "--backgrounds", "y", "--worlds", "micro"],
-            "omit --data and --worlds",
+            "--worlds is not for --cutouts, which measures only the world photo; omit it",
             2,
         ),
         (["train", "--preset", "nano", "--cutouts", "x", "--backgrounds", "y"], "no recipe for nano", 2),

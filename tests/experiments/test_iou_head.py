@@ -84,7 +84,7 @@ def test_the_criterion(of_all, of_winner, passed, monkeypatch, tmp_path):
     outcome = run(build_sam("nano"), Settings.short(tmp_path))
     assert outcome.passed is passed
     if passed:
-        assert "+0.300 [+0.300, +0.300] IoU better than one at random" in outcome.finding
+        assert "+0.300 IoU better than one at random" in outcome.finding
         assert "over-estimates the other two by +0.300" in outcome.finding
         assert "outputs 1, 2 and 3 fit best in 100 %, 0 %, 0 % of the cases" in outcome.finding
         assert (

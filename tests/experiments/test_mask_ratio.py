@@ -99,7 +99,7 @@ def test_the_criterion_and_the_finding(best, passed, monkeypatch, tmp_path, auto
     assert f"{best[0.5]:.3f} with 50 % hidden" in outcome.finding
     assert "0.150 from random weights" in outcome.finding
     lead = best[0.75] - best[0.25]
-    assert f"{lead:+.3f} [{lead:+.3f}, {lead:+.3f}] over 25 %" in outcome.finding
+    assert f"{lead:+.3f} over 25 %" in outcome.finding
     assert "no ratio can be distinguished" not in outcome.finding
     assert outcome.values["best of three"]["random weights"][0] == pytest.approx(0.15)
     assert outcome.values["ranked first"]["0.9"][0] == pytest.approx(0.1)
