@@ -42,9 +42,12 @@ def compiled(name: str, *dtypes: str) -> CompiledCheck:
 @pytest.mark.ci
 @pytest.mark.parametrize("name", ["right", *REFUSED])
 @pytest.mark.skipif(not INTERPRETED, reason="what only the interpreter takes: TRITON_INTERPRET=1")
-def test_the_interpreter_takes_them_all(name):
+def test_the_interpreter_takes_all_but_products_that_are_too_small(name):
     report = check_function(load_function(f"{FILE}:{name}"), "attention", ("fp16",), SMALL)
-    assert report.failure is None and report.launches == 1
+    if name == "eight_keys_a_block":
+        assert report.failure is not None and REFUSED[name] in report.failure.what
+    else:
+        assert report.failure is None and report.launches == 1
 
 
 @pytest.mark.parametrize(
