@@ -74,10 +74,16 @@ def test_five_rounds_have_to_gain_at_nine_clicks_and_to_keep_one(one, nine, pass
         rounds = 1 + len(how.later.schedule())
         assert (experiment, method.name, how.seed) == ("e20", "decoder", seed)
         assert (rounds, how.single_round_share) == (5 if name == "5 rounds" else 1, 0.0)
-    assert f"five rounds are {nine:+.3f}" in outcome.finding and f"and {one:+.3f}" in outcome.finding
+    assert (
+        f"five rounds are {nine:+.3f} mIoU from" in outcome.finding
+        and f"and {one:+.3f} after one" in outcome.finding
+    )
     lowest = "9 clicks" if nine < min(one, 0) else "1 click"
-    assert f"lowest after {lowest}, {min(one, nine, 0):+.3f}" in outcome.finding
-    assert "one round changes mIoU by +0.100" in outcome.finding and "and -0.050" in outcome.finding
+    assert f"lowest after {lowest}, {min(one, nine, 0):+.3f}. Against" in outcome.finding
+    assert (
+        "one round changes mIoU by +0.100 after one click" in outcome.finding
+        and "and -0.050 after nine" in outcome.finding
+    )
     assert outcome.values["train, 5 rounds − 1 round"]["9"][0] == pytest.approx(nine, abs=1e-4)
 
 
@@ -188,7 +194,7 @@ def test_hq_has_to_gain_on_wires_and_to_forget_less(changes, passed, monkeypatch
     outcome = e19_hq_token.run("SAM", SETTINGS)
     assert outcome.passed is passed and seeds == [4, 5]
     gain = edge["HQ", "wiry"] - 0.5
-    assert f"from 0.500 by {gain:+.3f}" in outcome.finding
+    assert f"from 0.500 by {gain:+.3f}; that is" in outcome.finding
     assert outcome.values["HQ - output tokens"][0] == pytest.approx(
         gain + 0.5 - edge["output tokens", "wiry"], abs=1e-4
     )
