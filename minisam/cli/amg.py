@@ -30,7 +30,7 @@ LIMITS = {
     "pred_iou_thresh": (-1, 1),
     "stability_score_thresh": (-1, 1),
     "box_nms_thresh": (0, 1),
-    "crop_n_layers": (0, 5),
+    "crop_n_layers": (0, 6),
     "min_mask_region_area": (0, LARGEST_COUNT),
 }
 

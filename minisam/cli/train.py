@@ -102,6 +102,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--batch-size", type=number_from(1), help="images per step (default: the recipe's)")
     parser.add_argument(
+        "--lr",
+        type=share(zero=False, one=False),
+        metavar="RATE",
+        help="highest learning rate (default: the recipe's); Muon's changes by the same factor",
+    )
+    parser.add_argument(
         "--rounds",
         type=number_from(0),
         nargs=2,
@@ -184,6 +190,8 @@ def chosen_recipe(args: argparse.Namespace) -> tuple[str, Recipe]:
     if args.image_size and args.image_size % 16:
         raise PromptError(f"--image-size {args.image_size} is not a multiple of 16")
     recipe = recipe.with_images(args.image_size, args.batch_size)
+    if args.lr:
+        recipe = recipe.with_rate(args.lr)
     if args.rounds:
         if recipe.with_rounds(Rounds(9, 9)) == recipe:
             raise PromptError(f"--rounds: the recipe of {name} has no rounds after the first prompt; omit it")

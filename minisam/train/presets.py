@@ -95,6 +95,10 @@ class Recipe:
         changes = {name: value for name, value in changes.items() if value is not None}
         return replace(self, phases=tuple(replace(phase, **changes) for phase in self.phases))
 
+    def with_rate(self, lr: float) -> Recipe:
+        """The same recipe with another highest rate; that of Muon, if it is used, changes by the same factor."""
+        return replace(self, lr=lr, muon_lr=self.muon_lr and self.muon_lr * (lr / self.lr))
+
 
 def published(steps: int, batch_size: int, lr: float, drop_path: float, layer_decay: float) -> Recipe:
     """The paper's recipe (section A), which begins with MAE weights (`--from-mae`) and wants a cluster."""

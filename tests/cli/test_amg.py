@@ -17,15 +17,22 @@ import torch
 from PIL import Image
 
 from minisam.build import WEIGHTS
+from minisam.cli.amg import LIMITS
 from minisam.cli.main import main
 from minisam.data.images import load_image
 from minisam.data.partworld import render_scenes
 from minisam.data.sa1b import read_record
 from minisam.data.segmentation_folder import open_folder
 from minisam.masks.rle import decode_rle
+from minisam.predict.everything.generator_arguments import RANGES
 
 QUICK = ["--checkpoint", str(WEIGHTS / "nano.safetensors"), "--points-per-side", "5"]
 QUICK += ["--pred-iou-thresh", "0.2", "--stability-score-thresh", "0.05"]
+
+
+@pytest.mark.parametrize("name", ["points_per_side", "crop_n_layers"])
+def test_the_command_takes_what_the_generator_takes(name: str):
+    assert LIMITS[name] == RANGES[name]
 
 
 @pytest.fixture(autouse=True)

@@ -28,9 +28,9 @@ from minisam.train.presets import RECIPES, RECIPES_FROM_WEIGHTS, RECIPES_ON_CUTO
 
 
 def test_train(given):
-    words = "train --preset nano --steps 5 --image-size 128 --batch-size 3 --rounds 4 1 --seed 6"
+    words = "train --preset nano --steps 5 --image-size 128 --batch-size 3 --lr 2e-4 --rounds 4 1 --seed 6"
     got = given("minisam.train.sam_run.sam_run", f"{words} --precision bf16 --save-every 11 -o runs/x")
-    recipe = replace(RECIPES["nano"], steps=5).with_images(128, 3).with_rounds(Rounds(4, 1))
+    recipe = replace(RECIPES["nano"], steps=5).with_images(128, 3).with_rounds(Rounds(4, 1)).with_rate(2e-4)
     wanted = {"model": "nano", "folder": Path("runs/x"), "recipe": recipe, "seed": 6, "device": "cpu"}
     wanted |= {"precision": "bf16", "save_every": 11, "data": None, "held_out": 0.0}
     assert {name: got[name] for name in wanted} == wanted

@@ -37,6 +37,14 @@ def test_other_rounds_are_for_phases_that_go_on_after_the_first_prompt():
     assert [phase.image_size for phase in changed.phases] == [32, 64, 96]
 
 
+def test_another_rate_changes_both_optimisers_by_the_same_factor():
+    changed = replace(THIRDS, lr=4e-4, muon_lr=8e-4).with_rate(1e-4)
+    assert (changed.lr, changed.muon_lr) == (1e-4, 2e-4)
+    only_adamw = replace(THIRDS, lr=4e-4, muon_lr=None).with_rate(1e-4)
+    assert (only_adamw.lr, only_adamw.muon_lr) == (1e-4, None)
+    assert replace(changed, lr=THIRDS.lr, muon_lr=THIRDS.muon_lr) == THIRDS
+
+
 def test_a_recipe_is_the_papers_unless_it_says_otherwise():
     """Rounds of 8 points and 2 masks alone, a rate that falls to a tenth at two thirds and once more at the end."""
     assert (Rounds().corrective, Rounds().mask_only) == (8, 2)
