@@ -51,6 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SHARE",
         help="share of prompts that are captions instead of crops, 0 to 1 (default: 0, as in the paper)",
     )
+    sam.add_argument(
+        "--frozen-encoder", action="store_true", help="leave the image encoder as it is: quicker steps"
+    )
     sam.add_argument("-o", "--out", type=Path, help="folder of the run (default: runs/PRESET-text)")
     words = actions.add_parser("words", help="print the words that a text prompt may use")
     words.add_argument("-o", "--out", type=Path, help="write them to this file instead")
@@ -98,7 +101,14 @@ def train_sam(args: argparse.Namespace) -> int:
     if not args.clip.exists():
         raise CheckpointError(f"{args.clip}: no such file; `minisam text clip` makes it")
     task = TextSamTask(
-        args.clip, recipe, args.preset, args.seed, args.precision, args.start_from, args.captions
+        args.clip,
+        recipe,
+        args.preset,
+        args.seed,
+        args.precision,
+        args.start_from,
+        args.captions,
+        args.frozen_encoder,
     )
     training = TrainingRun(task, folder, args.save_every, args.log)
     training.run()

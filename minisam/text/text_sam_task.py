@@ -78,8 +78,11 @@ class TextSamTask(Task):
         precision: str = "fp32",
         start_from: Path | None = None,
         captions: float = 0.0,
+        frozen_encoder: bool = False,
     ) -> None:
         """`start_from`: a text.safetensors with the same CLIP, to continue training from.
+
+        `frozen_encoder`: leave the image encoder as it is, which saves more than half of a step.
 
         `captions`: the share of tokens that come from captions instead of crops (none in the paper); their targets
         are then objects whose caption is unique in the image.
@@ -89,6 +92,7 @@ class TextSamTask(Task):
         torch.manual_seed(seed)
         self.model = TextSam(preset, build_sam(preset), read_clip(clip_file))
         self.model.clip.requires_grad_(False)
+        self.model.sam.image_encoder.requires_grad_(not frozen_encoder)
         self.size = CONFIGS[preset].image_size
         self.model.external.centres.copy_(centres(self.model.clip, recipe))
         trained = nn.ModuleDict({"sam": self.model.sam, "external": self.model.external})
@@ -103,6 +107,8 @@ class TextSamTask(Task):
             "clip": sha256_of(clip_file),
             "sam": sha256_of(WEIGHTS / f"{preset}.safetensors"),
         }
+        if frozen_encoder:
+            self.started_from["frozen encoder"] = True
         self.captions = captions
         if captions:
             self.started_from["captions"] = captions
@@ -136,7 +142,7 @@ class TextSamTask(Task):
                 token = self.tokens(targets, generator)[own]
             embeddings = sam.image_encoder(sam.preprocess(targets.images[images]))
             if not len(masks):
-                loss = 0 * embeddings.sum()
+                loss = 0 * (embeddings.sum() + self.model.external.type_embed.sum())
                 return loss, dict.fromkeys(self.metrics, 0.0)
             rounds = interactive_rounds(
                 sam, embeddings, image_index, masks, schedule, OwnRows(generator, own, count),

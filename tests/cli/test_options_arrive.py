@@ -65,7 +65,8 @@ def test_text_clip(given):
 def test_text_sam(given, share):
     Path("clip.safetensors").write_bytes(b"")
     words = "text sam --clip clip.safetensors --preset tiny --from start.safetensors --steps 7 --seed 3"
-    got = given("minisam.text.text_sam_task.TextSamTask", f"{words} --precision bf16 --captions {share} -o x")
+    words += f" --precision bf16 --captions {share} -o x" + " --frozen-encoder" * (share > 0)
+    got = given("minisam.text.text_sam_task.TextSamTask", words)
     assert got == {
         "clip_file": Path("clip.safetensors"),
         "recipe": replace(TextRecipe(), steps=7),
@@ -74,6 +75,7 @@ def test_text_sam(given, share):
         "precision": "bf16",
         "start_from": Path("start.safetensors"),
         "captions": share,
+        "frozen_encoder": share > 0,
     }
 
 

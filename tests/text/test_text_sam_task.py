@@ -53,6 +53,19 @@ def test_a_resumed_run_is_bit_equal(tmp_path, clip_file, start, result):
     assert [{**row, "seconds": 0} for row in rows[0]] == [{**row, "seconds": 0} for row in rows[1]]
 
 
+def test_a_frozen_encoder_stays_as_it_was_while_the_rest_learns(clip_file):
+    task = TextSamTask(clip_file, replace(SAM, token_alone=1.0, warmup=1), frozen_encoder=True)
+    run = TrainingRun(task)
+    before = {name: value.clone() for name, value in task.model.state_dict().items()}
+    run.step = 1
+    run.train_step()
+    changed = {name for name, value in task.model.state_dict().items() if not value.equal(before[name])}
+    assert {"external.projection.weight", "external.type_embed"} <= changed
+    assert any(name.startswith("sam.mask_decoder") for name in changed)
+    assert not any(name.startswith(("clip", "sam.image_encoder")) for name in changed)
+    assert task.about() != TextSamTask(clip_file, task.recipe).about()  # such runs do not resume each other
+
+
 def test_a_step_trains_sam_and_the_projection_but_not_clip(clip_file):
     task = TextSamTask(clip_file, replace(SAM, token_alone=1.0, warmup=1))
     run = TrainingRun(task)
