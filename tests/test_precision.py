@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 
-from minisam.model.fast.plain_products import as_now_when_recomputed
+from minisam.model.fast.plain_products import as_now_when_recomputed, plain_products
 from minisam.precision import computing_in
 
 
@@ -43,6 +43,21 @@ def test_afterwards_torch_is_as_before():
         assert torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed()
         raise RuntimeError
     assert torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed() == before
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_what_was_set_before_is_set_again(allowed):
+    """One block may lie in another: the inner one must not end the outer one."""
+    before = torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed()
+    torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(allowed)
+    try:
+        with plain_products():
+            with plain_products():
+                pass
+            assert torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed()
+        assert torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed() == allowed
+    finally:
+        torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(before)
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])

@@ -226,3 +226,21 @@ def test_padding_is_cut_off_below_and_on_the_right(nano, size):
     found = nano.postprocess_masks(low_res, size, size)
     torch.testing.assert_close(found, enlarged[..., : size[0], : size[1]])
     assert nano.postprocess_masks(low_res, size, (90, 70)).shape == (2, 3, 90, 70)
+
+
+@pytest.mark.parametrize("size", [(40, 64), (64, 24), (17, 31), (64, 64)])
+def test_masks_of_a_record_are_the_images_own_part_of_the_input(nano, size):
+    """At the size of the input, they are a corner of the enlarged logits; padding is not squeezed into them."""
+    generator = torch.Generator().manual_seed(0)
+    record = {
+        "image": 255 * torch.rand(3, *size, generator=generator),
+        "original_size": size,
+        "boxes": torch.tensor([[2.0, 3.0, 12.0, 14.0]]),
+    }
+    (found,) = nano([record], multimask_output=True)
+    enlarged = torch.nn.functional.interpolate(
+        found["low_res_logits"], (64, 64), mode="bilinear", align_corners=False
+    )
+    expected = enlarged[..., : size[0], : size[1]] > nano.mask_threshold
+    assert 0 < expected.float().mean() < 1
+    assert found["masks"].equal(expected)

@@ -1,9 +1,11 @@
-"""Placements by hand: how many objects, and when a scene repeats a few of them."""
+"""Placements by hand: how many objects, and when a scene repeats a few of them; and what each is drawn from."""
+
+import math
 
 import numpy as np
 from drawn_by_hand import DrawnByHand
 
-from minisam.data.cutouts.placement import sample_placements
+from minisam.data.cutouts.placement import Kind, placements_of, sample_placements
 
 
 class InOrder(DrawnByHand):
@@ -47,3 +49,26 @@ def test_a_third_of_the_scenes_repeats_three_cutouts():
         places = sample_placements(InOrder(randoms=[draw]), 100)
         assert len(places) == 12 and len({place.cutout for place in places}) == different
     assert len({place.cutout for place in sample_placements(InOrder(randoms=[0.0]), 2)}) == 2
+
+
+def test_what_an_object_is_drawn_from():
+    """Sizes are log-uniform: half of the objects are smaller than the geometric mean of the two limits."""
+    places = placements_of(np.random.default_rng(0), Kind(1.0, 6000, 6000, 0.05, 0.8), 10)
+
+    def shares(values, *limits):
+        return np.histogram(values, limits)[0] / len(values)
+
+    side = np.log([place.side for place in places])
+    quarters = np.linspace(math.log(0.05), math.log(0.8), 5)
+    np.testing.assert_allclose(shares(side, *quarters), 0.25, atol=0.02)
+    for axis in (0, 1):
+        centre = [place.centre[axis] for place in places]
+        np.testing.assert_allclose(shares(centre, *np.linspace(0.02, 0.98, 5)), 0.25, atol=0.02)
+    stretch = np.log([place.stretch for place in places])
+    assert abs(stretch.mean()) < 0.004 and abs(stretch.std() - 0.08) < 0.003
+    assert abs(np.mean([place.mirrored for place in places]) - 0.5) < 0.02
+    angle = np.array([place.angle for place in places])
+    far = np.abs(angle) > 0.6  # five standard deviations of the small angles
+    assert abs(far.mean() - 0.25 * (1 - 0.6 / math.pi)) < 0.02
+    np.testing.assert_allclose(shares(angle[far], *(np.pi * np.linspace(-1, 1, 3))), 0.5, atol=0.04)
+    assert np.abs(angle).max() <= math.pi and np.median(np.abs(angle[~far])) < 0.12
