@@ -9,9 +9,18 @@ from outlined_folder import write_photographs
 from PIL import Image
 
 from minisam.data import outlined
-from minisam.data.outlined import draw_four, draw_window, on_levels, open_outlined, outlined_scenes
+from minisam.data.outlined import (
+    draw_four,
+    draw_window,
+    on_levels,
+    open_outlined,
+    outlined_scenes,
+    usable_masks,
+)
+from minisam.data.segments import Picture, Segment
 from minisam.data.skipped import Skipped
-from minisam.errors import DatasetError
+from minisam.errors import DatasetError, MinisamError
+from minisam.masks.rle import encode_rle
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +165,22 @@ def test_damaged_files_are_recorded_and_others_drawn(tmp_path):
     assert len(scenes.images) == 24 and (scenes.area.sum(1) > 0).all()
     assert "0.json" in skipped.summary() or "0.png" in skipped.summary()
     assert any("1.json#0" in name for name in skipped)
+
+
+def test_a_crowd_is_no_object_and_no_fault():
+    """The outline of a group would become a node over all of its objects."""
+    masks = np.zeros((3, 6, 8), bool)
+    masks[0, 1:5], masks[1, 2:4, 2:4] = True, True
+    group, single, empty = (
+        Segment(name, encode_rle(mask), (6, 8), crowd=name == "group")
+        for name, mask in zip(("group", "single", "empty"), masks, strict=True)
+    )
+    skipped, image = Skipped(), np.zeros((6, 8, 3), np.uint8)
+    (found,) = usable_masks(Picture("a", image, [group, empty, single]), skipped)
+    assert (found == masks[1]).all()
+    assert "empty" in skipped and "group" not in skipped
+    with pytest.raises(MinisamError, match="b: no usable mask"):
+        usable_masks(Picture("b", image, [group]), Skipped())
 
 
 def test_nothing_usable_is_one_clear_error(tmp_path):

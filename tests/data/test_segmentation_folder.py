@@ -93,6 +93,20 @@ def test_coco_images_are_found_where_data_sets_keep_them(coco):
     np.testing.assert_array_equal(open_folder(flat).read(0).image, expected)
 
 
+@pytest.mark.parametrize("home", ["", "images", "train2017", "images/train2017"])
+@pytest.mark.parametrize("name", ["instances_train2017", "person_keypoints_train2017", "train2017"])
+def test_images_are_in_a_folder_of_the_files_last_word(coco, name, home):
+    """The word after the last underscore: a name may have several."""
+    annotations = coco / "annotations" / "instances.json"
+    expected = open_folder(coco).read(0).image
+    path = annotations.rename(annotations.with_name(f"{name}.json"))
+    for image in list((coco / "images").glob("*.png")):
+        target = coco / home / image.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        image.rename(target)
+    np.testing.assert_array_equal(open_folder(path).read(0).image, expected)
+
+
 def test_sa1b_images_are_found_from_the_record_and_from_the_top(sa1b):
     expected = open_folder(sa1b).read(0).image
     (sa1b / "deep").mkdir()
