@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from minisam.cli.numbers import number_from
 from minisam.cli.outputs import check_output, check_writable
 from minisam.errors import CommandError, OutputError
 
@@ -54,6 +55,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "the mean of their weights and IN's",
     )
     parser.add_argument(
+        "--image-size",
+        type=number_from(1),
+        metavar="PIXELS",
+        help="the side of the images that OUT works on from now on; no weight changes, positions are interpolated "
+        "(default: as IN)",
+    )
+    parser.add_argument(
         "--float16",
         action="store_true",
         help="half the size; in a name that ends in .safetensors, .pth or .pt",
@@ -75,6 +83,8 @@ def run(args: argparse.Namespace) -> int:
             f"--float16 is for files; {args.out} is a folder for transformers, which has float32"
         )
     sam = load_whole(args.input, args.average) if args.base is None else put_together(args.input, args.base)
+    if args.image_size:
+        set_size(sam, args.image_size)
     _, config, inputs = savable(sam)
     if is_folder:
         save_for_transformers(sam, args.out)
@@ -100,6 +110,13 @@ def load_whole(path: Path, others: Sequence[Path] | None) -> Sam:
         if is_adapter(one):
             raise CommandError(f"{one} is an adapter; give the network it was trained for with --base FILE")
     return average_checkpoints(paths)
+
+
+def set_size(sam: Sam, size: int) -> None:
+    try:
+        sam.set_image_size(size)
+    except ValueError as error:
+        raise CommandError(f"--image-size: {error}") from None
 
 
 def put_together(path: Path, base: Path) -> Sam:

@@ -182,6 +182,17 @@ ON_PHOTOS = Phase(
     clear_prompts=True,
     mask_first_share=0.08,
 )
+LARGE = replace(
+    ON_PHOTOS,
+    image_size=512,
+    batch_size=4,
+    prompts_per_image=6,
+    rounds=Rounds(4, 1),
+    single_round_share=0.5,
+    enlarged=0.5,
+    cutouts=0.75,
+    outlined=0.5,
+)
 RECIPES_ON_CUTOUTS: dict[str, Recipe] = {
     "tiny": Recipe(
         steps=20000,
@@ -195,17 +206,8 @@ RECIPES_ON_CUTOUTS: dict[str, Recipe] = {
         steps=4000,
         phases=(
             replace(ON_PHOTOS, batch_size=14, cutouts=0.7, outlined=0.35),
-            replace(
-                ON_PHOTOS,
-                image_size=512,
-                batch_size=4,
-                prompts_per_image=6,
-                rounds=Rounds(4, 1),
-                single_round_share=0.5,
-                enlarged=0.5,
-                cutouts=0.75,
-                outlined=0.5,
-            ),
+            LARGE,
+            replace(LARGE, image_size=768, batch_size=2),
         ),
         lr=4e-4,
         muon_lr=8e-4,

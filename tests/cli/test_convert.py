@@ -163,3 +163,23 @@ def test_an_empty_folder_is_filled(sam, tmp_path):
     assert {path.name for path in Path(tmp_path / "empty").iterdir()} == {
         "model.safetensors", "config.json", "preprocessor_config.json",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("out", ["b.safetensors", "b.pth"])
+def test_another_image_size_changes_no_weight(out, sam, tmp_path, capsys):
+    save_checkpoint(sam, tmp_path / "a.safetensors")
+    assert convert(tmp_path / "a.safetensors", tmp_path / out, "--image-size", 48) == 0
+    loaded, has_place = load_checkpoint(tmp_path / out), out.endswith(".safetensors")
+    assert same(loaded, sam) and loaded.image_encoder.img_size == (48 if has_place else 32)
+    assert ("no place for image_size 48" in capsys.readouterr().out) != has_place
+
+
+@pytest.mark.parametrize("size", ["20", "8200", "0"])
+def test_an_image_size_that_no_network_can_have_writes_nothing(size, sam, tmp_path, capsys):
+    save_checkpoint(sam, tmp_path / "a.safetensors")
+    try:
+        code = convert(tmp_path / "a.safetensors", tmp_path / "b.safetensors", "--image-size", size)
+    except SystemExit as stopped:
+        code = stopped.code
+    assert code == 2 and "--image-size" in capsys.readouterr().err
+    assert not (tmp_path / "b.safetensors").exists()
