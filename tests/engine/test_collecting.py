@@ -85,6 +85,27 @@ def test_masks_whose_boxes_overlap_less_are_both_shown():
         assert len(confident_masks(prompted(), FixedBoxes(boxes), confidence)[0]) == shown
 
 
+class OwnMasks(FilledBoxes):
+    """A model that answers the n-th box with the n-th mask of `own`, wherever the box is."""
+
+    own = torch.zeros(0)
+
+    def predict(self, points=None, boxes=None, mask_input=None):
+        _, promised = super().predict(points, boxes, mask_input)
+        return torch.stack([self.own, ~self.own, ~self.own], dim=1).float() * 2 - 1, promised
+
+
+def test_what_overlaps_are_the_boxes_of_the_masks_and_not_those_of_the_detector(monkeypatch):
+    """A mask may fill only a part of its box: two things in one box are both shown, one thing in two boxes once."""
+    left, right = square(2, 2, 7, 12), square(7, 2, 12, 12)
+    one_box, two_boxes = [[2, 2, 12, 12]] * 2, [[2, 2, 12, 12], [1, 0, 30, 31]]
+    for boxes, own, shown in ((one_box, [left, right], 2), (two_boxes, [left, left], 1)):
+        monkeypatch.setattr(OwnMasks, "own", torch.stack(own))
+        ready = OwnMasks(None, torch.zeros(1), torch.zeros(2, dtype=torch.int64))
+        masks, _ = confident_masks(ready, FixedBoxes(boxes), Confidence(predicted_iou=0.5))
+        assert masks.equal(torch.stack(own[:shown]))
+
+
 def test_what_an_engine_shows_and_lets_stand_unless_told_otherwise():
     one, other, doubtful = [2, 2, 12, 12], [5, 2, 12, 12], [20, 4, 30, 30]  # promised 0.9, 0.8, 0.6
     _, predicted = confident_masks(prompted(), FixedBoxes([one, other, doubtful]), Confidence())

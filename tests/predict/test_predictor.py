@@ -38,10 +38,16 @@ def test_shapes_and_types(predictor, multimask):
     assert low_res.shape == (count, 32, 32)
 
 
-def test_masks_are_the_logits_above_the_threshold(predictor):
+@pytest.mark.parametrize("quantile", [None, 0.2, 0.8])
+def test_masks_are_the_logits_above_the_networks_threshold(predictor, monkeypatch, quantile):
     logits, _, _ = predictor.predict([[10, 10]], [1], return_logits=True)
+    threshold = 0.0 if quantile is None else float(np.quantile(logits, quantile))
+    monkeypatch.setattr(predictor.model, "mask_threshold", threshold)
     masks, _, _ = predictor.predict([[10, 10]], [1])
-    assert np.array_equal(masks, logits > 0)
+    assert np.array_equal(masks, logits > np.float32(threshold))
+    assert quantile is None or abs(masks.mean() - (1 - quantile)) < 0.01
+    again, _, _ = predictor.predict([[10, 10]], [1], return_logits=True)
+    assert np.array_equal(again, logits)
 
 
 def test_a_prediction_can_be_fed_back(predictor):

@@ -225,15 +225,23 @@ def test_mask_0_counts_by_the_share_of_clear_prompts(nano):
         assert losses[0].total.item() == pytest.approx(expected)
 
 
-def test_after_a_clear_prompt_mask_0_is_fed_back(nano, monkeypatch):
+@pytest.mark.parametrize("promised", [-1.0, 1.0], ids=["mask 0 promises least", "mask 0 promises most"])
+def test_after_a_clear_prompt_mask_0_is_fed_back_and_after_others_the_best_of_three(
+    nano, monkeypatch, promised
+):
+    """What mask 0 promises decides nothing."""
     fed, decoded = [], []
     nano.prompt_encoder.mask_downscaling.register_forward_pre_hook(
         lambda _, given: fed.append(given[0].clone())
     )
     predict = nano.mask_decoder.predict_masks
-    monkeypatch.setattr(
-        nano.mask_decoder, "predict_masks", lambda *a: decoded.append(predict(*a)) or decoded[-1]
-    )
+
+    def predict_masks(*given):
+        logits, iou = predict(*given)
+        decoded.append((logits, torch.cat([iou[:, :1] + 100 * promised, iou[:, 1:]], dim=1)))
+        return decoded[-1]
+
+    monkeypatch.setattr(nano.mask_decoder, "predict_masks", predict_masks)
     try:
         interactive_rounds(
             nano,

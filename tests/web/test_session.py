@@ -44,6 +44,17 @@ def test_masks_are_the_predictors(session, points, boxes):
     assert np.array_equal(best[0], masks[iou.argmax()])
 
 
+def test_masks_are_what_is_above_the_networks_own_threshold(session, monkeypatch):
+    photo, prompt = session.photos.all[0], read_prompt({"points": [[10, 10, 1]]})
+    predictor = SamPredictor(session.sam)
+    predictor.set_image(photo.pixels())
+    logits, _, _ = predictor.predict(np.array([[10, 10]]), np.array([1]), return_logits=True)
+    threshold = float(np.quantile(logits, 0.8))
+    monkeypatch.setattr(session.sam, "mask_threshold", threshold)
+    masks, _ = session.decode(photo, prompt)
+    assert np.array_equal(masks, logits > np.float32(threshold)) and 0.1 < masks.mean() < 0.3
+
+
 def test_a_prompt_on_the_photo_as_shown_reaches_the_same_place_of_the_file(session):
     photo = session.photos.all[1]
     prompt = read_prompt({"points": [[LONGEST_SHOWN / 4, 10, 1]]})

@@ -11,7 +11,8 @@ from minisam.build import build_sam
 from minisam.data.partworld import render_scenes
 from minisam.errors import GeneratorError, ImageError
 from minisam.masks.rle import decode_rle
-from minisam.predict import PRESETS, SamAutomaticMaskGenerator
+from minisam.masks.stability_score import calculate_stability_score
+from minisam.predict import PRESETS, SamAutomaticMaskGenerator, SamPredictor
 from minisam.predict.everything import automatic_mask_generator
 
 LENIENT = {"points_per_side": 5, "pred_iou_thresh": 0.2, "stability_score_thresh": 0.05}
@@ -32,6 +33,27 @@ def as_masks(records: list[dict]) -> list[np.ndarray]:
         r["segmentation"] if isinstance(r["segmentation"], np.ndarray) else decode_rle(r["segmentation"])
         for r in records
     ]
+
+
+@pytest.mark.parametrize("threshold", [-1.5, -0.5, 0.0])
+def test_masks_and_their_stability_are_those_at_the_networks_threshold(nano, image, monkeypatch, threshold):
+    """Of a single click in the middle, without filters; the pixels of a photograph are those of the predictor."""
+    monkeypatch.setattr(nano, "mask_threshold", threshold)
+    generator = SamAutomaticMaskGenerator(
+        nano, points_per_side=1, pred_iou_thresh=0.0, stability_score_thresh=0.0, box_nms_thresh=1.0
+    )
+    records = generator.generate(image)
+    height, width = image.shape[:2]
+    predictor = SamPredictor(nano)
+    predictor.set_image(image)
+    click = np.array([[width / 2, height / 2]]), np.array([1])
+    logits, iou, _ = predictor.predict(*click, return_logits=True)
+    order = np.argsort(-iou)
+    assert [record["predicted_iou"] for record in records] == pytest.approx(iou[order].tolist())
+    stability = calculate_stability_score(torch.from_numpy(logits), threshold, 1.0)[torch.from_numpy(order)]
+    assert [record["stability_score"] for record in records] == pytest.approx(stability.tolist())
+    for mask, own in zip(as_masks(records), logits[order], strict=True):
+        assert 0 < mask.mean() < 1 and np.array_equal(mask, own > threshold)
 
 
 @pytest.mark.parametrize("mode", ["uncompressed_rle", "coco_rle"])
