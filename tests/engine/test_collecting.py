@@ -96,7 +96,7 @@ class OwnMasks(FilledBoxes):
 
 
 def test_what_overlaps_are_the_boxes_of_the_masks_and_not_those_of_the_detector(monkeypatch):
-    """A mask may fill only a part of its box: two things in one box are both shown, one thing in two boxes once."""
+    """Two objects that fill one box together are both shown, and one object in two boxes is shown once."""
     left, right = square(2, 2, 7, 12), square(7, 2, 12, 12)
     one_box, two_boxes = [[2, 2, 12, 12]] * 2, [[2, 2, 12, 12], [1, 0, 30, 31]]
     for boxes, own, shown in ((one_box, [left, right], 2), (two_boxes, [left, left], 1)):
