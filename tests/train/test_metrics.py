@@ -33,7 +33,7 @@ def test_a_row_holds_the_first_rounds_losses_and_the_last_rounds_iou():
 
 
 def test_after_a_single_round_the_last_mask_is_the_one_that_it_ranked_first():
-    """Not the best of its three, which nobody would see."""
+    """Not the best of its three, which the user would not see."""
     only = round_of(1.0, [[0.1, 0.8, 0.3], [0.4, 0.2, 0.6]], [0.1, 0.4])
     row = {name: float(value) for name, value in describe_rounds([only]).items()}
     assert row["oracle"] == pytest.approx(0.7) and row["rounds"] == 1
