@@ -77,3 +77,35 @@ def test_images_without_targets_train_the_scores_alone():
     predicted = predictions([[0.0, 0, 10, 10]], [0.0])
     loss = region_proposal_loss(predicted, [torch.zeros(0, 4)], ProposalRecipe(), [torch.Generator()])
     assert loss.score.item() == pytest.approx(0.6931, abs=1e-3) and loss.box.item() == 0
+
+
+@pytest.mark.parametrize(("height", "found"), [(2.9, False), (3.0, True), (5.0, True)])
+def test_a_target_has_its_best_anchor_only_from_the_negative_threshold_on(height, found):
+    """An anchor of IoU 0.3 with the target is far from 0.7, but no other one is better; one of 0.29 is background."""
+    target = torch.tensor([[0.0, 0.0, 10.0, 10.0]])
+    anchors = [[0.0, 0, 10, height], [30, 30, 40, 40]]
+    loss = region_proposal_loss(
+        predictions(anchors, [0.4, -0.2]), [target], ProposalRecipe(), [torch.Generator()]
+    )
+    is_positive = torch.tensor([float(found), 0.0])
+    wanted = F.binary_cross_entropy_with_logits(torch.tensor([0.4, -0.2]), is_positive)
+    assert loss.score.item() == pytest.approx(wanted.item(), rel=1e-5)
+    assert (loss.box.item() > 0) == found
+
+
+def test_both_terms_are_divided_by_all_sampled_anchors_of_all_images():
+    """Two images: with a target and three anchors that count, and without one; at most two are sampled of each."""
+    recipe = ProposalRecipe(sampled=2, share=0.5)
+    anchors = torch.tensor([[0.0, 0, 10, 8], [0, 0, 10, 9], [30, 30, 40, 40]])
+    deltas = torch.zeros(2, 3, 4)
+    deltas[0, :, 0] = 2.0
+    predicted = AnchorPredictions(torch.zeros(2, 3), deltas, anchors, torch.zeros(3))
+    targets = [torch.tensor([[50.0, 50, 60, 60], [0, 0, 10, 10]]), torch.zeros(0, 4)]
+    generators = [torch.Generator().manual_seed(seed) for seed in (0, 1)]
+    loss = region_proposal_loss(predicted, targets, recipe, generators)
+    assert loss.score.item() == pytest.approx(torch.tensor(2.0).log().item(), rel=1e-5)
+    of_either = []
+    for height in (8, 9):  # the positive that was drawn: its target is the second one
+        shift, size = (10 - height) / 2 / height, torch.tensor(10 / height).log().item()
+        of_either.append(((2.0 - 0.5) + shift**2 / 2 + size**2 / 2) / 4)
+    assert any(loss.box.item() == pytest.approx(wanted, rel=1e-5) for wanted in of_either)
