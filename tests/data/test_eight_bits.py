@@ -40,6 +40,9 @@ RAMP = np.linspace(0, 1, 60).reshape(4, 5, 3)
         (np.array([0, 10], np.float32), (0, 255)),
         (np.array([0.5, 0.53125]), (0.5, 0.53125)),
         (np.array([29000, 31000], np.uint16), (29000, 31000)),
+        (np.array([1, 1], np.uint16), (0, 255)),
+        (np.array([1.0, 1.0], np.float32), (0, 1)),
+        (np.array([0, 0], np.uint16), (0, 255)),
     ],
 )
 def test_the_window_is_that_of_the_values(values, window):

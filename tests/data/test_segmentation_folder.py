@@ -120,6 +120,17 @@ def test_sa1b_images_are_found_from_the_record_and_from_the_top(sa1b):
     np.testing.assert_array_equal(open_folder(sa1b).read(0).image, expected)
 
 
+def test_of_two_images_of_one_name_the_one_beside_the_record_counts(sa1b):
+    """Folders of a data set often number their images alike."""
+    expected = open_folder(sa1b).read(0).image
+    (sa1b / "deep").mkdir()
+    for suffix in ("json", "png"):
+        (sa1b / f"sa_1.{suffix}").rename(sa1b / "deep" / f"sa_1.{suffix}")
+    save_image(sa1b / "sa_1.png", 255 - expected)
+    folder = open_folder(sa1b)
+    np.testing.assert_array_equal(folder.read(folder.names.index("deep/sa_1.json")).image, expected)
+
+
 def test_several_coco_files_are_not_guessed_between(coco):
     path = coco / "annotations" / "instances.json"
     path.with_name("instances_b.json").write_bytes(path.read_bytes())

@@ -255,3 +255,22 @@ def test_the_rate_falls_in_a_line_to_a_hundredth_and_pictures_are_those_of_the_s
         wanted = torch.randint(3, (5,), generator=generator).tolist()
         assert all(one.equal(of_pictures[place]) for one, place in zip(boxes, wanted, strict=True))
     assert torch.get_rng_state().equal(before)
+
+
+def test_a_detector_shows_boxes_by_all_three_numbers_of_its_recipe(monkeypatch):
+    """Three boxes with scores 0.9, 0.7, 0.5, and IoUs of 0.8 and 0.6 with the first."""
+    boxes = torch.tensor([[[0.0, 0, 10, 10], [0, 0, 10, 8], [0, 0, 10, 6], [20, 20, 30, 30]]])
+    scores = torch.tensor([[0.9, 0.7, 0.5, 0.3]])
+    for min_score, nms_threshold, most, expected in (
+        (0.4, 0.9, 10, [0.9, 0.7, 0.5]),
+        (0.4, 0.7, 10, [0.9, 0.5]),
+        (0.6, 0.9, 10, [0.9, 0.7]),
+        (0.2, 0.1, 10, [0.9, 0.3]),
+        (0.2, 0.9, 2, [0.9, 0.7]),
+    ):
+        recipe = DetectorRecipe(min_score=min_score, nms_threshold=nms_threshold, most_boxes=most)
+        detector = ObjectDetector(5, 64, recipe)
+        monkeypatch.setattr(
+            detector.head, "forward", lambda embedding: BoxPredictions(torch.logit(scores), boxes)
+        )
+        assert detector.detect(torch.zeros(1, 5, 4, 4))[1].tolist() == pytest.approx(expected)

@@ -255,3 +255,14 @@ def test_images_of_a_batch_have_their_own_objects(detector):
         torch.testing.assert_close(found.boxes, alone.boxes, rtol=1e-4, atol=1e-3)
         torch.testing.assert_close(found.scores, alone.scores, rtol=1e-4, atol=1e-5)
         assert found.labels.equal(alone.labels) and found.image_index.shape == found.labels.shape
+
+
+@pytest.mark.parametrize("box_levels", [1, 2, 3])
+def test_features_of_boxes_are_from_the_first_levels_only(box_levels):
+    """A box too large for them takes the coarsest of these; every level has its number as its value."""
+    detector = TwoStageDetector(1, 2, (4, 8, 16), box_levels, 8, ProposalRecipe(), width=4)
+    pyramid = [torch.full((1, 1, 64 // stride, 64 // stride), float(stride)) for stride in (4, 8, 16)]
+    boxes = torch.tensor([[20.0, 20, 28, 28], [16, 16, 34, 34], [10, 10, 50, 50]])
+    found = detector.in_boxes(pyramid, boxes, torch.zeros(3, dtype=torch.long), 2)
+    expected = [min(stride, 4 * 2 ** (box_levels - 1)) for stride in (4, 8, 16)]
+    assert found[:, 0, 0, 0].tolist() == pytest.approx(expected)

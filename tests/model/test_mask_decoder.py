@@ -76,6 +76,24 @@ def test_another_predict_masks_predicts_all_masks_and_is_given_the_prompts_alone
     torch.testing.assert_close(ious, expected_ious, rtol=1e-4, atol=1e-5)
 
 
+class WithIndex(MaskDecoder):
+    def predict_masks(self, *prompts, image_index):
+        """Takes the image of each prompt too."""
+        masks, ious = mask_decoder.PREDICT_MASKS(self, *prompts, image_index=image_index)
+        return -masks, ious
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("images", [3, PROMPTS])
+def test_another_predict_masks_is_told_which_prompt_has_which_image(images):
+    """As many images as prompts could be taken for one each."""
+    index = torch.tensor([2, 0, 2, 1])
+    expected, expected_ious = build()(**draw(images), multimask_output=True, image_index=index)
+    found, ious = build(WithIndex)(**draw(images), multimask_output=True, image_index=index)
+    torch.testing.assert_close(found, -expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(ious, expected_ious, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("index", [None, [2, 0, 2, 1]])
 @torch.no_grad()

@@ -109,3 +109,23 @@ def test_gradients(seed, kinds):
 
 def test_a_mask_prompt_has_four_numbers_a_side_for_each_token():
     assert PromptEncoder(WIDTH, (3, 5), (12, 20), mask_in_chans=16).mask_input_size == (12, 20)
+
+
+def test_one_mask_serves_all_boxes_and_all_points():
+    """The number of prompts is that of the points or boxes; a mask may be one for all of them."""
+    torch.manual_seed(0)
+    encoder = PromptEncoder(16, (3, 4), (48, 64), 8)
+    mask, boxes = torch.randn(1, 1, 12, 16), torch.tensor([[1.0, 2, 20, 30], [4, 4, 9, 9], [0, 1, 2, 3]])
+    of_points = torch.zeros(3, 2, 2), torch.ones(3, 2)
+    for points, some in ((None, boxes), (of_points, None), (of_points, boxes)):
+        sparse, dense = encoder(points, some, mask)
+        assert len(sparse) == 3 and dense.shape == (3, 16, 3, 4)
+        torch.testing.assert_close(dense, encoder(None, None, mask)[1].expand(3, -1, -1, -1))
+        for one in range(3):
+            alone = encoder(
+                None if points is None else (points[0][[one]], points[1][[one]]),
+                None if some is None else some[[one]],
+                mask,
+            )
+            torch.testing.assert_close(sparse[[one]], alone[0])
+            torch.testing.assert_close(dense[[one]], alone[1])

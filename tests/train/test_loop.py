@@ -134,3 +134,21 @@ def test_gradients_are_unscaled_before_they_are_clipped():
     run.train_step()
     assert run.task.model.weight.item() == pytest.approx(1 - 0.1 * 3) and scaler.updated
     assert run.task.head.weight.item() == pytest.approx(1 - 0.1 * 4)
+
+
+def test_a_resumed_run_scales_its_losses_as_before(tmp_path: Path):
+    """A scale that float16 needed is not to be found again by steps that are lost."""
+
+    class Half(Toy):
+        precision = "fp16"
+
+    first = TrainingRun(Half(9), tmp_path)
+    first.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**20, growth_interval=3)
+    for _ in range(4):
+        first.train_step()
+    assert first.scaler.get_scale() == 2.0**21
+    first.save()
+    second = TrainingRun(Half(9), tmp_path)
+    second.resume()
+    assert second.step == 4 and second.scaler.state_dict() == first.scaler.state_dict()
+    assert not TrainingRun(Toy(9)).scaler.is_enabled() and second.scaler.is_enabled()

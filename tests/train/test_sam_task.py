@@ -1,5 +1,6 @@
 """A step of training by hand: what is drawn from its seed, what is weighted, and what a resumed run knows."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,17 @@ def test_a_resumed_run_knows_how_many_images_it_has_seen(tmp_path: Path):
     resumed = sam_run("nano", tmp_path, recipe)
     resumed.resume()
     assert (resumed.step, resumed.images) == (3, 8)
+
+
+@pytest.mark.parametrize("ema_decay", [0.0, 0.9])
+def test_the_result_has_the_size_of_its_model_after_any_last_phase(ema_decay):
+    """Training continues at the size of the phase; with an average, the result is another network."""
+    task = sam_run("nano", None, replace(RECIPE, ema_decay=ema_decay), seed=5).task
+    task.sam.train().set_image_size(128)
+    result = task.result()
+    assert result.image_encoder.img_size == 64 and not result.training
+    assert result.prompt_encoder.input_image_size == (64, 64)
+    assert result.prompt_encoder.image_embedding_size == (8, 8)
+    assert (result is task.sam) == (ema_decay == 0)
+    if ema_decay:
+        assert task.sam.image_encoder.img_size == 128 and task.sam.training

@@ -13,6 +13,7 @@ from minisam.model.fast.dispatcher import faster_block
 from minisam.model.fast.fast_paths import FAST_PATHS
 from minisam.model.fast.grid_block import block_by_bands, block_on_grid, takes_grid, works_by_the_band
 from minisam.model.image_encoder import Block
+from minisam.model.window_attention import WindowAttention
 
 WINDOW, GLOBAL = 3, 0
 
@@ -99,3 +100,22 @@ def test_hooked_attention_gets_windows():
     hook.remove()
     assert seen == [(2 * 9, WINDOW, WINDOW, 16)]
     torch.testing.assert_close(found, block(tokens()))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_subclass_of_window_attention_gets_windows(training):
+    """It may have a forward that expects them, as in segment-anything."""
+
+    class Seen(WindowAttention):
+        def forward(self, x):
+            seen.append(x.shape)
+            return super().forward(x)
+
+    block, seen = build(WINDOW), []
+    expected = block(tokens())
+    block.attn.__class__ = Seen
+    block.train(training)
+    assert not takes_grid(block) and not works_by_the_band(block)
+    found = block(tokens())
+    assert seen == [(2 * 9, WINDOW, WINDOW, 16)]
+    torch.testing.assert_close(found, expected)
