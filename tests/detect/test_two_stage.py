@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from small_prompters import small_prompter
 
+from minisam.detect import two_stage
 from minisam.detect.fcn_mask_head import FcnMaskHead, masks_in_boxes, paste_masks
 from minisam.detect.region_proposals import ProposalRecipe, RegionProposalNetwork
 from minisam.detect.roi_box_head import SIDE, RoiBoxHead, detections, roi_box_loss
@@ -266,3 +267,35 @@ def test_features_of_boxes_are_from_the_first_levels_only(box_levels):
     found = detector.in_boxes(pyramid, boxes, torch.zeros(3, dtype=torch.long), 2)
     expected = [min(stride, 4 * 2 ** (box_levels - 1)) for stride in (4, 8, 16)]
     assert found[:, 0, 0, 0].tolist() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("sampled", "share", "found"), [(8, 0.25, 2), (8, 0.5, 4), (8, 1.0, 5), (4, 0.5, 2)])
+def test_a_share_of_the_sampled_boxes_is_positive_at_most(monkeypatch, sampled, share, found):
+    """Five of ten boxes have an IoU of at least 0.5 with the target, with its own box; two have nearly that."""
+    detector = TwoStageDetector(
+        1, 2, (4,), 1, 8, ProposalRecipe(), sampled=sampled, positive_share=share, width=4
+    )
+    target = torch.tensor([[0.0, 0.0, 20.0, 20.0]])
+    heights = torch.tensor([19.0, 18, 17, 16, 9, 8])
+    near = torch.stack([0 * heights, 0 * heights, 0 * heights + 20, heights], dim=1)
+    far = torch.tensor([[40.0, 40, 50, 50], [40, 40, 60, 60], [30, 30, 60, 60]])
+    monkeypatch.setattr(detector.proposal_network, "proposals", lambda *_: torch.cat([near, far]))
+    targets = [Targets(target, torch.tensor([1]), torch.ones(1, 64, 64, dtype=torch.bool))]
+    seen, judged = [], []
+    monkeypatch.setattr(
+        detector,
+        "in_boxes",
+        lambda _, boxes, *__: seen.append(boxes) or torch.zeros(len(boxes), 1, SIDE, SIDE),
+    )
+    monkeypatch.setattr(
+        two_stage,
+        "roi_box_loss",
+        lambda *given: judged.append(given[2:]) or (torch.zeros(()), torch.zeros(())),
+    )
+    pyramid = [torch.zeros(1, 1, 16, 16)]
+    _, positives = detector.loss(pyramid, pyramid, targets, [torch.Generator().manual_seed(0)], (64, 64))
+    ((boxes, labels, _),) = judged
+    assert len(boxes) == min(sampled, found + 5) and (labels == 1).sum() == len(positives.boxes) == found
+    right = boxes[labels == 1]
+    assert (right[:, :3] == target[:, :3]).all() and (right[:, 3] >= 16).all()
+    assert (labels[found:] == 2).all() and not any((box == right).all(dim=1).any() for box in boxes[found:])

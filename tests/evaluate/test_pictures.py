@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from toy_sam import ToySam, nested_scenes
 
 from minisam.data.sa1b import annotate, write_record
 from minisam.data.segmentation_folder import open_folder
+from minisam.data.skipped import Skipped
 from minisam.errors import MinisamError
 from minisam.evaluate import evaluate_pictures, evaluate_world, pictures
 from minisam.evaluate import world as world_module
@@ -48,6 +51,26 @@ def test_the_metrics_are_those_of_the_same_scenes_in_partworld(folder, monkeypat
     one = validation_metrics(ToySam(whole_first), open_folder(folder), [0, 2])  # pyright: ignore
     assert one["masks"] == 6 and one["oracle"] == 1
     assert one["top1"] == pytest.approx(expected.metrics["top1"].value)
+
+
+@dataclass
+class Measured:
+    targets: torch.Tensor
+    image_index: torch.Tensor | None = None
+    share: torch.Tensor | None = None
+
+
+@pytest.mark.parametrize("size", [(16, 32), (32, 16), (8, 16), (32, 32)])
+def test_the_share_of_a_target_is_that_of_its_image_and_not_of_the_square_input(tmp_path, monkeypatch, size):
+    masks = np.zeros((2, *size), bool)
+    masks[0, : size[0] // 2], masks[1, :, : size[1] // 4] = True, True
+    image = np.zeros((*size, 3), np.uint8)
+    write_record(tmp_path, image, [annotate(mask, n) for n, mask in enumerate(masks)], 0, ".png")
+    monkeypatch.setattr(pictures, "measure_masks", lambda prompted, targets, *_: Measured(targets))
+    batches = pictures.measure_picture(ToySam(whole_first), open_folder(tmp_path), 0, 8, 0, 1, 1, Skipped())  # pyright: ignore
+    assert sorted(float(batch.share) for batch in batches) == [0.25, 0.5]  # pyright: ignore
+    assert all(batch.targets.shape == (1, 32, 32) for batch in batches)  # pyright: ignore
+    assert all(batch.image_index.tolist() == [0] for batch in batches)  # pyright: ignore
 
 
 def test_a_picture_with_a_speck_alone_is_not_measured(folder):
