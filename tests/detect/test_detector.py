@@ -2,12 +2,14 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from minisam.build import WEIGHTS
 from minisam.config import CONFIGS, build_from_config
 from minisam.data.partworld.export import annotated_pictures, write_sa1b
+from minisam.data.sa1b import annotate, write_record
 from minisam.detect import detector_task
 from minisam.detect.box_head import BoxPredictions, ObjectBoxHead, cell_centres, decode_boxes
 from minisam.detect.box_loss import assign_boxes, detection_loss
@@ -274,3 +276,28 @@ def test_a_detector_shows_boxes_by_all_three_numbers_of_its_recipe(monkeypatch):
             detector.head, "forward", lambda embedding: BoxPredictions(torch.logit(scores), boxes)
         )
         assert detector.detect(torch.zeros(1, 5, 4, 4))[1].tolist() == pytest.approx(expected)
+
+
+def test_examples_are_the_boxes_of_all_masks_and_the_cells_of_the_heads_own_grid(tmp_path):
+    """nano has 8 x 8 tokens of 8 pixels; the head has 16 x 16 cells of 4."""
+    sam = build_from_config(CONFIGS["nano"]).eval()
+    masks = np.zeros((2, 64, 64), bool)
+    masks[0, 3:40, 10:60], masks[1, 50:52, 20:23] = True, True
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    write_record(tmp_path, image, [annotate(mask, n) for n, mask in enumerate(masks)], 1, ".png")
+    write_record(tmp_path, 255 - image, [], 2, ".png")
+    examples = box_examples(sam, tmp_path)
+    boxes = torch.tensor([[10.0, 3.0, 60.0, 40.0], [20.0, 50.0, 23.0, 52.0]])
+    assert examples.boxes[0].equal(boxes) and examples.boxes[1].shape == (0, 4)
+    assert examples.assigned.shape == (2, 256) and (examples.assigned[1] == -1).all()
+    assert examples.assigned[0].equal(assign_boxes(boxes, cell_centres(16, 16, 64), 4.0))
+    # the middle of the first box: centres at most six pixels from (35, 21.5); the second has its nearest cell
+    first = [(row, column) for row in (4, 5, 6) for column in (7, 8, 9)]
+    found = (examples.assigned[0].reshape(16, 16) == 0).nonzero().tolist()
+    assert [tuple(place) for place in found] == first
+    assert (examples.assigned[0].reshape(16, 16) == 1).nonzero().tolist() == [[12, 5]]
+    with torch.no_grad():
+        pixels = torch.from_numpy(np.stack([image, 255 - image])).permute(0, 3, 1, 2)
+        torch.testing.assert_close(
+            examples.embeddings, sam.image_encoder(sam.preprocess(pixels)), rtol=1e-4, atol=1e-5
+        )

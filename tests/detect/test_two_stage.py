@@ -299,3 +299,21 @@ def test_a_share_of_the_sampled_boxes_is_positive_at_most(monkeypatch, sampled, 
     right = boxes[labels == 1]
     assert (right[:, :3] == target[:, :3]).all() and (right[:, 3] >= 16).all()
     assert (labels[found:] == 2).all() and not any((box == right).all(dim=1).any() for box in boxes[found:])
+
+
+def test_the_second_stage_sees_the_positions_in_training_and_in_use(detector, monkeypatch):
+    pyramid = maps(1)
+    positioned, seen, features = detector.with_positions(pyramid), [], detector.in_boxes
+    monkeypatch.setattr(
+        detector, "in_boxes", lambda maps, *given: seen.append(maps) or features(maps, *given)
+    )
+    proposed, propose = [], detector.proposal_network.forward
+    monkeypatch.setattr(
+        detector.proposal_network,
+        "forward",
+        lambda maps, *given: proposed.append(maps) or propose(maps, *given),
+    )
+    detector.loss(pyramid, positioned, targets_with(2), [torch.Generator()], (64, 64))
+    detector.eval().detect(pyramid, positioned, [(64, 64)])
+    assert len(seen) == len(proposed) == 2
+    assert all(maps is positioned for maps in seen) and all(maps is pyramid for maps in proposed)

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from strategies import batches, head_dims, heads, layouts, lengths, normal, seeds
 
 from minisam.model.attention import Attention
+from minisam.model.fast.kernel_choice import choose_kernels_by
 from minisam_kernels.reference.attention import multi_head_attention
 
 shapes = {
@@ -76,3 +77,24 @@ def test_heads_divide_the_inner_width(width, rate, heads):
     assert Attention(width, heads, rate)(tokens, tokens, tokens).shape == tokens.shape
     with pytest.raises(ValueError, match="must divide the inner width"):
         Attention(width, width // rate + 1, rate)
+
+
+@pytest.mark.parametrize(("dropout", "training", "asked"), [(0.5, True, 0), (0.5, False, 1), (0.0, True, 1)])
+def test_a_kernel_is_asked_for_only_where_nothing_is_dropped(dropout, training, asked):
+    """Kernels have no dropout; they would train without it."""
+    seen = []
+
+    def attend(q, k, v, scale):
+        seen.append(scale)
+        return torch.nn.functional.scaled_dot_product_attention(q, k, v, scale=scale)
+
+    before = choose_kernels_by(lambda operation, tensor, head_dim: attend)
+    try:
+        module = Attention(16, 2, dropout=dropout).train(training)
+        x = torch.randn(1, 40, 16, generator=torch.Generator().manual_seed(0))
+        torch.manual_seed(0)
+        first, second = module(x, x, x), module(x, x, x)
+    finally:
+        choose_kernels_by(before)
+    assert seen == [8**-0.5] * (2 * asked)
+    assert torch.equal(first, second) == bool(asked)

@@ -99,3 +99,10 @@ def test_the_scale_is_for_the_scores_and_not_for_the_positions():
     by_hand = np.exp(arrays["rel_h"][..., :, None] + arrays["rel_w"][..., None, :]).reshape(1, 1, 6, 6)
     expected = by_hand / by_hand.sum(axis=-1, keepdims=True) @ arrays["v"]
     np.testing.assert_allclose(module_file.rel_pos_attention(**tensors, scale=0.0), expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("grid", [(3, 5), (5, 3), (4, 4), (1, 2)])
+def test_each_table_has_the_rows_of_its_axis(grid):
+    """Two grids of one size give rows at all offsets from 1 - size to size - 1."""
+    module = RelPosAttention(12, 2, input_size=grid)
+    assert module.rel_pos_h.shape == (2 * grid[0] - 1, 6) and module.rel_pos_w.shape == (2 * grid[1] - 1, 6)

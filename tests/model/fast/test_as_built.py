@@ -20,7 +20,13 @@ from minisam.model import ImageEncoderViT, MaskDecoder, TwoWayTransformer
 from minisam.model.attention import Attention
 from minisam.model.fast import grid_block
 from minisam.model.fast.absorbed_projections import may_absorb
-from minisam.model.fast.as_built import is_affine, is_as_built, is_in_evaluation, is_untouched
+from minisam.model.fast.as_built import (
+    has_nothing_attached,
+    is_affine,
+    is_as_built,
+    is_in_evaluation,
+    is_untouched,
+)
 from minisam.model.fast.token_upscaling import doubles_tokens
 from minisam.model.layer_norm_2d import LayerNorm2d
 from minisam.model.mlp_block import MLPBlock
@@ -377,3 +383,22 @@ def test_a_linear_layer_is_affine_until_it_or_its_class_is_changed(monkeypatch):
     assert is_affine(layer)
     monkeypatch.setattr(nn.Linear, "forward", lambda self, x: x)
     assert not is_affine(layer)
+
+
+@pytest.mark.parametrize(
+    "register",
+    [
+        nn.Module.register_forward_hook,
+        nn.Module.register_forward_pre_hook,
+        nn.Module.register_full_backward_hook,
+        nn.Module.register_full_backward_pre_hook,
+    ],
+)
+def test_hooks_of_every_kind_are_seen_until_they_are_removed(register):
+    layer = nn.Linear(4, 4).eval()
+    hook = register(layer, lambda *arguments: None)
+    assert not (is_untouched(layer) or has_nothing_attached(layer) or is_affine(layer))
+    assert not is_as_built(nn.Sequential(layer), nn.Sequential)
+    hook.remove()
+    assert is_untouched(layer) and has_nothing_attached(layer) and is_affine(layer)
+    assert is_as_built(nn.Sequential(layer), nn.Sequential)
