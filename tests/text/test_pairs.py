@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from minisam.data.partworld import render_scenes
+from minisam.text import pairs as pairs_file
 from minisam.text.pairs import draw_pairs, opening, phrasings, pick
 
 CAPTION = "dark grey plain wheel of the car"
@@ -46,3 +49,25 @@ def test_pairs_are_masks_with_their_caption_and_a_true_text(share):
     assert again.texts == pairs.texts and torch.equal(again.masks, pairs.masks)
     other = draw_pairs(replace(scenes), 5, 4, 1 / 200, share)
     assert other.captions != pairs.captions
+
+
+def test_a_share_of_the_texts_is_the_caption_and_the_others_are_all_five_shorter_ones_equally_often(
+    monkeypatch,
+):
+    """Whether a text is the caption, and which shorter text it is otherwise, are drawn separately."""
+    count = 4000
+    scenes = SimpleNamespace(
+        labels=torch.zeros(1, 3, 2, 2),
+        level=torch.zeros(1, 1),
+        captions=[[CAPTION.replace("dark grey", "red")]],
+    )
+    chosen = torch.zeros(count, dtype=torch.long)
+    monkeypatch.setattr(pairs_file, "choose_targets", lambda *_: (chosen, chosen))
+    pairs = draw_pairs(scenes, count, 0, 1 / 200, 0.4)  # pyright: ignore[reportArgumentType]
+    counts = Counter(pairs.texts)
+    caption = pairs.captions[0]
+    shorter = phrasings(caption)
+    assert counts[caption] / count == pytest.approx(0.4, abs=0.03)
+    for text in shorter:
+        assert counts[text] / count == pytest.approx(0.6 / 5, abs=0.02)
+    assert set(counts) == {caption, *shorter}
