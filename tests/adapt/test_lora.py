@@ -203,3 +203,14 @@ def test_every_update_has_the_rank_and_the_scale(rank, scale):
     layers = {path: layer for path, layer in sam.named_modules() if isinstance(layer, LoraLinear)}
     assert {path.partition(".")[0] for path in layers} == {"image_encoder", "mask_decoder"}
     assert {(layer.rank, layer.scale) for layer in layers.values()} == {(rank, scale)}
+
+
+@pytest.mark.parametrize("parts", [(0,), (1,), (0, 2), (0, 1, 2)])
+def test_an_update_is_what_the_layer_adds_and_nothing_in_the_rows_of_other_parts(parts):
+    torch.manual_seed(0)
+    layer = LoraLinear(nn.Linear(5, 12), 2, 0.5, parts, 3)
+    nn.init.normal_(layer.lora_b)
+    update = layer.update()
+    torch.testing.assert_close(update, layer(torch.eye(5)).T - layer.base(torch.eye(5)).T)
+    for part in range(3):
+        assert update[4 * part : 4 * part + 4].any() == (part in parts)

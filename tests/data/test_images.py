@@ -407,3 +407,14 @@ def test_a_jpeg_has_no_alpha_channel(name, tmp_path):
     assert not list(tmp_path.iterdir())
     save_image(tmp_path / name, np.zeros((4, 5, 3), np.uint8))
     assert load_image(tmp_path / name).shape == (4, 5, 3)
+
+
+def test_a_png_has_the_texts_about_it_and_other_formats_none(tmp_path: Path):
+    image = np.zeros((4, 5, 3), np.uint8)
+    for name in ("a.png", "b.PNG", "c.jpg", "d.webp"):
+        save_image(tmp_path / name, image, {"Software": "minisam", "threshold": "0.5"})
+        with Image.open(tmp_path / name) as file:
+            file.load()
+            found = {key: file.info.get(key) for key in ("Software", "threshold")}
+        has_texts = name.lower().endswith(".png")
+        assert found == ({"Software": "minisam", "threshold": "0.5"} if has_texts else dict.fromkeys(found))

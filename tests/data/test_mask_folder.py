@@ -256,3 +256,15 @@ def test_one_object_is_nearly_all_black_and_white(others, is_one, tmp_path):
     array.reshape(-1)[:count] = 40 + np.arange(count) % 60
     found = np.unique(values_of(write(tmp_path / "a.png", array)))
     assert found.tolist() == ([0, 1] if is_one else [0, *range(40, 100), 255])
+
+
+@pytest.mark.parametrize("changed", ["images/a.png", "masks/a.png"])
+def test_a_changed_image_or_mask_is_another_data_set(tmp_path, changed):
+    """A run that resumes must find the same files."""
+    photo(tmp_path / "images" / "a.png")
+    write(tmp_path / "masks" / "a.png", ONE.astype(np.uint8) * 255)
+    before = open_folder(tmp_path).fingerprint()
+    assert open_folder(tmp_path).fingerprint() == before
+    with open(tmp_path / changed, "ab") as file:
+        file.write(b"more")
+    assert open_folder(tmp_path).fingerprint() != before

@@ -333,3 +333,11 @@ def test_a_mask_of_one_pixel_can_be_used(pixels):
     skipped = Skipped()
     found = usable_mask(Segment("a", {"size": [3, 4], "counts": counts}, (3, 4)), skipped)
     assert (0 if found is None else found.sum()) == pixels and bool(skipped) == (pixels == 0)
+
+
+def test_each_level_of_the_part_tree_is_a_category_of_coco(coco, pictures):
+    content = json.loads((coco / "annotations" / "instances.json").read_text())
+    assert {one["id"]: one["name"] for one in content["categories"]} == {1: "whole", 2: "part", 3: "subpart"}
+    levels = {one["id"]: one["level"] for picture in pictures for one in picture.annotations}
+    assert {one["id"]: one["category_id"] - 1 for one in content["annotations"]} == levels
+    assert set(levels.values()) == {0, 1, 2}
