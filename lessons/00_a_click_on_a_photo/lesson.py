@@ -296,7 +296,7 @@ assert max(milliseconds, key=milliseconds.get) == "3 image encoder"
 
 # %% tags=["hide-input"]
 
-fig, (left, right) = plt.subplots(1, 2, figsize=(11, 2.9), layout="constrained")
+fig, (left, right) = plt.subplots(1, 2, figsize=(10, 2.7), layout="constrained")
 panels = (
     (left, milliseconds, "milliseconds", "tiny, on the machine that drew this"),
     (

@@ -336,8 +336,8 @@ def test_without_a_checkpoint_thresholds_suit_the_weights_that_ship(pictures, tm
         (["photo.png", "--points-per-batch", "0"], 2, "--points-per-batch must be from 1 to 65536, got 0"),
         (["photo.png", "--points-per-side", "99999999999"], 2, "--points-per-side must be from 1 to 1024"),
         (["photo.png", "--points-per-side", "0"], 2, "--points-per-side must be from 1 to 1024"),
-        (["photo.png", "--crop-n-layers", "-1"], 2, "--crop-n-layers must be from 0 to 5, got -1"),
-        (["photo.png", "--crop-n-layers", "60"], 2, "--crop-n-layers must be from 0 to 5, got 60"),
+        (["photo.png", "--crop-n-layers", "-1"], 2, "--crop-n-layers must be from 0 to 6, got -1"),
+        (["photo.png", "--crop-n-layers", "60"], 2, "--crop-n-layers must be from 0 to 6, got 60"),
         (
             ["photo.png", "--min-mask-region-area", "-1"],
             2,

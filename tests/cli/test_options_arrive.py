@@ -258,7 +258,7 @@ def test_segment(given):
         0,
     ]
     assert got["box"].tolist() == [[1, 2, 20, 21]] and got["multimask_output"] is False
-    assert got["mask_input"].shape == (1, 128, 128) and got["mask_input"].max() == pytest.approx(10)
+    assert got["mask_input"].shape == (1, 160, 160) and got["mask_input"].max() == pytest.approx(10)
 
 
 def test_amg(given):

@@ -99,11 +99,12 @@ def test_a_damaged_state_is_refused(tmp_path):
         train(tmp_path)
 
 
-def test_phases_change_the_network_input_and_the_network_is_left_at_its_own_size(tmp_path):
-    recipe = Recipe(steps=2, phases=(Phase(0.0, 32, 2, 2), Phase(0.5, 64, 2, 2)))
+def test_phases_change_the_network_input_and_the_result_has_its_own_size(tmp_path):
+    recipe = Recipe(steps=2, phases=(Phase(0.0, 64, 2, 2), Phase(0.5, 32, 2, 2)))
     run = train(tmp_path, recipe=recipe)
-    assert run.task.sam.image_encoder.img_size == 64
-    assert not run.task.sam.training
+    assert run.task.sam.image_encoder.img_size == 32  # the last phase's
+    result = run.task.result()
+    assert result.image_encoder.img_size == 64 and not result.training
 
 
 def test_every_shipped_recipe_starts_at_zero_and_goes_on_in_order():
