@@ -113,6 +113,7 @@ def load_whole(path: Path, others: Sequence[Path] | None) -> Sam:
 
 
 def set_size(sam: Sam, size: int) -> None:
+    """Raises CommandError for a size that no network can have."""
     try:
         sam.set_image_size(size)
     except ValueError as error:

@@ -82,7 +82,7 @@ class TextSamTask(Task):
     ) -> None:
         """`start_from`: a text.safetensors with the same CLIP, to continue training from.
 
-        `frozen_encoder`: leave the image encoder as it is, which saves more than half of a step.
+        `frozen_encoder`: leave the image encoder as it is, for quicker steps.
 
         `captions`: the share of tokens that come from captions instead of crops (none in the paper); their targets
         are then objects whose caption is unique in the image.
