@@ -80,6 +80,8 @@ def test_another_base_is_refused_and_left_as_it_is(tmp_path):
         lambda tensors, about: tensors.update(dict.fromkeys(list(tensors)[:1], torch.zeros(2))),
         lambda tensors, about: next(iter(tensors.values())).fill_(float("nan")),
         lambda tensors, about: about.pop("base"),
+        lambda tensors, about: about.update(base=5),
+        lambda tensors, about: about["method"].pop("late"),
         lambda tensors, about: about["method"].update(name="other"),
         lambda tensors, about: about["method"].update(rank=0),
         lambda tensors, about: about["method"].update(rank="4"),

@@ -107,6 +107,17 @@ def test_colour_statistics_are_kept(tmp_path):
     assert image.abs().max() < 1e-5
 
 
+@pytest.mark.parametrize("factor", [1 / 255, 0.5, 1.0])
+def test_colour_statistics_are_in_units_of_the_rescaled_image(factor, tmp_path):
+    save_for_transformers(small_sam(), tmp_path)
+    mean, std = torch.tensor([100.0, 90.0, 80.0]), torch.tensor([50.0, 40.0, 30.0])
+    settings = {"image_mean": (factor * mean).tolist(), "image_std": (factor * std).tolist()}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(settings | {"rescale_factor": factor}))
+    sam = load_checkpoint(tmp_path)
+    torch.testing.assert_close(sam.pixel_mean.flatten(), mean)
+    torch.testing.assert_close(sam.pixel_std.flatten(), std)
+
+
 def test_names_go_there_and_back():
     state = small_sam().state_dict()
     theirs = rename_for_huggingface(state)
@@ -123,6 +134,7 @@ def test_names_go_there_and_back():
         ("config.json", {"mask_decoder_config": {"num_attention_heads": True}}, "decoder_heads is .True"),
         ("preprocessor_config.json", {"image_mean": ["a", 0, 0]}, "impossible image_mean"),
         ("preprocessor_config.json", {"image_std": [0, 1, 1]}, "impossible image_std"),
+        ("preprocessor_config.json", {"image_mean": [1, 1, 1], "rescale_factor": 0}, "impossible image_mean"),
         ("processor_config.json", {"image_processor": {"image_mean": [1, 2]}}, "impossible image_mean"),
         ("model.safetensors", "x" * 40, "model.safetensors is a truncated or damaged|claims"),
     ],

@@ -37,6 +37,23 @@ def data_of(path: Path, name: str) -> int:
             return opened._orig_compress_start  # pyright: ignore
 
 
+@pytest.mark.parametrize("is_zip", [True, False])
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_tensors_are_on_the_device_that_is_asked_for(tmp_path: Path, device: str, is_zip: bool):
+    path = tmp_path / "a.pth"
+    torch.save({"a": torch.arange(3.0)}, path, _use_new_zipfile_serialization=is_zip)
+    found = load_torch_file(str(path), path.stat().st_size, device)["a"]
+    assert found.device.type == device and found.shape == (3,)
+
+
+def test_a_state_is_read_onto_the_device_that_is_asked_for(tmp_path: Path):
+    path = tmp_path / "state.pt"
+    write_state(path, {"seed": 0}, {"step": 3, "model": {"weight": torch.ones(3)}})
+    for device in ("cpu", "meta"):
+        state = read_state(path, {"seed": 0}, device)
+        assert state is not None and state["model"]["weight"].device.type == device
+
+
 @pytest.mark.parametrize("entry", ["/data/0", "/data/7", "/data.pkl", "/byteorder"])
 def test_one_changed_byte_in_a_checkpoint_is_refused(tmp_path: Path, micro: Sam, entry: str):
     path = tmp_path / "sam.pth"

@@ -62,8 +62,17 @@ def test_without_a_photo_there_is_a_drawn_scene_and_the_browser_is_opened_unless
     assert [photo.name for photo in photos] == ["drawn scene.png"] and photos[0].pixels().std() > 20
 
 
+def test_the_page_has_the_port_that_is_given(monkeypatch, weights, capsys):
+    monkeypatch.setattr("minisam.web.server.ClickServer.serve_forever", lambda *_, **__: None)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    assert main(["click", "--checkpoint", str(weights), "--no-browser", "--port", str(port)]) == 0
+    assert capsys.readouterr().out.startswith(f"minisam click: http://127.0.0.1:{port}/")
+
+
 def test_one_line_says_what_is_wrong(tmp_path, weights, capsys, monkeypatch):
     monkeypatch.setattr("webbrowser.open", None)
+    monkeypatch.setattr("minisam.web.server.ClickServer.serve_forever", None)
     (tmp_path / "words.png").write_text("no image")
     for image, code, words in (
         ("words.png", 3, "not an image"),

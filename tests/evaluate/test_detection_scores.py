@@ -166,6 +166,12 @@ def test_boundary_overlap_is_the_smaller_of_both_ious(tmp_path):
     assert checked > 5
 
 
+def test_classes_stand_in_the_order_of_their_ids_numbers_before_words():
+    names = {"b": "bird", 10: "ten", "10": "word", 2: "two", -1: "less"}
+    found = [(one.id, one.name) for one in all_class_scores(names, {})]
+    assert found == [(-1, "less"), (2, "two"), (10, "ten"), ("10", "word"), ("b", "bird")]
+
+
 def test_no_images_have_no_scores_and_a_perfect_answer_has_ones(tmp_path):
     assert list(class_scores([])) == list(ORDER) and all(math.isnan(v) for v in class_scores([]).values())
     assert all(math.isnan(value) for value in mean_scores([]).values())

@@ -19,6 +19,18 @@ def evaluate_toy(answer, monkeypatch, **options):
     return evaluate_world(ToySam(answer), "toy", images=6, **options)  # pyright: ignore
 
 
+def test_scenes_and_clicks_are_those_of_the_seed_and_of_the_numbers_that_are_given():
+    """Of the whole function, with the names of its arguments, against its two parts."""
+    torch.manual_seed(0)
+    sam, done = build_from_config(CONFIGS["nano"]), []
+    given = {"images": 3, "targets_per_image": 2, "clicks": 2}
+    found = [evaluate_world(sam, "train", **given, seed=seed, on_batch=done.append) for seed in (0, 7)]
+    for seed, result in zip((0, 7), found, strict=True):
+        measured = world_module.measure_world(sam, "train", 3, 2, (seed,), 2)
+        assert result == world_module.summarise("train", 3, measured)
+    assert found[0].metrics != found[1].metrics and done == [3, 3]
+
+
 def answer_with(predicted, single):
     """All three levels under the click with these predicted IoUs, then the level `single`."""
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -65,6 +67,15 @@ def test_masks_may_differ_only_where_logits_are_close_to_the_threshold():
     assert not differ(logits, np.array([-2.0, 0.0005, -0.0005, 2.0]), 0.0)
     assert differ(logits, np.array([0.1, -0.0005, 0.0005, 2.0]), 0.0)
     assert differ(logits, np.array([-2.0, -0.0005, 0.0005, -0.1]), 0.0)
+
+
+@pytest.mark.parametrize(("threshold", "difference"), [(0.0, 0.4), (4.0, float("inf"))])
+def test_masks_are_compared_at_the_networks_own_threshold(sam, monkeypatch, threshold, difference):
+    monkeypatch.setattr(sam, "mask_threshold", threshold)
+    part = replace(
+        part_of(sam, "encoder"), module=lambda images: images.new_full((3,), 5.0), outputs=("masks",)
+    )
+    assert largest_difference(lambda inputs: [np.full(3, 3.0)], part, sam) == pytest.approx(difference)
 
 
 def test_an_encoder_is_compared_for_one_image_and_for_several(sam):

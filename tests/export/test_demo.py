@@ -95,6 +95,21 @@ def test_the_folder_has_the_page_the_network_and_the_origin_of_what_came_from_np
     assert licences.count("sha256") == len(demo.RUNTIME_FILES)
 
 
+@pytest.mark.parametrize(
+    ("given", "source"),
+    [
+        ({"homepage": "https://a.org", "repository": {"url": "git+https://b.org"}}, "https://a.org"),
+        ({"homepage": "", "repository": {"url": "git+https://b.org"}}, "git+https://b.org"),
+        ({"repository": {"url": "git+https://b.org"}}, "git+https://b.org"),
+        ({"repository": {}}, ""),
+        ({}, ""),
+    ],
+)
+def test_the_source_is_the_homepage_or_else_the_repository(given, source):
+    text = demo.origin({"name": "a", "version": "1", "license": "MIT"} | given, {})
+    assert text.endswith(f"\nlicence: MIT\nsource: {source}\n")
+
+
 def test_nothing_of_another_folder_is_replaced(sam, tmp_path, npm):
     (tmp_path / "index.html").write_text("mine")
     for content in (None, "{", "[]", '{"made_by": "another"}'):

@@ -42,11 +42,13 @@ def test_a_part_that_is_wrong_changes_the_value(sam, name):
     assert abs(wrong - mean_iou(name, run, sam)) > 1e-3
 
 
-def test_the_best_of_the_masks_counts(sam):
+@pytest.mark.parametrize("threshold", [0.0, 4.0])
+def test_the_best_of_the_masks_counts_at_the_networks_own_threshold(sam, monkeypatch, threshold):
+    monkeypatch.setattr(sam, "mask_threshold", threshold)
     targets = iter([mask for _, _, mask in clicks(sam, 2)])
 
     def exact(inputs):
         mask = next(targets).float() - 0.5
-        return [torch.stack([-mask, mask])[None].numpy()]
+        return [threshold + torch.stack([-mask, mask])[None].numpy()]
 
     assert mean_iou("decoder", exact, sam) == 1

@@ -36,9 +36,11 @@ def test_the_side_of_an_image_is_rounded_as_by_the_predictor(size):
         assert tuple(found) == ResizeLongestSide.get_preprocess_shape(*size, longest)
 
 
-def test_scores_may_be_stabilities_with_the_offset_of_segment_anything():
+@pytest.mark.parametrize("threshold", [0.0, 0.5])
+def test_scores_may_be_stabilities_with_the_offset_of_segment_anything(threshold):
     torch.manual_seed(0)
     sam = build_from_config(CONFIGS["nano"])
+    sam.mask_threshold = threshold
     for head in sam.mask_decoder.output_hypernetworks_mlps:
         torch.nn.init.normal_(head.layers[-1].weight)  # logits of several units
     model = SamOnnxModel(sam, return_single_mask=False, use_stability_score=True, return_extra_metrics=True)
@@ -46,8 +48,8 @@ def test_scores_may_be_stabilities_with_the_offset_of_segment_anything():
     no_mask = torch.zeros(1, 1, *sam.prompt_encoder.mask_input_size), torch.zeros(1)
     point = torch.tensor([[[30.0, 20.0], [0.0, 0.0]]]), torch.tensor([[1.0, -1.0]])
     masks, scores, stability, areas, low_res = model(embedding, *point, *no_mask, torch.tensor([48.0, 64.0]))
-    assert masks.shape == (1, 4, 48, 64) and areas.equal((masks > 0).sum(dim=(2, 3)))
+    assert masks.shape == (1, 4, 48, 64) and areas.equal((masks > threshold).sum(dim=(2, 3)))
     for found, logits in ((scores, low_res), (stability, masks)):
-        inner, outer = (logits > 1).sum(dim=(2, 3)), (logits > -1).sum(dim=(2, 3))
+        inner, outer = ((logits > threshold + offset).sum(dim=(2, 3)) for offset in (1, -1))
         torch.testing.assert_close(found, inner / outer)
         assert ((found > 0) & (found < 1)).any()

@@ -3,33 +3,42 @@
 from __future__ import annotations
 
 import ast
+import re
 from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+PATCHED = re.compile(r"minisam(\.\w+)+")
 
 
 def nearest_tests(file: str) -> list[str]:
-    """The test files for minisam/`file`: the one of its name and those of its folder that import it.
+    """The test files for minisam/`file`: the one of its name and those of its folder that import or patch it.
 
-    Where there are none, those of any folder that import it, and then those for the modules that do.
+    Where there are none, those of any folder that import it, and then those for the modules that do; at last those of
+    its folder with its name in their text, as of a command that they run.  For a command, also the tests that all
+    options arrive.
     """
     wanted, seen = {module_name(file)}, set()
     folder = ROOT / "tests" / Path(file).parent
     while wanted:
-        found = [
-            path
-            for path in test_files()
-            if imports(path) & wanted or path == folder / f"test_{Path(file).name}"
-        ]
+        found = [path for path in test_files() if imports(path) & wanted or path in map(test_of, wanted)]
         if found:
             found = [path for path in found if path.parent == folder] or found
+            found += [path for path in folder.glob("test_*options_arrive.py") if path not in found]
             found.sort(key=lambda path: (path.name != f"test_{Path(file).name}", path))
             return [str(path.relative_to(ROOT)) for path in found]
         seen |= wanted
         sources = (ROOT / "minisam").rglob("*.py")
         wanted = {module_name(path) for path in sources if imports(path) & wanted} - seen
-    return []
+    word = re.compile(rf"\b{Path(file).stem}\b")
+    named = [p for p in test_files() if p.parent == folder and word.search(p.read_text(encoding="utf-8"))]
+    return [str(path.relative_to(ROOT)) for path in named]
+
+
+def test_of(module: str) -> Path:
+    """Where the tests of a module are, by its name."""
+    *folders, name = module.split(".")[1:] or [module]
+    return ROOT.joinpath("tests", *folders, f"test_{name}.py")
 
 
 def module_name(file: str | Path) -> str:
@@ -44,9 +53,14 @@ def test_files() -> list[Path]:
 
 @cache
 def imports(path: Path) -> frozenset[str]:
-    """The modules of minisam that a file imports, by themselves or through the package that hands their names on."""
+    """The modules of minisam that a file imports, by themselves or through the package that hands their names on.
+
+    Also those that it names in a text, "minisam.cli.eval_sources.evaluate_world", as for a patch.
+    """
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and PATCHED.fullmatch(node.value):
+            found |= {node.value, node.value.rpartition(".")[0]}
         if isinstance(node, ast.Import):
             found |= {name.name for name in node.names}
         if isinstance(node, ast.ImportFrom) and node.module:

@@ -68,6 +68,11 @@ def test_a_line_that_is_not_there_is_refused(function):
 def test_the_nearest_tests_come_first_and_there_are_some_for_what_is_only_used_by_others():
     assert nearest_tests("train/losses.py")[0] == "tests/train/test_losses.py"
     assert "tests/evaluate/test_edge_map.py" in nearest_tests("evaluate/edge_thinning.py")
+    assert nearest_tests("web/routes.py") == ["tests/web/test_server.py"]
+    arrive = ["tests/cli/test_options_arrive.py", "tests/cli/test_other_options_arrive.py"]
+    assert nearest_tests("cli/eval_sources.py") == arrive
+    assert nearest_tests("cli/adapt.py") == ["tests/cli/test_adapt.py", *arrive]
+    assert set(arrive) < set(nearest_tests("cli/pretrain.py"))
 
 
 def test_the_tests_that_run_a_line():

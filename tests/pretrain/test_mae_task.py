@@ -11,7 +11,8 @@ from minisam.cli.main import main
 from minisam.data.partworld import render_scenes
 from minisam.errors import CheckpointError
 from minisam.model.sam import IMAGENET_MEAN, IMAGENET_STD
-from minisam.pretrain.mae_task import MaeTask, mae_run
+from minisam.pretrain import mae_task
+from minisam.pretrain.mae_task import MaeTask, mae_run, normalise
 from minisam.pretrain.recipes import PRETRAINING, PretrainingRecipe
 from minisam.pretrain.reconstruction_loss import reconstruction_loss
 from minisam.train.run import TrainingRun
@@ -45,12 +46,12 @@ def test_a_resumed_run_is_bit_equal(tmp_path):
 
 
 def test_a_step_is_that_of_its_own_seed_at_the_rate_of_the_step(tmp_path):
-    recipe = PretrainingRecipe(steps=40, batch_size=2, image_size=64, clip_norm=0.01)
+    recipe = PretrainingRecipe(steps=40, batch_size=2, image_size=64, clip_norm=0.01, mask_ratio=0.5)
     run = mae_run("nano", tmp_path, recipe, seed=5)
     run.step, seed = 30, 5 * 1_000_003 + 30 * 7919 + 1
     pixels = render_scenes(seed, 2, 64).images.float()
     images = (pixels - torch.tensor(IMAGENET_MEAN).view(3, 1, 1)) / torch.tensor(IMAGENET_STD).view(3, 1, 1)
-    prediction, masking = run.task.mae(images, 0.75, torch.Generator().manual_seed(seed))
+    prediction, masking = run.task.mae(images, 0.5, torch.Generator().manual_seed(seed))
     expected = reconstruction_loss(prediction, images, masking.hidden, run.task.mae.patch_size).item()
 
     assert run.train_step().item() == pytest.approx(expected, rel=1e-5)
@@ -59,6 +60,18 @@ def test_a_step_is_that_of_its_own_seed_at_the_rate_of_the_step(tmp_path):
     assert (run.step, run.images) == (31, 2)
     gradients = torch.cat([parameter.grad.flatten() for parameter in run.task.mae.parameters()])
     assert gradients.norm().item() == pytest.approx(0.01, rel=1e-3)
+
+
+@pytest.mark.parametrize("ratio", [0.25, 0.5])
+def test_a_save_shows_as_much_hidden_as_the_recipe_hides(ratio, tmp_path, monkeypatch):
+    drawn = {}
+    monkeypatch.setattr(mae_task, "save_reconstructions", drawn.__setitem__)
+    task = mae_run("nano", tmp_path, replace(SHORT, mask_ratio=ratio)).task
+    task.save(tmp_path, 2, [])
+    ((path, pictures),) = drawn.items()
+    assert path == tmp_path / "reconstructions.png" and task.mae.training
+    assert torch.equal(pictures[:, 0], normalise(render_scenes(0, 4, 64, world="heldout").images))
+    assert (pictures[:, 1] == 0).float().mean().item() == ratio
 
 
 def test_another_recipe_does_not_take_up_a_state(tmp_path):

@@ -89,6 +89,18 @@ def test_a_first_figure_that_does_not_exist_is_refused(first):
     assert not plt.get_fignums()
 
 
+@pytest.mark.parametrize("dpi", [40, 80])
+def test_images_have_few_colours_and_the_size_that_is_asked_for(dpi):
+    def ramp(step):
+        figure = plt.figure(figsize=(2, 1))
+        figure.add_axes((0, 0, 1, 1)).imshow(np.arange(256)[None] * step, aspect="auto", cmap="viridis")
+        return figure
+
+    for image in show.frames(ramp, {"1": 1, "2": 2}, "step", "a ramp", dpi=dpi).images:
+        with Image.open(io.BytesIO(image)) as shown:
+            assert shown.size == (2 * dpi, dpi) and 16 < len(shown.convert("RGB").getcolors()) <= 32
+
+
 def test_few_colours_keeps_a_small_mark():
     ramp = np.arange(256, dtype=np.uint8)
     grey = np.repeat(np.add.outer(ramp, ramp)[..., None] // 2, 3, axis=-1)

@@ -32,13 +32,18 @@ def axes():
     return axes
 
 
-def test_a_mask_is_blue_where_it_is_and_nothing_elsewhere(axes):
+@pytest.mark.parametrize(
+    ("given", "color"),
+    [({}, (30, 144, 255)), ({"color": (1.0, 0.2, 0.0)}, (255, 51, 0))],
+    ids=["blue", "red"],
+)
+def test_a_mask_is_blue_where_it_is_unless_another_colour_is_given(axes, given, color):
     mask = np.zeros((20, 20), bool)
     mask[:, :10] = True
-    show_mask(axes, mask)
+    show_mask(axes, mask, **given)
     image = pixels(axes.figure)
     left, right = image[50, 20], image[50, 80]
-    np.testing.assert_allclose(left, 0.6 * np.array([30, 144, 255]) + 0.4 * 255, atol=2)
+    np.testing.assert_allclose(left, 0.6 * np.array(color) + 0.4 * 255, atol=2)
     assert right.tolist() == [255, 255, 255]
 
 
@@ -89,6 +94,18 @@ def test_the_large_panel_shows_the_best_mask_and_no_other():
     image = pixels(prompt_figure(one))
     blue = image[..., 2] > image[..., 0] + 50
     assert blue.any() and not blue[:, int(0.72 * blue.shape[1]) :].any()
+
+
+def test_a_mask_of_the_prompt_is_orange():
+    mask = np.zeros((8, 12), bool)
+    mask[3, :6] = True
+    for axes in (prompt_figure(result(mask=mask)).axes[0], best_masks_figure([result(mask=mask)], 1).axes[0]):
+        layers = [layer.get_array() for layer in axes.images[1:]]
+        assert [np.unique(layer[layer[..., 3] > 0], axis=0).tolist() for layer in layers] == [
+            [[30, 144, 255, 153]],
+            [[255, 153, 0, 153]],
+        ]
+        assert np.array_equal(layers[1][..., 3] > 0, mask)
 
 
 def test_a_single_mask_has_no_others():

@@ -224,6 +224,7 @@ def test_bad_content_is_one_line_and_no_end(server, path, body, reason):
 def test_sizes_are_limited(server, monkeypatch):
     monkeypatch.setattr("minisam.web.server.LARGEST_PHOTO", 2000)
     assert ask(server, "POST", "photos?name=a", b"x" * 2001)[0] == 413
+    assert ask(server, "POST", "photos?name=a", b"x" * 2000)[0] == 400  # no image
     assert (
         ask(server, "POST", "photos/0/decode", None, {"Content-Length": str(guard.LARGEST_MESSAGE + 1)})[0]
         == 413
@@ -231,6 +232,9 @@ def test_sizes_are_limited(server, monkeypatch):
     assert ask(server, "POST", "photos/0/decode", None, {"Content-Length": "-1"})[0] == 411
     assert ask(server, "POST", "photos/0/decode", None, {"Content-Length": "9" * 5000})[0] == 413
     assert ask(server, "POST", "photos/0/decode", iter([b"{}"]), {"Transfer-Encoding": "chunked"})[0] == 411
+    monkeypatch.setattr("minisam.web.server.LARGEST_MESSAGE", 100)
+    assert ask(server, "POST", "photos/0/decode", b" " * 101)[0] == 413
+    assert ask(server, "POST", "photos/0/decode", b" " * 100)[0] == 400  # no object
 
 
 def test_a_refused_body_is_no_second_request(server):
