@@ -85,6 +85,16 @@ def test_the_way_back_is_exact(folder):
     assert read_metadata(folder) == {}
 
 
+def test_weights_of_torch_are_read_where_there_is_no_safetensors_file(tmp_path):
+    save_for_transformers(small_sam(), tmp_path)
+    torch.save(rename_for_huggingface(small_sam(1).state_dict()), tmp_path / "pytorch_model.bin")
+    for seed in (0, 1):
+        state, config = load_state_dict(tmp_path)
+        assert config == SMALL
+        assert all(torch.equal(state[key], tensor) for key, tensor in small_sam(seed).state_dict().items())
+        (tmp_path / "model.safetensors").unlink(missing_ok=True)
+
+
 def test_a_folder_that_transformers_has_written(folder, tmp_path):
     transformers.SamModel.from_pretrained(folder).save_pretrained(tmp_path)
     processor = transformers.SamProcessor.from_pretrained(folder)

@@ -210,6 +210,20 @@ def test_metadata_must_be_plain_and_short(tmp_path: Path, micro: Sam):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["a.pth", "a.pt", "a.PTH", "a.Pt"])
+def test_a_torch_file_is_written_for_its_ending_in_any_case_and_has_the_tensors_alone(
+    tmp_path: Path, micro: Sam, name
+):
+    save_checkpoint(micro, tmp_path / name)
+    found = torch.load(tmp_path / name, weights_only=True)
+    assert list(found) == list(micro.state_dict())
+    for key, tensor in micro.state_dict().items():
+        assert found[key].equal(tensor)
+    with pytest.raises(CheckpointError, match=r"holds no metadata; use a name that ends in \.safetensors"):
+        save_checkpoint(micro, tmp_path / f"b{name}", {"steps": 1})
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_other_files_have_no_metadata(tmp_path: Path, micro: Sam):
     torch.save(micro.state_dict(), tmp_path / "sam.pth")
     assert read_metadata(tmp_path / "sam.pth") == {}

@@ -87,6 +87,14 @@ def test_merging_gives_a_plain_network(name, lora, home):
         )
 
 
+@pytest.mark.parametrize("name", ["base.safetensors", "run/adapter.safetensors"])
+def test_a_merged_network_replaces_neither_its_base_nor_the_adapter(name, lora, home, capsys):
+    before, base = (home / name).read_bytes(), str(home / "base.safetensors")
+    merge = ["adapt", "merge", str(lora / "adapter.safetensors"), "--checkpoint", base]
+    assert main([*merge, "-o", str(home / name)]) == 2
+    assert name in capsys.readouterr().err and (home / name).read_bytes() == before
+
+
 def test_the_number_of_images_chooses_the_method(home, capsys):
     assert adapt(home, out="auto") == 0
     assert "method decoder: 5 images are few" in capsys.readouterr().err
@@ -152,7 +160,10 @@ def test_the_other_commands_take_the_adapter(lora, home, capsys):
         adapted = capsys.readouterr().out
         if command == "eval":
             assert main([command, *options, *base]) == 0
-            assert json.loads(adapted)["worlds"] != json.loads(capsys.readouterr().out)["worlds"]
+            found, plain = json.loads(adapted), json.loads(capsys.readouterr().out)
+            assert found["worlds"] != plain["worlds"]
+            names = found["about"]["network"], plain["about"]["network"]
+            assert names == ("base.safetensors with adapter.safetensors", "base.safetensors")
 
 
 def test_they_refuse_the_adapter_of_another_base(lora, home, capsys):

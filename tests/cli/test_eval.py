@@ -36,8 +36,12 @@ def test_writes_table_json_and_figure(checkpoint, tmp_path, capsys):
 
 
 def test_json_is_all_that_is_printed(checkpoint, capsys):
-    assert main(["eval", "--checkpoint", checkpoint, "--worlds", "train", *SMALL, "--json"]) == 0
+    words = ["eval", "--checkpoint", checkpoint, "--worlds", "train", *SMALL, "--seed", "5", "--json"]
+    assert main(words) == 0
     read = json.loads(capsys.readouterr().out)
+    numbers = {"image_size": 64, "images": 2, "targets_per_image": 2, "clicks": 2, "seed": 5}
+    versions = {"network": "nano.safetensors", "device": "cpu", "torch": torch.__version__}
+    assert read["about"] == numbers | versions
     assert set(read["worlds"]["train"]["metrics"]) >= {
         "oracle",
         "top1",

@@ -87,6 +87,19 @@ def test_json_is_all_that_is_printed_and_boxes_alone_are_enough(tmp_path, truth,
     assert list(scores) == ["box"] and scores["box"]["mean"]["AP"] == pytest.approx(0.5)
 
 
+def test_true_objects_without_masks_are_measured_by_their_boxes_alone(tmp_path, truth, capsys):
+    content = json.loads(truth.read_text())
+    for one in content["annotations"]:
+        del one["segmentation"]
+    truth.write_text(json.dumps(content))
+    assert run(results_file(tmp_path, [good()]), truth, "--json") == 0
+    assert list(json.loads(capsys.readouterr().out)["scores"]) == ["box"]
+    content["annotations"][1]["segmentation"] = [[25, 5, 35, 5, 35, 15]]
+    truth.write_text(json.dumps(content))
+    assert run(results_file(tmp_path, [good()]), truth, "--json") == 3
+    assert "annotation 0 has no segmentation, although others have one" in capsys.readouterr().err
+
+
 def test_no_results_have_an_ap_of_zero_and_are_mentioned(tmp_path, truth, capsys):
     assert run(results_file(tmp_path, []), truth, "--json") == 0
     printed = capsys.readouterr()

@@ -69,6 +69,22 @@ def test_a_file_is_written_after_its_results_were_compared(weights, tmp_path, ca
     assert "differ by at most 0.0e+00" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"), [("a.onnx", "onnx"), ("a.ONNX", "onnx"), ("a.pt2", "torch"), ("a.Pt2", "torch")]
+)
+def test_the_ending_in_any_case_chooses_the_format(name, kind, weights, tmp_path, monkeypatch):
+    monkeypatch.setattr("minisam.export.program.to_onnx", lambda part, sam: b"onnx")
+    monkeypatch.setattr("minisam.export.program.to_program", lambda part, sam: b"torch")
+
+    def run_of(content, part):
+        return lambda inputs: [output.numpy() for output in part.module(*inputs)]
+
+    monkeypatch.setattr(check, "run_by_onnxruntime", run_of)
+    monkeypatch.setattr(check, "run_by_torch", run_of)
+    assert main(["export", "decoder", "--checkpoint", str(weights), "-o", str(tmp_path / name)]) == 0
+    assert (tmp_path / name).read_bytes() == kind.encode()
+
+
 def test_the_loss_of_smaller_numbers_is_printed(weights, tmp_path, capsys, monkeypatch):
     def run_of(content, part):
         def run(inputs):

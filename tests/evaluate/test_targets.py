@@ -74,6 +74,20 @@ def test_no_seed_draws_a_scene_of_another(monkeypatch):
     assert len(drawn) == len(set(drawn)) == 4 * 3 and min(drawn) == FIRST_SEED
 
 
+def test_scenes_are_drawn_with_all_that_is_given(monkeypatch):
+    drawn = []
+
+    def render(*arguments, **options):
+        drawn.append((*arguments, options))
+        return nested_scenes(8)
+
+    monkeypatch.setattr(targets, "render_scenes", render)
+    list(evaluation_scenes("micro", 9, 32, 2, "meta", contrast=0.5, levels=2))
+    options = {"world": "micro", "device": "meta", "contrast": 0.5, "levels": 2}
+    first = FIRST_SEED + 2 * targets.BATCHES_PER_SEED
+    assert drawn == [(first, 8, 32, options), (first + 1, 8, 32, options)]
+
+
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_every_level_is_as_likely_to_come_first(count):
     scenes = nested_scenes(200)

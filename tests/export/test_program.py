@@ -9,6 +9,7 @@ import torch
 from torch.export import Dim
 
 from minisam.config import CONFIGS, build_from_config
+from minisam.errors import MinisamError
 from minisam.export import check, program
 from minisam.export.parts import part_of
 
@@ -101,3 +102,35 @@ def test_the_prompt_encoder_is_exported_for_any_number_of_prompts(sam):
         given = inputs(count, points)
         for ours, theirs in zip(sam.prompt_encoder(*given), exported(*given), strict=True):
             torch.testing.assert_close(theirs, ours)
+
+
+def test_what_is_said_about_a_network_is_its_own_and_no_default():
+    sam = build_from_config(CONFIGS["nano"])
+    usual = program.about(sam)
+    sam.set_image_size(128)
+    sam.pixel_mean, sam.pixel_std = 0 * sam.pixel_mean + 100, 0 * sam.pixel_std + 50
+    sam.mask_threshold, sam.image_format = 0.5, "BGR"
+    own = {
+        "image_size": "128",
+        "pixel_mean": "[100.0, 100.0, 100.0]",
+        "pixel_std": "[50.0, 50.0, 50.0]",
+        "image_format": "BGR",
+        "mask_threshold": "0.5",
+    }
+    assert program.about(sam) == own and not own.items() & usual.items()
+
+
+@pytest.mark.parametrize(("spare", "error"), [(0, KeyError), (-1, MinisamError)])
+def test_weights_up_to_the_limit_are_written_as_onnx(sam, monkeypatch, spare, error):
+    pytest.importorskip("onnx", reason="pip install -e '.[export]' un-skips this")
+    pytest.importorskip("onnxscript", reason="pip install -e '.[export]' un-skips this")
+
+    def export(*arguments, **named):
+        raise KeyError("exported")
+
+    part = part_of(sam, "encoder")
+    size = sum(weight.nbytes for weight in sam.image_encoder.state_dict().values())
+    monkeypatch.setattr(program, "LARGEST_ONNX", size + spare)
+    monkeypatch.setattr(torch.onnx, "export", export)
+    with pytest.raises(error, match=r"exported|larger than the 2 GB .* export to \.pt2"):
+        program.to_onnx(part, sam)

@@ -63,6 +63,12 @@ def test_points_are_green_or_red_by_label(axes):
     assert green[1] > green[0] + 80 and red[0] > red[1] + 80
 
 
+@pytest.mark.parametrize(("given", "size"), [({}, 180), ({"size": 30}, 30)])
+def test_points_have_the_size_that_is_asked_for(axes, given, size):
+    show_points(axes, np.array([[5.0, 10.0], [15.0, 10.0]]), np.array([1, 0]), **given)
+    assert [stars.get_sizes().tolist() for stars in axes.collections] == [[size], [size]]
+
+
 def test_a_box_is_drawn_on_its_corners(axes):
     show_box(axes, np.array([5, 5, 14, 14]))
     x, y = axes.patches[-1].get_xy()
@@ -142,6 +148,8 @@ def test_prompts_stand_in_columns_row_by_row():
     assert len(figure.axes[1].patches) == 1
     width, height = figure.get_size_inches()
     assert width == pytest.approx(8.4) and height == pytest.approx(2 * (4.2 * 8 / 12 + 0.3))
+    width, height = best_masks_figure(results, columns=2, size=3).get_size_inches()
+    assert width == pytest.approx(6) and height == pytest.approx(2 * (3 * 8 / 12 + 0.3))
 
 
 @pytest.mark.parametrize("columns", [1, 2, 3])

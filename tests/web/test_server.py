@@ -16,6 +16,7 @@ from web.click_servers import photo_file, random_session, running
 from minisam.masks.rle import decode_rle
 from minisam.web import guard
 from minisam.web.prompt import read_prompt
+from minisam.web.server import reason_of
 
 
 @pytest.fixture
@@ -267,6 +268,20 @@ def test_a_folder_that_cannot_be_written_to_is_named(server, monkeypatch):
     monkeypatch.setattr("minisam.web.routes.save_result", refuse)
     status, content = ask(server, "POST", "photos/0/save", prompt((1, 1, 1), index=0, kind="mask"))
     assert (status, content) == (500, {"error": "one_mask.png: permission denied"})
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (RuntimeError("no memory\nat a line"), "no memory"),
+        (RuntimeError(), "RuntimeError"),
+        (MemoryError("\nmore"), "MemoryError"),
+        (PermissionError(13, "Permission denied", "/a/b.png"), "b.png: permission denied"),
+        (OSError(28, "No space left on device"), "[Errno 28] No space left on device"),
+    ],
+)
+def test_an_error_of_the_system_is_one_line_and_never_empty(error, line):
+    assert reason_of(error) == line
 
 
 def test_two_tabs_at_once_get_the_same_masks(server):

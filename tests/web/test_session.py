@@ -71,6 +71,13 @@ def test_nothing_is_computed_when_nobody_waits(session):
     assert session.decode(photo, read_prompt({"points": [[1, 1, 1]]}), is_wanted=lambda: False) is None
 
 
+def test_no_embedding_is_made_when_nobody_waits(session):
+    session.predictors.clear()
+    for waits, made in ((False, []), (True, [1])):
+        session.encode(session.photos.all[1], lambda waits=waits: waits)
+        assert list(session.predictors) == made
+
+
 def test_a_point_outside_is_refused(session):
     with pytest.raises(PromptError, match="outside the image"):
         session.decode(session.photos.all[0], read_prompt({"points": [[500, 1, 1]]}))
