@@ -8,7 +8,7 @@ from minisam.config import CONFIGS, build_from_config
 from minisam.errors import CheckpointError
 from minisam.model import ImageEncoderViT
 from minisam.pretrain.masked_autoencoder import MaskedAutoencoder, build_mae, through
-from minisam.pretrain.transfer import load_trunk, move_trunk_
+from minisam.pretrain.transfer import as_grid, load_trunk, move_trunk_
 
 SIZE, PATCH, DIM, DEPTH, HEADS = 64, 8, 32, 3, 2
 
@@ -132,3 +132,15 @@ def test_each_preset_has_an_autoencoder_that_fits(preset):
     encoder, mae = build_from_config(CONFIGS[preset]).image_encoder, build_mae(CONFIGS[preset])
     move_trunk_(encoder, mae.state_dict())
     assert encoder.blocks[-1].mlp.lin2.weight.equal(mae.blocks[-1].mlp.lin2.weight)
+
+
+@pytest.mark.parametrize("tokens", [0, 1])
+@pytest.mark.parametrize("side", [2, 7])
+def test_positions_of_no_square_grid_are_refused(side, tokens):
+    """A class token's position comes first in MAE's files, [1, 1 + L, D]; ours have none, [L, D]."""
+    square = torch.arange(side * side * 4.0).view(-1, 4)
+    given = torch.cat([torch.zeros(tokens, 4), square])[None] if tokens else square
+    assert torch.equal(as_grid(given, (side, side)), square.view(1, side, side, 4))
+    more = torch.cat([given, given[..., -1:, :]], dim=-2)
+    with pytest.raises(CheckpointError, match=f"of {side * side + 1} tokens, which is not a square grid"):
+        as_grid(more, (side, side))
