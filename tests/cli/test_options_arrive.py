@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from small_networks import small_sam
 
-from minisam.build import WEIGHTS
+from minisam.build import WEIGHTS, build_sam
 from minisam.checkpoint import save_checkpoint
 from minisam.cli.main import main
 from minisam.config import CONFIGS
@@ -258,7 +258,8 @@ def test_segment(given):
         0,
     ]
     assert got["box"].tolist() == [[1, 2, 20, 21]] and got["multimask_output"] is False
-    assert got["mask_input"].shape == (1, 160, 160) and got["mask_input"].max() == pytest.approx(10)
+    assert got["mask_input"].shape == (1, *build_sam().prompt_encoder.mask_input_size)
+    assert got["mask_input"].max() == pytest.approx(10)
 
 
 def test_amg(given):
