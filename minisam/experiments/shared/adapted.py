@@ -29,9 +29,11 @@ from minisam.train.run import TrainingRun
 IMAGES = 500
 
 
-def drawn_images(sam: Sam, settings: Settings, worlds: Sequence[str], seed: int) -> OwnImages:
-    """500 scenes of a world, or of several in turn, at the network's input size."""
-    count, size = 4 if settings.quick else IMAGES, sam.image_encoder.img_size
+def drawn_images(
+    sam: Sam, settings: Settings, worlds: Sequence[str], seed: int, count: int = IMAGES
+) -> OwnImages:
+    """`count` scenes of a world, or of several in turn, at the network's input size."""
+    count, size = min(count, 4) if settings.quick else count, sam.image_encoder.img_size
     images = OwnImages(DrawnFolder(worlds, count, size, seed), size, smallest_target(sam), "cpu")
     images.usable(range(count))
     return images
