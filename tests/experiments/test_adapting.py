@@ -1,4 +1,4 @@
-"""E13b, E17, E19 and E20: their criteria, from measurements that are given by hand, and their pieces.
+"""E13b, E13c, E17, E19 and E20: their criteria, from measurements that are given by hand, and their pieces.
 
 No network is trained for the criteria; every target has the same IoU, and intervals have no width.
 """
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from minisam.adapt.hq_token import add_hq_token
 from minisam.build import build_sam
 from minisam.config import CONFIGS
-from minisam.experiments import e13b_rank, e17_distillation, e19_hq_token, e20_rounds
+from minisam.experiments import e13b_rank, e13c_images, e17_distillation, e19_hq_token, e20_rounds
 from minisam.experiments.e13_adapt import BOX, CLICK
 from minisam.experiments.experiment import Settings
 from minisam.masks.boxes import tight_boxes
@@ -85,6 +85,72 @@ def test_five_rounds_have_to_gain_at_nine_clicks_and_to_keep_one(one, nine, pass
         and "and -0.050 after nine" in outcome.finding
     )
     assert outcome.values["train, 5 rounds − 1 round"]["9"][0] == pytest.approx(nine, abs=1e-4)
+
+
+# --- E13c -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("spared", "more", "passed"),
+    [(0.01, 0.02, True), (0.0, 0.02, False), (-0.01, 0.02, False), (0.01, 0.0, False)],
+)
+def test_with_few_images_lora_has_to_forget_less_and_with_many_to_gain_more(
+    spared, more, passed, monkeypatch
+):
+    asked = arms_by_name(monkeypatch, e13c_images)
+    drawn, measured = [], []
+
+    def draw(sam, settings, worlds, seed, count):
+        drawn.append(count)
+        return f"{'+'.join(worlds)}, {seed}"
+
+    def measure(net, world, images, seeds, clicks):
+        assert (images, seeds, clicks) == (3, (4, 5), 1)
+        measured.append((net.name, world))
+        return SimpleNamespace(image_index=IMAGE, net=net.name, world=world)
+
+    forgets = {"full": {5: -0.1, 50: -0.05, 500: -0.02}, "LoRA": {5: -0.1 + spared, 50: -0.04, 500: -0.03}}
+
+    def scores(one):
+        box = {"xray": 0.5, "train": 0.8, "thin": 0.3}[one.world]
+        if one.net != "before":
+            name, trained, count = one.net.rsplit(" ", 2)
+            if one.world == "train":
+                box += forgets.get(name, {}).get(int(count), -0.01)
+            if one.world == "xray" and name == "LoRA + decoder":
+                box += {5: 0.03, 50: 0.04, 500: 0.03 + more}[int(count)]
+            if one.world == "thin":
+                assert (name, trained, count) == ("LoRA + decoder", "thin", "500")
+                box -= 0.007
+        return {BOX: every(box), CLICK: every(box / 2)}
+
+    monkeypatch.setattr(e13c_images, "drawn_images", draw)
+    monkeypatch.setattr(e13c_images, "measure_world", measure)
+    monkeypatch.setattr(e13c_images, "scores", scores)
+    outcome = e13c_images.run(SimpleNamespace(name="before"), SETTINGS)
+    assert outcome.passed is passed
+    arms = [(f"{name} xray {n}", n) for n in (5, 50, 500) for name in ("LoRA", "LoRA + decoder", "full")]
+    arms.append(("LoRA + decoder thin 500", 500))
+    assert [name for _, name, *_ in asked] == 2 * [name for name, _ in arms]
+    assert drawn == 2 * [count for _, count in arms]
+    assert {images for _, name, _, images, _ in asked if "thin" in name} == {"thin, 4", "thin, 5"}
+    for experiment, name, (method, seed), images, how in asked:
+        assert experiment == "e13c" and images.endswith(f", {seed}")
+        assert (method.name, method.decoder) == ("full" if "full" in name else "lora", "LoRA x" not in name)
+        assert (how.seed, how.full_size, how.single_round_share) == (seed, True, 1.0)
+        assert how.settings.added_lr == (1e-4 if method.name == "full" else 1e-3)
+    trained_on = {name: name.split()[-2] for name, _ in arms}
+    expected = [(name, world) for name, _ in arms for world in (trained_on[name], "train")]
+    assert measured == 2 * [*expected, *(("before", world) for world in ("xray", "train", "thin"))]
+    values = outcome.values
+    assert values["LoRA - full on train"]["5"][0] == pytest.approx(spared, abs=1e-4)
+    assert values["LoRA - full on train"]["500"][0] == pytest.approx(-0.01, abs=1e-4)
+    assert values["500 - 5 images"][0] == pytest.approx(more, abs=1e-4)
+    assert values["change"]["xray"]["LoRA + decoder"]["50"][0] == pytest.approx(0.04, abs=1e-4)
+    assert values["change"]["train"]["full"]["50"][0] == pytest.approx(-0.05, abs=1e-4)
+    assert values["thin"]["box"][0] == pytest.approx(-0.007, abs=1e-4)
+    assert values["thin"]["click"][0] == pytest.approx(-0.0035, abs=1e-4)
+    assert f"training everything changes it by -0.100, LoRA alone by {spared - 0.1:+.3f}" in outcome.finding
 
 
 # --- E13b -------------------------------------------------------------------------------------------------------------
