@@ -23,6 +23,7 @@ class Settings:
 
 
 SETTINGS: dict[str, Settings] = {
+    "iou": Settings(lr=1e-3, added_lr=1e-3, steps=1000),
     "token": Settings(lr=1e-3, added_lr=1e-3, steps=600),
     "decoder": Settings(lr=1e-4, added_lr=1e-4, steps=600),
     "late": Settings(lr=5e-5, added_lr=5e-5, steps=600),

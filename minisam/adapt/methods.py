@@ -1,6 +1,7 @@
 """The methods for adapting a Sam, by name, with their settings.
 
-token      train the decoder's output tokens          decoder  the whole mask decoder
+iou        train the head that predicts the IoU       token    the decoder's output tokens
+decoder    the whole mask decoder
 late       and the last blocks and the neck           full     everything
 lora       low-rank updates of frozen layers (lora.py)
 adapter    bottlenecks in each block (adapters.py)    hq       one more token for fine masks (hq_token.py)

@@ -9,7 +9,7 @@ from torch import nn
 from minisam.errors import CommandError
 from minisam.model import Sam
 
-RECIPES = ("token", "decoder", "late", "full")
+RECIPES = ("iou", "token", "decoder", "late", "full")
 
 
 def freeze_all(sam: Sam) -> None:
@@ -19,6 +19,7 @@ def freeze_all(sam: Sam) -> None:
 def freeze(sam: Sam, recipe: str, late: int = 2) -> list[str]:
     """Freeze everything but a recipe's parts; returns the names of their parameters.
 
+    iou        the head that predicts the masks' IoU: all masks stay as they are, another one may be ranked first
     token      the output tokens: the learned vectors of the masks and the predicted IoU
     decoder    the mask decoder
     late       the last `late` blocks and the neck of the image encoder, and the mask decoder
@@ -33,6 +34,7 @@ def freeze(sam: Sam, recipe: str, late: int = 2) -> list[str]:
         raise CommandError(f"the image encoder has {depth} blocks, not {late} to train")
     freeze_all(sam)
     trained: Sequence[nn.Module] = {
+        "iou": [sam.mask_decoder.iou_prediction_head],
         "token": [sam.mask_decoder.mask_tokens, sam.mask_decoder.iou_token],
         "decoder": [sam.mask_decoder],
         "late": [*sam.image_encoder.blocks[depth - late :], sam.image_encoder.neck, sam.mask_decoder],

@@ -27,7 +27,7 @@ from minisam.errors import CheckpointError, PromptError
 if TYPE_CHECKING:
     from minisam.adapt.adapt_run import AdaptOptions, Report
 
-METHODS = ("auto", "token", "decoder", "late", "full", "lora", "adapter", "hq")
+METHODS = ("auto", "iou", "token", "decoder", "late", "full", "lora", "adapter", "hq")
 METHODS_WITH = {"rank": ("lora",), "late": ("late",), "decoder": ("lora", "adapter")}
 """Options that only some methods read."""
 MERGE = "merge"

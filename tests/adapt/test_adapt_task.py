@@ -72,6 +72,26 @@ def test_exactly_what_a_method_trains_changes(folder, name):
         assert len(group["params"]) == len(added) and group["base_lr"] == 1e-2
 
 
+def test_the_iou_method_learns_to_rank_masks_that_stay_as_they_are(folder):
+    how = replace(QUICK, settings=Settings(lr=1e-2, added_lr=1e-2, steps=60), single_round_share=1.0)
+    task = task_of(folder, "iou", how)
+
+    def measured():
+        with torch.no_grad():
+            drawn = [task.draw(index, torch.Generator().manual_seed(index)) for index in range(6)]
+            embeddings, masks = (torch.cat(parts) for parts in zip(*drawn, strict=True))
+            place = torch.arange(6).repeat_interleave(how.prompts_per_image)
+            generator = torch.Generator().manual_seed(0)
+            return task.rounds(embeddings, place, masks, [], generator)[0]
+
+    before = measured()
+    TrainingRun(task).run(progress_bar=False)
+    task.sam.eval()
+    after = measured()
+    assert torch.equal(after.true_iou, before.true_iou) and after.focal == before.focal
+    assert after.iou < before.iou / 2
+
+
 def test_a_frozen_encoder_sees_each_image_once(folder):
     task, seen = task_of(folder, "decoder"), []
     task.sam.image_encoder.register_forward_hook(lambda *_: seen.append(1))

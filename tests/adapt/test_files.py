@@ -144,7 +144,7 @@ def test_files_have_the_sizes_that_the_readme_states():
     rows = dict(
         re.findall(r"^\| `(\w+)` \|.*\| (.*MB.*) \|$", README.read_text(encoding="utf-8"), re.MULTILINE)
     )
-    assert list(rows) == ["decoder", "lora", "adapter", "hq", "token"]
+    assert list(rows) == ["decoder", "lora", "adapter", "hq", "token", "iou"]
     for name, text in rows.items():
         methods = [Method(name), Method("lora", decoder=False)] if name == "lora" else [Method(name)]
         of = [(network, method) for method in methods for network in ("tiny", "vit_b")]
@@ -157,5 +157,5 @@ def test_files_have_the_sizes_that_the_readme_states():
 
 
 def test_other_methods_are_refused():
-    with pytest.raises(MinisamError, match="'prompt'; use token, decoder, late, full, lora"):
+    with pytest.raises(MinisamError, match="'prompt'; use iou, token, decoder, late, full, lora"):
         Method("prompt")

@@ -19,6 +19,8 @@ def test_what_each_recipe_trains():
     everything = {name for name, _ in sam.named_parameters()}
     tokens = {"mask_decoder.iou_token.weight", "mask_decoder.mask_tokens.weight"}
     assert set(freeze(sam, "token")) == tokens
+    iou_head = {name for name in everything if name.startswith("mask_decoder.iou_prediction_head.")}
+    assert set(freeze(sam, "iou")) == iou_head and iou_head
     decoder = {name for name in everything if name.startswith("mask_decoder.")}
     assert set(freeze(sam, "decoder")) == decoder
     late = set(freeze(sam, "late", late=1)) - decoder
