@@ -150,7 +150,9 @@ def test_with_few_images_lora_has_to_forget_less_and_with_many_to_gain_more(
     assert values["change"]["train"]["full"]["50"][0] == pytest.approx(-0.05, abs=1e-4)
     assert values["thin"]["box"][0] == pytest.approx(-0.007, abs=1e-4)
     assert values["thin"]["click"][0] == pytest.approx(-0.0035, abs=1e-4)
-    assert f"training everything changes it by -0.100, LoRA alone by {spared - 0.1:+.3f}" in outcome.finding
+    assert (
+        f"training everything changes it by -0.100 and LoRA alone by {spared - 0.1:+.3f}" in outcome.finding
+    )
 
 
 # --- E13b -------------------------------------------------------------------------------------------------------------
