@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import re
 import subprocess
 import sys
@@ -91,6 +92,14 @@ def test_version(program):
     )
     assert printed.stdout == f"minisam {minisam.__version__}\n"
     assert re.fullmatch(r"\d+\.\d+\.\d+", minisam.__version__)
+
+
+def test_python_m_minisam_ends_with_the_commands_exit_code(monkeypatch):
+    monkeypatch.setattr("minisam.cli.main.main", lambda: 3)
+    monkeypatch.delitem(sys.modules, "minisam.__main__", raising=False)
+    with pytest.raises(SystemExit) as stopped:
+        importlib.import_module("minisam.__main__")
+    assert stopped.value.code == 3
 
 
 def test_without_a_command_there_are_no_options_of_commands():

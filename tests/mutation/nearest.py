@@ -14,9 +14,9 @@ PATCHED = re.compile(r"minisam(\.\w+)+")
 def nearest_tests(file: str) -> list[str]:
     """The test files for minisam/`file`: the one of its name and those of its folder that import or patch it.
 
-    Where there are none, those of any folder that import it, and then those for the modules that do; at last those of
-    its folder with its name in their text, as of a command that they run.  For a command, also the tests that all
-    options arrive.
+    Where there are none, those of any folder that import it, and then those for the modules that do; then those of
+    its folder with its name in their text, as of a command that they run; at last those that import anything of its
+    package.  For a command, also the tests that all options arrive.
     """
     wanted, seen = {module_name(file)}, set()
     folder = ROOT / "tests" / Path(file).parent
@@ -32,6 +32,10 @@ def nearest_tests(file: str) -> list[str]:
         wanted = {module_name(path) for path in sources if imports(path) & wanted} - seen
     word = re.compile(rf"\b{Path(file).stem}\b")
     named = [p for p in test_files() if p.parent == folder and word.search(p.read_text(encoding="utf-8"))]
+    package = module_name(file)
+    while not named and package != "minisam":
+        named = [p for p in test_files() if any(f"{name}.".startswith(f"{package}.") for name in imports(p))]
+        package = package.rpartition(".")[0]
     return [str(path.relative_to(ROOT)) for path in named]
 
 

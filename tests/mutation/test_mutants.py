@@ -75,6 +75,13 @@ def test_the_nearest_tests_come_first_and_there_are_some_for_what_is_only_used_b
     assert set(arrive) < set(nearest_tests("cli/pretrain.py"))
 
 
+def test_every_module_has_nearest_tests():
+    modules = [str(path.relative_to(ROOT / "minisam")) for path in (ROOT / "minisam").rglob("*.py")]
+    assert [module for module in modules if not nearest_tests(module)] == []
+    assert nearest_tests("__main__.py") == ["tests/cli/test_shared_options.py"]
+    assert nearest_tests("segment_anything/utils/onnx.py") == ["tests/compatibility/test_alias.py"]
+
+
 def test_the_tests_that_run_a_line():
     by_line = {1: [""], 2: ["", "a.py::one|run"], 3: ["a.py::one|setup", "a.py::one|run", "b.py::two[|]|run"]}
     assert those_that_run(by_line, 2) == ["a.py::one"]

@@ -58,8 +58,8 @@ class Mutated(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         exec(compile(self.source, str(self.path), "exec"), module.__dict__)
 
 
-class TooLong(BaseException):
-    """Raised in a test by the clock."""
+class TooLong(pytest.fail.Exception):
+    """Raised in a test, or in a fixture, by the clock; pytest then keeps it as the fixture's outcome."""
 
 
 class Watch:
@@ -87,6 +87,12 @@ class Watch:
             return (yield)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_makereport(self, item, call) -> None:
+        """For every test that needs a fixture that was stopped."""
+        if call.excinfo is not None and issubclass(call.excinfo.type, TooLong):
+            self.outcome.slow.append(item.nodeid)
 
     def pytest_runtest_logreport(self, report) -> None:
         if report.failed and report.nodeid not in self.outcome.slow:
