@@ -150,18 +150,29 @@ def _settings(folder: str, name: str) -> dict[str, Any]:
 
 
 def _statistics(processor: dict[str, Any]) -> dict[str, Any]:
-    """The mean and the deviation of colours, in grey levels, if they are not the usual ones."""
+    """The mean and the deviation of colours, in grey levels, if they are not the usual ones.
+
+    transformers multiplies an image by rescale_factor if do_rescale, and then normalises it if do_normalize.
+    """
+    factor = processor.get("rescale_factor", 1 / WHITE) if _is_on(processor, "do_rescale") else 1.0
+    normalised = _is_on(processor, "do_normalize")
     found: dict[str, Any] = {}
-    pairs = (("image_mean", "pixel_mean", IMAGENET_MEAN), ("image_std", "pixel_std", IMAGENET_STD))
-    for name, ours, usual in pairs:
-        if name not in processor:
-            continue
-        values = _three_numbers(processor[name], processor.get("rescale_factor", 1 / WHITE))
+    pairs = (("image_mean", "pixel_mean", IMAGENET_MEAN, 0.0), ("image_std", "pixel_std", IMAGENET_STD, 1.0))
+    for name, ours, usual, none in pairs:
+        default = [value / WHITE for value in usual]
+        values = _three_numbers(processor.get(name, default) if normalised else [none] * 3, factor)
         if values is None or (name == "image_std" and values.min() <= 0):
-            raise CheckpointError(f"{PREPROCESSOR} or {PROCESSOR} has an impossible {name}")
+            raise CheckpointError(f"{PREPROCESSOR} or {PROCESSOR} has an impossible {name} or rescale_factor")
         if not torch.allclose(values, torch.tensor(usual), rtol=ROUNDING, atol=0):
             found[ours] = values.tolist()
     return found
+
+
+def _is_on(processor: dict[str, Any], name: str) -> bool:
+    value = processor.get(name, True)
+    if not isinstance(value, bool):
+        raise CheckpointError(f"{PREPROCESSOR} or {PROCESSOR} has a {name} that is neither true nor false")
+    return value
 
 
 def _three_numbers(values: Any, scale: Any) -> Tensor | None:

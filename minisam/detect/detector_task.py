@@ -86,7 +86,10 @@ def train_detector(
 
 @torch.no_grad()
 def box_examples(sam: Sam, folder: Path) -> BoxExamples:
-    """The training data of the head: every image of the folder, encoded, with the boxes of its masks."""
+    """The training data of the head: every image of the folder, encoded, with the boxes of its masks.
+
+    A crowd, whose objects are not annotated separately, is none of them.
+    """
     pictures = open_folder(folder)
     embeddings, boxes, assigned = [], [], []
     for index in range(len(pictures.names)):
@@ -94,7 +97,7 @@ def box_examples(sam: Sam, folder: Path) -> BoxExamples:
         image = torch.from_numpy(picture.image).permute(2, 0, 1).to(sam.device)
         embedding = sam.image_encoder(sam.preprocess(image)[None]).cpu()
         side, size = 2 * embedding.shape[2], sam.image_encoder.img_size
-        masks = [segment.mask() for segment in picture.segments]
+        masks = [segment.mask() for segment in picture.segments if not segment.crowd]
         own = boxes_of(torch.from_numpy(np.stack(masks))) if masks else torch.zeros(0, 4)
         embeddings.append(embedding)
         boxes.append(own)

@@ -48,7 +48,10 @@ def run_by_torch(content: bytes, part: Part) -> Run:
 
 @torch.no_grad()
 def largest_difference(run: Run, part: Part, sam: Sam) -> float:
-    """Over all kinds of input.  Infinite if a shape differs, or if a mask has another pixel away from its edge."""
+    """Over all kinds of input.
+
+    Infinite if a shape differs, a value is NaN, or a mask has another pixel away from its edge.
+    """
     largest = 0.0
     for inputs in kinds_of_input(part, sam):
         wanted = part.module(*inputs)
@@ -59,7 +62,8 @@ def largest_difference(run: Run, part: Part, sam: Sam) -> float:
                 return float("inf")
             if name == "masks" and differ(ours, theirs, sam.mask_threshold):
                 return float("inf")
-            largest = max(largest, float(np.abs(ours - theirs).max() / np.abs(ours).max()))
+            difference = float(np.abs(ours - theirs).max() / np.abs(ours).max())
+            largest = max(largest, difference if difference >= 0 else float("inf"))  # max leaves out NaN
     return largest
 
 

@@ -36,7 +36,7 @@ def to_onnx(part: Part, sam: Sam) -> bytes:
         raise MinisamError(
             f"{error.name} is missing, which ONNX needs: pip install 'minisam[export]'"
         ) from None
-    weights = sum(weight.numel() * weight.element_size() for weight in part.module.state_dict().values())
+    weights = sum(weight.nbytes for weight in set(part.module.state_dict(keep_vars=True).values()))
     if weights > LARGEST_ONNX:
         raise MinisamError("this part is larger than the 2 GB that an ONNX file may have; export to .pt2")
     with quiet(), sdpa_kernel(SDPBackend.MATH), tempfile.TemporaryDirectory() as folder:

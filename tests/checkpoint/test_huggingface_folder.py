@@ -128,6 +128,23 @@ def test_colour_statistics_are_in_units_of_the_rescaled_image(factor, tmp_path):
     torch.testing.assert_close(sam.pixel_std.flatten(), std)
 
 
+@pytest.mark.parametrize("without", [(), ("image_mean", "image_std"), ("rescale_factor",)])
+@pytest.mark.parametrize("normalised", [True, False])
+@pytest.mark.parametrize("rescaled", [True, False])
+def test_what_transformers_does_to_an_image_is_done_here(rescaled, normalised, without, tmp_path):
+    save_for_transformers(small_sam(), tmp_path)
+    path = tmp_path / "preprocessor_config.json"
+    own = {"image_mean": [0.5, 0.25, 0.125], "image_std": [0.25, 0.5, 2.0], "rescale_factor": 0.25}
+    settings = json.loads(path.read_text()) | own | {"do_rescale": rescaled, "do_normalize": normalised}
+    path.write_text(json.dumps({key: value for key, value in settings.items() if key not in without}))
+    sam = load_checkpoint(tmp_path)
+    side = sam.image_encoder.img_size
+    image = np.random.default_rng(0).integers(256, size=(side, side, 3), dtype=np.uint8)
+    theirs = transformers.SamProcessor.from_pretrained(tmp_path)(image, return_tensors="pt")["pixel_values"]
+    ours = sam.preprocess(torch.from_numpy(image).permute(2, 0, 1)[None])
+    torch.testing.assert_close(ours, theirs.float(), rtol=1e-5, atol=1e-5)
+
+
 def test_names_go_there_and_back():
     state = small_sam().state_dict()
     theirs = rename_for_huggingface(state)
@@ -145,6 +162,13 @@ def test_names_go_there_and_back():
         ("preprocessor_config.json", {"image_mean": ["a", 0, 0]}, "impossible image_mean"),
         ("preprocessor_config.json", {"image_std": [0, 1, 1]}, "impossible image_std"),
         ("preprocessor_config.json", {"image_mean": [1, 1, 1], "rescale_factor": 0}, "impossible image_mean"),
+        ("preprocessor_config.json", {"do_normalize": False, "rescale_factor": -1}, "or rescale_factor"),
+        ("preprocessor_config.json", {"do_rescale": "no"}, "has a do_rescale that is neither true nor false"),
+        (
+            "preprocessor_config.json",
+            {"do_normalize": 0},
+            "has a do_normalize that is neither true nor false",
+        ),
         ("processor_config.json", {"image_processor": {"image_mean": [1, 2]}}, "impossible image_mean"),
         ("model.safetensors", "x" * 40, "model.safetensors is a truncated or damaged|claims"),
     ],

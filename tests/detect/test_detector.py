@@ -5,9 +5,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from minisam.build import WEIGHTS
 from minisam.config import CONFIGS, build_from_config
+from minisam.data.coco import coco_annotation, write_coco
 from minisam.data.partworld.export import annotated_pictures, write_sa1b
 from minisam.data.sa1b import annotate, write_record
 from minisam.detect import detector_task
@@ -276,6 +278,19 @@ def test_a_detector_shows_boxes_by_all_three_numbers_of_its_recipe(monkeypatch):
             detector.head, "forward", lambda embedding: BoxPredictions(torch.logit(scores), boxes)
         )
         assert detector.detect(torch.zeros(1, 5, 4, 4))[1].tolist() == pytest.approx(expected)
+
+
+def test_a_crowd_is_no_object(tmp_path):
+    """COCO's iscrowd; evaluation takes no account of it either."""
+    masks = np.zeros((2, 64, 64), bool)
+    masks[0, 3:40, 10:60], masks[1, 50:52, 20:23] = True, True
+    own = [coco_annotation(mask, place, 1, crowd=place == 0) for place, mask in enumerate(masks)]
+    Image.fromarray(np.full((64, 64, 3), 90, np.uint8)).save(tmp_path / "a.png")
+    images = [{"id": 1, "file_name": "a.png", "width": 64, "height": 64}]
+    write_coco(tmp_path / "instances.json", images, own)
+    examples = box_examples(build_from_config(CONFIGS["nano"]), tmp_path)
+    assert examples.boxes[0].tolist() == [[20, 50, 23, 52]]
+    assert (examples.assigned == 0).sum() == 1
 
 
 def test_examples_are_the_boxes_of_all_masks_and_the_cells_of_the_heads_own_grid(tmp_path):

@@ -44,6 +44,18 @@ def test_each_output_is_compared(sam, which):
     assert largest_difference(faulty(part, scaled), part, sam) > TOLERANCE
 
 
+@pytest.mark.parametrize("which", ["masks", "iou_predictions", "low_res_masks"])
+def test_a_value_that_is_not_a_number_is_a_difference(sam, which):
+    part = part_of(sam, "decoder")
+
+    def spoilt(name, output):
+        if name == which:
+            output.flat[-1] = np.nan
+        return output
+
+    assert largest_difference(faulty(part, spoilt), part, sam) == float("inf")
+
+
 def test_another_shape_is_a_difference(sam):
     part = part_of(sam, "decoder")
     assert largest_difference(faulty(part, lambda name, output: output[:, :1]), part, sam) == float("inf")

@@ -120,16 +120,23 @@ def test_what_is_said_about_a_network_is_its_own_and_no_default():
     assert program.about(sam) == own and not own.items() & usual.items()
 
 
+@pytest.mark.parametrize("name", ["encoder", "decoder", "both"])
 @pytest.mark.parametrize(("spare", "error"), [(0, KeyError), (-1, MinisamError)])
-def test_weights_up_to_the_limit_are_written_as_onnx(sam, monkeypatch, spare, error):
+def test_weights_up_to_the_limit_are_written_as_onnx(sam, monkeypatch, spare, error, name):
+    """Each counts once, also those of a decoder, to which its module has two ways."""
     pytest.importorskip("onnx", reason="pip install -e '.[export]' un-skips this")
     pytest.importorskip("onnxscript", reason="pip install -e '.[export]' un-skips this")
 
     def export(*arguments, **named):
         raise KeyError("exported")
 
-    part = part_of(sam, "encoder")
-    size = sum(weight.nbytes for weight in sam.image_encoder.state_dict().values())
+    part = part_of(sam, name)
+    weights = sam.state_dict()
+    if name != "both":
+        weights = {
+            key: weight for key, weight in weights.items() if key.startswith("image") == (name == "encoder")
+        }
+    size = sum(weight.nbytes for weight in weights.values())
     monkeypatch.setattr(program, "LARGEST_ONNX", size + spare)
     monkeypatch.setattr(torch.onnx, "export", export)
     with pytest.raises(error, match=r"exported|larger than the 2 GB .* export to \.pt2"):
