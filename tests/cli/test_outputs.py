@@ -253,6 +253,9 @@ def test_results_of_ours_are_replaced(tmp_path):
     (tmp_path / "model.safetensors").write_text("half of one")
     with pytest.raises(OutputError):
         check_replaceable_run(tmp_path, ["model.safetensors"])
+    (tmp_path / "metrics.csv").write_text("epoch,step")
+    with pytest.raises(OutputError):
+        check_replaceable_run(tmp_path, [])
     (tmp_path / "state.pt").touch()
     check_replaceable_run(tmp_path, ["model.safetensors"])
     check_no_results(tmp_path, ["table.md"])

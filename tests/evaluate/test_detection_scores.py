@@ -13,7 +13,12 @@ import pytest
 
 from minisam.data.coco import coco_annotation, read_coco
 from minisam.data.coco_results import coco_result, read_results
-from minisam.evaluate.category_overlaps import category_overlaps, true_instance
+from minisam.evaluate.category_overlaps import (
+    Instance,
+    category_overlaps,
+    instance_overlaps,
+    true_instance,
+)
 from minisam.evaluate.detection_scores import all_class_scores, class_scores, mean_scores
 from minisam.masks.rle import decode_rle
 
@@ -164,6 +169,18 @@ def test_boundary_overlap_is_the_smaller_of_both_ious(tmp_path):
                     assert value == pytest.approx(min(whole), abs=1e-12)
                     checked += 1
     assert checked > 5
+
+
+def test_a_filled_square_has_the_outline_of_its_ring_but_not_its_mask():
+    """By hand, for a boundary of one pixel."""
+    square = np.zeros((20, 20), bool)
+    square[4:16, 4:16] = True
+    ring, smaller = square.copy(), np.zeros_like(square)
+    ring[5:15, 5:15] = False
+    smaller[5:15, 5:15] = True
+    one, *targets = (Instance((0, 0, 20, 20), mask.sum(), mask) for mask in (square, ring, smaller))
+    assert instance_overlaps("boundary", [one], targets, (20, 20)).iou.tolist() == [[44 / 144, 0]]
+    assert instance_overlaps("mask", [one], targets, (20, 20)).iou.tolist() == [[44 / 144, 100 / 144]]
 
 
 def test_classes_stand_in_the_order_of_their_ids_numbers_before_words():

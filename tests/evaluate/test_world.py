@@ -31,6 +31,15 @@ def test_scenes_and_clicks_are_those_of_the_seed_and_of_the_numbers_that_are_giv
     assert found[0].metrics != found[1].metrics and done == [3, 3]
 
 
+def test_the_images_of_another_seed_are_other_images():
+    torch.manual_seed(0)
+    sam = build_from_config(CONFIGS["nano"])
+    one, other, both = (
+        world_module.measure_world(sam, "train", 3, 2, seeds, 1).image_index for seeds in ((0,), (7,), (0, 7))
+    )
+    assert both.tolist() == [*one.tolist(), *(other + 3).tolist()]
+
+
 def answer_with(predicted, single):
     """All three levels under the click with these predicted IoUs, then the level `single`."""
 

@@ -245,6 +245,7 @@ def test_numpy_where_tensors_are_expected(predictor):
     [
         ((torch.tensor([[[np.nan, 1]]]), torch.ones(1, 1)), "point_coords has values that are not finite"),
         ((None, None, torch.tensor([[0, 0, np.inf, 9]])), "boxes has values that are not finite"),
+        ((None, None, None, torch.full((1, 1, 16, 16), np.nan)), "mask_input has values that are not finite"),
         ((torch.ones(1, 1, 2), torch.full((1, 1), 7)), "point_labels must be 1"),
         ((torch.ones(1, 1, 2), torch.full((1, 1), 0.5)), "point_labels must be 1"),
         (("three", "four"), "point_coords must be an array of numbers"),

@@ -89,6 +89,8 @@ def test_captions_may_take_the_place_of_crops_and_a_run_may_go_on_from_another(t
     task = TextSamTask(clip_file, recipe, start_from=file, captions=1.0)
     start = load_text_sam(file)
     assert task.model.sam.mask_decoder.iou_token.weight.equal(start.sam.mask_decoder.iou_token.weight)
+    for name, value in start.external.state_dict().items():
+        assert task.model.external.state_dict()[name].equal(value), name
     targets = task.draw(3, unique=True)
     task.model.eval()
     tokens = task.tokens(targets, torch.Generator().manual_seed(0))

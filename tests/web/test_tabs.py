@@ -56,6 +56,17 @@ def test_a_tab_that_reports_nothing_is_forgotten():
     assert len(ends) == 1
 
 
+def test_a_tab_that_is_forgotten_does_not_end_the_program_of_another():
+    tabs, clock, ends = tabs_with_clock()
+    tabs.report("crashed")
+    after(tabs, clock, FORGOTTEN_AFTER - 60)
+    tabs.report("open")
+    after(tabs, clock, 61)
+    assert list(tabs.seen) == ["open"]
+    after(tabs, clock, 50)
+    assert not ends
+
+
 def test_a_tab_that_was_never_there_cannot_end_the_program():
     tabs, clock, ends = tabs_with_clock()
     tabs.close("x")

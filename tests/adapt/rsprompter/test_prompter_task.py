@@ -194,7 +194,10 @@ def test_the_numbers_of_a_validation(monkeypatch):
     monkeypatch.setattr(prompter_task, "ap_of", lambda images, kind, classes: found[kind])
     expected = {"images": 1, "box_ap": 0.3375, "mask_ap": 0.15, "mask_ap50": 0.3}
     assert task().validate() == pytest.approx(expected)
-    found |= {"mask": np.zeros((0, 10))}
+    absent = np.full(10, np.nan)  # a class without targets in the held-out images
+    found |= {"box": np.array([absent, falling]), "mask": np.array([falling / 3, absent])}
+    assert task().validate() == pytest.approx(expected | {"box_ap": 0.45})
+    found |= {"box": np.array([falling, falling / 2]), "mask": np.zeros((0, 10))}
     assert task().validate() == pytest.approx(expected | {"mask_ap": 0, "mask_ap50": 0})
 
 

@@ -44,6 +44,17 @@ def test_a_crop_has_twice_the_box_and_is_sharp_only_inside_the_mask():
     assert (at_border[:12] == 127).all()  # beyond the image
 
 
+def test_objects_are_sorted_by_their_scores_with_their_own_boxes_labels_and_masks():
+    found = candidates(stripes((0, 5), (6, 9), (10, 20)))
+    found.boxes = torch.arange(12.0).view(3, 4)
+    logits = torch.tensor([[1.0, 0, 0], [0, 3, 0], [0, 0.5, 2]])  # background last
+    result = classified(lambda crops: logits, found)  # pyright: ignore[reportArgumentType]
+    order = [1, 0, 2]
+    assert result.labels.tolist() == [1, 0, 1]
+    assert result.scores.equal(logits.softmax(dim=1)[order, [1, 0, 1]])
+    assert result.boxes.equal(found.boxes[order]) and np.array_equal(result.masks, found.masks[order])
+
+
 def test_the_network_tells_red_from_blue():
     crops = torch.full((12, CROP_SIDE, CROP_SIDE, 3), 60, dtype=torch.uint8)
     crops[:6, ..., 0], crops[6:, ..., 2] = 220, 220
