@@ -29,13 +29,10 @@ from minisam.cli.unused import refuse_unused
 if TYPE_CHECKING:
     from minisam.model import Sam
     from minisam.train.presets import Recipe
-    from minisam.train.start import Start
 
 LARGEST_IMAGE = 8192
 VALIDATION_PICTURES = 32
 """The most images that are measured at a save."""
-PARTS = ("iou", "token", "decoder", "late")
-"""What `--only` trains: recipes of minisam/adapt/places.py."""
 FILES = (
     "model.safetensors",
     "state.pt",
@@ -79,12 +76,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="start with the image encoder of a masked autoencoder, written by `minisam pretrain`",
-    )
-    parser.add_argument(
-        "--only",
-        choices=PARTS,
-        help="train one part of the network --from, as the method of `minisam adapt` with this name does; the rest is "
-        "frozen",
     )
     parser.add_argument(
         "--data",
@@ -135,8 +126,10 @@ def run(args: argparse.Namespace) -> int:
     from minisam.checkpoint import save_checkpoint
     from minisam.device import check_device
     from minisam.distributed import is_first
+    from minisam.pretrain.transfer import trunk_of
     from minisam.train.mixed import CutoutsOn
     from minisam.train.sam_run import sam_run
+    from minisam.train.start import weights_of
 
     check_cutout_options(args)
     if args.cutouts or not args.data:
@@ -158,7 +151,7 @@ def run(args: argparse.Namespace) -> int:
         args.precision,
         save_every=args.save_every,
         draw_ahead=args.device == "cpu" and (os.cpu_count() or 1) > 1,
-        start=start_of(args),
+        start=trunk_of(args.start_from_mae) if args.start_from_mae else weights_of(args.start_from),
         cutouts=[CutoutsOn(one, on, left_out) for one in args.cutouts or () for on in args.backgrounds],
         data=args.data,
         held_out=args.validation if args.data and not args.cutouts else 0.0,
@@ -176,22 +169,6 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def start_of(args: argparse.Namespace) -> Start:
-    """The first weights; with --only, all of them but the part are frozen, and the run's state has its name."""
-    from minisam.adapt.places import freeze
-    from minisam.pretrain.transfer import trunk_of
-    from minisam.train.start import weights_of
-
-    start = trunk_of(args.start_from_mae) if args.start_from_mae else weights_of(args.start_from)
-
-    def start_and_freeze(sam: Sam) -> dict[str, str]:
-        files = start(sam)
-        freeze(sam, args.only)
-        return {**files, "only": args.only}
-
-    return start_and_freeze if args.only else start
-
-
 def chosen_recipe(args: argparse.Namespace) -> tuple[str, Recipe]:
     """The network's name, and what it is trained by.  Raises PromptError for options that do not fit."""
     from minisam.build import CONFIGS
@@ -199,8 +176,6 @@ def chosen_recipe(args: argparse.Namespace) -> tuple[str, Recipe]:
     from minisam.train.interactive import Rounds
     from minisam.train.presets import RECIPES, RECIPES_FROM_WEIGHTS, RECIPES_ON_CUTOUTS
 
-    if args.only and not args.start_from:
-        raise PromptError("--only trains a part of a trained network; add --from FILE")
     model = args.model or args.preset
     if model not in CONFIGS:
         raise PromptError(f"--model: there is no network {model!r}; use {', '.join(CONFIGS)}")

@@ -4,11 +4,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from minisam.adapt.places import RECIPES as RECIPES_OF_ADAPT
-from minisam.build import WEIGHTS
 from minisam.checkpoint import load_checkpoint, read_metadata
 from minisam.cli.main import build_parser, main
-from minisam.cli.train import PARTS, chosen_recipe
+from minisam.cli.train import chosen_recipe
 from minisam.config import CONFIGS, build_from_config
 from minisam.train.presets import RECIPES, RECIPES_FROM_WEIGHTS, Recipe
 
@@ -24,40 +22,10 @@ def test_a_short_run_leaves_weights_metrics_and_a_figure(tmp_path, capsys):
     assert (tmp_path / "progress.png").stat().st_size > 1000
 
 
-def test_only_a_part_is_trained(tmp_path, capsys):
-    nano = WEIGHTS / "nano.safetensors"
-    words = [
-        "train",
-        "--preset",
-        "nano",
-        "--from",
-        str(nano),
-        "--steps",
-        "3",
-        "--threads",
-        "1",
-        "-o",
-        str(tmp_path),
-    ]
-    assert main([*words, "--only", "iou"]) == 0
-    before, after = (load_checkpoint(path).state_dict() for path in (nano, tmp_path / "model.safetensors"))
-    changed = {name for name in before if not torch.equal(before[name].half(), after[name].half())}
-    assert changed and all(name.startswith("mask_decoder.iou_prediction_head.") for name in changed)
-    capsys.readouterr()
-    assert main(words) == 3 and "run with other settings" in capsys.readouterr().err
-    assert main(["train", "--preset", "nano", "--only", "iou", "-o", str(tmp_path / "new")]) == 2
-    assert "--from" in capsys.readouterr().err and not (tmp_path / "new").exists()
-
-
-def test_the_parts_are_recipes_of_adapt():
-    assert set(PARTS) < set(RECIPES_OF_ADAPT)
-
-
 @pytest.mark.parametrize(
     "arguments",
     [
         ["--preset", "huge"],
-        ["--only", "head"],
         ["--precision", "int3"],
         ["--steps", "many"],
         ["--steps", "0"],
