@@ -3,8 +3,8 @@
 The more images there are, the more of the network is trained.  With a frozen image encoder each image is encoded
 once, and a step costs only the mask decoder.  The limits and rates here are choices, not measurements.  Experiment E13
 compares the methods on 500 images: with nano and three seeds, training everything gained most, and LoRA was not seen to
-forget less.  Experiment E13c compares them on 5 and 50 (nano, one seed): only LoRA without the decoder
-lost nothing on the new kind of images.
+forget less.  Experiment E13c compares three of them on 5, 50 and 500 (nano, one seed): from 5, only LoRA without the
+decoder lost nothing on the new kind of images.
 """
 
 from __future__ import annotations
