@@ -44,15 +44,20 @@ Runs = dict[str, list[list[ImageMatches]]]
 
 def run(sam: Sam, settings: Settings) -> Outcome:
     """`sam` is not used: the detectors stand on tiny, or in a quick run on nano."""
+    return outcome(trained_arms(settings, WORLD, RECIPE), RECIPE.steps)
+
+
+def trained_arms(settings: Settings, world: str, recipe: PrompterRecipe) -> Runs:
+    """The matches of every arm, trained and measured on images of `world`."""
     network = "nano" if settings.quick else NETWORK
     side = build_sam(network).image_encoder.img_size
-    images = WorldImages(WORLD, settings.images, side, evaluation=True)
+    images = WorldImages(world, settings.images, side, evaluation=True)
     labels = {id: label for label, id in enumerate(images.categories)}
     runs: Runs = {"cls": [], **{name: [] for name in DETECTORS}}
     for seed in settings.seeds:
         for name in DETECTORS:
             config = small_config(build_sam(network), name, CLASSES)
-            prompter = trained_prompter(settings, network, name, config, RECIPE, seed)
+            prompter = trained_prompter(settings, network, name, config, recipe, seed, world)
             found = (detect_objects(prompter, picture.image) for picture in images.pictures)
             runs[name].append(
                 [
@@ -60,17 +65,18 @@ def run(sam: Sam, settings: Settings) -> Outcome:
                     for one, picture in zip(found, images.pictures, strict=True)
                 ]
             )
-        runs["cls"].append(classify(build_sam(network), settings, side, images.pictures, labels, seed))
-    return outcome(runs)
+        runs["cls"].append(classify(build_sam(network), settings, world, images.pictures, labels, seed))
+    return runs
 
 
 def classify(
-    sam: Sam, settings: Settings, side: int, pictures: Sequence[Picture], labels: dict[Any, int], seed: int
+    sam: Sam, settings: Settings, world: str, pictures: Sequence[Picture], labels: dict[Any, int], seed: int
 ) -> list[ImageMatches]:
     """The matches of SAM-cls on every image."""
+    side = sam.image_encoder.img_size
     count = 2 if settings.quick else CLASSIFIED_IMAGES
     crops, targets = [], []
-    for picture in training_images(8 if settings.quick else 512, side).pictures[:count]:
+    for picture in training_images(world, 8 if settings.quick else 512, side).pictures[:count]:
         found = Candidates(sam, picture.image)
         masks = np.array([segment.mask() for segment in picture.segments]).reshape(-1, side, side)
         own = [labels[segment.category] for segment in picture.segments]
@@ -88,7 +94,7 @@ def classify(
     ]
 
 
-def outcome(runs: Runs) -> Outcome:
+def outcome(runs: Runs, steps: int) -> Outcome:
     """The gates, from the matches of every arm's runs."""
 
     def ap(kind: str, name: str, classes: Sequence[int] = COMMON) -> Estimate:
@@ -132,7 +138,7 @@ def outcome(runs: Runs) -> Outcome:
         "min(seg, anchor) - max(cls, det)": as_json(prompted),
         "box det - anchor": same_boxes,
         "anchor - seg": over_seg,
-        "steps": RECIPE.steps,
+        "steps": steps,
     }
     return Outcome(bool(passed), finding, values, figure)
 

@@ -31,7 +31,7 @@ def test_a_classifier_is_trained_by_its_seed_on_the_crops_of_all_images(quick, m
         trained.append((len(crops), targets.tolist(), classes, seed, steps))
 
     monkeypatch.setattr(
-        e14, "training_images", lambda images, side: SimpleNamespace(pictures=pictures[:images])
+        e14, "training_images", lambda world, images, side: SimpleNamespace(pictures=pictures[:images])
     )
     monkeypatch.setattr(e14, "Candidates", Candidates)
     monkeypatch.setattr(e14, "train_classifier", train)

@@ -58,7 +58,7 @@ def sample_appearance(
     tape: Tape, world: World, knobs: Knobs, layout: Layout, pieces: Pieces, plan: Plan
 ) -> Appearance:
     """Draw all appearance numbers of a batch."""
-    paint = sample_paint(tape, world, pieces)
+    paint = sample_paint(tape, world, layout, pieces)
     colour = by_node(paint.slots, paint.backs, pieces, plan)
     colour[..., 0] = colour[..., 0].clamp(0.02, 0.98)
     back = colour[:, MAX_NODES : MAX_NODES + 1]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import torch
 
-from minisam.data.partworld.layout import BACKDROPS, OBJECTS
+from minisam.data.partworld.layout import BACKDROPS, OBJECTS, Layout
 from minisam.data.partworld.pieces import Pieces
 from minisam.data.partworld.tape import Tape
 from minisam.data.partworld.templates import MAX_PIECES
@@ -51,7 +51,13 @@ def free_colours(tape: Tape, world: World, *shape: int) -> torch.Tensor:
     return torch.stack((lightness, chroma * hue.cos(), 0.7 * chroma * hue.sin()), -1)
 
 
-def sample_paint(tape: Tape, world: World, pieces: Pieces) -> Paint:
+def own_hues(world: World, template: torch.Tensor) -> torch.Tensor:
+    """The hue [..., 2] that objects of these templates have in common, spread evenly around the colour circle."""
+    angle = 2 * math.pi * template / len(world.templates)
+    return world.own_hues * torch.stack((angle.cos(), 0.7 * angle.sin()), -1)
+
+
+def sample_paint(tape: Tape, world: World, layout: Layout, pieces: Pieces) -> Paint:
     """Give every slot a colour and a texture; a part shares its object's with probability 1/2."""
     bases = free_colours(tape, world, BASES)
     jitter = torch.tensor([0.12, 0.04, 0.04])
@@ -64,6 +70,7 @@ def sample_paint(tape: Tape, world: World, pieces: Pieces) -> Paint:
         return torch.where(tape.chance(0.6, *shape)[..., None], taken, free_colours(tape, world, *shape))
 
     own, texture = from_bases(OBJECTS, MAX_PIECES), tape.uniform(OBJECTS, MAX_PIECES)
+    own[..., 1:] += own_hues(world, layout.template)[:, :, None]
     shares = tape.chance(0.5, OBJECTS, MAX_PIECES)
     signed = 2 * tape.uniform(OBJECTS, MAX_PIECES) - 1
     step = signed.sign() * (0.05 + 0.25 * signed.abs() ** 2)

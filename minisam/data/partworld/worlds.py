@@ -47,6 +47,7 @@ class World:
         grey: probability of a grey-scale image.
         ink: draw the outlines of the visible nodes as dark lines.
         transparent: let silhouettes absorb light as in an X-ray, instead of hiding each other.
+        own_hues: how strong the hue is that each template has for itself, so that colour tells what an object is.
     """
 
     templates: tuple[Template, ...] = GENERIC * 2 + THIN + VEHICLES + HOUSEHOLD + CREATURES + PLANTS
@@ -74,6 +75,7 @@ class World:
     grey: float = 0.08
     ink: bool = False
     transparent: bool = False
+    own_hues: float = 0.0
 
     def plainer(self, richness: float) -> World:
         """The same world with everything that hides its flat colours scaled by `richness`, 0..1."""
@@ -122,6 +124,7 @@ VARIANTS = {
     "faint": World(
         knobs=Knobs(contrast=0.45), chroma=0.25, texture_strength=0.6, noise=1.4, grey=0.5,
     ),
+    "map": replace(WORLDS["aerial"], own_hues=0.35, grey=0.0),
     "wiry": replace(WORLDS["thin"], templates=World.templates, bodies=TRAIN_BODIES, textures=TRAIN_TEXTURES),
 }  # fmt: skip
 """The objects, outlines and textures of the training world in other styles, which training may mix in."""

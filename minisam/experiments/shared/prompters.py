@@ -26,20 +26,26 @@ CLASSES = ("building", "field", "hangar", "vehicle", "grove", "road")
 
 
 @lru_cache(maxsize=2)
-def training_images(images: int, image_size: int) -> WorldImages:
-    return WorldImages(WORLD, images, image_size)
+def training_images(world: str, images: int, image_size: int) -> WorldImages:
+    return WorldImages(world, images, image_size)
 
 
 def trained_prompter(
-    settings: Settings, network: str, arm: str, config: PrompterConfig, recipe: PrompterRecipe, seed: int
+    settings: Settings,
+    network: str,
+    arm: str,
+    config: PrompterConfig,
+    recipe: PrompterRecipe,
+    seed: int,
+    world: str = WORLD,
 ) -> Prompter:
     """The detector of an arm, in evaluation mode; a finished run in `settings.work / "prompters"` is only read."""
     sam = build_sam(network)
     base = weights_digest(sam)
     torch.manual_seed(hash_seed(seed, 0))
     prompter = build_prompter(sam, config)
-    images = training_images(8 if settings.quick else TRAINING_IMAGES, prompter.image_size)
+    images = training_images(world, 8 if settings.quick else TRAINING_IMAGES, prompter.image_size)
     short = replace(recipe, steps=1, images=2) if settings.quick else recipe
     task = PrompterTask(prompter, images, range(len(images.names)), short, seed, base)
-    folder = settings.work / "prompters" / f"{arm}-{seed}"
+    folder = settings.work / "prompters" / (f"{arm}-{seed}" if world == WORLD else f"{arm}-{world}-{seed}")
     return TrainingRun(task, folder, save_every=250).run().prompter

@@ -1,0 +1,35 @@
+"""E14b: E14 again, where a class can be seen: do learned prompts beat boxes as prompts?  (RSPrompter, section IV)
+
+On `aerial` the six classes differ by their outlines alone, and no detector of E14 learns them.  The world `map` has
+the same objects, and each class has a hue of its own.  All else is as in E14, but for the rate of the new layers.
+
+Expected before the run: E14's criterion.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from minisam.experiments import e14_rsprompter as e14
+from minisam.experiments.experiment import Experiment, Outcome, Settings
+from minisam.model import Sam
+
+WORLD = "map"
+RECIPE = replace(e14.RECIPE, lr=1e-3)
+
+
+def run(sam: Sam, settings: Settings) -> Outcome:
+    """`sam` is not used: the detectors stand on tiny, or in a quick run on nano."""
+    return e14.outcome(e14.trained_arms(settings, WORLD, RECIPE), RECIPE.steps)
+
+
+EXPERIMENT = Experiment(
+    id="E14b",
+    title="Prompts written by a detector, with visible classes",
+    echoes=e14.EXPERIMENT.echoes,
+    question="E14 on images whose classes can be told by colour: are learned prompts better than boxes as prompts?",
+    criterion=e14.EXPERIMENT.criterion,
+    run=run,
+    trains="detectors on the frozen tiny, from random weights, on 512 images of the world map",
+    shortened="to one seed, and one rate that was not searched for",
+)
