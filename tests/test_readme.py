@@ -88,7 +88,7 @@ def test_the_number_of_experiments_is_that_of_the_results():
         20: ("Twenty", "二十"),
     }
     numbers |= {21: ("Twenty-one", "二十一"), 22: ("Twenty-two", "二十二"), 23: ("Twenty-three", "二十三")}
-    numbers |= {24: ("Twenty-four", "二十四")}
+    numbers |= {24: ("Twenty-four", "二十四"), 25: ("Twenty-five", "二十五")}
     english, chinese = numbers[len(list((ROOT / "docs" / "experiments").glob("E*.json")))]
     assert f"[{english} experiments](docs/experiments/README.md)" in README
     assert f"[{chinese}个实验]" in (ROOT / "README.zh-CN.md").read_text(encoding="utf-8")

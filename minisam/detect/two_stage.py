@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from minisam.detect.assign import assign_by_iou, sample
+from minisam.detect.assign import assign_by_iou, drawn, sample
 from minisam.detect.pyramid import pyramid_roi_align
 from minisam.detect.region_proposal_loss import region_proposal_loss
 from minisam.detect.region_proposals import ProposalRecipe, RegionProposalNetwork
@@ -69,12 +69,13 @@ class TwoStageDetector(nn.Module):
         proposals: ProposalRecipe,
         sampled: int = 256,
         positive_share: float = 0.25,
+        most_masks: int | None = None,
         width: int = 1024,
         norm: bool = False,
     ) -> None:
         super().__init__()
         self.strides, self.box_levels, self.finest = tuple(strides), box_levels, finest
-        self.sampled, self.positive_share = sampled, positive_share
+        self.sampled, self.positive_share, self.most_masks = sampled, positive_share, most_masks
         self.proposal_network = RegionProposalNetwork(channels, proposals)
         self.box_head = RoiBoxHead(channels, classes, width, norm)
 
@@ -100,7 +101,10 @@ class TwoStageDetector(nn.Module):
         generators: list[torch.Generator],
         size: tuple[int, int],
     ) -> tuple[dict[str, Tensor], Positives]:
-        """The four losses, and the positive boxes for a mask head; a generator on the CPU for each image."""
+        """The four losses, and the positive boxes for a mask head; a generator on the CPU for each image.
+
+        Of an image's positive boxes, at most `most_masks` are for the mask head, drawn at random.
+        """
         predicted = self.proposal_network(pyramid, self.strides)
         of_proposals = region_proposal_loss(
             predicted, [one.boxes for one in targets], self.proposal_network.recipe, generators
@@ -117,7 +121,9 @@ class TwoStageDetector(nn.Module):
             true_boxes = torch.cat([target.boxes[own], candidates[rest]])
             index = torch.full_like(labels, image)
             chosen.append((candidates[torch.cat([found, rest])], index, labels, true_boxes))
-            positives.append((candidates[found], index[: len(found)], target.labels[own], target.masks[own]))
+            masked = found if self.most_masks is None else drawn(found, self.most_masks, generator)
+            own = assigned[masked]
+            positives.append((candidates[masked], index[: len(masked)], target.labels[own], target.masks[own]))
         boxes, image_index, labels, true_boxes = (torch.cat(column) for column in zip(*chosen, strict=True))
         logits, deltas = self.box_head(self.in_boxes(positioned, boxes, image_index, SIDE))
         of_class, of_box = roi_box_loss(logits, deltas, boxes, labels, true_boxes)

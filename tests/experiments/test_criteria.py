@@ -602,9 +602,10 @@ def test_a_network_of_an_experiment_is_a_run_in_its_folder(monkeypatch, tmp_path
 
 @pytest.mark.parametrize("quick", [True, False])
 def test_a_detector_of_an_experiment_is_a_run_by_its_seed(quick, monkeypatch, tmp_path):
-    more, made = count(), []
+    more, made, worlds = count(), [], []
 
-    def training_images(images, size):
+    def training_images(world, images, size):
+        worlds.append(world)
         return SimpleNamespace(names=[size] * (images + next(more)))
 
     def task(prompter, images, numbers, recipe, seed, base):
@@ -627,6 +628,9 @@ def test_a_detector_of_an_experiment_is_a_run_by_its_seed(quick, monkeypatch, tm
     found = [prompters.trained_prompter(settings, "nano", "arm", "config", recipe, seed) for seed in (1, 2)]
     assert [one.config for one in found] == ["config"] * 2
     assert folders == [(tmp_path / "prompters" / f"arm-{seed}", 250) for seed in (1, 2)]
+    prompters.trained_prompter(settings, "nano", "arm", "config", recipe, 1, "map")
+    assert folders.pop() == (tmp_path / "prompters" / "arm-map-1", 250) and made.pop()
+    assert worlds == ["aerial", "aerial", "map"]
     images = 8 if quick else 512
     for place, (drawn, prompter, total, chosen, used, seed, base) in enumerate(made):
         torch.manual_seed(prompters.hash_seed(place + 1, 0))

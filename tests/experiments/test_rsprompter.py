@@ -9,6 +9,7 @@ from matplotlib.container import BarContainer
 
 from minisam.evaluate.mask_matching import Overlaps, match_masks
 from minisam.experiments import e14_rsprompter as e14
+from minisam.experiments import e14b_colours
 from minisam.experiments.experiment import Settings
 from minisam.experiments.shared import detector_ap
 
@@ -30,15 +31,21 @@ def test_a_classifier_is_trained_by_its_seed_on_the_crops_of_all_images(quick, m
     def train(crops, targets, classes, seed, steps):
         trained.append((len(crops), targets.tolist(), classes, seed, steps))
 
-    monkeypatch.setattr(
-        e14, "training_images", lambda world, images, side: SimpleNamespace(pictures=pictures[:images])
-    )
+    asked = []
+
+    def training_images(world, images, side):
+        asked.append((world, images, side))
+        return SimpleNamespace(pictures=pictures[:images])
+
+    monkeypatch.setattr(e14, "training_images", training_images)
     monkeypatch.setattr(e14, "Candidates", Candidates)
     monkeypatch.setattr(e14, "train_classifier", train)
     monkeypatch.setattr(e14, "classified", lambda network, found: found)
     monkeypatch.setattr(e14, "overlaps_of", lambda found, picture, labels, classes: {})
-    found = e14.classify("sam", SimpleNamespace(quick=quick), 8, pictures[:3], {"ship": 1}, seed=5)
+    sam = SimpleNamespace(image_encoder=SimpleNamespace(img_size=8))
+    found = e14.classify(sam, SimpleNamespace(quick=quick), "map", pictures[:3], {"ship": 1}, seed=5)
     classes = len(e14.CLASSES)
+    assert asked == [("map", 8 if quick else 512, 8)]
     assert trained == [(2 * count, [1, classes] * count, classes, 5, 2 if quick else 600)]
     assert found == [{}, {}, {}]
 
@@ -90,7 +97,7 @@ def test_the_criterion(changes, box, passed, monkeypatch):
     monkeypatch.setattr(detector_ap, "RESAMPLES", 4)
     ap = GOOD | changes
     of_box = dict.fromkeys(GOOD, 0.5) | box
-    outcome = e14.outcome(runs_of(ap, of_box))
+    outcome = e14.outcome(runs_of(ap, of_box), 1500)
     assert outcome.passed is passed
 
     def percent(share):
@@ -118,7 +125,7 @@ def test_the_figure_says_which_bar_is_which(monkeypatch):
     monkeypatch.setattr(detector_ap, "RESAMPLES", 50)
     runs = runs_of(GOOD, {name: share / 2 for name, share in GOOD.items()})
     runs["det"][0][0] |= matches(kind="mask", classes=[5])  # roads differ from the other classes
-    outcome = e14.outcome(runs)
+    outcome = e14.outcome(runs, 7)
     both, by_class = outcome.figure.axes
     order = ["cls", "det", "seg", "anchor"]
     for axes, names in ((both, ["masks", "boxes"]), (by_class, order)):
@@ -152,15 +159,18 @@ def test_roads_and_the_other_classes_are_apart(monkeypatch):
     monkeypatch.setattr(detector_ap, "RESAMPLES", 1)
     runs = runs_of(GOOD)
     of_road = [image | matches(kind="mask", classes=[5]) for image in runs["seg"][0]]
-    outcome = e14.outcome(runs | {"seg": [of_road]})
+    outcome = e14.outcome(runs | {"seg": [of_road]}, 1500)
     assert outcome.values["mask AP of roads"]["seg"] == 0
     assert outcome.values["mask AP"]["seg"][0] == pytest.approx(90, abs=1)
     assert outcome.values["mask AP by class"]["seg"][5] == 0
     assert outcome.values["mask AP75"]["anchor"] == pytest.approx(95, abs=1)
 
 
+@pytest.mark.parametrize("experiment, world, rate", [(e14, "aerial", 3e-4), (e14b_colours, "map", 1e-3)])
 @pytest.mark.parametrize("quick", [True, False])
-def test_every_detector_is_trained_by_every_seed_and_measured_on_the_same_images(quick, monkeypatch):
+def test_every_detector_is_trained_by_every_seed_and_measured_on_the_same_images(
+    quick, experiment, world, rate, monkeypatch
+):
     images = SimpleNamespace(
         categories={7: "a", 9: "b"}, pictures=[SimpleNamespace(image=n) for n in (1, 2, 3)]
     )
@@ -170,8 +180,8 @@ def test_every_detector_is_trained_by_every_seed_and_measured_on_the_same_images
     monkeypatch.setattr(e14, "WorldImages", lambda *given, **named: opened.append((given, named)) or images)
     monkeypatch.setattr(e14, "small_config", lambda sam, variant, classes: (variant, classes))
 
-    def train(settings, name, arm, config, recipe, seed):
-        trained.append((name, arm, config, recipe, seed))
+    def train(settings, name, arm, config, recipe, seed, world):
+        trained.append((name, arm, config, recipe, seed, world))
         return arm, seed
 
     def overlaps(found, picture, labels, classes):
@@ -179,21 +189,24 @@ def test_every_detector_is_trained_by_every_seed_and_measured_on_the_same_images
         measured.append((*found, picture.image))
         return {}
 
-    def classify(sam, settings, side, pictures, labels, seed):
-        classified.append((side, pictures, labels, seed))
+    def classify(sam, settings, world, pictures, labels, seed):
+        assert sam is network
+        classified.append((world, pictures, labels, seed))
         return [f"cls {seed}"]
 
     monkeypatch.setattr(e14, "trained_prompter", train)
     monkeypatch.setattr(e14, "detect_objects", lambda prompter, image: (*prompter, image))
     monkeypatch.setattr(e14, "overlaps_of", overlaps)
     monkeypatch.setattr(e14, "classify", classify)
-    monkeypatch.setattr(e14, "outcome", lambda runs: runs)
-    runs = e14.run(None, Settings(images=3, seeds=(1, 2), quick=quick))
-    assert opened == [(("aerial", 3, 96), {"evaluation": True})]
+    monkeypatch.setattr(e14, "outcome", lambda runs, steps: (runs, steps))
+    runs, steps = experiment.run(None, Settings(images=3, seeds=(1, 2), quick=quick))
+    assert experiment.RECIPE.lr == rate and steps == 1500
+    assert opened == [((world, 3, 96), {"evaluation": True})]
     name = "nano" if quick else "tiny"
     arms = [(arm, seed) for seed in (1, 2) for arm in ("det", "seg", "anchor")]
-    assert trained == [(name, arm, (arm, e14.CLASSES), e14.RECIPE, seed) for arm, seed in arms]
+    wanted = [(name, arm, (arm, e14.CLASSES), experiment.RECIPE, seed, world) for arm, seed in arms]
+    assert trained == wanted
     assert measured == [(*arm, image, image) for arm in arms for image in (1, 2, 3)]
-    assert classified == [(96, images.pictures, {7: 0, 9: 1}, seed) for seed in (1, 2)]
+    assert classified == [(world, images.pictures, {7: 0, 9: 1}, seed) for seed in (1, 2)]
     assert {arm: len(own) for arm, own in runs.items()} == dict.fromkeys(("cls", "det", "seg", "anchor"), 2)
     assert runs["cls"] == [["cls 1"], ["cls 2"]] and runs["det"][0] == [{}] * 3

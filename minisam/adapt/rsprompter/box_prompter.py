@@ -44,6 +44,7 @@ class BoxPrompter(PrompterFeatures):
             config.proposals,
             config.boxes,
             config.positive_share,
+            config.most_masks,
             config.box_width,
             config.box_norm,
         )

@@ -41,6 +41,8 @@ class PrompterConfig:
     boxes: int = 256
     """Sampled boxes of an image."""
     positive_share: float = 0.25
+    most_masks: int | None = None
+    """The most positive boxes of an image that get a mask in training, each of which is decoded; None for all."""
     box_width: int = 1024
     box_norm: bool = False
     """A batch norm in the box head, which has none in the paper's code (minisam/detect/roi_box_head.py)."""
@@ -96,8 +98,8 @@ def small_config(
         finest=7 * encoder.patch_size / 2,
         norm="group",
         proposals=ProposalRecipe(scales=(4.0, 5.7), per_level=200, per_level_in_test=200, kept=100),
-        boxes=64,
-        positive_share=0.125,
+        boxes=128,
+        most_masks=8,
         box_width=256,
         box_norm=True,
         mask_loss="focal",

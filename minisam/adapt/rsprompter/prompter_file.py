@@ -88,7 +88,7 @@ def about_from_json(text: str | None) -> tuple[PrompterConfig, str, int]:
         raise CheckpointError("holds no detector; `minisam detect train DIR` makes one")
     try:
         about: dict[str, Any] = json.loads(text)
-        given: dict[str, Any] = with_tuples(about["config"])
+        given: dict[str, Any] = {"most_masks": None, **with_tuples(about["config"])}  # not in older files
         given["proposals"] = ProposalRecipe(**given["proposals"])
         config = PrompterConfig(**{field.name: given[field.name] for field in fields(PrompterConfig)})
         base, image_size = about["base"], about["image_size"]

@@ -127,4 +127,5 @@ VARIANTS = {
     "map": replace(WORLDS["aerial"], own_hues=0.35, grey=0.0),
     "wiry": replace(WORLDS["thin"], templates=World.templates, bodies=TRAIN_BODIES, textures=TRAIN_TEXTURES),
 }  # fmt: skip
-"""The objects, outlines and textures of the training world in other styles, which training may mix in."""
+"""The training world in other styles, which training may mix in; and `map`, the held-out `aerial` for detectors: each
+of its classes has a hue of its own."""
