@@ -301,6 +301,34 @@ def test_a_share_of_the_sampled_boxes_is_positive_at_most(monkeypatch, sampled, 
     assert (labels[found:] == 2).all() and not any((box == right).all(dim=1).any() for box in boxes[found:])
 
 
+@pytest.mark.parametrize("most", [None, 0, 3, 50])
+def test_at_most_so_many_boxes_of_each_image_get_masks(most, monkeypatch):
+    """Eight of an image's boxes are positive; the losses of the boxes stay the same; a seed draws others."""
+    torch.manual_seed(0)
+    detector = TwoStageDetector(8, 2, (8, 16), 2, 28.0, ProposalRecipe(), 40, 0.5, most, width=16)
+    targets = targets_with(2, 2)
+    near = torch.cat([targets[0].boxes + shift for shift in (0.5, 1, 1.5)])
+    monkeypatch.setattr(detector.proposal_network, "proposals", lambda *_: near)
+    pyramid = maps(2)
+    positioned, found = detector.with_positions(pyramid), []
+    for limit, seed in ((None, 0), (most, 0), (most, 1)):
+        detector.most_masks = limit
+        generators = [torch.Generator().manual_seed(seed + image) for image in range(2)]
+        found.append(detector.loss(pyramid, positioned, targets, generators, (64, 64)))
+    (of_all, every), (of_limited, limited), (_, other) = found
+    assert all(of_all[name].equal(of_limited[name]) for name in of_all)
+    assert every.image_index.bincount().tolist() == [8, 8]
+    count = {None: 8, 0: 0, 3: 3, 50: 8}[most]
+    assert limited.image_index.bincount(minlength=2).tolist() == [count, count]
+    for box, image, label, mask in zip(
+        limited.boxes, limited.image_index, limited.labels, limited.masks, strict=True
+    ):
+        place = (every.boxes == box).all(dim=1) & (every.image_index == image)
+        assert place.sum() == 1 and every.labels[place].item() == label
+        assert every.masks[place][0].equal(mask)
+    assert limited.boxes.equal(other.boxes) == (most != 3)
+
+
 def test_the_second_stage_sees_the_positions_in_training_and_in_use(detector, monkeypatch):
     pyramid = maps(1)
     positioned, seen, features = detector.with_positions(pyramid), [], detector.in_boxes
