@@ -347,7 +347,7 @@ from minisam.train.interactive import interactive_rounds
 labelled = pictures(nano, range(100, 124))
 at_work, wanted = look_at(weak, labelled)
 with torch.no_grad():
-    works = Annotator().try_things(at_work, wanted)
+    works = Annotator().try_objects(at_work, wanted)
     once = click_until_satisfied(at_work, wanted, satisfied=0.9, most_clicks=1)
 done = sum(works, Work())
 a_mask, of_kept = done.seconds / len(done.masks), np.mean([mask.seconds for mask in done.masks])
@@ -576,10 +576,10 @@ for number, picture in enumerate(new):
         logits, sure = here.predict(points=(grid[:, None], torch.ones(len(grid), 1)))
         upscaled = tiny.postprocess_masks(logits, (256, 256), (256, 256)).flatten(0, 1)
     covered = (upscaled > 0).flatten(1).float()
-    there = picture.things.flatten(1).float()
+    there = picture.objects.flatten(1).float()
     shared = covered @ there.T
     overlap = shared / (covered.sum(dim=1)[:, None] + there.sum(dim=1) - shared)
-    prominent = picture.things.sum(dim=(1, 2)) >= PROMINENT * 256**2
+    prominent = picture.objects.sum(dim=(1, 2)) >= PROMINENT * 256**2
     predicted_iou.append(sure.flatten())
     stability.append(calculate_stability_score(upscaled, 0.0, 1.0).nan_to_num(0))
     best_iou.append(overlap.amax(dim=1))

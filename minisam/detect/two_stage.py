@@ -123,7 +123,9 @@ class TwoStageDetector(nn.Module):
             chosen.append((candidates[torch.cat([found, rest])], index, labels, true_boxes))
             masked = found if self.most_masks is None else drawn(found, self.most_masks, generator)
             own = assigned[masked]
-            positives.append((candidates[masked], index[: len(masked)], target.labels[own], target.masks[own]))
+            positives.append(
+                (candidates[masked], index[: len(masked)], target.labels[own], target.masks[own])
+            )
         boxes, image_index, labels, true_boxes = (torch.cat(column) for column in zip(*chosen, strict=True))
         logits, deltas = self.box_head(self.in_boxes(positioned, boxes, image_index, SIDE))
         of_class, of_box = roi_box_loss(logits, deltas, boxes, labels, true_boxes)

@@ -21,7 +21,7 @@ from minisam.engine.costs import Costs
 from minisam.engine.work import BRUSH, MODEL, CollectedMask, Work
 from minisam.predict.prompted import Prompted
 
-THINGS_AT_ONCE = 32
+OBJECTS_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
@@ -46,25 +46,25 @@ class Annotator:
     rules: Rules = field(default_factory=Rules)
     costs: Costs = field(default_factory=Costs)
 
-    def annotate(self, prompted: Prompted, things: Tensor) -> Work:
+    def annotate(self, prompted: Prompted, objects: Tensor) -> Work:
         """Annotate objects [n, S, S] (bool, none empty), the most prominent first; `prompted` is prepared for them."""
         work = Work()
-        for start in range(0, len(things), THINGS_AT_ONCE):
-            some = slice(start, start + THINGS_AT_ONCE)
+        for start in range(0, len(objects), OBJECTS_AT_ONCE):
+            some = slice(start, start + OBJECTS_AT_ONCE)
             ready = replace(prompted, image_index=prompted.image_index[some])
-            for mask in self.try_things(ready, things[some]):
+            for mask in self.try_objects(ready, objects[some]):
                 work += mask
                 if work.left == self.rules.patience:
                     return work
         return work
 
-    def try_things(self, prompted: Prompted, things: Tensor) -> list[Work]:
+    def try_objects(self, prompted: Prompted, objects: Tensor) -> list[Work]:
         """The objects one by one, each with its mask or None."""
         rules = self.rules
-        clicked = click_until_satisfied(prompted, things, rules.satisfied, rules.most_clicks)
+        clicked = click_until_satisfied(prompted, objects, rules.satisfied, rules.most_clicks)
         per_thing = zip(
             clicked.masks,
-            things,
+            objects,
             clicked.clicks.tolist(),
             clicked.iou.tolist(),
             clicked.predicted_iou.tolist(),
@@ -76,7 +76,7 @@ class Annotator:
     def finish(
         self,
         mask: Tensor,
-        thing: Tensor,
+        target: Tensor,
         clicks: int,
         iou: float,
         predicted_iou: float,
@@ -85,9 +85,9 @@ class Annotator:
         """Correct the model's mask with the brush, accept it unchanged, or skip the object."""
         seconds, source = self.costs.clicking(clicks), MODEL
         if iou <= self.rules.precise:
-            with_brush = seconds + self.costs.brushing(mask, thing)
+            with_brush = seconds + self.costs.brushing(mask, target)
             if with_brush <= self.rules.most_seconds:
-                seconds, source, mask, iou, predicted_iou = with_brush, BRUSH, thing, 1.0, 1.0
+                seconds, source, mask, iou, predicted_iou = with_brush, BRUSH, target, 1.0, 1.0
             elif iou <= self.rules.satisfied:
                 return Work(clicks=clicks, seconds=seconds, left=1)
         x, y = point

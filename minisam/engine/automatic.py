@@ -23,7 +23,7 @@ def segment_everything(generator: SamAutomaticMaskGenerator, picture: Unlabelled
             continue
         mask = torch.from_numpy(record["segmentation"])
         x, y = record["point_coords"][0]
-        true_iou = mask_iou(mask[None], picture.things).max().item() if len(picture.things) else 0.0
+        true_iou = mask_iou(mask[None], picture.objects).max().item() if len(picture.objects) else 0.0
         collected.append(
             CollectedMask(
                 mask,

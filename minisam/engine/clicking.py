@@ -34,12 +34,12 @@ class Clicked:
     first_click: Tensor
 
 
-def click_until_satisfied(prompted: Prompted, things: Tensor, satisfied: float, most_clicks: int) -> Clicked:
+def click_until_satisfied(prompted: Prompted, objects: Tensor, satisfied: float, most_clicks: int) -> Clicked:
     """Click on each of objects [P, S, S] (bool, none empty), for which `prompted` is prepared."""
-    P, device = len(things), things.device
-    click, label = interior_points(things)[0], torch.full((P,), FOREGROUND, device=device)
+    P, device = len(objects), objects.device
+    click, label = interior_points(objects)[0], torch.full((P,), FOREGROUND, device=device)
     result = Clicked(
-        torch.zeros_like(things),
+        torch.zeros_like(objects),
         torch.zeros(P, dtype=torch.int64, device=device),
         torch.zeros(P, device=device),
         torch.zeros(P, device=device),
@@ -56,12 +56,12 @@ def click_until_satisfied(prompted: Prompted, things: Tensor, satisfied: float, 
         logits, predicted = now.predict(points=(coords.float(), labels), mask_input=feedback)
         predicted, shown = predicted.max(dim=1)
         feedback = logits[torch.arange(len(shown), device=device), shown][:, None]
-        masks = full_size_masks(feedback, things.shape[-1])[:, 0]
-        iou = mask_iou(masks, things[active])
+        masks = full_size_masks(feedback, objects.shape[-1])[:, 0]
+        iou = mask_iou(masks, objects[active])
         result.masks[active], result.iou[active], result.predicted_iou[active] = masks, iou, predicted
         result.clicks[active] = number
 
         open_ = iou <= satisfied
         active, coords, labels, feedback = active[open_], coords[open_], labels[open_], feedback[open_]
-        click, label = next_clicks(masks[open_], things[active])
+        click, label = next_clicks(masks[open_], objects[active])
     return result

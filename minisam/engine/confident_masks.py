@@ -55,16 +55,16 @@ def confident_masks(
 
 
 def look_through(
-    masks: Tensor, predicted_iou: Tensor, things: Tensor, costs: Costs, right: float
+    masks: Tensor, predicted_iou: Tensor, objects: Tensor, costs: Costs, right: float
 ) -> tuple[Work, Tensor]:
     """Judge given masks [n, S, S]; returns the work, and which of objects [m, S, S] are done, [m] bool.
 
     Each object has one mask: a second mask of it is discarded.
     """
-    done = torch.zeros(len(things), dtype=torch.bool)
+    done = torch.zeros(len(objects), dtype=torch.bool)
     work = Work()
     for mask, predicted in zip(masks, predicted_iou.tolist(), strict=True):
-        iou = torch.where(done, 0.0, mask_iou(mask[None], things)) if len(things) else torch.zeros(1)
+        iou = torch.where(done, 0.0, mask_iou(mask[None], objects)) if len(objects) else torch.zeros(1)
         best = int(iou.argmax())
         if iou[best] <= right:
             work += Work(seconds=costs.look, rejected=1)

@@ -36,9 +36,9 @@ class Costs:
         """One object, found and clicked on that many times."""
         return self.find + clicks * (self.click + self.look)
 
-    def brushing(self, mask: Tensor, thing: Tensor) -> float:
-        """The cost of turning `mask` into `thing`, both [S, S] bool; 0 if they are equal."""
-        wrong = mask ^ thing
+    def brushing(self, mask: Tensor, target: Tensor) -> float:
+        """The cost of turning `mask` into `target`, both [S, S] bool; 0 if they are equal."""
+        wrong = mask ^ target
         length = outline_length(wrong) / wrong.shape[-1]
         return self.pick_up + self.trace * length if length else 0.0
 

@@ -161,24 +161,24 @@ class EngineRun:
 
     def take_as_given(self, picture: UnlabelledPicture) -> Work:
         """An image of a public data set, with all its masks."""
-        things = picture.prominent(self.settings.min_area)
-        return Work([CollectedMask(thing, GIVEN_BY_OTHERS, 0, 0.0, 1.0, 1.0) for thing in things])
+        objects = picture.prominent(self.settings.min_area)
+        return Work([CollectedMask(mask, GIVEN_BY_OTHERS, 0, 0.0, 1.0, 1.0) for mask in objects])
 
     @torch.inference_mode()
     def annotate(self, sam: Sam, picture: UnlabelledPicture) -> Work:
         """Stage one: the annotator alone with the model."""
-        things = picture.prominent(self.settings.min_area)
-        return self.annotator.annotate(prompted(sam, picture, len(things)), things)
+        objects = picture.prominent(self.settings.min_area)
+        return self.annotator.annotate(prompted(sam, picture, len(objects)), objects)
 
     @torch.inference_mode()
     def complete(self, sam: Sam, detector: ObjectDetector, picture: UnlabelledPicture) -> Work:
         """Stage two: check the masks from the detector, then add the other objects."""
         confidence = self.settings.confidence
-        things = picture.prominent(self.settings.min_area)
-        ready = prompted(sam, picture, len(things))
+        objects = picture.prominent(self.settings.min_area)
+        ready = prompted(sam, picture, len(objects))
         masks, predicted = confident_masks(ready, detector, confidence)
-        given, done = look_through(masks, predicted, things, self.settings.costs, confidence.right)
-        others = things[~done]
+        given, done = look_through(masks, predicted, objects, self.settings.costs, confidence.right)
+        others = objects[~done]
         return given + self.annotator.annotate(replace(ready, image_index=ready.image_index[~done]), others)
 
     def detector(self, sam: Sam) -> ObjectDetector:

@@ -24,12 +24,12 @@ class UnlabelledPicture:
 
     number: int
     image: NDArray[np.uint8]
-    things: Tensor
+    objects: Tensor
 
     def prominent(self, min_area: float) -> Tensor:
         """The objects of at least that share of the image."""
-        pixels = self.things.shape[-1] ** 2
-        return self.things[self.things.sum(dim=(1, 2)) >= min_area * pixels]
+        pixels = self.objects.shape[-1] ** 2
+        return self.objects[self.objects.sum(dim=(1, 2)) >= min_area * pixels]
 
 
 def unlabelled_pictures(
@@ -41,10 +41,10 @@ def unlabelled_pictures(
         for number in wanted:
             place = number % SCENES_PER_BATCH
             image = scenes.images[place].permute(1, 2, 0).contiguous().numpy()
-            yield UnlabelledPicture(number, image, things_of(scenes, place))
+            yield UnlabelledPicture(number, image, objects_of(scenes, place))
 
 
-def things_of(scenes: SceneBatch, place: int) -> Tensor:
+def objects_of(scenes: SceneBatch, place: int) -> Tensor:
     """The visible nodes of a scene, [n, S, S] bool, largest first; of equals, in the order of the tree."""
     visible = ((scenes.level[place] >= 0) & (scenes.area[place] > 0)).nonzero()[:, 0]
     order = scenes.area[place][visible].argsort(descending=True, stable=True)

@@ -15,7 +15,7 @@ from minisam.engine.automatic import segment_everything
 from minisam.engine.confident_masks import Confidence, confident_masks, look_through
 from minisam.engine.costs import Costs
 from minisam.engine.records import read_work, record_path, write_work
-from minisam.engine.scenes import UnlabelledPicture, things_of, unlabelled_pictures
+from minisam.engine.scenes import UnlabelledPicture, objects_of, unlabelled_pictures
 from minisam.engine.tally import Tally
 from minisam.engine.work import BRUSH, GIVEN, MODEL, CollectedMask, Work
 from minisam.masks.rle import decode_rle
@@ -30,9 +30,9 @@ def square(x0, y0, x1, y1):
     return mask
 
 
-def picture(things, number=17):
+def picture(objects, number=17):
     image = np.arange(SIZE * SIZE * 3, dtype=np.uint8).reshape(SIZE, SIZE, 3)
-    return UnlabelledPicture(number, image, torch.stack(things))
+    return UnlabelledPicture(number, image, torch.stack(objects))
 
 
 class FixedBoxes:
@@ -110,27 +110,27 @@ def test_what_an_engine_shows_and_lets_stand_unless_told_otherwise():
     one, other, doubtful = [2, 2, 12, 12], [5, 2, 12, 12], [20, 4, 30, 30]  # promised 0.9, 0.8, 0.6
     _, predicted = confident_masks(prompted(), FixedBoxes([one, other, doubtful]), Confidence())
     assert predicted.tolist() == pytest.approx([0.9, 0.8])  # the boxes' IoU is 0.7
-    things = square(0, 0, 10, 10)[None]
+    objects = square(0, 0, 10, 10)[None]
     for height, kept in ((8, 1), (7, 0)):
         given = square(0, 0, 10, height)[None]
-        assert len(look_through(given, predicted[:1], things, Costs(), Confidence().right)[0].masks) == kept
+        assert len(look_through(given, predicted[:1], objects, Costs(), Confidence().right)[0].masks) == kept
 
 
 def test_given_masks_are_right_wrong_or_given_twice():
-    things = torch.stack([square(0, 0, 20, 20), square(0, 0, 10, 10), square(20, 20, 30, 30)])
+    objects = torch.stack([square(0, 0, 20, 20), square(0, 0, 10, 10), square(20, 20, 30, 30)])
     given = torch.stack(
         [square(0, 0, 20, 19), square(0, 0, 20, 20), square(0, 0, 10, 6), square(25, 0, 30, 5)]
     )
-    work, done = look_through(given, torch.tensor([0.9, 0.85, 0.8, 0.7]), things, Costs(look=2), 0.75)
+    work, done = look_through(given, torch.tensor([0.9, 0.85, 0.8, 0.7]), objects, Costs(look=2), 0.75)
     (mask,) = work.masks
     assert done.tolist() == [True, False, False]
     assert (mask.source, mask.clicks, mask.seconds) == (GIVEN, 0, 2)
     assert mask.true_iou == pytest.approx(0.95) and mask.predicted_iou == pytest.approx(0.9)
     assert mask.mask.equal(given[0])
     assert (work.rejected, work.clicks, work.seconds) == (3, 0, 8)
-    lenient, done = look_through(given, torch.tensor([0.9, 0.85, 0.8, 0.7]), things, Costs(), 0.5)
+    lenient, done = look_through(given, torch.tensor([0.9, 0.85, 0.8, 0.7]), objects, Costs(), 0.5)
     assert done.tolist() == [True, True, False] and lenient.rejected == 2
-    nothing, done = look_through(given, torch.zeros(4), things[:0], Costs(), 0.75)
+    nothing, done = look_through(given, torch.zeros(4), objects[:0], Costs(), 0.75)
     assert nothing.rejected == 4 and len(done) == 0
 
 
@@ -199,7 +199,7 @@ def test_masks_of_exactly_nine_tenths_are_not_over_it():
 
 
 def test_everything_is_segmented_without_an_annotator():
-    things = [square(0, 0, 20, 20), square(0, 0, 10, 10)]
+    objects = [square(0, 0, 20, 20), square(0, 0, 10, 10)]
 
     class Generator:
         def generate(self, image):
@@ -211,10 +211,10 @@ def test_everything_is_segmented_without_an_annotator():
                 {"segmentation": square(0, 0, 20, 20).numpy(), "area": 400, **common},
             ]
 
-    work = segment_everything(Generator(), picture(things))
+    work = segment_everything(Generator(), picture(objects))
     mask, other = work.masks
-    assert other.true_iou == 1 and other.mask.equal(things[0])
-    nothing = segment_everything(Generator(), replace(picture(things), things=things[0][None][:0]))
+    assert other.true_iou == 1 and other.mask.equal(objects[0])
+    nothing = segment_everything(Generator(), replace(picture(objects), objects=objects[0][None][:0]))
     assert [mask.true_iou for mask in nothing.masks] == [0, 0], "no object, and masks all the same"
     assert mask.true_iou == pytest.approx(0.9) and (work.clicks, work.seconds) == (0, 0)
     assert (mask.stability_score, mask.point, mask.source) == (0.97, (4.0, 5.0), "automatic")
@@ -228,11 +228,11 @@ def test_pictures_do_not_depend_on_how_many_there_are():
     assert len({picture.image.tobytes() for picture in many.values()}) == 5
     for one in few:
         assert np.array_equal(one.image, many[one.number].image)
-        assert one.things.equal(many[one.number].things)
-    areas = few[0].things.sum(dim=(1, 2))
+        assert one.objects.equal(many[one.number].objects)
+    areas = few[0].objects.sum(dim=(1, 2))
     assert areas.tolist() == sorted(areas.tolist(), reverse=True) and areas.min() > 0
     large = few[0].prominent(1 / 64)
-    assert large.equal(few[0].things[areas >= 64]) and 0 < len(large) < len(areas)
+    assert large.equal(few[0].objects[areas >= 64]) and 0 < len(large) < len(areas)
 
 
 def test_a_thing_of_one_pixel_is_a_thing_and_one_of_just_the_smallest_area_is_prominent():
@@ -240,10 +240,10 @@ def test_a_thing_of_one_pixel_is_a_thing_and_one_of_just_the_smallest_area_is_pr
     scenes.labels[0, 2] = -1
     scenes.labels[0, 2, 9, 9] = 2
     scenes.area[0, 2] = 1
-    things = things_of(scenes, 0)
-    assert [int(mask.sum()) for mask in things] == [400, 144, 1]
+    objects = objects_of(scenes, 0)
+    assert [int(mask.sum()) for mask in objects] == [400, 144, 1]
     image = np.zeros((32, 32, 3), np.uint8)
-    assert len(UnlabelledPicture(0, image, things).prominent(144 / 1024)) == 2
+    assert len(UnlabelledPicture(0, image, objects).prominent(144 / 1024)) == 2
 
 
 def test_a_record_is_named_by_its_number():
@@ -256,9 +256,9 @@ def test_pictures_of_a_seed_are_the_scenes_of_its_batches():
     assert picture.image.tobytes() == scenes.images[2].permute(1, 2, 0).contiguous().numpy().tobytes()
 
 
-def test_things_are_those_of_the_part_tree():
+def test_objects_are_those_of_the_part_tree():
     scenes = nested_scenes(2)
-    assert things_of(scenes, 1).equal(torch.stack([scenes.labels[1, level] == level for level in range(3)]))
+    assert objects_of(scenes, 1).equal(torch.stack([scenes.labels[1, level] == level for level in range(3)]))
 
 
 def test_masks_that_just_reach_their_thresholds():
@@ -266,9 +266,9 @@ def test_masks_that_just_reach_their_thresholds():
     boxes = [[2, 2, 12, 12], [16, 4, 30, 20]]
     shown, _ = confident_masks(prompted(), FixedBoxes(boxes), Confidence(torch.tensor(0.8).item()))
     assert len(shown) == 2
-    given, things = square(0, 0, 10, 5)[None], square(0, 0, 10, 10)[None]
+    given, objects = square(0, 0, 10, 5)[None], square(0, 0, 10, 10)[None]
     for right, rejected in ((0.5, 1), (0.499, 0)):
-        assert look_through(given, torch.tensor([0.9]), things, Costs(), right)[0].rejected == rejected
+        assert look_through(given, torch.tensor([0.9]), objects, Costs(), right)[0].rejected == rejected
 
 
 def test_an_empty_mask_is_never_shown():

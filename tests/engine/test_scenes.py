@@ -21,16 +21,16 @@ def test_image_n_is_a_scene_of_its_batch():
         level, area = scenes.level[place], scenes.area[place]
         nodes = [node for node in range(len(level)) if level[node] >= 0 and area[node] > 0]
         nodes.sort(key=lambda node: -int(area[node]))
-        assert len(picture.things) == len(nodes)
-        for thing, node in zip(picture.things, nodes, strict=True):
-            assert torch.equal(thing, scenes.labels[place, level[node].long()] == node)
+        assert len(picture.objects) == len(nodes)
+        for one, node in zip(picture.objects, nodes, strict=True):
+            assert torch.equal(one, scenes.labels[place, level[node].long()] == node)
 
 
 @pytest.mark.parametrize(
     ("share", "count"), [(0, 3), (4 / 64, 3), (5 / 64, 2), (16 / 64, 2), (17 / 64, 1), (1, 0)]
 )
 def test_an_object_of_exactly_the_smallest_share_counts(share, count):
-    things = torch.zeros(3, 8, 8, dtype=torch.bool)
-    things[0, :5], things[1, :2], things[2, 0, :4] = True, True, True
-    picture = UnlabelledPicture(0, np.zeros((8, 8, 3), np.uint8), things)
-    assert torch.equal(picture.prominent(share), things[:count])
+    objects = torch.zeros(3, 8, 8, dtype=torch.bool)
+    objects[0, :5], objects[1, :2], objects[2, 0, :4] = True, True, True
+    picture = UnlabelledPicture(0, np.zeros((8, 8, 3), np.uint8), objects)
+    assert torch.equal(picture.prominent(share), objects[:count])
