@@ -12,6 +12,7 @@ SAM's masks, are reported apart.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,8 @@ from minisam.model import Sam
 
 NETWORK = "tiny"
 RECIPE = PrompterRecipe(steps=1500)
+SAMPLING: dict[str, Any] = {"boxes": 64, "positive_share": 1 / 8, "most_masks": None}
+"""Eight boxes of an image are positive, and all get masks."""
 DETECTORS = ("det", "seg", "anchor")
 CLASSIFIED_IMAGES = 128
 COMMON = tuple(range(5))
@@ -44,11 +47,11 @@ Runs = dict[str, list[list[ImageMatches]]]
 
 def run(sam: Sam, settings: Settings) -> Outcome:
     """`sam` is not used: the detectors stand on tiny, or in a quick run on nano."""
-    return outcome(trained_arms(settings, WORLD, RECIPE), RECIPE.steps)
+    return outcome(trained_arms(settings, WORLD, RECIPE, SAMPLING), RECIPE.steps)
 
 
-def trained_arms(settings: Settings, world: str, recipe: PrompterRecipe) -> Runs:
-    """The matches of every arm, trained and measured on images of `world`."""
+def trained_arms(settings: Settings, world: str, recipe: PrompterRecipe, sampling: dict[str, Any]) -> Runs:
+    """The matches of every arm, trained and measured on images of `world`; `sampling` changes the detectors' sizes."""
     network = "nano" if settings.quick else NETWORK
     side = build_sam(network).image_encoder.img_size
     images = WorldImages(world, settings.images, side, evaluation=True)
@@ -56,7 +59,7 @@ def trained_arms(settings: Settings, world: str, recipe: PrompterRecipe) -> Runs
     runs: Runs = {"cls": [], **{name: [] for name in DETECTORS}}
     for seed in settings.seeds:
         for name in DETECTORS:
-            config = small_config(build_sam(network), name, CLASSES)
+            config = replace(small_config(build_sam(network), name, CLASSES), **sampling)
             prompter = trained_prompter(settings, network, name, config, recipe, seed, world)
             found = (detect_objects(prompter, picture.image) for picture in images.pictures)
             runs[name].append(

@@ -7,6 +7,7 @@ import pytest
 import torch
 from matplotlib.container import BarContainer
 
+from minisam.adapt.rsprompter.config import PrompterConfig
 from minisam.evaluate.mask_matching import Overlaps, match_masks
 from minisam.experiments import e14_rsprompter as e14
 from minisam.experiments import e14b_colours
@@ -166,10 +167,12 @@ def test_roads_and_the_other_classes_are_apart(monkeypatch):
     assert outcome.values["mask AP75"]["anchor"] == pytest.approx(95, abs=1)
 
 
-@pytest.mark.parametrize("experiment, world, rate", [(e14, "aerial", 3e-4), (e14b_colours, "map", 1e-3)])
+@pytest.mark.parametrize(
+    "experiment, world, rate, boxes", [(e14, "aerial", 3e-4, 64), (e14b_colours, "map", 1e-3, 9)]
+)
 @pytest.mark.parametrize("quick", [True, False])
 def test_every_detector_is_trained_by_every_seed_and_measured_on_the_same_images(
-    quick, experiment, world, rate, monkeypatch
+    quick, experiment, world, rate, boxes, monkeypatch
 ):
     images = SimpleNamespace(
         categories={7: "a", 9: "b"}, pictures=[SimpleNamespace(image=n) for n in (1, 2, 3)]
@@ -178,7 +181,9 @@ def test_every_detector_is_trained_by_every_seed_and_measured_on_the_same_images
     opened, trained, measured, classified = [], [], [], []
     monkeypatch.setattr(e14, "build_sam", lambda name: network)
     monkeypatch.setattr(e14, "WorldImages", lambda *given, **named: opened.append((given, named)) or images)
-    monkeypatch.setattr(e14, "small_config", lambda sam, variant, classes: (variant, classes))
+    monkeypatch.setattr(
+        e14, "small_config", lambda sam, variant, classes: PrompterConfig(variant, classes, (1,), boxes=9)
+    )
 
     def train(settings, name, arm, config, recipe, seed, world):
         trained.append((name, arm, config, recipe, seed, world))
@@ -204,8 +209,18 @@ def test_every_detector_is_trained_by_every_seed_and_measured_on_the_same_images
     assert opened == [((world, 3, 96), {"evaluation": True})]
     name = "nano" if quick else "tiny"
     arms = [(arm, seed) for seed in (1, 2) for arm in ("det", "seg", "anchor")]
-    wanted = [(name, arm, (arm, e14.CLASSES), experiment.RECIPE, seed, world) for arm, seed in arms]
-    assert trained == wanted
+    share = 1 / 8 if experiment is e14 else 1 / 4
+    assert trained == [
+        (
+            name,
+            arm,
+            PrompterConfig(arm, e14.CLASSES, (1,), boxes=boxes, positive_share=share),
+            experiment.RECIPE,
+            seed,
+            world,
+        )
+        for arm, seed in arms
+    ]
     assert measured == [(*arm, image, image) for arm in arms for image in (1, 2, 3)]
     assert classified == [(world, images.pictures, {7: 0, 9: 1}, seed) for seed in (1, 2)]
     assert {arm: len(own) for arm, own in runs.items()} == dict.fromkeys(("cls", "det", "seg", "anchor"), 2)
