@@ -30,7 +30,7 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
         help="RSPrompter with anchors or queries, or a baseline: masks by convolutions (seg), box prompts (det)",
     )
     group.add_argument(
-        "--world", metavar="WORLD", help="train on scenes of this world, such as aerial, without DIR"
+        "--world", metavar="WORLD", help="train on scenes of this world, such as map, without DIR"
     )
     group.add_argument(
         "--images", type=number_from(2), default=512, metavar="N", help="scenes of the world (default: 512)"
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace, words: list[str]) -> int:
     from minisam.adapt.rsprompter.config import published_config, small_config
     from minisam.adapt.rsprompter.labelled_images import FolderImages, WorldImages
     from minisam.adapt.rsprompter.prompter import build_prompter
-    from minisam.adapt.rsprompter.prompter_task import PrompterRecipe, PrompterTask
+    from minisam.adapt.rsprompter.prompter_task import RATES, PrompterRecipe, PrompterTask
     from minisam.checkpoint.digest import weights_digest
     from minisam.data.segmentation_folder import validation_split
     from minisam.device import check_device
@@ -83,7 +83,8 @@ def run(args: argparse.Namespace, words: list[str]) -> int:
     )
     torch.manual_seed(args.seed)
     prompter = build_prompter(sam, config)
-    recipe = PrompterRecipe(steps=args.steps, images=args.batch_size)
+    rate = RATES["small" if small else "published"]
+    recipe = PrompterRecipe(steps=args.steps, images=args.batch_size, lr=rate)
     task = PrompterTask(prompter, images, training, recipe, args.seed, base, device, held_out)
     done = TrainingRun(task, folder, args.save_every)
     done.run()

@@ -35,7 +35,7 @@ from minisam.experiments.shared.prompters import CLASSES, WORLD, trained_prompte
 from minisam.model import Sam
 
 NETWORK = "tiny"
-RECIPE = PrompterRecipe(steps=1500)
+RECIPE = PrompterRecipe(steps=1500, lr=3e-4)
 SAMPLING: dict[str, Any] = {"boxes": 64, "positive_share": 1 / 8, "most_masks": None}
 """Eight boxes of an image are positive, and all get masks."""
 DETECTORS = ("det", "seg", "anchor")

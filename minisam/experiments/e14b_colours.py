@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from minisam.adapt.rsprompter.prompter_task import RATES
 from minisam.experiments import e14_rsprompter as e14
 from minisam.experiments.experiment import Experiment, Outcome, Settings
 from minisam.model import Sam
 
 WORLD = "map"
-RECIPE = replace(e14.RECIPE, lr=1e-3)
+RECIPE = replace(e14.RECIPE, lr=RATES["small"])
 
 
 def run(sam: Sam, settings: Settings) -> Outcome:

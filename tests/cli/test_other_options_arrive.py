@@ -92,6 +92,11 @@ def test_detect_train_in_a_size(given, monkeypatch, sizes, is_small):
         f"detect train --world micro --images 4 --sizes {sizes} --checkpoint small.safetensors -o run",
     )
     assert list(got.values())[1] == "anchor"
+    task = given(
+        "minisam.train.run.TrainingRun",
+        f"detect train --world micro --images 4 --sizes {sizes} --checkpoint small.safetensors -o run",
+    )["task"]
+    assert task.recipe.lr == (1e-3 if is_small else 3e-4)
 
 
 def test_detect(given, on_meta):

@@ -1,9 +1,9 @@
 """Training a detector on labelled images, as a task of the one training loop.
 
-    AdamW, 3e-4 for new layers, 1e-4 for SAM's; warm-up, then half a cosine; the norm of the gradient at most 0.1
+    AdamW, RATES for new layers, 1e-4 for SAM's; warm-up, then half a cosine; the norm of the gradient at most 0.1
 
 At 1e-3 most units of a box head without norm, whose first layer has thousands of inputs, never fire again after 600
-steps.
+steps; the small sizes have a norm there.
 The images of a step, how they are turned and which boxes are sampled follow from (seed, step) alone.
 """
 
@@ -31,6 +31,7 @@ from minisam.train.metrics import Metrics
 from minisam.train.optimizer import has_weight_decay, warm_then_cosine
 from minisam.train.task import Task
 
+RATES = {"small": 1e-3, "published": 3e-4}
 FAILURES_IN_A_ROW = 200
 MOST_MEASURED = 32
 
@@ -41,7 +42,7 @@ class PrompterRecipe:
 
     steps: int = 1500
     images: int = 4
-    lr: float = 3e-4
+    lr: float = RATES["published"]
     sam_lr: float = 1e-4
     weight_decay: float = 0.05
     warmup: int = 50
