@@ -1,7 +1,7 @@
 """E14b: E14 again, where a class can be seen: do learned prompts beat boxes as prompts?  (RSPrompter, section IV)
 
 On `aerial` the six classes differ by their outlines alone, and no detector of E14 learns them.  On the world `map` each
-kind of object has a hue of its own as well.  Two choices were made after E14: a quarter of 128 boxes are positive in
+kind of object has its own hue as well.  Two choices were made after E14: a quarter of 128 boxes are positive in
 place of an eighth of 64, after which most boxes of objects were called background, and new layers learn at 1e-3.
 
 Expected before the run: E14's criterion.
@@ -29,7 +29,7 @@ EXPERIMENT = Experiment(
     id="E14b",
     title="Prompts written by a detector, with visible classes",
     echoes=e14.EXPERIMENT.echoes,
-    question="E14 on images whose classes can be told by colour: are learned prompts better than boxes as prompts?",
+    question="E14 on images whose colours show the classes: are learned prompts better than boxes as prompts?",
     criterion=e14.EXPERIMENT.criterion,
     run=run,
     trains="detectors on the frozen tiny, from random weights, on 512 images of the world map",

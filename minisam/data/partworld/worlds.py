@@ -128,4 +128,4 @@ VARIANTS = {
     "wiry": replace(WORLDS["thin"], templates=World.templates, bodies=TRAIN_BODIES, textures=TRAIN_TEXTURES),
 }  # fmt: skip
 """The training world in other styles, which training may mix in; and `map`, the held-out `aerial` for detectors: each
-of its classes has a hue of its own."""
+of its classes has its own hue."""
