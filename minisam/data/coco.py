@@ -89,6 +89,12 @@ def is_coco(content: object) -> bool:
     )
 
 
+def category_of(annotation: dict[str, Any]) -> Any:
+    """The id of its category, or None if it has none."""
+    given = annotation.get("category_id")
+    return given if isinstance(given, int | float | str) else None
+
+
 def decode_segmentation(segmentation: object, size: tuple[int, int]) -> NDArray[np.bool_]:
     """Polygons or runs, for an image of `size` (H, W) -> mask [H, W] bool.
 

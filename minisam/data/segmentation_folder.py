@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from minisam.data.coco import CocoFile, is_coco, read_coco
+from minisam.data.coco import CocoFile, category_of, is_coco, read_coco
 from minisam.data.image_of_size import TellOnce, load_image_of_size
 from minisam.data.mask_folder import open_mask_folder
 from minisam.data.sa1b import read_record
@@ -35,7 +35,7 @@ def open_folder(path: str | os.PathLike[str]) -> SegmentationFolder:
     """
     path = Path(path)
     if path.is_file():
-        return CocoFolder(path, read_coco(path))
+        return open_coco(path)
     if not path.is_dir():
         raise DatasetError(f"{path}: no such folder; give one with images and their masks")
     files = sorted(path.rglob("*.json"))
@@ -47,8 +47,7 @@ def open_folder(path: str | os.PathLike[str]) -> SegmentationFolder:
             unreadable.add(str(file), error)
             continue
         if is_coco(content):
-            chosen = only_coco_file(path, files)
-            return CocoFolder(chosen, read_coco(chosen))
+            return open_coco(only_coco_file(path, files))
         if isinstance(content, dict) and "image" in content:
             return Sa1bFolder(path, [str(file.relative_to(path)) for file in files])
     if not unreadable and (masks := open_mask_folder(path)) is not None:
@@ -126,7 +125,7 @@ class CocoFolder:
                 one.get("segmentation"),
                 size,
                 one.get("iscrowd") in (1, True),
-                one.get("category_id"),
+                category_of(one),
             )
             for place, one in enumerate(self.content.annotations.get(entry["id"], []))
         ]
@@ -135,6 +134,15 @@ class CocoFolder:
 
     def fingerprint(self) -> str:
         return sha256_of(self.path)
+
+
+def open_coco(path: Path) -> CocoFolder:
+    """The images of a COCO file.  Raises DatasetError if none has an id, a name and a size."""
+    content = read_coco(path)
+    if not content.images:
+        why = content.skipped.summary() or "its list of images is empty"
+        raise DatasetError(f"{path}: no usable image; {why}")
+    return CocoFolder(path, content)
 
 
 def first_file(candidates: Sequence[Path]) -> Path:
