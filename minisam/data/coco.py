@@ -123,6 +123,7 @@ def coco_annotation(
     **extras: Any,
 ) -> dict[str, Any]:
     """The annotation of a mask [H, W] bool with compressed runs; uncompressed for a crowd, as in COCO."""
+    mask = np.asarray(mask, bool)
     columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
     box = [0, 0, 0, 0]
     if len(columns):
