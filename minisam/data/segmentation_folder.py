@@ -30,6 +30,8 @@ from minisam.json_files import read_json
 def open_folder(path: str | os.PathLike[str]) -> SegmentationFolder:
     """Detect the format of a folder, or of a COCO file, and list its images.
 
+    Hidden files and folders are left out: a notebook's .ipynb_checkpoints has copies of records.
+
     Raises:
         DatasetError: there are no files, or none in these formats, or several COCO files.
     """
@@ -38,7 +40,7 @@ def open_folder(path: str | os.PathLike[str]) -> SegmentationFolder:
         return open_coco(path)
     if not path.is_dir():
         raise DatasetError(f"{path}: no such folder; give one with images and their masks")
-    files = sorted(path.rglob("*.json"))
+    files = [file for file in sorted(path.rglob("*.json")) if not is_hidden(file.relative_to(path))]
     unreadable = Skipped()
     for file in files:
         try:
@@ -56,6 +58,10 @@ def open_folder(path: str | os.PathLike[str]) -> SegmentationFolder:
         f"{path}: no JSON file in the format of SA-1B or COCO, and no masks in files such as masks/NAME.png"
         + (f" ({unreadable.summary()})" if unreadable else "")
     )
+
+
+def is_hidden(file: Path) -> bool:
+    return any(part.startswith(".") for part in file.parts)
 
 
 def only_coco_file(folder: Path, files: Sequence[Path]) -> Path:
