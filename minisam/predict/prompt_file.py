@@ -64,9 +64,8 @@ def prompt_from(one: Any, where: str) -> Prompt:
     prompt = {key: numbers_from(value, f"{where}: {key}") for key, value in one.items() if value is not None}
     if "point_coords" in prompt:
         points = prompt["point_coords"]
-        prompt.setdefault(
-            "point_labels", np.ones(len(np.atleast_2d(points)) if points.size else 0, dtype=int)
-        )
+        count = len(np.atleast_2d(points)) if points.size else 0
+        prompt.setdefault("point_labels", np.ones(count, dtype=int))
     if not prompt:
         raise DatasetError(f"{where}: nothing in it")
     return prompt
