@@ -105,7 +105,7 @@ def open_mask_folder(path: Path) -> MaskFolder | None:
         if image.suffix.lower() in READ_SUFFIXES and not image.name.startswith(".") and not is_mask(image)
     ]
     stems = {image.stem for image in pictures}
-    named = by_image(home, stems) if home else by_image(source, stems, BESIDE)
+    named = by_image(home, stems, "", skipped) if home else by_image(source, stems, BESIDE, skipped)
     for image in pictures:
         found = named.get(image.stem) or (listing(home / image.stem) if home else [])
         if found:
@@ -120,8 +120,10 @@ def is_mask(image: Path) -> bool:
     return image.stem.endswith(BESIDE) or f"{BESIDE}_" in image.stem
 
 
-def by_image(folder: Path, stems: set[str], ending: str = "") -> dict[str, list[Path]]:
+def by_image(folder: Path, stems: set[str], ending: str, skipped: Skipped) -> dict[str, list[Path]]:
     """The mask files in `folder` of each image: those named STEM + ending or, if there are none, STEM + ending + _*.
+
+    If there are both, the latter are recorded as left out.
 
     A file belongs to the longest of `stems` that fits: cat_2.png to the image cat_2, or to cat if there is no cat_2.
     """
@@ -135,6 +137,9 @@ def by_image(folder: Path, stems: set[str], ending: str = "") -> dict[str, list[
         if start:
             files = own if start == path.stem else more
             files.setdefault(images[start], []).append(path)
+    for stem in sorted(own.keys() & more.keys()):
+        for path in more[stem]:
+            skipped.add(str(path), f"its image has the mask file {own[stem][0].name}")
     return {**more, **own}
 
 

@@ -213,6 +213,17 @@ def test_a_mask_file_belongs_to_the_longest_name_that_fits(tmp_path, images, mas
     assert found == belongs
 
 
+@pytest.mark.parametrize("home", ["masks/cat", "cat_mask"])
+def test_a_numbered_mask_beside_one_of_the_images_name_is_named_as_left_out(tmp_path, home):
+    photo(tmp_path / ("images/cat.jpg" if home.startswith("masks") else "cat.jpg"))
+    for ending in (".png", "_1.png", "_2.png"):
+        write(tmp_path / f"{home}{ending}", ONE)
+    opened = open_folder(tmp_path)
+    assert isinstance(opened, MaskFolder) and len(opened.masks[0]) == 1
+    assert [os.path.basename(name)[-6:] for name in opened.skipped] == ["_1.png", "_2.png"]
+    assert "its image has the mask file cat" in opened.skipped.summary()
+
+
 def test_images_without_masks_are_named_and_left_out(tmp_path):
     for name in ("cat", "dog"):
         photo(tmp_path / "images" / f"{name}.jpg")
