@@ -8,6 +8,7 @@ A [R, in], B [out, R] of the fused projection of q, k and v
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from minisam.model import Sam
 FUSED = "attn.qkv"
 BLOCKS = ((0, 2), (0, 1), (1, 2), (0,), (1,), (2,), (0, 1, 2))
 """The parts of q, k and v, 0 to 2, that may be adapted, the most usual first."""
+OTHER_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
+"""Beginnings of peft's init_lora_weights that change the base network's weights before training."""
 
 Update = tuple[Tensor, Tensor]
 """A [n, r, in] and B [n, d, r] of the n adapted parts of a layer."""
@@ -45,6 +48,12 @@ def load_from_peft(sam: Sam, folder: str | os.PathLike[str]) -> Adaptation:
         raise CheckpointError(f"{error}; give a folder that peft has written") from None
     if not isinstance(config, dict) or config.get("peft_type") != "LORA":
         raise CheckpointError(f"{folder / CONFIG}: not the settings of a LoRA")
+    first = str(config.get("init_lora_weights")).lower()
+    if first.startswith(OTHER_BASE):
+        raise CheckpointError(
+            f"{folder / CONFIG}: {first} changes the base network too; save it by peft's save_pretrained with "
+            "path_initial_model_for_weight_conversion"
+        )
     try:
         layers, others = by_layer(tensors)
         scale = common_scale(config, layers)
@@ -83,11 +92,20 @@ def by_layer(tensors: dict[str, Tensor]) -> tuple[dict[str, tuple[Tensor, Tensor
 
 
 def common_scale(config: dict[str, Any], layers: dict[str, tuple[Tensor, Tensor]]) -> float:
-    """lora_alpha / R, or / √R with rslora; the same for all layers."""
+    """lora_alpha / R, or / √R with rslora; the same for all layers.
+
+    The keys of alpha_pattern are regular expressions for the ends of names; the first that matches counts.
+    """
     try:
-        patterns = {path: float(alpha) for path, alpha in (config.get("alpha_pattern") or {}).items()}
-        alphas = {path: patterns.get(path, float(config["lora_alpha"])) for path in layers}
-    except (KeyError, TypeError, ValueError, AttributeError):
+        patterns = {
+            re.compile(rf"(.*\.)?({end})"): a for end, a in (config.get("alpha_pattern") or {}).items()
+        }
+        given = float(config["lora_alpha"])
+        alphas = {
+            path: float(next((alpha for ends, alpha in patterns.items() if ends.fullmatch(path)), given))
+            for path in layers
+        }
+    except (KeyError, TypeError, ValueError, AttributeError, re.error):
         raise CheckpointError("has no lora_alpha, the factor of the updates") from None
     power = 0.5 if config.get("use_rslora") else 1.0
     scales = {round(alphas[path] / len(a_ri) ** power, 9) for path, (a_ri, _) in layers.items()}

@@ -20,7 +20,7 @@ from minisam.cli.numbers import share
 from minisam.cli.outputs import check_output
 from minisam.cli.run_options import add_threads_option, use_threads
 from minisam.cli.unused import refuse_unused
-from minisam.errors import CommandError, DatasetError, ImageError, MinisamError, OutputError
+from minisam.errors import CommandError, DatasetError, ImageError, MinisamError, OutputError, printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -122,7 +122,9 @@ def detect_in_image(args: argparse.Namespace, path: Path) -> int:
         return 0
     for one in shown:
         x0, y0, x1, y1 = (round(value) for value in one.box)
-        print(f"{one.name} {one.score:.2f}  box {x0},{y0},{x1},{y1}, {one.mask.mean():.1%} of the image")
+        print(
+            f"{printable(one.name)} {one.score:.2f}  box {x0},{y0},{x1},{y1}, {one.mask.mean():.1%} of the image"
+        )
     if not shown:
         print(f"no object with a score of {args.min_score} or more")
     print(f"figure: {out}\nresults: {results_path}")

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from minisam.cli.outputs import check_output_folder, make_output_folder
 from minisam.cli.replaceable import check_replaceable_json, check_replaceable_text
-from minisam.errors import DatasetError, PromptError
+from minisam.errors import DatasetError, PromptError, printable
 
 if TYPE_CHECKING:
     from minisam.data.coco import CocoFile
+    from minisam.data.coco_results import Result
     from minisam.evaluate.detection_scores import ClassScores
 
 TITLE = "AP of boxes"
@@ -44,8 +45,8 @@ def run(args: argparse.Namespace) -> int:
     except DatasetError as error:
         raise DatasetError(f"{args.ap}, measured with {path}: {error}") from None
     scores = {kind: all_class_scores(truth.categories, own) for kind, own in by_kind.items()}
-    for line in remarks(args.ap, len(results), truth, scores["box"]):
-        print(f"minisam: {line}", file=sys.stderr)
+    for line in remarks(args.ap, results, truth, scores["box"]):
+        print(f"minisam: {printable(line)}", file=sys.stderr)
 
     about = {"results": str(args.ap), "data": str(args.data), "images": len(truth.images)}
     table = "\n\n".join(f"{TITLES[kind]}\n\n{markdown(classes)}" for kind, classes in scores.items()) + "\n"
@@ -92,13 +93,20 @@ def have_masks(path: Path, segmentations: list[Any], noun: str) -> bool:
     return not missing
 
 
-def remarks(path: Path, results: int, truth: CocoFile, classes: list[ClassScores]) -> list[str]:
+def remarks(path: Path, results: list[Result], truth: CocoFile, classes: list[ClassScores]) -> list[str]:
     """What a reader should know about the numbers, one line each."""
+    from minisam.data.coco import category_of
+
     lines = []
     if truth.skipped:
         lines.append(truth.skipped.summary())
     if not results:
         lines.append(f"{path}: no results; the AP of every class with objects is 0")
+    objects = [category_of(one) for own in truth.annotations.values() for one in own]
+    for noun, ids in (("results", [one.category_id for one in results]), ("true objects", objects)):
+        if others := [id for id in ids if id not in truth.categories]:
+            named = ", ".join(sorted({repr(id) for id in others})[:5])
+            lines.append(f"{len(others)} {noun} do not count: there is no category with their id ({named})")
     if empty := [one.name for one in classes if not one.targets]:
         lines.append(f"no objects of: {', '.join(empty)}; the mean is over the other classes")
     return lines
@@ -110,7 +118,9 @@ def markdown(classes: list[ClassScores]) -> str:
     from minisam.evaluate.tables import aligned
 
     rows = [["class", "objects", *(name.replace("_", " ") for name in SHOWN)]]
-    rows += [[one.name, str(one.targets), *(percent(one.scores[n]) for n in SHOWN)] for one in classes]
+    rows += [
+        [printable(one.name), str(one.targets), *(percent(one.scores[n]) for n in SHOWN)] for one in classes
+    ]
     mean = mean_scores(classes)
     rows.append(["mean", str(sum(one.targets for one in classes)), *(percent(mean[name]) for name in SHOWN)])
     return aligned(rows)

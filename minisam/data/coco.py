@@ -89,6 +89,12 @@ def is_coco(content: object) -> bool:
     )
 
 
+def category_of(annotation: dict[str, Any]) -> Any:
+    """The id of its category, or None if it has none."""
+    given = annotation.get("category_id")
+    return given if isinstance(given, int | float | str) else None
+
+
 def decode_segmentation(segmentation: object, size: tuple[int, int]) -> NDArray[np.bool_]:
     """Polygons or runs, for an image of `size` (H, W) -> mask [H, W] bool.
 
@@ -117,6 +123,7 @@ def coco_annotation(
     **extras: Any,
 ) -> dict[str, Any]:
     """The annotation of a mask [H, W] bool with compressed runs; uncompressed for a crowd, as in COCO."""
+    mask = np.asarray(mask, bool)
     columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
     box = [0, 0, 0, 0]
     if len(columns):

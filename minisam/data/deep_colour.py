@@ -11,17 +11,25 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
-OTHER_ORDER = {"RGB;16B": "RGB;16L", "RGB;16L": "RGB;16B"}
-NATIVE = "RGB;16L" if sys.byteorder == "little" else "RGB;16B"
+OTHER_ORDER = {
+    f"{mode};16{order}": f"{mode};16{other}"
+    for mode in ("RGB", "RGBA")
+    for order, other in (("B", "L"), ("L", "B"), ("N", "B" if sys.byteorder == "little" else "L"))
+}
 
 
 def is_deep_colour(image: Image.Image) -> bool:
-    """Whether an image that was opened, but not loaded, has 16-bit RGB."""
-    return _with_other_order(image) is not None
+    """Whether an image that was opened, but not loaded, has 16-bit RGB, or RGBA without transparent pixels.
+
+    The alpha values are decoded for the latter.
+    """
+    if _with_other_order(image) is None:
+        return False
+    return image.mode != "RGBA" or image.getchannel("A").getextrema() == (255, 255)
 
 
 def unpack_lower_bytes(image: Image.Image) -> None:
-    """Make a newly opened image of 16-bit RGB load the lower byte of each value."""
+    """Make a newly opened image of 16-bit colour load the lower byte of each value."""
     image.tile = _with_other_order(image) or []  # pyright: ignore[reportAttributeAccessIssue]
 
 
@@ -34,7 +42,7 @@ def _with_other_order(image: Image.Image) -> list[ImageFile._Tile] | None:
     swapped = []
     for tile in getattr(image, "tile", []):
         mode, *rest = (tile.args,) if isinstance(tile.args, str) else tile.args or ("",)
-        other = OTHER_ORDER.get(NATIVE if mode == "RGB;16N" else mode)
+        other = OTHER_ORDER.get(mode)
         if other is None:
             return None
         swapped.append(tile._replace(args=other if isinstance(tile.args, str) else (other, *rest)))

@@ -30,17 +30,20 @@ class Listing:
 def image_listing(path: Path) -> Listing:
     """The contents of a folder and its subfolders, with images in a fixed order, or the one file.
 
-    Links to folders are not followed.  Raises GeneratorError if there are no images.
+    Links to folders are not followed, and hidden folders and files are left out: programs keep small copies of images
+    in them, and a Mac's archives have a ._NAME beside each NAME.  Raises GeneratorError if there are no images.
     """
     if not path.is_dir():
         return Listing([path])
     found = Listing()
     for folder, folders, files in os.walk(path, onerror=lambda error: note_folder(found, error)):
+        folders[:] = [name for name in folders if not name.startswith(".")]
         for name in sorted(folders):
             if is_image_name(name):
                 found.bad.add(os.path.join(folder, name), "a folder, not an image")
         for name in files:
-            sort_in(found, Path(folder, name))
+            if not name.startswith("."):
+                sort_in(found, Path(folder, name))
     found.images.sort(key=lambda file: file.relative_to(path).as_posix())
     if not (found.images or found.bad or found.left_out):
         raise GeneratorError(f"{path}: no image files in this folder ({', '.join(sorted(READ_SUFFIXES))})")
@@ -54,7 +57,7 @@ def note_folder(found: Listing, error: OSError) -> None:
 def sort_in(found: Listing, file: Path) -> None:
     """Add a name that is not a folder to the right list."""
     if not is_image_name(file.name):
-        found.others += not file.name.startswith(".") and file.suffix.lower() != ".json"
+        found.others += file.suffix.lower() != ".json"
     elif not is_regular(file):
         found.bad.add(str(file), "not a file, or a link to nothing")
     elif not file.name.endswith((FIGURE_ENDING, SEGMENT_ENDING, DETECT_ENDING)):

@@ -123,12 +123,14 @@ def _read(
         select_page(image, page, tell)
         if image.width * image.height > MAX_PIXELS:
             raise Image.DecompressionBombError
-        deep = is_deep_colour(image)
         if lower_bytes:
             unpack_lower_bytes(image)
+        deep = not lower_bytes and is_deep_colour(image)
         orientation = image.getexif().get(ORIENTATION, 1)
         if upright:
             ImageOps.exif_transpose(image, in_place=True)
+        if lower_bytes:
+            image = image.convert("RGB")  # without the lower bytes of alpha
         pixels = to_rgb(image, behind, tell)
         return LoadedImage(pixels, orientation if orientation in range(1, 9) else 1), deep
 

@@ -5,7 +5,8 @@
 
 Black pixels, with value 0, are background.  Every other value is one object: a grey level, the index of a palette,
 or a colour.  Value 255 of a palette is the border that some tools draw between objects, and belongs to none. A file
-that is nearly all black and white, with grey edges, holds one object: its brighter half.
+that is nearly all black and white, with grey edges, holds one object: its brighter half.  A JPEG cannot hold several:
+it changes values.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ BESIDE = "_mask"
 VOID = 255
 MOST_OBJECTS = 1000
 """A mask file with more values is a photograph."""
+AFTER_A_PALETTE = 256
+"""The object whose index is 0, if another index is the background."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ def open_mask_folder(path: Path) -> MaskFolder | None:
         if image.suffix.lower() in READ_SUFFIXES and not image.name.startswith(".") and not is_mask(image)
     ]
     stems = {image.stem for image in pictures}
-    named = by_image(home, stems) if home else by_image(source, stems, BESIDE)
+    named = by_image(home, stems, "", skipped) if home else by_image(source, stems, BESIDE, skipped)
     for image in pictures:
         found = named.get(image.stem) or (listing(home / image.stem) if home else [])
         if found:
@@ -117,8 +120,10 @@ def is_mask(image: Path) -> bool:
     return image.stem.endswith(BESIDE) or f"{BESIDE}_" in image.stem
 
 
-def by_image(folder: Path, stems: set[str], ending: str = "") -> dict[str, list[Path]]:
+def by_image(folder: Path, stems: set[str], ending: str, skipped: Skipped) -> dict[str, list[Path]]:
     """The mask files in `folder` of each image: those named STEM + ending or, if there are none, STEM + ending + _*.
+
+    If there are both, the latter are recorded as left out.
 
     A file belongs to the longest of `stems` that fits: cat_2.png to the image cat_2, or to cat if there is no cat_2.
     """
@@ -132,6 +137,9 @@ def by_image(folder: Path, stems: set[str], ending: str = "") -> dict[str, list[
         if start:
             files = own if start == path.stem else more
             files.setdefault(images[start], []).append(path)
+    for stem in sorted(own.keys() & more.keys()):
+        for path in more[stem]:
+            skipped.add(str(path), f"its image has the mask file {own[stem][0].name}")
     return {**more, **own}
 
 
@@ -147,19 +155,22 @@ def listing(folder: Path) -> list[Path]:
 def values_of(path: Path) -> NDArray[np.int64]:
     """The object of every pixel [H, W], 0 = none.
 
-    Raises ImageError if the file cannot be read, DatasetError if it is a photograph rather than masks.
+    Raises ImageError if the file cannot be read, DatasetError if it is a photograph rather than masks, or a JPEG of
+    several objects.
     """
     if not path.is_file():  # reading a pipe may never end
         raise ImageError(f"{path}: cannot be read as a mask (not a file, or a link to nothing)")
     try:
         with Image.open(path) as file:
-            values = as_numbers(file)
+            values, is_jpeg = as_numbers(file), file.format == "JPEG"
     # Pillow's readers raise almost any exception for damaged bytes.
     except Exception as error:
         raise ImageError(f"{path}: cannot be read as a mask ({error})") from None
     found = np.unique(values)
-    if is_soft(values, found):
+    if is_soft(values, found, fewest=2 if is_jpeg else 8):
         return (values > VOID // 2).astype(np.int64)
+    if is_jpeg and len(found) > 2:
+        raise DatasetError(f"{path}: a JPEG does not keep the values of several objects; save masks as PNG")
     if len(found) > MOST_OBJECTS:
         raise DatasetError(f"{path}: {len(found)} different values; this is a photograph, not masks")
     return values
@@ -168,8 +179,7 @@ def values_of(path: Path) -> NDArray[np.int64]:
 def as_numbers(file: Image.Image) -> NDArray[np.int64]:
     """One number per pixel: grey level, palette index, or 65536 · red + 256 · green + blue; transparent is 0."""
     if file.mode == "P":
-        indices = np.asarray(file).astype(np.int64)
-        return np.where(indices == VOID, 0, indices)
+        return of_palette(file)
     if file.mode in ("1", "L", "I", "I;16", "I;16B"):
         return np.asarray(file).astype(np.int64)
     colours = np.asarray(file.convert("RGBA")).astype(np.int64)
@@ -178,9 +188,36 @@ def as_numbers(file: Image.Image) -> NDArray[np.int64]:
     return np.where(alpha == 0, 0, red if is_grey else 65536 * red + 256 * green + blue)
 
 
-def is_soft(values: NDArray[np.int64], found: NDArray[np.int64]) -> bool:
-    """Whether this is one object with grey edges: hardly any pixel is neither nearly black nor nearly white."""
-    if len(found) <= 8 or not 239 <= found[-1] <= 255:
+def of_palette(file: Image.Image) -> NDArray[np.int64]:
+    """Grey levels if the pixels have those, black among them, or else indices.
+
+    Programs that choose a palette themselves may put black, or what cannot be seen, behind another colour.  It is
+    the background all the same.
+    """
+    file.apply_transparency()
+    colours = np.zeros((VOID + 1, 4), np.int64)
+    listed = np.array(file.getpalette("RGBA"), np.int64).reshape(-1, 4)
+    colours[: len(listed)] = listed
+    indices = np.asarray(file).astype(np.int64)
+    used = colours[np.unique(indices)]
+    levels = np.unique(used[:, 0])
+    is_grey = (used[:, :3] == used[:, :1]).all() and (used[:, 3] == 255).all()
+    if is_grey and levels[0] == 0 and len(levels) == len(used):
+        return colours[indices, 0]
+    border = indices == VOID
+    unseen = (colours[:, :3] == 0).all(axis=1) | (colours[:, 3] == 0)
+    numbers = np.arange(VOID + 1)
+    if not unseen[0] and unseen[indices[~border]].any():
+        numbers[0], numbers[unseen] = AFTER_A_PALETTE, 0
+    return np.where(border, 0, numbers[indices])
+
+
+def is_soft(values: NDArray[np.int64], found: NDArray[np.int64], fewest: int) -> bool:
+    """Whether this is one object with grey edges: hardly any pixel is neither nearly black nor nearly white.
+
+    A file of at most `fewest` values has no edges, but objects.
+    """
+    if len(found) <= fewest or not 239 <= found[-1] <= 255:
         return False
     return bool(((values <= 16) | (values >= 239)).mean() >= 0.95)
 

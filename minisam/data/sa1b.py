@@ -70,6 +70,7 @@ def annotate(
     point: tuple[float, float] | None = None,
 ) -> Annotation:
     """The annotation of a mask [H, W] bool, not empty; without `point`, a pixel well inside the mask."""
+    mask = np.asarray(mask, bool)
     height, width = mask.shape
     columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
     if not len(columns):

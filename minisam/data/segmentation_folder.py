@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from minisam.data.coco import CocoFile, is_coco, read_coco
+from minisam.data.coco import CocoFile, category_of, is_coco, read_coco
 from minisam.data.image_of_size import TellOnce, load_image_of_size
 from minisam.data.mask_folder import open_mask_folder
 from minisam.data.sa1b import read_record
@@ -30,15 +30,17 @@ from minisam.json_files import read_json
 def open_folder(path: str | os.PathLike[str]) -> SegmentationFolder:
     """Detect the format of a folder, or of a COCO file, and list its images.
 
+    Hidden files and folders are left out: a notebook's .ipynb_checkpoints has copies of records.
+
     Raises:
         DatasetError: there are no files, or none in these formats, or several COCO files.
     """
     path = Path(path)
     if path.is_file():
-        return CocoFolder(path, read_coco(path))
+        return open_coco(path)
     if not path.is_dir():
         raise DatasetError(f"{path}: no such folder; give one with images and their masks")
-    files = sorted(path.rglob("*.json"))
+    files = [file for file in sorted(path.rglob("*.json")) if not is_hidden(file.relative_to(path))]
     unreadable = Skipped()
     for file in files:
         try:
@@ -47,8 +49,7 @@ def open_folder(path: str | os.PathLike[str]) -> SegmentationFolder:
             unreadable.add(str(file), error)
             continue
         if is_coco(content):
-            chosen = only_coco_file(path, files)
-            return CocoFolder(chosen, read_coco(chosen))
+            return open_coco(only_coco_file(path, files))
         if isinstance(content, dict) and "image" in content:
             return Sa1bFolder(path, [str(file.relative_to(path)) for file in files])
     if not unreadable and (masks := open_mask_folder(path)) is not None:
@@ -57,6 +58,10 @@ def open_folder(path: str | os.PathLike[str]) -> SegmentationFolder:
         f"{path}: no JSON file in the format of SA-1B or COCO, and no masks in files such as masks/NAME.png"
         + (f" ({unreadable.summary()})" if unreadable else "")
     )
+
+
+def is_hidden(file: Path) -> bool:
+    return any(part.startswith(".") for part in file.parts)
 
 
 def only_coco_file(folder: Path, files: Sequence[Path]) -> Path:
@@ -126,7 +131,7 @@ class CocoFolder:
                 one.get("segmentation"),
                 size,
                 one.get("iscrowd") in (1, True),
-                one.get("category_id"),
+                category_of(one),
             )
             for place, one in enumerate(self.content.annotations.get(entry["id"], []))
         ]
@@ -135,6 +140,15 @@ class CocoFolder:
 
     def fingerprint(self) -> str:
         return sha256_of(self.path)
+
+
+def open_coco(path: Path) -> CocoFolder:
+    """The images of a COCO file.  Raises DatasetError if none has an id, a name and a size."""
+    content = read_coco(path)
+    if not content.images:
+        why = content.skipped.summary() or "its list of images is empty"
+        raise DatasetError(f"{path}: no usable image; {why}")
+    return CocoFolder(path, content)
 
 
 def first_file(candidates: Sequence[Path]) -> Path:

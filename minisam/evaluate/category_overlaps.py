@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minisam.data.coco import CocoFile, coco_annotation, decode_segmentation
+from minisam.data.coco import CocoFile, category_of, coco_annotation, decode_segmentation
 from minisam.data.coco_results import Result, is_number
 from minisam.errors import DatasetError, MinisamError
 from minisam.evaluate.mask_matching import Overlaps, overlaps
@@ -62,7 +62,7 @@ def category_overlaps(
         size = known[image_id]["height"], known[image_id]["width"]
         own: dict[Any, tuple[list[Instance], list[Instance]]] = defaultdict(lambda: ([], []))
         for annotation in truth.annotations.get(image_id, []):
-            own[annotation.get("category_id")][1].append(true_instance(annotation, size, with_masks))
+            own[category_of(annotation)][1].append(true_instance(annotation, size, with_masks))
         for result in found[image_id]:
             own[result.category_id][0].append(found_instance(result, size, with_masks))
         for category, (detected, targets) in own.items():

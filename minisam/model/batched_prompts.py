@@ -92,6 +92,8 @@ def fault_of_record(record: Any, mask_size: tuple[int, int]) -> str | None:
     image = record["image"]
     if image.dim() != 3 or image.shape[0] != 3:
         return f"image must have the shape (3, H, W), got {tuple(image.shape)}"
+    if not is_finite(image):
+        return "image has values that are not finite (NaN or infinity)"
     points, labels, boxes, masks = prompts.values()
     masks = None if masks is None else as_mask_logits(masks)
     return fault_of_shapes(points, labels, boxes, masks, mask_size) or fault_of_values(

@@ -17,10 +17,11 @@ from minisam.predict.resize_longest_side import ResizeLongestSide
 
 
 def mask_to_logits(mask: NDArray[np.bool_], sam: Sam) -> NDArray[np.float32]:
-    """A mask [H, W] of the whole image -> logits [1, h, w] for `SamPredictor.predict(mask_input=…)`.
+    """A mask [H, W] of the whole image, not 0 inside -> logits [1, h, w] for `SamPredictor.predict(mask_input=…)`.
 
     Raises PromptError for an empty mask or a wrong shape.
     """
+    mask = np.asarray(mask, bool)
     if mask.ndim != 2:
         raise PromptError(f"a mask prompt must have the shape (H, W), got {mask.shape}")
     if not mask.any():

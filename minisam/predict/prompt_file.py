@@ -63,7 +63,9 @@ def prompt_from(one: Any, where: str) -> Prompt:
         raise DatasetError(f"{where}: not an object with {', '.join(KEYS)}")
     prompt = {key: numbers_from(value, f"{where}: {key}") for key, value in one.items() if value is not None}
     if "point_coords" in prompt:
-        prompt.setdefault("point_labels", np.ones(len(np.atleast_2d(prompt["point_coords"])), dtype=int))
+        points = prompt["point_coords"]
+        count = len(np.atleast_2d(points)) if points.size else 0
+        prompt.setdefault("point_labels", np.ones(count, dtype=int))
     if not prompt:
         raise DatasetError(f"{where}: nothing in it")
     return prompt

@@ -22,6 +22,7 @@ def show_image(axes: Axes, image: NDArray[np.uint8], title: str = "") -> None:
 
 def show_mask(axes: Axes, mask: NDArray[np.bool_], color: tuple[float, float, float] = BLUE) -> None:
     """A mask [H, W] as a translucent layer with a white outline; a single row or column has no outline."""
+    mask = np.asarray(mask, bool)
     overlay = np.zeros((*mask.shape, 4), np.uint8)
     overlay[mask] = np.round(255 * np.array([*color, MASK_OPACITY]))
     axes.imshow(overlay)
@@ -31,6 +32,7 @@ def show_mask(axes: Axes, mask: NDArray[np.bool_], color: tuple[float, float, fl
 
 def show_points(axes: Axes, coords: NDArray, labels: NDArray, size: float = 180) -> None:
     """Points [N, 2] as stars: green for label 1, red for label 0."""
+    coords, labels = np.asarray(coords), np.asarray(labels)
     for label, color in ((1, "green"), (0, "red")):
         chosen = coords[labels == label]
         axes.scatter(*chosen.T, s=size, c=color, marker="*", edgecolors="white", linewidths=1.0)

@@ -85,6 +85,37 @@ def test_what_peft_writes_is_loaded(tmp_path):
             torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
 
 
+def test_a_factor_for_names_that_end_alike_counts_as_in_peft(tmp_path):
+    """peft's alpha_pattern has the ends of names, as regular expressions; its rank_pattern too."""
+    config = peft.LoraConfig(
+        r=3,
+        lora_alpha=3,
+        target_modules=r"image_encoder\..*(qkv|lin1|lin2)",
+        rank_pattern={"lin1|lin2": 6, "qkv": 6},
+        alpha_pattern={"lin[12]": 24, r"attn\.qkv": 24},
+    )
+    model = peft.get_peft_model(small_sam(), config)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_" in name:
+                parameter.normal_(0, 0.1)
+    model.save_pretrained(tmp_path)
+    adapted = load_from_peft(small_sam(), tmp_path)
+    assert adapted.method.scale == 4
+    with torch.no_grad():
+        for one, other in zip(outputs(model.base_model.model), outputs(adapted.sam), strict=True):
+            torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("first", ["pissa", "olora"])
+def test_a_lora_on_a_changed_base_is_refused(tmp_path, first):
+    config = peft.LoraConfig(r=2, lora_alpha=2, target_modules=r".*qkv", init_lora_weights=first)
+    model = peft.get_peft_model(small_sam(), config)
+    model.save_pretrained(tmp_path)
+    with pytest.raises(CheckpointError, match=f"{first} changes the base network too"):
+        load_from_peft(small_sam(), tmp_path)
+
+
 def test_only_lora_is_written(tmp_path):
     with pytest.raises(CheckpointError, match="hold LoRA, not the method 'full'"):
         save_for_peft(adapt(small_sam(), Method("full")), tmp_path / "out")
@@ -122,6 +153,7 @@ QKV = "base_model.model.image_encoder.blocks.0.attn.qkv"
             lambda t, c: c.update(alpha_pattern={QKV.removeprefix("base_model.model."): 1}),
             "scales its layers",
         ),
+        (lambda t, c: c.update(alpha_pattern={"(": 1}), "has no lora_alpha"),
         (lambda t, c: t[f"{QKV}.lora_A.weight"].fill_(torch.inf), "not finite"),
         (lambda t, c: t.clear() or t.update(a=torch.zeros(1)), "adapts no layer"),
     ],

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from cutout_folders import two_folders, write_cutout
+from cutout_folders import two_folders, write_background, write_cutout
 from PIL import Image
 
 from minisam.cli.main import main
@@ -85,6 +85,22 @@ def test_shrink_writes_small_copies_that_keep_their_part(options, tmp_path, caps
         assert two.size == (min(100, one.width), min(50, one.height))
     assert main(command) == 0
     assert sum(line.startswith("kept") for line in capsys.readouterr().out.splitlines()) == 49
+
+
+def test_shrink_leaves_out_what_would_have_the_name_of_another_copy(options, tmp_path, capsys):
+    data = tmp_path / "data"
+    write_cutout(data / "cutouts" / "same.png")
+    write_cutout(data / "cutouts" / "same.webp", colour=(0, 0, 200))
+    write_background(data / "backgrounds" / "1.png", seed=99)
+    command = ["data", "shrink", *options, "-o", str(tmp_path / "small")]
+    for first, copies in (("wrote", 25 + 24), ("kept", 25 + 24)):
+        assert main(command) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert sum(line.startswith(first) for line in lines) == copies
+        assert [line for line in lines if line.startswith("left out")] == [
+            f"left out {data / 'cutouts' / 'same.webp'}: its copy would have the name of same.png's",
+            f"left out {data / 'backgrounds' / '1.png'}: its copy would have the name of 1.jpg's",
+        ]
 
 
 def test_bench_times_cutouts(options, capsys, monkeypatch):

@@ -108,6 +108,30 @@ def test_no_results_have_an_ap_of_zero_and_are_mentioned(tmp_path, truth, capsys
     assert "no results; the AP of every class with objects is 0" in printed.err
 
 
+def test_objects_and_results_of_no_category_are_counted_and_their_ids_named(tmp_path, truth, capsys):
+    content = json.loads(truth.read_text())
+    content["annotations"][1]["category_id"] = [2]
+    truth.write_text(json.dumps(content))
+    results = results_file(tmp_path, [good(), good(category_id=90), good(category_id="1")])
+    assert run(results, truth, "--json") == 0
+    printed = capsys.readouterr()
+    classes = json.loads(printed.out)["scores"]["box"]["classes"]
+    assert [one["objects"] for one in classes] == [1, 0, 0] and classes[0]["AP"] == 1
+    assert "2 results do not count: there is no category with their id ('1', 90)\n" in printed.err
+    assert "1 true objects do not count: there is no category with their id (None)\n" in printed.err
+
+
+def test_a_name_of_a_class_has_no_control_codes_in_tables(tmp_path, capsys):
+    path = tmp_path / "odd.json"
+    write_coco(
+        path, ENTRIES, [coco_annotation(square(2, 2, 20), 1, 1, 1)], {1: "a\x1b[31m\nb", 2: "c\x1b[0m"}
+    )
+    assert run(results_file(tmp_path, [good()]), path) == 0
+    printed = capsys.readouterr()
+    assert "\x1b" not in printed.out + printed.err
+    assert "| a\\x1b[31m\\nb |" in printed.out and "no objects of: c\\x1b[0m;" in printed.err
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

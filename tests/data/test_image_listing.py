@@ -25,6 +25,8 @@ def test_where_every_file_goes(tmp_path):
         save_figure(Figure(figsize=(1, 1)), tmp_path / name)
     for name in ("record.json", "RECORD.JSON", ".hidden", "notes.txt", "m/table.csv", "noname"):
         (tmp_path / name).write_text("text")
+    for name in ("._a.JPG", ".e.png", ".thumbnails/a.jpg", "m/.ipynb_checkpoints/d-checkpoint.png"):
+        draw(tmp_path / name)
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
     found = image_listing(tmp_path)

@@ -118,6 +118,22 @@ def test_so_is_its_colour(tmp_path: Path, name: str, capsys):
     assert "0 … 4095" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["a.png", "raw.tif", "packed.tif"])
+@pytest.mark.parametrize("alpha", [65535, 65280])
+def test_so_is_colour_with_an_opaque_alpha(tmp_path: Path, name: str, alpha: int, capsys):
+    cv2 = pytest.importorskip("cv2", reason="pip install opencv-python-headless")
+    colour = RNG.integers(0, 4096, (5, 4, 4)).astype(np.uint16)
+    colour[0, 0], colour[0, 1], colour[..., 3] = 0, 4095, alpha
+    options = [cv2.IMWRITE_TIFF_COMPRESSION, 1 if name == "raw.tif" else 5] if name.endswith("tif") else []
+    cv2.imwrite(str(tmp_path / name), colour[..., [2, 1, 0, 3]], options)
+    expected = np.round(colour[..., :3].astype(int) * 255 / 4095)
+    np.testing.assert_array_equal(load_image(tmp_path / name), expected)
+    assert "0 … 4095" in capsys.readouterr().err
+    colour[2, 2, 3] = 0
+    cv2.imwrite(str(tmp_path / name), colour[..., [2, 1, 0, 3]], options)
+    assert load_image(tmp_path / name)[2, 2].tolist() == [255] * 3
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "CMYK", "I;16", "I", "F"])
 def test_tiff_is_read_in_every_mode(tmp_path: Path, mode: str):
     grey = smooth_photo()[..., 0]

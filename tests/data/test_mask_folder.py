@@ -107,6 +107,67 @@ def test_a_border_of_255_in_a_palette_is_no_object(tmp_path):
     assert np.array_equal(found, ONE)
 
 
+def of_indices(path, indices, palette, **options):
+    image = Image.fromarray(indices.astype(np.uint8), "L").convert("P")
+    image.putdata(indices.ravel().tolist())
+    image.putpalette(palette)
+    image.save(path, **options)
+    return path
+
+
+def test_black_of_a_palette_is_the_background_wherever_it_stands(tmp_path):
+    """Pillow puts white first when it makes a palette of black and white itself, as for GIF."""
+    white = Image.fromarray(ONE.astype(np.uint8) * 255)
+    for name, image in (("a.gif", white.convert("RGB")), ("a.png", white.convert("RGB").quantize(2))):
+        image.save(tmp_path / name)
+        with Image.open(tmp_path / name) as file:
+            assert file.mode == "P"
+        assert ((values_of(tmp_path / name) > 0) == ONE).all()
+    colours = [255, 0, 0, 0, 0, 0, 0, 0, 255]
+    path = of_indices(tmp_path / "b.png", np.where(ONE, 0, np.where(TWO, 2, 1)), colours)
+    assert np.unique(values_of(path)[ONE]).tolist() == [256]
+    assert np.unique(values_of(path)[TWO]).tolist() == [2] and not values_of(path)[~(ONE | TWO)].any()
+    unseen = of_indices(tmp_path / "c.png", np.where(ONE, 0, 1), [255, 0, 0, 0, 255, 0], transparency=1)
+    assert ((values_of(unseen) > 0) == ONE).all()
+
+
+def test_a_palette_that_begins_with_black_or_has_none_is_taken_by_its_indices(tmp_path):
+    """More classes than colours: the others are black too.  Without black, 0 is the background."""
+    numbers = np.where(ONE, 3, np.where(TWO, 5, 0))
+    for palette in ([0, 0, 0, 9, 8, 7] + [0] * 762, [50, 60, 70] * 256):
+        assert (values_of(of_indices(tmp_path / "a.png", numbers, palette)) == numbers).all()
+        values_of.cache_clear()
+    border = np.where(TWO, 255, np.where(ONE, 3, 0))
+    palette = [50, 60, 70] * 255 + [0, 0, 0]
+    assert (values_of(of_indices(tmp_path / "b.png", border, palette)) == np.where(ONE, 3, 0)).all()
+
+
+def test_a_palette_of_greys_has_edges_and_a_white_that_is_no_border(tmp_path):
+    soft = ONE.astype(np.uint8) * 255
+    soft[3, 4:14] = [20, 60, 100, 126, 127, 128, 129, 160, 200, 240]
+    Image.fromarray(soft).save(tmp_path / "a.gif")
+    with Image.open(tmp_path / "a.gif") as file:
+        assert file.mode == "P"
+    expected = ONE.copy()
+    expected[3, 4:9] = False
+    assert (values_of(tmp_path / "a.gif") == expected).all()
+    Image.fromarray(ONE.astype(np.uint8) * 255).convert("P").save(tmp_path / "b.png")
+    assert (values_of(tmp_path / "b.png") == 255 * ONE).all()
+
+
+def test_a_jpeg_has_one_object_or_is_refused(tmp_path):
+    """At quality 100, JPEG adds a few values beside 0 and 255, such as 1 and 254."""
+    rows, columns = np.mgrid[:96, :128]
+    disc = (rows - 50) ** 2 + (columns - 60) ** 2 < 30**2
+    Image.fromarray(disc.astype(np.uint8) * 255).save(tmp_path / "a.jpg", quality=100)
+    with Image.open(tmp_path / "a.jpg") as file:
+        assert 2 < len(np.unique(np.asarray(file))) <= 8
+    assert (values_of(tmp_path / "a.jpg") == disc).all()
+    Image.fromarray(np.where(disc, 90, np.where(rows < 10, 200, 0)).astype(np.uint8)).save(tmp_path / "b.jpg")
+    with pytest.raises(DatasetError, match=r"b\.jpg: a JPEG does not keep .* save masks as PNG"):
+        values_of(tmp_path / "b.jpg")
+
+
 @pytest.mark.parametrize(
     ("image", "masks"),
     [
@@ -150,6 +211,17 @@ def test_a_mask_file_belongs_to_the_longest_name_that_fits(tmp_path, images, mas
         for image, files in zip(opened.images, opened.masks, strict=True)
     }
     assert found == belongs
+
+
+@pytest.mark.parametrize("home", ["masks/cat", "cat_mask"])
+def test_a_numbered_mask_beside_one_of_the_images_name_is_named_as_left_out(tmp_path, home):
+    photo(tmp_path / ("images/cat.jpg" if home.startswith("masks") else "cat.jpg"))
+    for ending in (".png", "_1.png", "_2.png"):
+        write(tmp_path / f"{home}{ending}", ONE)
+    opened = open_folder(tmp_path)
+    assert isinstance(opened, MaskFolder) and len(opened.masks[0]) == 1
+    assert [os.path.basename(name)[-6:] for name in opened.skipped] == ["_1.png", "_2.png"]
+    assert "its image has the mask file cat" in opened.skipped.summary()
 
 
 def test_images_without_masks_are_named_and_left_out(tmp_path):

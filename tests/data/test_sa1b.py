@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from minisam.data.coco import coco_annotation
 from minisam.data.images import load_image
 from minisam.data.sa1b import annotate, middle_of_longest_run, read_record, write_record
 from minisam.errors import DatasetError
@@ -43,6 +44,14 @@ def test_masks_come_back_and_boxes_and_areas_are_theirs(tmp_path):
         (px, py) = one["point_coords"][0]
         assert mask[int(py), int(px)]
         assert one["crop_box"] == [0, 0, 47, 31]
+
+
+def test_a_mask_of_numbers_is_annotated_as_its_booleans():
+    mask = random_masks(np.random.default_rng(1), 1, (31, 47))[0]
+    for number in (1, 255):
+        numbers = mask.astype(np.uint8) * np.uint8(number)
+        assert annotate(numbers, 1) == annotate(mask, 1)  # type: ignore
+        assert coco_annotation(numbers, 1, 1) == coco_annotation(mask, 1, 1)  # type: ignore
 
 
 def test_the_keys_are_those_of_the_data_set():

@@ -138,6 +138,32 @@ def test_several_coco_files_are_not_guessed_between(coco):
         open_folder(coco)
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({"id": 1.5}, "left out .*an image without an id"), (None, "its list of images is empty")],
+)
+def test_a_coco_file_without_a_usable_image_says_why(coco, change, said):
+    path = next(coco.rglob("*.json"))
+    content = json.loads(path.read_text())
+    content["images"] = [image | change for image in content["images"]] if change else []
+    content["annotations"] = content["annotations"] if change else []
+    path.write_text(json.dumps(content))
+    for given in (coco, path):
+        with pytest.raises(DatasetError, match=rf"{path}: no usable image; {said}"):
+            open_folder(given)
+
+
+def test_hidden_copies_of_records_are_left_out(coco, sa1b):
+    """Otherwise an image would be in a data set twice, and perhaps both trained on and held out."""
+    for folder, path in ((coco, coco / "annotations" / "instances.json"), (sa1b, sa1b / "sa_1.json")):
+        names = list(open_folder(folder).names)
+        copy = path.parent / ".ipynb_checkpoints" / f"{path.stem}-checkpoint.json"
+        copy.parent.mkdir()
+        copy.write_bytes(path.read_bytes())
+        path.with_name(f"._{path.name}").write_bytes(b"\0\5\x16\7")
+        assert list(open_folder(folder).names) == names
+
+
 def test_other_json_files_beside_a_coco_file_do_not_matter(coco):
     path = coco / "annotations" / "instances.json"
     path.rename(path.with_name("masks.json"))

@@ -139,6 +139,7 @@ POINTS, LABELS = torch.ones(2, 1, 2), torch.ones(2, 1)
 BAD_RECORDS = [
     ({"image": torch.zeros(3, 40, 65)}, "an image of 40 x 65 is larger than the network's 64: scale it"),
     ({"image": torch.zeros(40, 64, 3)}, r"image must have the shape \(3, H, W\), got \(40, 64, 3\)"),
+    ({"image": torch.full((3, 40, 64), torch.nan)}, "image has values that are not finite"),
     ({"image": np.zeros((3, 40, 64))}, "image must be a tensor, got a ndarray"),
     ({"boxes": np.zeros((1, 4))}, "boxes must be a tensor, got a ndarray"),
     ({"box": torch.ones(1, 4)}, "a record's boxes are called boxes, not box"),

@@ -31,7 +31,8 @@ def test_half_a_low_resolution_pixel_is_a_logit_of_zero():
     mask[8:16, 9:20] = True
     expected = np.full((32, 32), -10.0)
     expected[4:8, 5:10], expected[4:8, 4] = 10.0, 0.0
-    assert logits_of(mask).tolist() == expected.tolist()
+    for same in (mask, mask.astype(np.uint8), mask.astype(np.uint8) * 255, mask.astype(float)):
+        assert logits_of(same).tolist() == expected.tolist()
 
 
 def test_a_wide_mask_lies_at_the_top_and_a_tall_one_at_the_left():

@@ -85,6 +85,6 @@ def test_numbers_are_arrays(written):
 
 
 def test_a_point_without_brackets_has_one_label(written):
-    for given, count in (([5, 6], 1), ([[5, 6]], 1), ([[5, 6], [7, 8], [9, 9]], 3)):
+    for given, count in (([5, 6], 1), ([[5, 6]], 1), ([[5, 6], [7, 8], [9, 9]], 3), ([], 0)):
         (one,) = read_prompts(written([{"point_coords": given}]), Path("a"))[Path("a")]
         assert one["point_labels"].tolist() == [1] * count

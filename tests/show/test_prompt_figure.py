@@ -37,9 +37,10 @@ def axes():
     [({}, (30, 144, 255)), ({"color": (1.0, 0.2, 0.0)}, (255, 51, 0))],
     ids=["blue", "red"],
 )
-def test_a_mask_is_blue_where_it_is_unless_another_colour_is_given(axes, given, color):
-    mask = np.zeros((20, 20), bool)
-    mask[:, :10] = True
+@pytest.mark.parametrize("inside", [True, 1, 255])
+def test_a_mask_is_blue_where_it_is_unless_another_colour_is_given(axes, given, color, inside):
+    mask = np.zeros((20, 20), bool if inside is True else np.uint8)
+    mask[:, :10] = inside
     show_mask(axes, mask, **given)
     image = pixels(axes.figure)
     left, right = image[50, 20], image[50, 80]
@@ -56,8 +57,9 @@ def test_an_outline_is_drawn_where_there_is_one(axes, shape, inside):
     assert bool(axes.collections) == (min(shape) > 1 and inside == 0.5)
 
 
-def test_points_are_green_or_red_by_label(axes):
-    show_points(axes, np.array([[5.0, 10.0], [15.0, 10.0]]), np.array([1, 0]))
+@pytest.mark.parametrize("form", [np.array, list])
+def test_points_are_green_or_red_by_label(axes, form):
+    show_points(axes, form([[5.0, 10.0], [15.0, 10.0]]), form([1, 0]))
     image = pixels(axes.figure)
     green, red = image[52, 27], image[52, 77]
     assert green[1] > green[0] + 80 and red[0] > red[1] + 80

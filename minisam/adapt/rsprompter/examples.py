@@ -41,13 +41,17 @@ def prepare_example(
 ) -> Example:
     """`labels` maps category ids to 0 … C − 1; with `generator`, a random flip and quarter turns.
 
-    Objects of other categories, crowds, and masks that are damaged or empty are left out.  m may be 0.
+    Objects of other categories, and masks that are damaged or empty, are left out and recorded; so are crowds, which
+    are not recorded.  m may be 0.
     """
     image = ResizeLongestSide(image_size).apply_image(picture.image)
     scaled = image.shape[0], image.shape[1]
     masks, own = [], []
     for segment in picture.segments:
-        if segment.crowd or segment.category not in labels:
+        if segment.crowd:
+            continue
+        if segment.category not in labels:
+            skipped.add(segment.name, f"there is no category {segment.category!r}")
             continue
         mask = scaled_mask(segment, scaled, skipped)
         if mask is not None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from minisam.data.coco import category_of
 from minisam.data.partworld import VARIANTS, WORLDS, SceneBatch, render_scenes
 from minisam.data.segmentation_folder import CocoFolder, Picture, Segment, open_folder
 from minisam.errors import DatasetError
@@ -92,7 +93,8 @@ def labelled_picture(scenes: SceneBatch, place: int, name: str, ids: dict[str, A
 class FolderImages:
     """The images of a COCO folder or file.
 
-    Raises DatasetError for another format, and for a file without categories or annotations.
+    Raises DatasetError for another format, for a file without categories or annotations, and if no annotation has a
+    mask and one of the categories.
     """
 
     def __init__(self, path: Path, needs_annotations: bool = True) -> None:
@@ -104,6 +106,14 @@ class FolderImages:
             raise DatasetError(f'{folder.path}: no "categories", which a detector should tell apart')
         if needs_annotations and not any(content.annotations.values()):
             raise DatasetError(f"{folder.path}: no annotations, and therefore nothing to learn")
+        annotations = [one for own in content.annotations.values() for one in own]
+        if needs_annotations and not any(
+            one.get("segmentation") and category_of(one) in content.categories for one in annotations
+        ):
+            raise DatasetError(
+                f"{folder.path}: no annotation has a segmentation and a category_id that is among the categories "
+                f"({', '.join(map(repr, list(content.categories)[:5]))})"
+            )
         self.folder, self.categories, self.names = folder, content.categories, folder.names
 
     def read(self, index: int) -> Picture:

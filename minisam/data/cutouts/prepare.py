@@ -1,6 +1,7 @@
 """A small copy of the two folders, fast to read and to copy: cut-outs as WebP, backgrounds as JPEG.
 
-Names below the folder stay the same, except for the suffix; the held-out sixth therefore stays the same too.
+Names below the folder stay the same, except for the suffix; the held-out sixth therefore stays the same too. Of files
+that differ only in their suffix, the first is copied, and the others are left out.
 """
 
 from __future__ import annotations
@@ -41,11 +42,18 @@ def prepare_folders(
     folders = open_cutouts(cutouts, backgrounds, "all", leave_out)
     for name, reason in folders.skipped.items():
         yield f"left out {name}: {reason}"
+    copied: dict[Path, str] = {}
     for name in folders.cutout_names:
         path = (target / "cutouts" / name).with_suffix(".webp")
+        if copied.setdefault(path, name) != name:
+            yield f"left out {folders.cutouts / name}: its copy would have the name of {copied[path]}'s"
+            continue
         yield copy_smaller(folders.cutouts / name, path, load_cutout, cutout_side, "RGBA")
     for name in folders.background_names:
         path = (target / "backgrounds" / name).with_suffix(".jpg")
+        if copied.setdefault(path, name) != name:
+            yield f"left out {folders.backgrounds / name}: its copy would have the name of {copied[path]}'s"
+            continue
         yield copy_smaller(folders.backgrounds / name, path, load_background, background_side, "RGB")
 
 

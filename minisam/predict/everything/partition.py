@@ -47,5 +47,5 @@ def rank(record: Mapping[str, Any], on_top: str) -> float:
 
 
 def as_mask(segmentation: Any) -> NDArray[np.bool_]:
-    """A record's segmentation, in any of the output modes, as booleans [H, W]."""
-    return segmentation if isinstance(segmentation, np.ndarray) else decode_rle(segmentation)
+    """A record's segmentation, in any of the output modes, as booleans [H, W]; a mask may be of any number type."""
+    return decode_rle(segmentation) if isinstance(segmentation, Mapping) else np.asarray(segmentation, bool)

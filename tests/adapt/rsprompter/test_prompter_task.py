@@ -112,7 +112,8 @@ def test_crowds_other_categories_and_damaged_masks_are_left_out():
     )
     skipped = Skipped()
     example = prepare_example(changed, {7: 0}, 64, skipped)
-    assert len(example.targets.labels) == 0 and list(skipped) == [third.name]
+    assert len(example.targets.labels) == 0 and list(skipped) == [second.name, third.name]
+    assert skipped[second.name] == f"there is no category {second.category!r}"
 
 
 class Damaged(DrawnImages):

@@ -17,7 +17,13 @@ def record(rows: slice, columns: slice, iou: float, form=lambda mask: mask) -> d
     }
 
 
-FORMS = {"mask": lambda m: m, "counts": encode_rle, "string": lambda m: compress_rle(encode_rle(m))}
+FORMS = {
+    "mask": lambda m: m,
+    "bytes": lambda m: m.astype(np.uint8),
+    "grey": lambda m: m.astype(np.uint8) * 255,
+    "counts": encode_rle,
+    "string": lambda m: compress_rle(encode_rle(m)),
+}
 
 
 def nested(form=FORMS["mask"]) -> list[dict]:
