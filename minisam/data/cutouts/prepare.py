@@ -1,12 +1,13 @@
 """A small copy of the two folders, fast to read and to copy: cut-outs as WebP, backgrounds as JPEG.
 
 Names below the folder stay the same, except for the suffix; the held-out sixth therefore stays the same too. Of files
-that differ only in their suffix, the first is copied, and the others are left out.
+that differ only in their suffix, the first is copied, and the others are left out. So are copies of a file with other
+names, which could be in both parts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from PIL import ImageOps
@@ -18,7 +19,7 @@ from minisam.data.cutouts.folder import (
     open_cutouts,
 )
 from minisam.errors import ImageError
-from minisam.files import write_atomically
+from minisam.files import sha256_of, write_atomically
 
 QUALITY = 92
 MARGIN = 2
@@ -42,19 +43,33 @@ def prepare_folders(
     folders = open_cutouts(cutouts, backgrounds, "all", leave_out)
     for name, reason in folders.skipped.items():
         yield f"left out {name}: {reason}"
-    copied: dict[Path, str] = {}
-    for name in folders.cutout_names:
-        path = (target / "cutouts" / name).with_suffix(".webp")
-        if copied.setdefault(path, name) != name:
-            yield f"left out {folders.cutouts / name}: its copy would have the name of {copied[path]}'s"
-            continue
-        yield copy_smaller(folders.cutouts / name, path, load_cutout, cutout_side, "RGBA")
-    for name in folders.background_names:
-        path = (target / "backgrounds" / name).with_suffix(".jpg")
-        if copied.setdefault(path, name) != name:
-            yield f"left out {folders.backgrounds / name}: its copy would have the name of {copied[path]}'s"
-            continue
-        yield copy_smaller(folders.backgrounds / name, path, load_background, background_side, "RGB")
+    for source, names, kind, suffix, load, side, mode in (
+        (folders.cutouts, folders.cutout_names, "cutouts", ".webp", load_cutout, cutout_side, "RGBA"),
+        (
+            folders.backgrounds,
+            folders.background_names,
+            "backgrounds",
+            ".jpg",
+            load_background,
+            background_side,
+            "RGB",
+        ),
+    ):
+        first, copied = first_of_copies(source, names), dict[Path, str]()
+        for name in names:
+            path = (target / kind / name).with_suffix(suffix)
+            if first[name] != name:
+                yield f"left out {source / name}: the same file as {first[name]}"
+            elif copied.setdefault(path, name) != name:
+                yield f"left out {source / name}: its copy would have the name of {copied[path]}'s"
+            else:
+                yield copy_smaller(source / name, path, load, side, mode)
+
+
+def first_of_copies(folder: Path, names: Sequence[str]) -> dict[str, str]:
+    """For each name, the first of the files with the same bytes."""
+    first: dict[str, str] = {}
+    return {name: first.setdefault(sha256_of(folder / name), name) for name in names}
 
 
 def copy_smaller(source: Path, path: Path, load: Callable[[Path], Pyramid], side: int, mode: str) -> str:
