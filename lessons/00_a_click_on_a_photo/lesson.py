@@ -105,7 +105,7 @@ iou = (scene_masks[:, None] & truths).sum(axis=(2, 3)) / np.maximum(either, 1)  
 
 # %% tags=["hide-input"]
 
-fig, (upper, lower) = plt.subplots(2, 4, figsize=(11, 5.6), layout="constrained")
+fig, (upper, lower) = plt.subplots(2, 4, figsize=(11, 5), layout="constrained")
 show_image(upper[0], scene, "a click on the hair")
 upper[0].plot(x, y, **star)
 lower[0].text(0.5, 0.5, "what was drawn there:", ha="center", fontsize=12, transform=lower[0].transAxes)
