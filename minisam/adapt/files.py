@@ -6,19 +6,19 @@ tensors               those that were trained, under their names in the adapted 
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 from dataclasses import asdict, fields
 from typing import Any
 
 import torch
+from torch import nn
 
 from minisam.adapt.methods import Adaptation, Method, adapt
 from minisam.checkpoint.checksum import to_safetensors
 from minisam.checkpoint.digest import weights_digest
 from minisam.checkpoint.formats import first_not_finite, read_tensors
-from minisam.checkpoint.geometry import build_without_memory, config_of, shapes_of
-from minisam.checkpoint.identify import identify
 from minisam.errors import CheckpointError, MinisamError
 from minisam.files import write_atomically
 from minisam.model import Sam
@@ -92,7 +92,7 @@ def about_from_json(text: str | None) -> tuple[Method, str]:
 
 def check_tensors(sam: Sam, method: Method, tensors: dict[str, torch.Tensor]) -> None:
     """Raises CheckpointError if these are not the tensors that `method` trains in a network like `sam`."""
-    like = build_without_memory(config_of(sam, identify(shapes_of(sam))))
+    like = copy_without_memory(sam)
     try:
         with torch.device("meta"):
             wanted = {name: like.get_parameter(name).shape for name in method.apply(like)}
@@ -105,3 +105,11 @@ def check_tensors(sam: Sam, method: Method, tensors: dict[str, torch.Tensor]) ->
             raise CheckpointError(f"is damaged: {name} is {list(tensors[name].shape)}, not {list(shape)}")
     if key := first_not_finite(tensors):
         raise CheckpointError(f"is damaged: {key} holds values that are not finite")
+
+
+def copy_without_memory(sam: Sam) -> Sam:
+    """A network of the same parts, also those of an earlier adaptation, with weights on the device `meta`."""
+    parameters: dict[int, object] = {
+        id(one): nn.Parameter(one.detach().to("meta"), one.requires_grad) for one in sam.parameters()
+    }
+    return copy.deepcopy(sam, parameters | {id(one): one.to("meta") for one in sam.buffers()})

@@ -13,6 +13,9 @@ from minisam.cli.outputs import check_output_folder
 from minisam.cli.replaceable import check_no_results
 from minisam.cli.run_options import add_seed_option, add_threads_option, use_threads
 
+IMAGES = ("labelled", "manual", "semi", "automatic")
+"""The settings that --images gives."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the one action and its options."""
@@ -35,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--images",
         type=number_from(1),
         nargs=4,
-        metavar=("LABELLED", "MANUAL", "SEMI", "AUTOMATIC"),
+        metavar=tuple(name.upper() for name in IMAGES),
         help="images of each stage (default: the preset's)",
     )
     run.add_argument(
@@ -66,9 +69,6 @@ def run(args: argparse.Namespace) -> int:
 
     use_threads(args)
     settings = ENGINES[args.preset]
-    if args.images:
-        labelled, manual, semi, automatic = args.images
-        settings = replace(settings, labelled=labelled, manual=manual, semi=semi, automatic=automatic)
     if args.start_from:
         settings = replace(settings, start_from=str(resolved(args.start_from)), first=settings.later)
     if args.steps:
@@ -77,7 +77,9 @@ def run(args: argparse.Namespace) -> int:
             for recipe, steps in zip((settings.first, settings.later), args.steps, strict=True)
         )
         settings = replace(settings, first=first, later=later)
-    changes = {"manual_rounds": args.manual_rounds, "held_out": args.held_out, "seed": args.seed}
+    images = args.images or (None,) * len(IMAGES)
+    changes = dict(zip(IMAGES, images, strict=True))
+    changes |= {"manual_rounds": args.manual_rounds, "held_out": args.held_out, "seed": args.seed}
     settings = replace(settings, **{name: value for name, value in changes.items() if value is not None})
     check_output_folder(args.out)
     check_no_results(args.out, ("rounds.json", "table.txt", "figure.png"))

@@ -7,6 +7,7 @@ from pathlib import Path
 from minisam.checkpoint import load_checkpoint, save_checkpoint
 from minisam.distributed import as_the_first_sees, is_first, wait_for_all
 from minisam.engine.settings import EngineSettings
+from minisam.errors import DatasetError
 from minisam.evaluate.world import measure_world, summarise
 from minisam.json_files import read_json, write_json
 from minisam.model import Sam
@@ -63,7 +64,7 @@ def training_seed(settings: EngineSettings, round_number: int) -> int:
 def held_out_metrics(sam: Sam, folder: Path, settings: EngineSettings) -> dict[str, list[float]]:
     """One click and one box on scenes that no round uses: [value, low, high] of each of `REPORTED`.
 
-    Measured once and kept in folder/held_out.json.
+    Measured once and kept in folder/held_out.json.  Raises DatasetError if that is another file.
     """
     path = folder / "held_out.json"
     if not as_the_first_sees(path.exists()):
@@ -78,4 +79,7 @@ def held_out_metrics(sam: Sam, folder: Path, settings: EngineSettings) -> dict[s
         if is_first():
             write_json(path, rounded)
         wait_for_all()
-    return read_json(path)
+    found = read_json(path)
+    if not (isinstance(found, dict) and found.keys() >= set(REPORTED)):
+        raise DatasetError(f"{path} was not written by the engine; delete it to measure again")
+    return found

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from minisam.errors import CheckpointError
 from minisam.files import write_atomically
 from minisam.train.losses import SegmentationLoss
 
@@ -53,12 +54,20 @@ def mean_row(steps: Tensor, names: Sequence[str]) -> Row:
 
 
 def read_rows(path: Path, step: int) -> list[Row]:
-    """The rows of a metrics file up to a step; none where there is no file."""
+    """The rows of a metrics file up to a step; none where there is no file.
+
+    Raises CheckpointError for a file with anything but rows of numbers.
+    """
     if step == 0 or not path.exists():
         return []
-    with path.open(newline="") as file:
-        rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
-    return [row for row in rows if row["step"] <= step]
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+        return [row for row in rows if row["step"] <= step]
+    except (ValueError, TypeError, KeyError, csv.Error):
+        raise CheckpointError(
+            f"{path} is not as it was written; restore it, or delete it to resume without its rows"
+        ) from None
 
 
 def write_rows(path: Path, rows: list[Row], columns: Sequence[str]) -> None:

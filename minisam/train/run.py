@@ -79,7 +79,7 @@ class TrainingRun(Generic[T]):
                         bar.set_postfix_str(self.write_down())
                     if self.step % self.save_every == 0 or self.step == task.steps:
                         self.save()
-            if not self.validations:  # a finished run whose file is lost
+            if not self.validations:  # a finished run of an earlier version, whose file is lost
                 self.measure()
             self.set_training(False)
             if self.board is not None:
@@ -143,6 +143,7 @@ class TrainingRun(Generic[T]):
             "step": self.step,
             "seconds": self.seconds,
             "images": self.images,
+            "validations": self.validations,  # a file has six digits of them
             **{name: module.state_dict() for name, module in task.modules.items()},
             "optimizers": [optimizer.state_dict() for optimizer in task.optimizers],
             "scaler": self.scaler.state_dict(),
@@ -164,7 +165,10 @@ class TrainingRun(Generic[T]):
             return
         self.take_over(state)
         self.rows = read_rows(self.folder / "metrics.csv", self.step)
-        self.validations = read_rows(self.folder / "validation.csv", self.step)
+        if "validations" in state:
+            self.validations = state["validations"]
+        else:
+            self.validations = read_rows(self.folder / "validation.csv", self.step)
         self.task.resumed(self.validations)
 
     def take_over(self, state: dict[str, Any]) -> None:

@@ -359,6 +359,22 @@ def test_an_equal_score_is_no_improvement_and_a_resumed_run_has_waited_as_long(f
     assert task.waited == 0 and (tmp_path / ADAPTER).exists()
 
 
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_a_resumed_run_keeps_the_best_though_the_file_has_six_digits_or_is_lost(is_lost, folder, tmp_path):
+    first = TrainingRun(task_of(folder, "decoder", score=lambda sam: {"iou": 0.1234564}), tmp_path)
+    first.train_step()
+    first.save()
+    best = (tmp_path / ADAPTER).read_bytes()
+    assert "0.123456\n" in (tmp_path / "validation.csv").read_text()
+    if is_lost:
+        (tmp_path / "validation.csv").unlink()
+    worse = 0.1 if is_lost else 0.1234564
+    second = TrainingRun(task_of(folder, "decoder", score=lambda sam: {"iou": worse}), tmp_path)
+    second.run(progress_bar=False)
+    assert second.step == 4 and (tmp_path / ADAPTER).read_bytes() == best
+    assert len((tmp_path / "validation.csv").read_text().splitlines()) == 3
+
+
 def test_the_mean_of_the_scores_decides(folder):
     task = task_of(folder, "decoder", score=lambda sam: {"a": 0.5, "b": 0.1})
     assert task.validate() == {"a": 0.5, "b": 0.1} and task.best == pytest.approx(0.3)

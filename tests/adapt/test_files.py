@@ -159,3 +159,21 @@ def test_files_have_the_sizes_that_the_readme_states():
 def test_other_methods_are_refused():
     with pytest.raises(MinisamError, match="'prompt'; use iou, token, decoder, late, full, lora"):
         Method("prompt")
+
+
+@pytest.mark.parametrize("first", ["lora", "adapter", "hq"])
+@pytest.mark.parametrize("second", ["decoder", "late", "full", "adapter", "hq"])
+def test_a_second_adaptation_stands_on_the_first(first, second, tmp_path):
+    if first == second == "adapter":
+        pytest.skip("a block has one pair of adapters")
+    adapted = trained(Method(first))
+    save_adapter(adapted, tmp_path / "1.safetensors")
+    again = adapt(adapted.sam, Method(second))
+    with torch.no_grad():
+        next(p for p in again.sam.parameters() if p.requires_grad).add_(0.1)
+    save_adapter(again, tmp_path / "2.safetensors")
+    loaded = load_adapter(
+        load_adapter(small_sam(), tmp_path / "1.safetensors").sam, tmp_path / "2.safetensors"
+    )
+    for one, other in zip(again.sam.state_dict().values(), loaded.sam.state_dict().values(), strict=True):
+        assert torch.equal(one, other)

@@ -130,3 +130,14 @@ def test_bad_exports_are_usage_errors(words, tmp_path, capsys):
     assert main(["data", "export", "-o", str(tmp_path), *words.split()]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("form", "name"), [("sa1b", "sa_2.png"), ("coco", "images/000002.png")])
+def test_an_export_replaces_no_image(form, name, tmp_path, capsys):
+    image = tmp_path / name
+    image.parent.mkdir(exist_ok=True)
+    image.write_bytes(b"of the user")
+    words = f"data export --images 2 --size 64 --format {form} -o {tmp_path}"
+    assert main(words.split()) == 3
+    assert f"({image.name}); choose another folder" in capsys.readouterr().err
+    assert image.read_bytes() == b"of the user" and not list(tmp_path.rglob("*.json"))

@@ -161,6 +161,10 @@ def test_folders_without_categories_or_objects_are_refused(folder, checkpoint, d
         file.write_text(json.dumps(content | {"annotations": [a | change for a in content["annotations"]]}))
         assert detect("train", file, "--checkpoint", checkpoint, "-o", tmp_path / "run") == 3
         assert "no annotation has a segmentation and a category_id" in capsys.readouterr().err
+    crowds = [a | {"iscrowd": 1} for a in content["annotations"]]
+    (tmp_path / "crowds.json").write_text(json.dumps(content | {"annotations": crowds}))
+    assert detect("train", tmp_path / "crowds.json", "--checkpoint", checkpoint, "-o", tmp_path / "run") == 3
+    assert "all annotations are crowds (iscrowd 1), and nothing is learned" in capsys.readouterr().err
     records = tmp_path / "sa1b"
     records.mkdir()
     write_record(records, np.zeros((40, 40, 3), np.uint8), [annotate(np.ones((40, 40), bool), 1)], 1, ".png")

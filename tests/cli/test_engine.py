@@ -4,6 +4,7 @@ import pytest
 
 from minisam.build import WEIGHTS
 from minisam.cli.main import main
+from minisam.engine.run import EngineRun
 
 
 @pytest.mark.parametrize(
@@ -59,3 +60,13 @@ def test_a_folder_of_another_engine_is_left_alone(tmp_path, capsys):
     assert main(["engine", "run", "-o", str(tmp_path), "--images", "1", "2", "1", "1"]) == 3
     assert "other settings" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["engine.json"]
+
+
+def test_one_image_in_one_round(tmp_path, monkeypatch):
+    settings = []
+    monkeypatch.setattr(EngineRun, "run", lambda self: settings.append(self.settings) or [])
+    words = "--images 3 1 5 6 --manual-rounds 1 --held-out 2"
+    assert main(["engine", "run", "-o", str(tmp_path / "engine"), *words.split()]) == 0
+    (one,) = settings
+    assert (one.labelled, one.manual, one.semi, one.automatic) == (3, 1, 5, 6)
+    assert (one.manual_rounds, one.held_out) == (1, 2)

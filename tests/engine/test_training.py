@@ -8,6 +8,7 @@ from minisam.data.partworld.export import annotated_pictures, write_sa1b
 from minisam.engine import training
 from minisam.engine.settings import ENGINES
 from minisam.engine.training import held_out_metrics, trained_on, training_seed
+from minisam.errors import DatasetError
 from minisam.train.pictures import open_split
 from minisam.train.start import random_weights
 
@@ -54,3 +55,10 @@ def test_a_model_is_measured_by_one_click_and_one_box_on_scenes_of_the_engines_s
 
 def test_every_round_has_a_seed_of_its_own():
     assert [training_seed(NANO, number) for number in (0, 3)] == [1, 3 * 7919 + 1]
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", '{"top1": [0.5, 0.4, 0.6]}'])
+def test_another_file_in_place_of_the_measurement_is_named(content, tmp_path):
+    (tmp_path / "held_out.json").write_text(content)
+    with pytest.raises(DatasetError, match=r"held_out\.json was not written by the engine; delete it"):
+        held_out_metrics(None, tmp_path, NANO)  # pyright: ignore[reportArgumentType]

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from minisam.errors import CheckpointError
 from minisam.train.losses import SegmentationLoss
 from minisam.train.metrics import SAM_METRICS, describe_rounds, mean_row, read_rows, write_rows
 
@@ -64,3 +65,11 @@ def test_a_row_is_the_mean_of_its_steps_and_leaves_out_those_without_a_value():
     steps = [torch.tensor([1.0, math.nan, math.nan]), torch.tensor([4.0, 0.5, math.nan])]
     row = mean_row(torch.stack(steps), ("loss", "oracle", "last"))
     assert (row["loss"], row["oracle"]) == (2.5, 0.5) and math.isnan(row["last"])
+
+
+@pytest.mark.parametrize("content", [b"step;loss\n1;2\n", b"step,loss\n1\n", b"loss\n1\n", b"\xff\xfe"])
+def test_a_file_that_was_changed_is_named(content, tmp_path):
+    path = tmp_path / "metrics.csv"
+    path.write_bytes(content + b"\n1")
+    with pytest.raises(CheckpointError, match=r"metrics\.csv is not as it was written; .* delete it"):
+        read_rows(path, 5)

@@ -94,7 +94,7 @@ class FolderImages:
     """The images of a COCO folder or file.
 
     Raises DatasetError for another format, for a file without categories or annotations, and if no annotation has a
-    mask and one of the categories.
+    mask and one of the categories, or all that have are crowds.
     """
 
     def __init__(self, path: Path, needs_annotations: bool = True) -> None:
@@ -106,13 +106,20 @@ class FolderImages:
             raise DatasetError(f'{folder.path}: no "categories", which a detector should tell apart')
         if needs_annotations and not any(content.annotations.values()):
             raise DatasetError(f"{folder.path}: no annotations, and therefore nothing to learn")
-        annotations = [one for own in content.annotations.values() for one in own]
-        if needs_annotations and not any(
-            one.get("segmentation") and category_of(one) in content.categories for one in annotations
-        ):
+        masks = [
+            one
+            for own in content.annotations.values()
+            for one in own
+            if one.get("segmentation") and category_of(one) in content.categories
+        ]
+        if needs_annotations and not masks:
             raise DatasetError(
                 f"{folder.path}: no annotation has a segmentation and a category_id that is among the categories "
                 f"({', '.join(map(repr, list(content.categories)[:5]))})"
+            )
+        if needs_annotations and all(one.get("iscrowd") in (1, True) for one in masks):
+            raise DatasetError(
+                f"{folder.path}: all annotations are crowds (iscrowd 1), and nothing is learned"
             )
         self.folder, self.categories, self.names = folder, content.categories, folder.names
 

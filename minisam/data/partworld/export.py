@@ -108,12 +108,14 @@ def write_as_coco(folder: Path, pictures: Iterator[AnnotatedPicture]) -> int:
 def begin_writing(folder: Path, pictures: Iterator[AnnotatedPicture]) -> Iterator[AnnotatedPicture]:
     """Make the folder, and return the same images.  The first is drawn before: bad data leave no folder behind.
 
-    Raises DatasetError if the folder already has JSON files: they would be read as part of this data set.
+    Raises DatasetError if the folder already has JSON files, which would be read as part of this data set, or images
+    under its names, which would be replaced.
     """
-    if found := next(folder.rglob("*.json"), None):
-        raise DatasetError(
-            f"{folder}: already has a data set ({found.name}); choose another folder, or empty this one"
-        )
+    for pattern in ("**/*.json", "sa_*.png", "images/*.png"):
+        if found := next(folder.glob(pattern), None):
+            raise DatasetError(
+                f"{folder}: already has a data set ({found.name}); choose another folder, or empty this one"
+            )
     first = list(islice(pictures, 1))
     folder.mkdir(parents=True, exist_ok=True)
     return chain(first, pictures)
