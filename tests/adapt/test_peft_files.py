@@ -68,16 +68,22 @@ def test_block_10_is_not_block_1(tmp_path):
     assert load_from_peft(small_sam(config=deep), tmp_path).method.blocks == (10,)
 
 
-def test_what_peft_writes_is_loaded(tmp_path):
-    config = peft.LoraConfig(
-        r=3, lora_alpha=12, target_modules=r"image_encoder\..*(qkv|lin1|lin2)", use_rslora=True
-    )
+def written_by_peft(config, folder):
+    """peft's model of a small Sam with random updates, after saving it."""
     model = peft.get_peft_model(small_sam(), config)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "lora_" in name:
                 parameter.normal_(0, 0.1)
-    model.save_pretrained(tmp_path)
+    model.save_pretrained(folder)
+    return model
+
+
+def test_what_peft_writes_is_loaded(tmp_path):
+    config = peft.LoraConfig(
+        r=3, lora_alpha=12, target_modules=r"image_encoder\..*(qkv|lin1|lin2)", use_rslora=True
+    )
+    model = written_by_peft(config, tmp_path)
     adapted = load_from_peft(small_sam(), tmp_path)
     assert adapted.method.on == ("q", "k", "v", "mlp") and not adapted.method.decoder
     with torch.no_grad():
@@ -94,12 +100,7 @@ def test_a_factor_for_names_that_end_alike_counts_as_in_peft(tmp_path):
         rank_pattern={"lin1|lin2": 6, "qkv": 6},
         alpha_pattern={"lin[12]": 24, r"attn\.qkv": 24},
     )
-    model = peft.get_peft_model(small_sam(), config)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "lora_" in name:
-                parameter.normal_(0, 0.1)
-    model.save_pretrained(tmp_path)
+    model = written_by_peft(config, tmp_path)
     adapted = load_from_peft(small_sam(), tmp_path)
     assert adapted.method.scale == 4
     with torch.no_grad():
