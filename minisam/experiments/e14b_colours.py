@@ -1,8 +1,8 @@
 """E14b: E14 again, where a class can be seen: do learned prompts beat boxes as prompts?  (RSPrompter, section IV)
 
 On `aerial` the six classes differ by their outlines alone, and no detector of E14 learns them.  On the world `map` each
-kind of object has its own hue as well.  Two choices were made after E14: a quarter of 128 boxes are positive in
-place of an eighth of 64, after which most boxes of objects were called background, and new layers learn at 1e-3.
+kind of object has its own hue as well.  Two more choices differ: a quarter of 128 sampled boxes are positive, because
+with E14's eighth of 64 a first run of `det` called most boxes of objects background; and new layers learn at 1e-3.
 
 Expected before the run: E14's criterion.
 """

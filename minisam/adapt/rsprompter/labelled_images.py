@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from minisam.data.coco import category_of
+from minisam.data.coco import CocoFile, category_of
 from minisam.data.partworld import VARIANTS, WORLDS, SceneBatch, render_scenes
 from minisam.data.segmentation_folder import CocoFolder, Picture, Segment, open_folder
 from minisam.errors import DatasetError
@@ -104,23 +104,8 @@ class FolderImages:
         content = folder.content
         if not content.categories:
             raise DatasetError(f'{folder.path}: no "categories", which a detector should tell apart')
-        if needs_annotations and not any(content.annotations.values()):
-            raise DatasetError(f"{folder.path}: no annotations, and therefore nothing to learn")
-        masks = [
-            one
-            for own in content.annotations.values()
-            for one in own
-            if one.get("segmentation") and category_of(one) in content.categories
-        ]
-        if needs_annotations and not masks:
-            raise DatasetError(
-                f"{folder.path}: no annotation has a segmentation and a category_id that is among the categories "
-                f"({', '.join(map(repr, list(content.categories)[:5]))})"
-            )
-        if needs_annotations and all(one.get("iscrowd") in (1, True) for one in masks):
-            raise DatasetError(
-                f"{folder.path}: all annotations are crowds (iscrowd 1), and nothing is learned"
-            )
+        if needs_annotations:
+            check_annotations(folder.path, content)
         self.folder, self.categories, self.names = folder, content.categories, folder.names
 
     def read(self, index: int) -> Picture:
@@ -128,3 +113,18 @@ class FolderImages:
 
     def fingerprint(self) -> str:
         return self.folder.fingerprint()
+
+
+def check_annotations(path: Path, content: CocoFile) -> None:
+    """Raises DatasetError if there is no mask of a category that a detector can learn."""
+    annotations = [one for own in content.annotations.values() for one in own]
+    if not annotations:
+        raise DatasetError(f"{path}: no annotations, and therefore nothing to learn")
+    masks = [one for one in annotations if one.get("segmentation") and category_of(one) in content.categories]
+    if not masks:
+        raise DatasetError(
+            f"{path}: no annotation has a segmentation and a category_id that is among the categories "
+            f"({', '.join(map(repr, list(content.categories)[:5]))})"
+        )
+    if all(one.get("iscrowd") in (1, True) for one in masks):
+        raise DatasetError(f"{path}: all annotations are crowds (iscrowd 1), and nothing is learned")

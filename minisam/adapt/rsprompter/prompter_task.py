@@ -32,6 +32,7 @@ from minisam.train.optimizer import has_weight_decay, warm_then_cosine
 from minisam.train.task import Task
 
 RATES = {"small": 1e-3, "published": 3e-4}
+"""Of new layers, for the two sizes in config.py."""
 FAILURES_IN_A_ROW = 200
 MOST_MEASURED = 32
 

@@ -8,6 +8,7 @@ names, which could be in both parts.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from PIL import ImageOps
@@ -43,27 +44,27 @@ def prepare_folders(
     folders = open_cutouts(cutouts, backgrounds, "all", leave_out)
     for name, reason in folders.skipped.items():
         yield f"left out {name}: {reason}"
-    for source, names, kind, suffix, load, side, mode in (
-        (folders.cutouts, folders.cutout_names, "cutouts", ".webp", load_cutout, cutout_side, "RGBA"),
-        (
-            folders.backgrounds,
-            folders.background_names,
-            "backgrounds",
-            ".jpg",
-            load_background,
-            background_side,
-            "RGB",
-        ),
-    ):
-        first, copied = first_of_copies(source, names), dict[Path, str]()
-        for name in names:
-            path = (target / kind / name).with_suffix(suffix)
-            if first[name] != name:
-                yield f"left out {source / name}: the same file as {first[name]}"
-            elif copied.setdefault(path, name) != name:
-                yield f"left out {source / name}: its copy would have the name of {copied[path]}'s"
-            else:
-                yield copy_smaller(source / name, path, load, side, mode)
+    to_cutout = partial(copy_smaller, load=load_cutout, side=cutout_side, mode="RGBA")
+    yield from copy_all(folders.cutouts, folders.cutout_names, target / "cutouts", ".webp", to_cutout)
+    to_background = partial(copy_smaller, load=load_background, side=background_side, mode="RGB")
+    yield from copy_all(
+        folders.backgrounds, folders.background_names, target / "backgrounds", ".jpg", to_background
+    )
+
+
+def copy_all(
+    source: Path, names: Sequence[str], target: Path, suffix: str, copy: Callable[[Path, Path], str]
+) -> Iterator[str]:
+    """Copy each file once, and no two to one name; yields a line for each."""
+    first, copied = first_of_copies(source, names), dict[Path, str]()
+    for name in names:
+        path = (target / name).with_suffix(suffix)
+        if first[name] != name:
+            yield f"left out {source / name}: the same file as {first[name]}"
+        elif copied.setdefault(path, name) != name:
+            yield f"left out {source / name}: its copy would have the name of {copied[path]}'s"
+        else:
+            yield copy(source / name, path)
 
 
 def first_of_copies(folder: Path, names: Sequence[str]) -> dict[str, str]:

@@ -109,7 +109,7 @@ def begin_writing(folder: Path, pictures: Iterator[AnnotatedPicture]) -> Iterato
     """Make the folder, and return the same images.  The first is drawn before: bad data leave no folder behind.
 
     Raises DatasetError if the folder already has JSON files, which would be read as part of this data set, or images
-    under its names, which would be replaced.
+    where its own are written, which could be replaced.
     """
     for pattern in ("**/*.json", "sa_*.png", "images/*.png"):
         if found := next(folder.glob(pattern), None):
