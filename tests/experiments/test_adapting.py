@@ -129,16 +129,17 @@ def test_with_few_images_lora_has_to_forget_less_and_with_many_to_gain_more(
     monkeypatch.setattr(e13c_images, "scores", scores)
     outcome = e13c_images.run(SimpleNamespace(name="before"), SETTINGS)
     assert outcome.passed is passed
-    arms = [(f"{name} xray {n}", n) for n in (5, 50, 500) for name in ("LoRA", "LoRA + decoder", "full")]
+    methods = {"decoder": "decoder", "LoRA": "lora", "LoRA + decoder": "lora", "full": "full"}
+    arms = [(f"{name} xray {n}", n) for n in (5, 50, 500) for name in methods]
     arms.append(("LoRA + decoder thin 500", 500))
     assert [name for _, name, *_ in asked] == 2 * [name for name, _ in arms]
     assert drawn == 2 * [count for _, count in arms]
     assert {images for _, name, _, images, _ in asked if "thin" in name} == {"thin, 4", "thin, 5"}
     for experiment, name, (method, seed), images, how in asked:
         assert experiment == "e13c" and images.endswith(f", {seed}")
-        assert (method.name, method.decoder) == ("full" if "full" in name else "lora", "LoRA x" not in name)
+        assert (method.name, method.decoder) == (methods[name.rsplit(" ", 2)[0]], "LoRA x" not in name)
         assert (how.seed, how.full_size, how.single_round_share) == (seed, True, 1.0)
-        assert how.settings.added_lr == (1e-4 if method.name == "full" else 1e-3)
+        assert how.settings.added_lr == (1e-3 if method.name == "lora" else 1e-4)
     trained_on = {name: name.split()[-2] for name, _ in arms}
     expected = [(name, world) for name, _ in arms for world in (trained_on[name], "train")]
     assert measured == 2 * [*expected, *(("before", world) for world in ("xray", "train", "thin"))]
