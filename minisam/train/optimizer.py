@@ -73,12 +73,13 @@ def layer_of(name: str, depth: int) -> int:
     return int(block.group(1)) + 1 if block else depth + 1
 
 
+TABLES = re.compile(r"pos_embed|rel_pos|point_embed|_a_point|no_mask|_tokens?(\.weight)?$")
+"""In the names of what is looked up, not multiplied by: `mask_tokens.weight`, but no `cross_attn_token_to_image`."""
+
+
 def has_weight_decay(name: str, parameter: nn.Parameter) -> bool:
     """Whether a parameter has weight decay: matrices and kernels do; vectors, tokens and position tables do not."""
-    is_table = any(
-        word in name for word in ("pos_embed", "rel_pos", "_token", "point_embed", "_a_point", "no_mask")
-    )
-    return parameter.dim() > 1 and not is_table
+    return parameter.dim() > 1 and not TABLES.search(name)
 
 
 def set_learning_rate(

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from minisam import distributed
-from minisam.errors import MinisamError
+from minisam.errors import CheckpointError, MinisamError
 from minisam.locks import claimed
 from minisam.seeds import hash_seed
 from minisam.train.metrics import EVERY, PROGRESS, Row, mean_row, read_rows, write_rows
@@ -60,7 +60,7 @@ class TrainingRun(Generic[T]):
         """Resume from the folder, train to the last step, and return the task, its modules in evaluation mode.
 
         `progress_bar` None shows one on a terminal only.  Raises MinisamError if another run is using the folder,
-        CheckpointError if its state is damaged or belongs to a run with other settings.
+        CheckpointError if its state is damaged or belongs to a run with other settings or of another version.
         """
         task, hidden = self.task, None if progress_bar is None else not progress_bar
         with closing(task), self.folder_for_itself():
@@ -163,7 +163,13 @@ class TrainingRun(Generic[T]):
             )
         if state is None:
             return
-        self.take_over(state)
+        try:
+            self.take_over(state)
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise CheckpointError(
+                f"{self.folder / 'state.pt'} does not fit this version of minisam; "
+                f"finish the run with the version that began it, or choose another --out ({error})"
+            ) from error
         self.rows = read_rows(self.folder / "metrics.csv", self.step)
         if "validations" in state:
             self.validations = state["validations"]

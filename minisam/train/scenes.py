@@ -7,6 +7,7 @@ ahead are used: a run with or without a second process gives identical results.
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -37,7 +38,7 @@ class DrawnAhead(Generic[T]):
         self.coming: dict[int, Future[T]] = {}
         if in_background:
             self.pool = ProcessPoolExecutor(
-                1, mp_context=get_context("spawn"), initializer=become_helper_process
+                1, mp_context=get_context("spawn"), initializer=become_drawing_process
             )
 
     def __getitem__(self, step: int) -> T:
@@ -65,8 +66,14 @@ class SceneSource(DrawnAhead[SceneBatch]):
         super().__init__(render_scenes, arguments, in_background)
 
 
+def become_drawing_process() -> None:
+    """Set up the second process: Ctrl-C, which reaches both, is left to the first, which ends this one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    become_helper_process()
+
+
 def become_helper_process() -> None:
-    """Set up the second process: one thread, and it ends when the training process ends, for any reason."""
+    """Set up a second process: one thread, and it ends when the training process ends, for any reason."""
     import torch
 
     torch.set_num_threads(1)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from minisam.errors import CheckpointError
 from minisam.train.metrics import read_rows
 from minisam.train.run import TrainingRun
 from minisam.train.task import Task
@@ -102,6 +103,20 @@ def test_a_state_of_an_earlier_version_is_resumed(tmp_path: Path):
     }
     run.take_over(state)
     assert (run.step, run.images, run.seconds, run.since_last_row) == (21, 42, 3.0, [])
+
+
+def test_a_state_with_other_groups_of_parameters_is_refused_in_a_sentence(tmp_path: Path):
+    """As after an update of minisam that gives other parameters weight decay."""
+    TrainingRun(Toy(1), tmp_path).run(False)
+    before = (tmp_path / "state.pt").read_bytes()
+    task = Toy(1)
+    for optimizer in task.optimizers:
+        optimizer.add_param_group({"params": [torch.nn.Parameter(torch.zeros(2))]})
+    with pytest.raises(
+        CheckpointError, match=r"state.pt does not fit this version of minisam; .*another --out"
+    ):
+        TrainingRun(task, tmp_path).run(False)
+    assert (tmp_path / "state.pt").read_bytes() == before
 
 
 def test_without_a_folder_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -1,4 +1,6 @@
 import pytest
+import torch
+from torch import nn
 
 from minisam.config import CONFIGS, build_from_config
 from minisam.train.optimizer import (
@@ -62,20 +64,16 @@ def test_layer_decay_follows_the_formula(nano, muon_lr):
 
 
 def test_what_decays(nano):
-    decays = {name: has_weight_decay(name, p) for name, p in nano.named_parameters()}
-    assert decays["image_encoder.blocks.0.attn.qkv.weight"]
-    assert decays["image_encoder.neck.2.weight"]
-    for name in (
-        "image_encoder.blocks.0.attn.qkv.bias",
-        "image_encoder.blocks.0.norm1.weight",
-        "image_encoder.blocks.0.attn.rel_pos_h",
-        "image_encoder.pos_embed",
-        "mask_decoder.mask_tokens.weight",
-        "prompt_encoder.point_embeddings.0.weight",
-        "prompt_encoder.not_a_point_embed.weight",
-        "prompt_encoder.no_mask_embed.weight",
-    ):
-        assert not decays[name], name
+    """All weights of linear layers and convolutions do, those of the decoder's attention to and from tokens too."""
+    decays = {name for name, p in nano.named_parameters() if has_weight_decay(name, p)}
+    layers = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+    assert decays == {f"{name}.weight" for name, one in nano.named_modules() if isinstance(one, layers)}
+    assert "mask_decoder.transformer.layers.0.cross_attn_token_to_image.q_proj.weight" in decays
+
+
+@pytest.mark.parametrize("name", ["mask_token", "encoder.cls_token", "hf_token.weight", "mask_tokens.weight"])
+def test_no_learned_token_decays(name):
+    assert not has_weight_decay(name, nn.Parameter(torch.zeros(4, 8)))
 
 
 def test_layer_of_reads_block_numbers_with_two_digits():

@@ -70,6 +70,13 @@ def test_scenes_drawn_ahead_are_those_drawn_in_place_until_the_system_ends_their
     assert source.pool is None
 
 
+def test_a_ctrl_c_is_left_to_the_process_that_trains():
+    """A terminal sends it to both."""
+    handlers = DrawnAhead(signal.getsignal, lambda step: {"signalnum": signal.SIGINT}, in_background=True)
+    assert handlers[0] == signal.SIG_IGN
+    handlers.close()
+
+
 def test_three_steps_are_asked_for_ahead_each_once_and_dropped_in_the_end():
     class Pool:
         def __init__(self) -> None:
