@@ -3,7 +3,8 @@
     cls      segment everything, then classify the masks
     det      a detector, whose boxes are prompts of the frozen SAM
     seg      the same detector with a convolutional mask head
-    anchor   the same detector, which writes prompt tokens for SAM's decoder
+    anchor   the same detector, which writes prompt tokens for SAM's decoder, and trains that decoder
+    frozen   anchor with a frozen decoder; in E14b only
 
 All stand on the same frozen encoder.  AP is the mean over five classes; roads, which are thinner than the pixels of
 SAM's masks, are reported apart.
@@ -39,6 +40,7 @@ RECIPE = PrompterRecipe(steps=1500, lr=3e-4)
 SAMPLING: dict[str, Any] = {"boxes": 64, "positive_share": 1 / 8, "most_masks": None}
 """Eight boxes of an image are positive, and all get masks."""
 DETECTORS = ("det", "seg", "anchor")
+FROZEN = "frozen"
 CLASSIFIED_IMAGES = 128
 COMMON = tuple(range(5))
 ROAD = 5
@@ -50,16 +52,24 @@ def run(sam: Sam, settings: Settings) -> Outcome:
     return outcome(trained_arms(settings, WORLD, RECIPE, SAMPLING), RECIPE.steps)
 
 
-def trained_arms(settings: Settings, world: str, recipe: PrompterRecipe, sampling: dict[str, Any]) -> Runs:
+def trained_arms(
+    settings: Settings,
+    world: str,
+    recipe: PrompterRecipe,
+    sampling: dict[str, Any],
+    detectors: Sequence[str] = DETECTORS,
+) -> Runs:
     """The matches of every arm, trained and measured on images of `world`; `sampling` changes the detectors' sizes."""
     network = "nano" if settings.quick else NETWORK
     side = build_sam(network).image_encoder.img_size
     images = WorldImages(world, settings.images, side, evaluation=True)
     labels = {id: label for label, id in enumerate(images.categories)}
-    runs: Runs = {"cls": [], **{name: [] for name in DETECTORS}}
+    runs: Runs = {"cls": [], **{name: [] for name in detectors}}
     for seed in settings.seeds:
-        for name in DETECTORS:
-            config = replace(small_config(build_sam(network), name, CLASSES), **sampling)
+        for name in detectors:
+            variant = "anchor" if name == FROZEN else name
+            config = replace(small_config(build_sam(network), variant, CLASSES), **sampling)
+            config = replace(config, train_decoder=name != FROZEN)
             prompter = trained_prompter(settings, network, name, config, recipe, seed, world)
             found = (detect_objects(prompter, picture.image) for picture in images.pictures)
             runs[name].append(
@@ -103,7 +113,7 @@ def outcome(runs: Runs, steps: int) -> Outcome:
     def ap(kind: str, name: str, classes: Sequence[int] = COMMON) -> Estimate:
         return estimate_ap({name: runs[name]}, lambda ap: ap[name], kind, classes)
 
-    order = ("cls", *DETECTORS)
+    order = tuple(runs)
     mask, box = ({name: ap(kind, name) for name in order} for kind in ("mask", "box"))
     prompted = estimate_ap(
         runs, lambda ap: min(ap["seg"], ap["anchor"]) - max(ap["cls"], ap["det"]), "mask", COMMON
@@ -119,8 +129,10 @@ def outcome(runs: Runs, steps: int) -> Outcome:
         name: [100 * mean_ap(runs[name][0], "mask", [label]).mean() for label in range(len(CLASSES))]
         for name in order
     }
+    width = 0.8 / len(order)
     for place, name in enumerate(order):
-        panels[1].bar(np.arange(len(CLASSES)) + 0.2 * place - 0.3, by_class[name], 0.2, label=name)
+        middles = np.arange(len(CLASSES)) + width * (place - (len(order) - 1) / 2)
+        panels[1].bar(middles, by_class[name], width, label=name)
     panels[1].set_xticks(range(len(CLASSES)), CLASSES, rotation=30)
     panels[1].set(ylabel="mask AP of the first seed")
     panels[1].legend()
@@ -131,7 +143,7 @@ def outcome(runs: Runs, steps: int) -> Outcome:
         f"The worse of seg and anchor minus the better of cls and det: {points(prompted)} points of mask AP. "
         f"Boxes of det minus those of anchor: {same_boxes:+.1f}; masks of anchor minus those of seg: {over_seg:+.1f}."
     )
-    values = {
+    values: dict[str, Any] = {
         "mask AP": {name: as_json(value) for name, value in mask.items()},
         "box AP": {name: as_json(value) for name, value in box.items()},
         "mask AP50": {name: thresholds(runs[name], "mask")[0] for name in order},
@@ -143,6 +155,10 @@ def outcome(runs: Runs, steps: int) -> Outcome:
         "anchor - seg": over_seg,
         "steps": steps,
     }
+    if FROZEN in runs:
+        trained = estimate_ap(runs, lambda ap: ap["anchor"] - ap[FROZEN], "mask", COMMON)
+        values["anchor - frozen"] = as_json(trained)
+        finding += f" Training SAM's decoder is worth {points(trained)} points of mask AP."
     return Outcome(bool(passed), finding, values, figure)
 
 

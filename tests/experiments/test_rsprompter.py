@@ -156,6 +156,22 @@ def test_the_figure_says_which_bar_is_which(monkeypatch):
     assert both.get_ylabel() and by_class.get_ylabel()
 
 
+def test_what_training_the_decoder_is_worth_is_said_where_an_arm_does_without(monkeypatch):
+    monkeypatch.setattr(detector_ap, "RESAMPLES", 4)
+    assert "anchor - frozen" not in e14.outcome(runs_of(GOOD), 1500).values
+    ap = GOOD | {"frozen": 0.1}
+    outcome = e14.outcome(runs_of(ap, dict.fromkeys(ap, 0.5)), 1500)
+    assert outcome.passed  # whatever the frozen arm does
+    mask = {name: one[0] for name, one in outcome.values["mask AP"].items()}
+    worth, low, high = outcome.values["anchor - frozen"]
+    assert low <= worth <= high and worth == pytest.approx(mask["anchor"] - mask["frozen"], abs=1e-3)
+    assert f"decoder is worth {worth:+.1f} [" in outcome.finding
+    by_class = outcome.figure.axes[1]
+    bars = [patch for one in by_class.containers for patch in one.patches]
+    starts = sorted(bar.get_x() for bar in bars)
+    assert np.diff(starts).min() >= bars[0].get_width() - 1e-9  # no bar over another
+
+
 def test_roads_and_the_other_classes_are_apart(monkeypatch):
     monkeypatch.setattr(detector_ap, "RESAMPLES", 1)
     runs = runs_of(GOOD)
@@ -168,11 +184,15 @@ def test_roads_and_the_other_classes_are_apart(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "experiment, world, rate, boxes", [(e14, "aerial", 3e-4, 64), (e14b_colours, "map", 1e-3, 9)]
+    ("experiment", "world", "rate", "boxes", "steps", "detectors"),
+    [
+        (e14, "aerial", 3e-4, 64, 1500, ("det", "seg", "anchor")),
+        (e14b_colours, "map", 1e-3, 9, 4000, ("det", "seg", "anchor", "frozen")),
+    ],
 )
 @pytest.mark.parametrize("quick", [True, False])
 def test_every_detector_is_trained_by_every_seed_and_measured_on_the_same_images(
-    quick, experiment, world, rate, boxes, monkeypatch
+    quick, experiment, world, rate, boxes, steps, detectors, monkeypatch
 ):
     images = SimpleNamespace(
         categories={7: "a", 9: "b"}, pictures=[SimpleNamespace(image=n) for n in (1, 2, 3)]
@@ -204,17 +224,24 @@ def test_every_detector_is_trained_by_every_seed_and_measured_on_the_same_images
     monkeypatch.setattr(e14, "overlaps_of", overlaps)
     monkeypatch.setattr(e14, "classify", classify)
     monkeypatch.setattr(e14, "outcome", lambda runs, steps: (runs, steps))
-    runs, steps = experiment.run(None, Settings(images=3, seeds=(1, 2), quick=quick))
-    assert experiment.RECIPE.lr == rate and steps == 1500
+    runs, of_steps = experiment.run(None, Settings(images=3, seeds=(1, 2), quick=quick))
+    assert experiment.RECIPE.lr == rate and of_steps == experiment.RECIPE.steps == steps
     assert opened == [((world, 3, 96), {"evaluation": True})]
     name = "nano" if quick else "tiny"
-    arms = [(arm, seed) for seed in (1, 2) for arm in ("det", "seg", "anchor")]
+    arms = [(arm, seed) for seed in (1, 2) for arm in detectors]
     share = 1 / 8 if experiment is e14 else 1 / 4
     assert trained == [
         (
             name,
             arm,
-            PrompterConfig(arm, e14.CLASSES, (1,), boxes=boxes, positive_share=share),
+            PrompterConfig(
+                "anchor" if arm == "frozen" else arm,
+                e14.CLASSES,
+                (1,),
+                boxes=boxes,
+                positive_share=share,
+                train_decoder=arm != "frozen",
+            ),
             experiment.RECIPE,
             seed,
             world,
@@ -223,5 +250,5 @@ def test_every_detector_is_trained_by_every_seed_and_measured_on_the_same_images
     ]
     assert measured == [(*arm, image, image) for arm in arms for image in (1, 2, 3)]
     assert classified == [(world, images.pictures, {7: 0, 9: 1}, seed) for seed in (1, 2)]
-    assert {arm: len(own) for arm, own in runs.items()} == dict.fromkeys(("cls", "det", "seg", "anchor"), 2)
+    assert {arm: len(own) for arm, own in runs.items()} == dict.fromkeys(("cls", *detectors), 2)
     assert runs["cls"] == [["cls 1"], ["cls 2"]] and runs["det"][0] == [{}] * 3
