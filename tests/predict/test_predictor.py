@@ -71,6 +71,23 @@ def test_bgr_is_rgb_reversed(sam):
     assert a.get_image_embedding().equal(b.get_image_embedding())
 
 
+def test_a_network_for_bgr_is_given_bgr(sam, monkeypatch):
+    """`image_format` says what the image is, and the network's own what it becomes."""
+    embeddings = []
+    for of_network, image, of_image in (
+        ("RGB", photo(), "RGB"),
+        ("BGR", photo(), "BGR"),
+        ("BGR", photo()[..., ::-1], "RGB"),
+        ("BGR", photo(), "RGB"),
+    ):
+        monkeypatch.setattr(sam, "image_format", of_network)
+        predictor = SamPredictor(sam)
+        predictor.set_image(image, of_image)
+        embeddings.append(predictor.get_image_embedding())
+    same, kept, turned, swapped = embeddings
+    assert kept.equal(same) and turned.equal(same) and not swapped.allclose(same)
+
+
 def test_images_in_turn_are_each_what_they_are_alone(sam):
     images = [photo(30, 50), photo(50, 30, seed=1), photo(44, 60, seed=2)]
     together, alone = SamPredictor(sam), SamPredictor(sam)
