@@ -73,6 +73,13 @@ def test_a_sample_has_at_most_its_share_of_positives_and_is_filled_with_negative
     assert few.tolist() == [1] and rest.tolist() == [0]
 
 
+def test_where_positives_are_few_negatives_take_their_places():
+    assigned = torch.full((50,), NEGATIVE)
+    assigned[[3, 30]] = 0
+    positives, negatives = sample(assigned, 16, 0.5, torch.Generator().manual_seed(0))
+    assert sorted(positives.tolist()) == [3, 30] and len(negatives.unique()) == 14
+
+
 def test_a_sample_is_random():
     matched = torch.full((100,), NEGATIVE)
     one, two = (sample(matched, 10, 0.5, torch.Generator().manual_seed(seed))[1].tolist() for seed in (0, 1))
