@@ -168,7 +168,7 @@ def values_of(path: Path) -> NDArray[np.int64]:
     except Exception as error:
         raise ImageError(f"{path}: cannot be read as a mask ({error})") from None
     if pages > 1:
-        raise DatasetError(f"{path}: {pages} pages; save each page as a mask file of its own")
+        raise DatasetError(f"{path}: {pages} pages; save each page as a separate mask file")
     found = np.unique(values)
     if is_soft(values, found, fewest=2 if is_jpeg else 8):
         return (values > VOID // 2).astype(np.int64)

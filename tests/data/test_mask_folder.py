@@ -268,7 +268,7 @@ def test_objects_on_several_pages_are_not_lost_silently(tmp_path, suffix):
     first, second = (Image.fromarray(mask.astype(np.uint8) * 255) for mask in (ONE, TWO))
     path = tmp_path / f"cat{suffix}"
     first.save(path, save_all=True, append_images=[second])
-    with pytest.raises(DatasetError, match="2 pages; save each page as a mask file of its own"):
+    with pytest.raises(DatasetError, match="2 pages; save each page as a separate mask file"):
         values_of(path)
 
 
