@@ -82,7 +82,7 @@ def segment_image(
     from minisam.data.images import load_image
     from minisam.predict.prompt_file import named
     from minisam.show import PromptResult, save_figure
-    from minisam.show.prompt_figure import best_masks_figure
+    from minisam.show.prompt_figure import best_masks_figure, reduced
 
     image = load_image(path, page=args.page)
     predictor.set_image(image)
@@ -96,7 +96,7 @@ def segment_image(
         points, labels = prompt.get("point_coords"), prompt.get("point_labels")
         if number <= MOST_SHOWN:
             title = f"{path.name}, {number}"
-            results.append(PromptResult(title, image, masks, ious, points, labels, boxes))
+            results.append(reduced(PromptResult(title, image, masks, ious, points, labels, boxes)))
         records.append({"masks": mask_records(masks, ious)})
         if not args.json:
             best = int(np.argmax(ious))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from minisam.show.draw import shortened, show_image, show_mask
 from minisam.show.everything_figure import label_colours
 from minisam.show.figure_file import plain
+from minisam.show.small_copy import factor_of, small_image, small_mask
 
 INCHES = 7.0
 ABOVE = 0.2  # inches that words above a box take
@@ -33,6 +34,7 @@ def instance_figure(image: NDArray[np.uint8], objects: Sequence[ShownInstance], 
 
     Words stand above a box, or in it at the image's top, and end with it in the right half: nothing is cut off.
     """
+    factor, image = factor_of(image.shape), small_image(image)
     height, width = image.shape[:2]
     scale = INCHES / max(height, width)
     inches = max(width * scale, 2.0)
@@ -42,8 +44,8 @@ def instance_figure(image: NDArray[np.uint8], objects: Sequence[ShownInstance], 
     colours = label_colours(max((one.label for one in objects), default=0) + 1) / 255
     for one in sorted(objects, key=lambda one: -one.mask.sum()):
         red, green, blue = colours[one.label]
-        show_mask(axes, one.mask, (red, green, blue))
-        x0, y0, x1, y1 = one.box
+        show_mask(axes, small_mask(one.mask), (red, green, blue))
+        x0, y0, x1, y1 = (factor * value for value in one.box)
         axes.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, edgecolor=(red, green, blue), facecolor="none"))
         words = f"{plain(one.name)} {one.score:.2f}"
         in_left_half = x0 + x1 <= width

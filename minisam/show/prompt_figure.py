@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from minisam.show.draw import TITLE_CHARACTER, shortened, show_box, show_image, show_mask, show_points
+from minisam.show.small_copy import factor_of, small_image, small_mask
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,19 @@ class PromptResult:
     mask: NDArray[np.bool_] | None = None
 
 
+def reduced(result: PromptResult) -> PromptResult:
+    """The same result at the size that a figure can show."""
+    factor = factor_of(result.image.shape)
+    return replace(
+        result,
+        image=small_image(result.image),
+        masks=np.stack([small_mask(mask) for mask in result.masks]),
+        points=None if result.points is None else np.asarray(result.points) * factor,
+        boxes=None if result.boxes is None else np.asarray(result.boxes) * factor,
+        mask=None if result.mask is None else small_mask(result.mask),
+    )
+
+
 SMALL = 0.4  # width of an alternative's panel, as a share of the large panel's
 NARROWEST = 2.5  # inches of a large panel, for its title
 FLATTEST, TALLEST = 0.2, 2.0  # height of one panel among many, as a share of its width
@@ -37,6 +51,7 @@ FLATTEST, TALLEST = 0.2, 2.0  # height of one panel among many, as a share of it
 
 def prompt_figure(result: PromptResult, size: float = 6.0) -> Figure:
     """The mask with the highest predicted IoU, as large as `size` inches; beside it the other masks, best first."""
+    result = reduced(result)
     others = np.argsort(-result.iou_predictions, kind="stable")[1:]
     height, width = result.image.shape[:2]
     scale = size / max(height, width)
@@ -60,6 +75,7 @@ def best_masks_figure(results: list[PromptResult], columns: int, size: float = 4
 
     A panel is at most twice as high as wide, because a strip of 2 x 3000 pixels would take all memory.
     """
+    results = [reduced(result) for result in results]
     rows = -(-len(results) // columns)
     tallest = [
         max(
