@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -16,12 +17,14 @@ GREY = np.linspace(0, 255, 12).astype(np.uint8).reshape(3, 4)
 COLOUR = np.stack([GREY, GREY[::-1], 255 - GREY], axis=2)
 
 
-def tiff(planes: list[np.ndarray], photometric: int, sample_format: int = 1, order: str = "<") -> bytes:
+def tiff(
+    planes: list[np.ndarray], photometric: int, sample_format: int = 1, order: Literal["<", ">"] = "<"
+) -> bytes:
     """An uncompressed TIFF with one strip for each plane [H, W]."""
     planes = [plane.astype(plane.dtype.newbyteorder(order)) for plane in planes]
     height, width = planes[0].shape
     bits, count, size = 8 * planes[0].itemsize, len(planes), planes[0].nbytes
-    entries = {
+    entries: dict[int, tuple[str, list[int]]] = {
         256: ("I", [width]),
         257: ("I", [height]),
         258: ("H", [bits] * count),
