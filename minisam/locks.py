@@ -47,6 +47,20 @@ else:
 
 
 @contextlib.contextmanager
+def made_and_claimed(folder: Path) -> Iterator[None]:
+    """Make a folder and reserve it, as `claimed`.  One that was made for nothing is removed again."""
+    made = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with claimed(folder):
+            yield
+    finally:
+        with contextlib.suppress(OSError):  # from the first that has something in it on
+            for one in made:
+                one.rmdir()
+
+
+@contextlib.contextmanager
 def claimed(folder: Path) -> Iterator[None]:
     """Reserve an existing folder for this run.  Raises MinisamError if another run is using it.
 

@@ -110,8 +110,9 @@ class Worker:
 
     def check_figure(self, figure: Path) -> None:
         """Raises OutputError if the figure would replace a file that minisam did not write."""
-        check_replaceable_figure(figure)
-        check_output(figure, (self.args.roi_mask, self.args.checkpoint))
+        if figure.parent.is_dir():  # otherwise it is made, for the record
+            check_replaceable_figure(figure)
+            check_output(figure, (self.args.roi_mask, self.args.checkpoint, self.args.adapter))
 
     def region_settings(self) -> dict[str, Any]:
         """The region in the form that a record has: the box, or the hash of the mask file."""

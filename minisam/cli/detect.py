@@ -114,7 +114,7 @@ def detect_in_image(args: argparse.Namespace, path: Path) -> int:
         )
         if score >= args.min_score
     ]
-    save_figure(instance_figure(image, shown, path.name), out)
+    save_figure(instance_figure(image, shown, path.name), out, image=path.name)
     write_results(results_path, results)
     if args.json:
         categories = [{"id": number, "name": name} for number, name in enumerate(names, start=1)]
@@ -148,7 +148,7 @@ def figure_and_results(args: argparse.Namespace, image: Path) -> tuple[Path, Pat
     check_output(out, inputs, FIGURE_FORMATS)
     results = out.with_suffix(".json")
     if args.out is None:
-        check_replaceable_figure(out)
+        check_replaceable_figure(out, image.name)
     check_output(results, inputs, (".json",))
     check_replaceable_results(results)
     return out, results

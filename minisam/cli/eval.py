@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from minisam.cli.cutout_options import add_cutout_options, check_cutout_options
 from minisam.cli.device_options import add_device_option
 from minisam.cli.network import add_adapter_option, add_network_options, chosen_model, load_network
 from minisam.cli.numbers import number_from, seed
-from minisam.cli.outputs import check_output_folder, make_output_folder
+from minisam.cli.outputs import check_output_folder
 from minisam.cli.replaceable import check_replaceable_json, check_replaceable_text
 from minisam.cli.run_options import add_threads_option, use_threads
 from minisam.cli.unused import refuse_unused
@@ -100,6 +101,19 @@ def run(args: argparse.Namespace) -> int:
             args, add_arguments, "is not for --ap, which measures a file of results", used=eval_ap.USED
         )
         return eval_ap.run(args)
+    from minisam.distributed import is_first
+    from minisam.locks import made_and_claimed
+
+    check_options(args)
+    use_threads(args)
+    if args.out:
+        check_out(args)
+    with made_and_claimed(args.out) if args.out and is_first() else nullcontext():
+        return evaluate(args)
+
+
+def evaluate(args: argparse.Namespace) -> int:
+    """Measure the network, print the tables and write the results."""
     import torch
 
     from minisam.cli.eval_sources import measure
@@ -108,10 +122,6 @@ def run(args: argparse.Namespace) -> int:
     from minisam.evaluate.baselines import baseline_table, missing_baselines
     from minisam.evaluate.tables import markdown_tables, results_json
 
-    check_options(args)
-    use_threads(args)
-    if args.out:
-        check_out(args)
     name = args.checkpoint.name if args.checkpoint else chosen_model(args)
     name += f" with {args.adapter.name}" if args.adapter else ""
     sam = load_network(args, args.adapter)
@@ -170,7 +180,6 @@ def write_results(folder: Path, text: str, table: str, measured: Measured, title
     from minisam.evaluate.figure import save_evaluation_figure
     from minisam.files import write_atomically
 
-    make_output_folder(folder)
     write_atomically(folder / "results.json", lambda file: file.write(text.encode()))
     write_atomically(folder / "table.md", lambda file: file.write(table.encode()))
     save_evaluation_figure(folder / "figure.png", measured.results, title)

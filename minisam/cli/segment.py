@@ -153,7 +153,7 @@ def segment(args: argparse.Namespace, described: list[str | Path], device: str) 
     )
     title = f"{args.image.name}: {args.text}" if args.text else args.image.name
     result = PromptResult(title, image, masks, iou_predictions, points, labels, boxes, mask)
-    save_figure(prompt_figure(result), out)
+    save_figure(prompt_figure(result), out, image=args.image.name)
     if args.json:
         print(json.dumps({"figure": str(out), "masks": mask_records(masks, iou_predictions)}))
     else:
@@ -176,7 +176,7 @@ def figure_path(args: argparse.Namespace) -> Path:
     """The path of the figure.
 
     Raises OutputError if it cannot be written, would replace an input or, without -o, a file that minisam did not
-    write.
+    write, or the figure of another image.
     """
     from minisam.data.image_listing import SEGMENT_ENDING
     from minisam.show.figure_file import FIGURE_FORMATS, check_replaceable_figure
@@ -188,7 +188,7 @@ def figure_path(args: argparse.Namespace) -> Path:
         if not args.image.parent.is_dir():
             raise ImageError(f"{args.image}: no such image file")
         out = args.image.with_name(args.image.stem + SEGMENT_ENDING)
-        check_replaceable_figure(out)
+        check_replaceable_figure(out, args.image.name)
     check_output(out, (args.image, args.mask, args.like, args.checkpoint, args.adapter), FIGURE_FORMATS)
     return out
 

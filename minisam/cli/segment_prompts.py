@@ -61,7 +61,7 @@ def figure_of(args: argparse.Namespace, image: Path, count: int) -> Path:
         raise CommandError("-o names the figure of one image; figures of several are written beside them")
     out = args.out or image.with_name(image.stem + SEGMENT_ENDING)
     if args.out is None:
-        check_replaceable_figure(out)
+        check_replaceable_figure(out, image.name)
     check_output(out, (image, args.prompts, args.checkpoint, args.adapter), FIGURE_FORMATS)
     return out
 
@@ -82,7 +82,7 @@ def segment_image(
     from minisam.data.images import load_image
     from minisam.predict.prompt_file import named
     from minisam.show import PromptResult, save_figure
-    from minisam.show.prompt_figure import best_masks_figure
+    from minisam.show.prompt_figure import best_masks_figure, reduced
 
     image = load_image(path, page=args.page)
     predictor.set_image(image)
@@ -96,7 +96,7 @@ def segment_image(
         points, labels = prompt.get("point_coords"), prompt.get("point_labels")
         if number <= MOST_SHOWN:
             title = f"{path.name}, {number}"
-            results.append(PromptResult(title, image, masks, ious, points, labels, boxes))
+            results.append(reduced(PromptResult(title, image, masks, ious, points, labels, boxes)))
         records.append({"masks": mask_records(masks, ious)})
         if not args.json:
             best = int(np.argmax(ious))
@@ -104,7 +104,7 @@ def segment_image(
             print(f"{path}, prompt {number}: predicted IoU {ious[best]:.3f}, {share:.1%} of the image")
     if len(prompts) > MOST_SHOWN:
         print(f"minisam: {out} shows the first {MOST_SHOWN} of {len(prompts)} prompts", file=sys.stderr)
-    save_figure(best_masks_figure(results, columns=min(COLUMNS, len(results))), out)
+    save_figure(best_masks_figure(results, columns=min(COLUMNS, len(results))), out, image=path.name)
     if not args.json:
         print(f"figure: {out}")
     return {"image": str(path), "figure": str(out), "prompts": records}

@@ -19,7 +19,8 @@ from minisam.predict.everything.crops import EDGE_DISTANCE
 
 
 def batched_mask_to_box(masks: Tensor) -> Tensor:
-    """Masks [..., H, W], bool -> boxes [..., 4]; zeros for a mask without a pixel."""
+    """Masks [..., H, W], bool -> boxes [..., 4]; zeros for a mask without a pixel.  Raises TypeError for logits."""
+    check_no_logits(masks)
     if masks.numel() == 0:
         return torch.zeros(*masks.shape[:-2], 4, device=masks.device)
     corners = []
@@ -29,6 +30,12 @@ def batched_mask_to_box(masks: Tensor) -> Tensor:
         corners.append(torch.stack([first, last], dim=-1))
     boxes = torch.stack(corners, dim=-1).flatten(-2)
     return boxes * masks.flatten(-2).any(-1)[..., None]
+
+
+def check_no_logits(masks: Tensor) -> None:
+    """Every pixel would be in the mask, because logits are hardly ever 0."""
+    if masks.is_floating_point():
+        raise TypeError(f"masks are {masks.dtype}, not bool; use masks > 0 for logits")
 
 
 def box_xyxy_to_xywh(box_xyxy: Any) -> Any:

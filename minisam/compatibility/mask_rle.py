@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from minisam.compatibility.mask_boxes import check_no_logits
 from minisam.masks.rle import compress_rle, decode_rle, encode_rle
 
 
 def mask_to_rle_pytorch(tensor: Tensor) -> list[dict[str, Any]]:
-    """Masks [B, H, W], bool -> the encoding of each, its counts a list."""
+    """Masks [B, H, W], bool -> the encoding of each, its counts a list.  Raises TypeError for logits."""
+    check_no_logits(tensor)
     return [encode_rle(mask) for mask in tensor.cpu().numpy()]
 
 

@@ -13,7 +13,7 @@ from PIL import Image, ImageFile
 
 OTHER_ORDER = {
     f"{mode};16{order}": f"{mode};16{other}"
-    for mode in ("RGB", "RGBA")
+    for mode in ("RGB", "RGBA", *"RGBA")
     for order, other in (("B", "L"), ("L", "B"), ("N", "B" if sys.byteorder == "little" else "L"))
 }
 

@@ -25,7 +25,16 @@ from PIL.PngImagePlugin import PngInfo
 
 from minisam.data.deep_colour import is_deep_colour, unpack_lower_bytes
 from minisam.data.eight_bits import FULL_FROM, SHOWN, advice
-from minisam.data.optional_formats import DICOM, HEIF, check_page, optional_format, read_dicom, register_heif
+from minisam.data.optional_formats import (
+    DICOM,
+    HEIF,
+    check_page,
+    optional_format,
+    read_dicom,
+    register_heif,
+    start_of,
+)
+from minisam.data.tiff_kinds import mend_planes, why_unreadable
 from minisam.data.to_rgb import scale_deep_colour_, to_rgb
 from minisam.errors import ImageError, printable
 from minisam.files import write_atomically
@@ -99,7 +108,11 @@ def read_image(
             f"{name}: more than {MAX_PIXELS:,} pixels; scale it down, the network uses at most 1024 per side"
         ) from None
     except Image.UnidentifiedImageError:
-        raise ImageError(f"{name}: not an image in one of the formats {', '.join(READ_FORMATS)}") from None
+        reason = (
+            why_unreadable(start_of(opened))
+            or f"not an image in one of the formats {', '.join(READ_FORMATS)}"
+        )
+        raise ImageError(f"{name}: {reason}") from None
     except PermissionError:
         raise ImageError(f"{name}: no permission to read this image") from None
     except ImageError as error:
@@ -123,6 +136,7 @@ def _read(
         select_page(image, page, tell)
         if image.width * image.height > MAX_PIXELS:
             raise Image.DecompressionBombError
+        mend_planes(image)
         if lower_bytes:
             unpack_lower_bytes(image)
         deep = not lower_bytes and is_deep_colour(image)

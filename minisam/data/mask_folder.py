@@ -155,17 +155,20 @@ def listing(folder: Path) -> list[Path]:
 def values_of(path: Path) -> NDArray[np.int64]:
     """The object of every pixel [H, W], 0 = none.
 
-    Raises ImageError if the file cannot be read, DatasetError if it is a photograph rather than masks, or a JPEG of
-    several objects.
+    Raises ImageError if the file cannot be read, DatasetError if it is a photograph rather than masks, a JPEG of
+    several objects, or has several pages.
     """
     if not path.is_file():  # reading a pipe may never end
         raise ImageError(f"{path}: cannot be read as a mask (not a file, or a link to nothing)")
     try:
         with Image.open(path) as file:
+            pages = getattr(file, "n_frames", 1)
             values, is_jpeg = as_numbers(file), file.format == "JPEG"
     # Pillow's readers raise almost any exception for damaged bytes.
     except Exception as error:
         raise ImageError(f"{path}: cannot be read as a mask ({error})") from None
+    if pages > 1:
+        raise DatasetError(f"{path}: {pages} pages; save each page as a separate mask file")
     found = np.unique(values)
     if is_soft(values, found, fewest=2 if is_jpeg else 8):
         return (values > VOID // 2).astype(np.int64)

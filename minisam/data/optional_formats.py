@@ -25,18 +25,25 @@ FULL_PALETTE = Window(0, 65535)
 
 def optional_format(opened: str | IO[bytes]) -> str | None:
     """DICOM or HEIF, by the first bytes of a file; None for anything else, and for a stream."""
-    if isinstance(opened, str):
-        with open(opened, "rb") as file:
-            start = file.read(PREAMBLE + 4)
-    elif opened.seekable():
-        opened.seek(0)
-        start = opened.read(PREAMBLE + 4)
-        opened.seek(0)
-    else:
+    start = start_of(opened)
+    if start is None:
         return None
     if start[PREAMBLE:] == b"DICM":
         return DICOM
     return HEIF if start[4:8] == b"ftyp" and start[8:12] in HEIF_BRANDS else None
+
+
+def start_of(opened: str | IO[bytes]) -> bytes | None:
+    """The first bytes of a file; None for a stream."""
+    if isinstance(opened, str):
+        with open(opened, "rb") as file:
+            return file.read(PREAMBLE + 4)
+    if not opened.seekable():
+        return None
+    opened.seek(0)
+    start = opened.read(PREAMBLE + 4)
+    opened.seek(0)
+    return start
 
 
 def check_page(page: int, pages: int) -> None:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from minisam.data.deep_colour import join_bytes
 from minisam.data.eight_bits import FULL, SHOWN, Window, window_of
+from minisam.data.tiff_kinds import as_signed, is_signed, white_is_zero
 
 # Pixels converted at a time: the largest image then takes three more bytes per pixel, not thirty.
 PIXELS_AT_ONCE = 2**20
@@ -17,12 +18,17 @@ PIXELS_AT_ONCE = 2**20
 def to_rgb(image: Image.Image, behind: tuple[int, int, int], tell: Callable[[str], object]) -> np.ndarray:
     """uint8 [H, W, 3]; `tell` is called with a line if values were scaled by their range."""
     rgb = np.empty((image.height, image.width, 3), np.uint8)
-    if image.mode.startswith("I") or image.mode == "F":
-        window = window_of(np.asarray(band) for _, band in _bands(image))
+    if image.mode.startswith("I") or image.mode == "F" or is_signed(image):
+        values_of = as_signed if is_signed(image) else np.asarray
+        window = window_of(values_of(band) for _, band in _bands(image))
         if window != Window(0, FULL):
             tell(SHOWN.format(window))
+        transparent = image.info.get("transparency")
         for rows, band in _bands(image):
-            rgb[rows] = window.apply(np.asarray(band))[:, :, None]
+            grey = window.apply(values_of(band))
+            rgb[rows] = (255 - grey if white_is_zero(image) else grey)[:, :, None]
+            if transparent is not None:
+                rgb[rows][values_of(band) == transparent] = behind
         return rgb
     for rows, band in _bands(image):
         if band.has_transparency_data:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
@@ -11,6 +13,8 @@ from minisam.errors import printable
 
 BLUE = (30 / 255, 144 / 255, 1.0)
 MASK_OPACITY = 0.6
+TITLE_CHARACTER = 0.085
+"""Inches that a character of a title takes; Chinese and other wide ones take two."""
 
 
 def show_image(axes: Axes, image: NDArray[np.uint8], title: str = "") -> None:
@@ -18,6 +22,21 @@ def show_image(axes: Axes, image: NDArray[np.uint8], title: str = "") -> None:
     axes.imshow(image)
     axes.set_title(printable(title), fontsize=10, parse_math=False)
     axes.set_axis_off()
+
+
+def shortened(text: str, inches: float) -> str:
+    """A name for a title of that width: one that is too long loses its middle."""
+    text, room = printable(text), int(inches / TITLE_CHARACTER)
+    if width_of(text) <= room:
+        return text
+    while len(text) > 2 and width_of(text) >= room:
+        text = text[: len(text) // 2] + text[len(text) // 2 + 1 :]
+    return f"{text[: len(text) // 2]}…{text[len(text) // 2 :]}"
+
+
+def width_of(text: str) -> int:
+    """How many narrow characters take as much room."""
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
 
 
 def show_mask(axes: Axes, mask: NDArray[np.bool_], color: tuple[float, float, float] = BLUE) -> None:

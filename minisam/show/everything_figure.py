@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from minisam.predict.everything.partition import to_partition
 
 OPACITY = 0.55
+ROWS_AT_ONCE = 256
+"""Rows that are mixed together: fractions of a whole photo of 49 megapixels would take 4 GB."""
 GOLDEN_RATIO = (5**0.5 - 1) / 2
 
 
@@ -29,10 +31,13 @@ def everything_figure(image: NDArray[np.uint8], records: Sequence[Mapping[str, A
 def paint_labels(image: NDArray[np.uint8], labels: NDArray[np.int32]) -> NDArray[np.uint8]:
     """The image under translucent colours where labels [H, W] are not 0, white where two labels meet."""
     colours = label_colours(int(labels.max(initial=0)) + 1)
-    mixed = (1 - OPACITY) * image + OPACITY * colours[labels]
-    painted = np.where((labels > 0)[..., None], mixed, image)
+    painted = image.copy()
+    for start in range(0, len(image), ROWS_AT_ONCE):
+        rows = slice(start, start + ROWS_AT_ONCE)
+        mixed = (1 - OPACITY) * image[rows] + OPACITY * colours[labels[rows]]
+        painted[rows] = np.where((labels[rows] > 0)[..., None], mixed, image[rows]).round()
     painted[outlines(labels)] = 255
-    return painted.round().astype(np.uint8)
+    return painted
 
 
 def label_colours(count: int) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from minisam.data.figure_mark import MARK, is_own_figure
+from minisam.data.figure_mark import IMAGE, MARK, image_of_figure, is_own_figure
 from minisam.errors import OutputError, printable
 from minisam.files import write_atomically
 
@@ -21,22 +21,28 @@ FIGURE_FORMATS = {
 }
 
 
-def save_figure(figure: Figure, path: Path, dpi: int = 110) -> None:
-    """Write a figure in the format of its suffix, completely or not at all.  Raises OutputError for another suffix."""
+def save_figure(figure: Figure, path: Path, dpi: int = 110, image: str = "") -> None:
+    """Write a figure in the format of its suffix, completely or not at all; a PNG keeps the name of its image.
+
+    Raises OutputError for another suffix.
+    """
     kind = FIGURE_FORMATS.get(path.suffix.lower())
     if kind is None:
         raise OutputError(f"{path}: not a figure format; use {', '.join(FIGURE_FORMATS)}")
-    metadata = MARK if kind == "png" else None
+    metadata = {**MARK, **({IMAGE: printable(image)} if image else {})} if kind == "png" else None
     with warnings.catch_warnings():
         # Characters that the font lacks are drawn as boxes.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         write_atomically(path, lambda file: figure.savefig(file, format=kind, dpi=dpi, metadata=metadata))
 
 
-def check_replaceable_figure(path: Path) -> None:
-    """Raises OutputError if the file exists and was not drawn by minisam."""
+def check_replaceable_figure(path: Path, image: str = "") -> None:
+    """Raises OutputError if the file exists and was not drawn by minisam, or is the figure of another image."""
     if os.path.lexists(path) and not is_own_figure(path):
         raise OutputError(f"{path} was not drawn by minisam and is not replaced; choose another name with -o")
+    other = image_of_figure(path)
+    if image and other and other != printable(image):
+        raise OutputError(f"{path} is the figure of {other} and is not replaced; choose another name with -o")
 
 
 def plain(text: str) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from minisam.show.draw import show_box, show_image, show_mask, show_points
+from minisam.show.draw import TITLE_CHARACTER, shortened, show_box, show_image, show_mask, show_points
+from minisam.show.small_copy import factor_of, small_image, small_mask
 
 
 @dataclass(frozen=True)
@@ -30,22 +31,38 @@ class PromptResult:
     mask: NDArray[np.bool_] | None = None
 
 
+def reduced(result: PromptResult) -> PromptResult:
+    """The same result at the size that a figure can show."""
+    factor = factor_of(result.image.shape)
+    return replace(
+        result,
+        image=small_image(result.image),
+        masks=np.stack([small_mask(mask) for mask in result.masks]),
+        points=None if result.points is None else np.asarray(result.points) * factor,
+        boxes=None if result.boxes is None else np.asarray(result.boxes) * factor,
+        mask=None if result.mask is None else small_mask(result.mask),
+    )
+
+
 SMALL = 0.4  # width of an alternative's panel, as a share of the large panel's
+NARROWEST = 2.5  # inches of a large panel, for its title
+FLATTEST, TALLEST = 0.2, 2.0  # height of one panel among many, as a share of its width
 
 
 def prompt_figure(result: PromptResult, size: float = 6.0) -> Figure:
     """The mask with the highest predicted IoU, as large as `size` inches; beside it the other masks, best first."""
+    result = reduced(result)
     others = np.argsort(-result.iou_predictions, kind="stable")[1:]
     height, width = result.image.shape[:2]
     scale = size / max(height, width)
-    large = (max(width * scale, 1), max(height * scale, 1) + 0.3)
+    large = (max(width * scale, NARROWEST), max(height * scale, 1) + 0.3)
     share = SMALL if len(others) else 0.0
     figure = Figure(figsize=(large[0] * (1 + share), large[1]), layout="constrained")
     if not len(others):
-        show_best(figure.subplots(), result)
+        show_best(figure.subplots(), result, large[0])
         return figure
     grid = figure.add_gridspec(len(others), 2, width_ratios=(1, share))
-    show_best(figure.add_subplot(grid[:, 0]), result)
+    show_best(figure.add_subplot(grid[:, 0]), result, large[0])
     for row, mask in enumerate(others):
         axes = figure.add_subplot(grid[row, 1])
         show_image(axes, result.image, f"or: {result.iou_predictions[mask]:.2f}")
@@ -54,11 +71,15 @@ def prompt_figure(result: PromptResult, size: float = 6.0) -> Figure:
 
 
 def best_masks_figure(results: list[PromptResult], columns: int, size: float = 4.2) -> Figure:
-    """The best mask of every prompt, row by row in `columns` columns; panels are `size` inches wide."""
+    """The best mask of every prompt, row by row in `columns` columns; panels are `size` inches wide.
+
+    A panel is at most twice as high as wide, because a strip of 2 x 3000 pixels would take all memory.
+    """
+    results = [reduced(result) for result in results]
     rows = -(-len(results) // columns)
     tallest = [
         max(
-            height / width
+            min(max(height / width, FLATTEST), TALLEST)
             for height, width, _ in (result.image.shape for result in results[row : row + columns])
         )
         for row in range(0, len(results), columns)
@@ -70,15 +91,18 @@ def best_masks_figure(results: list[PromptResult], columns: int, size: float = 4
     for axes in grid.flat:
         axes.set_axis_off()
     for axes, result in zip(grid.flat, results, strict=False):
-        show_best(axes, result)
+        show_best(axes, result, size)
     return figure
 
 
-def show_best(axes: Axes, result: PromptResult) -> None:
-    """The image with the mask of the highest predicted IoU, and the prompt."""
+def show_best(axes: Axes, result: PromptResult, inches: float) -> None:
+    """The image with the mask of the highest predicted IoU, and the prompt, in a panel of that width."""
     best = int(result.iou_predictions.argmax())
     title = f"predicted IoU {result.iou_predictions[best]:.2f}"
-    show_image(axes, result.image, f"{result.title}: {title}" if result.title else title)
+    if result.title:
+        room = inches - TITLE_CHARACTER * len(f": {title}")
+        title = f"{shortened(result.title, room)}: {title}"
+    show_image(axes, result.image, title)
     show_mask(axes, result.masks[best])
     show_prompt(axes, result)
 

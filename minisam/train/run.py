@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from minisam import distributed
 from minisam.errors import CheckpointError, MinisamError
-from minisam.locks import claimed
+from minisam.locks import made_and_claimed
 from minisam.seeds import hash_seed
 from minisam.train.metrics import EVERY, PROGRESS, Row, mean_row, read_rows, write_rows
 from minisam.train.optimizer import parameters_of
@@ -220,12 +220,5 @@ class TrainingRun(Generic[T]):
         if self.folder is None or not distributed.is_first():
             yield
             return
-        made = [one for one in (self.folder, *self.folder.parents) if not one.exists()]
-        self.folder.mkdir(parents=True, exist_ok=True)
-        try:
-            with claimed(self.folder):
-                yield
-        finally:
-            with suppress(OSError):  # from the first that has something in it on
-                for one in made:
-                    one.rmdir()
+        with made_and_claimed(self.folder):
+            yield

@@ -50,7 +50,7 @@ class Photo:
 
     def pixels(self) -> NDArray[np.uint8]:
         """[H, W, 3].  Raises ImageError if the file is no longer there, or another one by now."""
-        image = load_image(self.content, tell=lambda line: None)
+        image = load_image(named(self.content, self.name), tell=lambda line: None)
         if image.shape[:2] != self.size:
             raise ImageError(f"{self.name} has changed since it was opened; start again")
         return image
@@ -103,11 +103,20 @@ class Photos:
         return photo
 
     def _add(self, name: str, folder: Path, content: Path | bytes) -> Photo:
-        height, width = load_image(content).shape[:2]
+        height, width = load_image(named(content, name)).shape[:2]
         with self.lock:
             photo = Photo(len(self.all), name, folder, content, (height, width))
             self.all.append(photo)
         return photo
+
+
+def named(content: Path | bytes, name: str) -> Path | io.BytesIO:
+    """What messages on a dropped photo call by its name."""
+    if isinstance(content, Path):
+        return content
+    file = io.BytesIO(content)
+    file.name = name
+    return file
 
 
 def plain_file_name(name: str) -> str:

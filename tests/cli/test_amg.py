@@ -247,6 +247,16 @@ def test_a_figure_goes_over_our_own_alone(pictures, tmp_path, capsys):
     assert (tmp_path / "cat_masks.png").read_bytes() == before
 
 
+def test_figures_go_into_a_new_folder(pictures, tmp_path, capsys):
+    for name in ("a.png", "below/b.png"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.open(pictures / "scene001.png").save(tmp_path / "in" / name)
+    command = ["amg", str(tmp_path / "in"), *QUICK, "--figure", "-o", str(tmp_path / "out" / "new")]
+    assert main(command) == 0
+    found = {path.relative_to(tmp_path / "out/new").as_posix() for path in (tmp_path / "out").rglob("*.*")}
+    assert found == {"a.json", "a_masks.png", "below/b.json", "below/b_masks.png"}
+
+
 @pytest.mark.parametrize("counts", [[300, 5], 10**13, None, [[1]], "~~", {"a": 1}])
 def test_an_altered_record_is_done_again(pictures, serial, counts):
     path = serial / "scene001.json"

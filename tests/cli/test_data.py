@@ -18,6 +18,7 @@ from minisam.data.cutouts import render_cutouts
 from minisam.data.partworld import render_scenes
 from minisam.data.partworld.export import SEEDS
 from minisam.data.segmentation_folder import open_folder
+from minisam.locks import claimed
 
 
 def test_preview_shows_the_images(tmp_path, capsys):
@@ -141,3 +142,14 @@ def test_an_export_replaces_no_image(form, name, tmp_path, capsys):
     assert main(words.split()) == 3
     assert f"({image.name}); choose another folder" in capsys.readouterr().err
     assert image.read_bytes() == b"of the user" and not list(tmp_path.rglob("*.json"))
+
+
+@pytest.mark.parametrize("form", ["sa1b", "coco"])
+def test_two_exports_into_one_folder_are_not_mixed(form, tmp_path, capsys):
+    words = f"data export --images 1 --size 64 --format {form} -o {tmp_path / 'new'}"
+    (tmp_path / "new").mkdir()
+    with claimed(tmp_path / "new"):
+        assert main(words.split()) == 1
+    assert "another run is using this folder" in capsys.readouterr().err
+    assert not list((tmp_path / "new").iterdir())
+    assert main(words.split()) == 0

@@ -84,6 +84,10 @@ def test_an_image_gives_a_figure_and_results_beside_it(detector, folder, checkpo
     assert "figure: " in capsys.readouterr().out
     assert detect(image, *options[:-1], "1") == 0
     assert "no object with a score" in capsys.readouterr().out
+    other = image.with_suffix(".bmp")
+    other.write_bytes(image.read_bytes())
+    assert detect(other, *options) == 2
+    assert "is the figure of photo.png and is not replaced" in capsys.readouterr().err
 
 
 def test_a_score_that_is_just_enough(tmp_path, capsys, monkeypatch):

@@ -8,6 +8,7 @@ import torch
 from minisam.checkpoint import save_checkpoint
 from minisam.cli.main import main
 from minisam.config import CONFIGS, build_from_config
+from minisam.locks import claimed
 
 SMALL = ["--images", "2", "--targets", "2", "--clicks", "2"]
 
@@ -74,3 +75,17 @@ def test_a_damaged_checkpoint_is_exit_code_3(tmp_path, capsys):
     path.write_bytes(b"not weights")
     assert main(["eval", "--checkpoint", str(path), *SMALL]) == 3
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_the_results_of_two_runs_are_not_mixed_and_a_failed_one_leaves_no_folder(
+    checkpoint, tmp_path, capsys
+):
+    words = ["eval", "--checkpoint", checkpoint, "--worlds", "train", *SMALL, "-o", str(tmp_path / "new")]
+    (tmp_path / "new").mkdir()
+    with claimed(tmp_path / "new"):
+        assert main(words) == 1
+    assert "another run is using this folder" in capsys.readouterr().err
+    (tmp_path / "new").rmdir()
+    (tmp_path / "empty").mkdir()
+    assert main(["eval", "--data", str(tmp_path / "empty"), *words[1:3], "-o", str(tmp_path / "new")]) == 3
+    assert not (tmp_path / "new").exists()

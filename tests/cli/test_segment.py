@@ -204,6 +204,23 @@ def test_the_figure_beside_the_image_replaces_our_own_alone(photo, weights, tmp_
     assert "was not drawn by minisam and is not replaced" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("by_file", [False, True])
+def test_two_images_of_one_stem_do_not_share_a_figure(by_file, photo, weights, tmp_path, capsys):
+    options = ["--checkpoint", str(weights), "--point", "9,9"]
+    if by_file:
+        (tmp_path / "prompts.txt").write_text('[{"point_coords": [[9, 9]]}]')
+        options = [*options[:2], "--prompts", str(tmp_path / "prompts.txt")]
+    other = photo.with_suffix(".jpg")
+    Image.open(photo).save(other)
+    assert main(["segment", str(photo), *options]) == 0
+    before = (tmp_path / "photo_segment.png").read_bytes()
+    assert main(["segment", str(other), *options]) == 2
+    assert "is the figure of photo.png and is not replaced" in capsys.readouterr().err
+    assert (tmp_path / "photo_segment.png").read_bytes() == before
+    assert main(["segment", str(other), *options, "-o", str(tmp_path / "b.png")]) == 0
+    assert main(["segment", str(photo), *options]) == 0
+
+
 @pytest.mark.parametrize("place", [".", "..", "/"])
 def test_a_folder_is_no_image(place, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

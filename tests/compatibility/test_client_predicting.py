@@ -290,3 +290,18 @@ def test_own_generator(nano):
         assert isinstance(generator.predictor.model, nn.Module)
     assert results[0] == results[1]
     assert results[0][1] and all(isinstance(side, int) for side in results[0][1][0])
+
+
+@pytest.mark.usefixtures("segment_anything")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_logits_are_not_taken_for_masks(dtype):
+    from segment_anything.utils.amg import batched_mask_to_box, mask_to_rle_pytorch
+
+    logits = torch.full((1, 4, 4), -5.0, dtype=dtype)
+    logits[0, 1, 2] = 5
+    for function in (batched_mask_to_box, mask_to_rle_pytorch):
+        with pytest.raises(TypeError, match="use masks > 0 for logits"):
+            function(logits)
+    assert batched_mask_to_box(logits > 0).tolist() == [[2, 1, 2, 1]]
+    assert mask_to_rle_pytorch(logits > 0)[0]["counts"] == [9, 1, 6]
+    assert mask_to_rle_pytorch((logits > 0).to(torch.uint8))[0]["counts"] == [9, 1, 6]

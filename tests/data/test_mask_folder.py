@@ -263,6 +263,15 @@ def test_a_photograph_is_not_a_mask_file(tmp_path):
         values_of(tmp_path / "none.png")
 
 
+@pytest.mark.parametrize("suffix", [".tif", ".gif"])
+def test_objects_on_several_pages_are_not_lost_silently(tmp_path, suffix):
+    first, second = (Image.fromarray(mask.astype(np.uint8) * 255) for mask in (ONE, TWO))
+    path = tmp_path / f"cat{suffix}"
+    first.save(path, save_all=True, append_images=[second])
+    with pytest.raises(DatasetError, match="2 pages; save each page as a separate mask file"):
+        values_of(path)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="needs a pipe: run it on Linux")
 def test_a_pipe_is_no_mask_and_no_image(tmp_path):
     os.mkfifo(tmp_path / "cat.png")

@@ -161,7 +161,7 @@ def test_what_training_the_decoder_is_worth_is_said_where_an_arm_does_without(mo
     assert "anchor - frozen" not in e14.outcome(runs_of(GOOD), 1500).values
     ap = GOOD | {"frozen": 0.1}
     outcome = e14.outcome(runs_of(ap, dict.fromkeys(ap, 0.5)), 1500)
-    assert outcome.passed  # whatever the frozen arm does
+    assert outcome.passed
     mask = {name: one[0] for name, one in outcome.values["mask AP"].items()}
     worth, low, high = outcome.values["anchor - frozen"]
     assert low <= worth <= high and worth == pytest.approx(mask["anchor"] - mask["frozen"], abs=1e-3)

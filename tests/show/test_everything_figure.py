@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 
 from minisam.show.everything_figure import everything_figure, label_colours, outlines, paint_labels
@@ -45,3 +47,18 @@ def test_outlines_are_a_thousandth_of_the_shorter_side_thick():
     large = np.zeros((1400, 1500), np.int32)
     large[:, 700:] = 1
     assert np.flatnonzero(outlines(large)[0]).tolist() == [698, 699]
+
+
+def test_many_rows_are_mixed_like_one_without_fractions_of_all():
+    random = np.random.default_rng(0)
+    image = random.integers(0, 256, (2100, 400, 3), np.uint8)
+    labels = np.repeat(random.integers(0, 5, (70, 400)), 30, axis=0).astype(np.int32)
+    tracemalloc.start()
+    painted = paint_labels(image, labels)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert painted.dtype == np.uint8 and most < 6 * image.nbytes
+    mixed = (0.45 * image + 0.55 * label_colours(5)[labels]).round()
+    inside, edge = labels > 0, outlines(labels)
+    assert (painted[inside & ~edge] == mixed[inside & ~edge]).all() and (painted[edge] == 255).all()
+    assert (painted[~inside & ~edge] == image[~inside & ~edge]).all()

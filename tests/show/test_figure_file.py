@@ -67,3 +67,15 @@ def test_only_a_figure_of_ours_is_replaced(tmp_path):
 )
 def test_a_name_is_shown_as_it_is(name, shown):
     assert plain(name) == shown
+
+
+@pytest.mark.parametrize("name", ["a.png", "\u732b \U0001f40b.png", "a\udcff.png", "a\nb.png"])
+def test_the_figure_of_another_image_is_not_replaced(name, tmp_path):
+    path = tmp_path / "a_segment.png"
+    save_figure(figure(), path, image=name)
+    check_replaceable_figure(path, name)
+    check_replaceable_figure(path)
+    with pytest.raises(OutputError, match=r"is the figure of .*png and is not replaced; choose another name"):
+        check_replaceable_figure(path, "a.jpg")
+    save_figure(figure(), path)
+    check_replaceable_figure(path, "a.jpg")

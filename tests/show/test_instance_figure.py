@@ -47,3 +47,28 @@ def test_a_name_with_dollars_is_not_mathematics():
     one = instance(0, 6, 0.5)._replace(name="_$x$")
     figure = instance_figure(np.zeros((40, 80, 3), np.uint8), [one], "")
     assert [text.get_text() for text in figure.axes[0].texts] == [r" _\$x\$ 0.50"]
+
+
+@pytest.mark.parametrize(
+    ("box", "corner", "ha", "va"),
+    [
+        ((0, 0, 80, 90), (0, 0), "left", "top"),
+        ((500, 0, 600, 60), (600, 0), "right", "top"),
+        ((560, 300, 600, 400), (600, 300), "right", "bottom"),
+        ((0, 360, 20, 400), (0, 360), "left", "bottom"),
+        ((0, 100, 600, 400), (0, 100), "left", "bottom"),
+    ],
+)
+def test_words_at_the_edge_stay_in_the_image(box, corner, ha, va):
+    one = ShownInstance("a_class", 0, 0.5, box, np.zeros((400, 600), bool))
+    figure = instance_figure(np.zeros((400, 600, 3), np.uint8), [one], "")
+    (words,) = figure.axes[0].texts
+    assert (words.get_position(), words.get_ha(), words.get_va()) == (corner, ha, va)
+    figure.canvas.draw()
+    shown, axes = words.get_window_extent(), figure.axes[0].get_window_extent()
+    assert shown.x0 >= axes.x0 - 1 and shown.x1 <= axes.x1 + 1 and shown.y1 <= axes.y1 + 1
+
+
+def test_a_long_title_loses_its_middle():
+    (axes,) = instance_figure(np.zeros((40, 40, 3), np.uint8), [], "x" * 99 + ".png").axes
+    assert axes.get_title().endswith("x.png") and "x…x" in axes.get_title() and len(axes.get_title()) <= 82

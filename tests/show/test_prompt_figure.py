@@ -15,6 +15,7 @@ from minisam.show import (
     show_mask,
     show_points,
 )
+from minisam.show.draw import shortened
 
 
 def pixels(figure):
@@ -160,3 +161,47 @@ def test_a_figure_has_as_many_rows_as_it_needs(count, columns):
     figure = best_masks_figure([result(masks=1)] * count, columns=columns)
     rows = {axes.get_subplotspec().rowspan.start for axes in figure.axes}
     assert len(rows) == -(-count // columns) and len(figure.axes) == len(rows) * columns
+
+
+def strip(height, width):
+    return PromptResult(
+        "p.png, 1", np.zeros((height, width, 3), np.uint8), np.ones((1, height, width), bool), np.ones(1)
+    )
+
+
+@pytest.mark.parametrize(("shape", "ratio"), [((3000, 2), 2), ((2, 3000), 0.2), ((8, 12), 8 / 12)])
+def test_a_strip_among_many_has_a_panel_of_moderate_height(shape, ratio):
+    assert best_masks_figure([strip(*shape)], 1, size=4).get_size_inches() == pytest.approx(
+        (4, 4 * ratio + 0.3)
+    )
+
+
+LONG = "a_photo_with_a_name_that_is_longer_than_its_picture_is_wide_" * 2
+
+
+@pytest.mark.parametrize("name", ["short.png", f"{LONG}9.png", "猫" * 60 + "9.png"])
+@pytest.mark.parametrize("shape", [(600, 100), (100, 600), (40, 40)])
+@pytest.mark.filterwarnings("ignore:Glyph")
+def test_titles_are_not_cut_off_and_do_not_overlap(name, shape):
+    image = np.zeros((*shape, 3), np.uint8)
+    prompt = PromptResult(name, image, np.ones((3, *shape), bool), np.array([0.9, 0.5, 0.3]))
+    figure = prompt_figure(prompt)
+    pixels(figure)
+    titles = [axes.title.get_window_extent() for axes in figure.axes]
+    assert titles[0].x0 >= 0 and titles[0].x1 <= min(titles[1].x0, titles[2].x0)
+    assert max(title.x1 for title in titles) <= figure.bbox.x1
+    assert figure.axes[0].get_title().endswith(f"{name[-2:]}: predicted IoU 0.90")
+
+
+@pytest.mark.parametrize(
+    ("text", "inches", "shown"),
+    [
+        ("abcdefgh", 8.5, "abcdefgh"),
+        ("abcdefgh", 0.6, "abc…fgh"),
+        ("猫猫猫猫猫", 0.6, "猫…猫猫"),
+        ("ab", 0, "a…b"),
+        ("a\nb", 8.5, "a\\nb"),
+    ],
+)
+def test_a_long_title_loses_its_middle(text, inches, shown):
+    assert shortened(text, inches) == shown

@@ -8,6 +8,7 @@ of a larger data set are therefore those of a smaller one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ from minisam.data.partworld.batch import SceneBatch
 from minisam.data.partworld.render import render_scenes
 from minisam.data.sa1b import Annotation, annotate, write_record
 from minisam.errors import DatasetError
+from minisam.locks import made_and_claimed
 
 SCENES_PER_BATCH = 8
 SEEDS = 1_000_000
@@ -75,47 +77,48 @@ def annotate_scene(scenes: SceneBatch, place: int, ids: Iterator[int]) -> list[A
 def write_sa1b(folder: Path, pictures: Iterator[AnnotatedPicture]) -> int:
     """Write sa_1.png, sa_1.json, sa_2.png, …; returns the number of images.
 
-    Raises DatasetError if the folder has records of another data set.
+    Raises DatasetError if the folder has records of another data set, MinisamError if another run writes into it.
     """
-    pictures = begin_writing(folder, pictures)
     number = 0
-    for number, picture in enumerate(pictures, start=1):
-        write_record(folder, picture.image, picture.annotations, number, suffix=".png")
+    with begin_writing(folder):
+        for number, picture in enumerate(pictures, start=1):
+            write_record(folder, picture.image, picture.annotations, number, suffix=".png")
     return number
 
 
 def write_as_coco(folder: Path, pictures: Iterator[AnnotatedPicture]) -> int:
     """Write images/000001.png, … and annotations/instances.json, with a category for each level of the part tree.
 
-    Raises DatasetError if the folder has records of another data set.
+    Raises the same errors.
     """
-    pictures = begin_writing(folder, pictures)
-    for part in ("images", "annotations"):
-        (folder / part).mkdir(parents=True, exist_ok=True)
     entries: list[dict[str, Any]] = []
     converted: list[dict[str, Any]] = []
-    for number, picture in enumerate(pictures, start=1):
-        height, width = picture.image.shape[:2]
-        name = f"{number:06}.png"
-        save_image(folder / "images" / name, picture.image)
-        entries.append({"id": number, "width": width, "height": height, "file_name": name})
-        converted += [from_sa1b(one, number, one.get("level", 0) + 1) for one in picture.annotations]
-    categories = {index: level for index, level in enumerate(LEVELS, start=1)}
-    write_coco(folder / "annotations" / "instances.json", entries, converted, categories)
+    with begin_writing(folder):
+        first = list(islice(pictures, 1))  # drawn before the folders are made: bad data leave none behind
+        for part in ("images", "annotations"):
+            (folder / part).mkdir(exist_ok=True)
+        for number, picture in enumerate(chain(first, pictures), start=1):
+            height, width = picture.image.shape[:2]
+            name = f"{number:06}.png"
+            save_image(folder / "images" / name, picture.image)
+            entries.append({"id": number, "width": width, "height": height, "file_name": name})
+            converted += [from_sa1b(one, number, one.get("level", 0) + 1) for one in picture.annotations]
+        categories = {index: level for index, level in enumerate(LEVELS, start=1)}
+        write_coco(folder / "annotations" / "instances.json", entries, converted, categories)
     return len(entries)
 
 
-def begin_writing(folder: Path, pictures: Iterator[AnnotatedPicture]) -> Iterator[AnnotatedPicture]:
-    """Make the folder, and return the same images.  The first is drawn before: bad data leave no folder behind.
+@contextmanager
+def begin_writing(folder: Path) -> Iterator[None]:
+    """Make the folder and keep other runs out of it; one in which nothing was written is removed again.
 
-    Raises DatasetError if the folder already has JSON files, which would be read as part of this data set, or images
-    where its own are written, which could be replaced.
+    Raises MinisamError if another run writes into it, DatasetError if it already has JSON files, which would be read as
+    part of this data set, or images where its own are written, which could be replaced.
     """
-    for pattern in ("**/*.json", "sa_*.png", "images/*.png"):
-        if found := next(folder.glob(pattern), None):
-            raise DatasetError(
-                f"{folder}: already has a data set ({found.name}); choose another folder, or empty this one"
-            )
-    first = list(islice(pictures, 1))
-    folder.mkdir(parents=True, exist_ok=True)
-    return chain(first, pictures)
+    with made_and_claimed(folder):
+        for pattern in ("**/*.json", "sa_*.png", "images/*.png"):
+            if found := next(folder.glob(pattern), None):
+                raise DatasetError(
+                    f"{folder}: already has a data set ({found.name}); choose another folder, or empty this one"
+                )
+        yield
