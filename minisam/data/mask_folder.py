@@ -94,7 +94,10 @@ class MaskFolder:
 
 
 def open_mask_folder(path: Path) -> MaskFolder | None:
-    """The images of a folder that have masks; None if there are none in this form."""
+    """The images of a folder that have masks; None if there are none in this form.
+
+    Of a.jpg and a.png only the first is used: trained on and held out, they would be one image.
+    """
     values_of.cache_clear()  # files may have changed since a folder was opened
     home = next((path / name for name in MASK_FOLDERS if (path / name).is_dir()), None)
     source = path / "images" if (path / "images").is_dir() else path
@@ -106,9 +109,13 @@ def open_mask_folder(path: Path) -> MaskFolder | None:
     ]
     stems = {image.stem for image in pictures}
     named = by_image(home, stems, "", skipped) if home else by_image(source, stems, BESIDE, skipped)
+    used: dict[str, str] = {}
     for image in pictures:
         found = named.get(image.stem) or (listing(home / image.stem) if home else [])
-        if found:
+        if found and image.stem in used:
+            skipped.add(str(image), f"the masks of its name are used for {used[image.stem]}")
+        elif found:
+            used[image.stem] = image.name
             images.append(image)
             masks.append(found)
         else:

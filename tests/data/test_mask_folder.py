@@ -233,6 +233,17 @@ def test_images_without_masks_are_named_and_left_out(tmp_path):
     assert [str(name).endswith("dog.jpg") for name in opened.skipped] == [True]
 
 
+@pytest.mark.parametrize("masks", ["masks/cat.png", "masks/cat_1.png", "masks/cat/1.png"])
+def test_two_images_of_one_stem_do_not_share_masks(tmp_path, masks):
+    photo(tmp_path / "images/cat.bmp")
+    photo(tmp_path / "images/cat.png")
+    write(tmp_path / masks, 255 * ONE.astype(np.uint8))
+    opened = open_folder(tmp_path)
+    assert isinstance(opened, MaskFolder) and opened.names == ["images/cat.bmp"]
+    assert list(opened.skipped.values()) == ["the masks of its name are used for cat.bmp"]
+    assert [os.path.basename(name) for name in opened.skipped] == ["cat.png"]
+
+
 def test_a_mask_of_another_size_is_named(tmp_path):
     photo(tmp_path / "images" / "cat.jpg")
     write(tmp_path / "masks" / "cat_0.png", ONE)
