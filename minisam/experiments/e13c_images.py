@@ -136,5 +136,5 @@ EXPERIMENT = Experiment(
     run=run,
     trains="{network}, adapted by four methods to 5, 50 and 500 images of xray and by one to 500 of thin: 600 steps "
     "of 4 images × 6 prompts, once per seed",
-    shortened="to nano, and E13's rates, which were not searched for; thin is learned by one arm only",
+    shortened="to nano, one seed, and E13's rates, which were not searched for; thin is learned by one arm only",
 )

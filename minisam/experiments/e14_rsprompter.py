@@ -118,6 +118,7 @@ def outcome(runs: Runs, steps: int) -> Outcome:
     prompted = estimate_ap(
         runs, lambda ap: min(ap["seg"], ap["anchor"]) - max(ap["cls"], ap["det"]), "mask", COMMON
     )
+    over_det = estimate_ap(runs, lambda ap: ap["anchor"] - ap["det"], "mask", COMMON)
     same_boxes = box["det"].value - box["anchor"].value
     over_seg = mask["anchor"].value - mask["seg"].value
     passed = prompted.low > 0 and abs(same_boxes) < 5 and over_seg >= -2
@@ -141,7 +142,8 @@ def outcome(runs: Runs, steps: int) -> Outcome:
         + ", ".join(f"{name} {mask[name].value:.1f}" for name in order)
         + f"; box AP: {', '.join(f'{name} {box[name].value:.1f}' for name in order)}. "
         f"The worse of seg and anchor minus the better of cls and det: {points(prompted)} points of mask AP. "
-        f"Boxes of det minus those of anchor: {same_boxes:+.1f}; masks of anchor minus those of seg: {over_seg:+.1f}."
+        f"Boxes of det minus those of anchor: {same_boxes:+.1f}; masks of anchor minus those of seg: {over_seg:+.1f}, "
+        f"minus those of det: {points(over_det)}."
     )
     values: dict[str, Any] = {
         "mask AP": {name: as_json(value) for name, value in mask.items()},
@@ -153,6 +155,7 @@ def outcome(runs: Runs, steps: int) -> Outcome:
         "min(seg, anchor) - max(cls, det)": as_json(prompted),
         "box det - anchor": same_boxes,
         "anchor - seg": over_seg,
+        "anchor - det": as_json(over_det),
         "steps": steps,
     }
     if FROZEN in runs:

@@ -38,7 +38,9 @@ def save_figure(figure: Figure, path: Path, dpi: int = 110, image: str = "") -> 
 
 def check_replaceable_figure(path: Path, image: str = "") -> None:
     """Raises OutputError if the file exists and was not drawn by minisam, or is the figure of another image."""
-    if os.path.lexists(path) and not is_own_figure(path):
+    if not os.path.lexists(path):
+        return
+    if not is_own_figure(path):
         raise OutputError(f"{path} was not drawn by minisam and is not replaced; choose another name with -o")
     other = image_of_figure(path)
     if image and other and other != printable(image):

@@ -116,6 +116,9 @@ def test_the_criterion(changes, box, passed, monkeypatch):
     worse, better = min(mask["seg"], mask["anchor"]), max(mask["cls"], mask["det"])
     assert outcome.values["min(seg, anchor) - max(cls, det)"][0] == pytest.approx(worse - better, abs=1e-3)
     assert outcome.values["anchor - seg"] == pytest.approx(mask["anchor"] - mask["seg"], abs=1e-3)
+    over_det = outcome.values["anchor - det"]
+    assert over_det[0] == pytest.approx(mask["anchor"] - mask["det"], abs=1e-3)
+    assert f"minus those of det: {over_det[0]:+.1f} [" in outcome.finding
     boxes = {name: one[0] for name, one in outcome.values["box AP"].items()}
     assert outcome.values["box det - anchor"] == pytest.approx(boxes["det"] - boxes["anchor"], abs=1e-3)
     assert f"anchor {mask['anchor']:.1f}; box AP" in outcome.finding and outcome.values["steps"] == 1500
