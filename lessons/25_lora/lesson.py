@@ -539,7 +539,7 @@ check(25, adapted_attention)
 # ## What was left out
 #
 # The other ways to adapt: adapters, which add small layers between the frozen ones, and cannot be merged; an additional
-# token for fine masks; training only the mask decoder, which needs each image encoded only once and is what `minisam
-# adapt` chooses for fewer than 20 images. How to choose rank, scale and learning rate: a scale of 2 with half the B is
-# the same function, but not the same training. Updates of convolutions. Other seeds and more images: the intervals
-# above are wide.
+# token for fine masks; training only the mask decoder, which needs each image encoded only once. For fewer than 20
+# images `minisam adapt` chooses the updates of this lesson, without the decoder, which few images can spoil. How to
+# choose rank, scale and learning rate: a scale of 2 with half the B is the same function, but not the same training.
+# Updates of convolutions. Other seeds and more images: the intervals above are wide.

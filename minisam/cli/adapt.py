@@ -59,8 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--decoder",
         action=argparse.BooleanOptionalAction,
-        default=True,
-        help="also train the mask decoder, with lora and adapter; without it, files are small",
+        help="also train the mask decoder, with lora and adapter; without it, files are small (default: as auto "
+        "chooses, else with it)",
     )
     parser.add_argument(
         "--full-size",
@@ -149,9 +149,10 @@ def adapt_options(args: argparse.Namespace, names: Sequence[str], device: str) -
     from minisam.adapt.methods import Method
     from minisam.data.segmentation_folder import validation_split
 
-    name = args.method
+    name, decoder = args.method, args.decoder
     if name == "auto":
-        name, reason = method_for(len(validation_split(names, args.validation)[0]))
+        name, chosen, reason = method_for(len(validation_split(names, args.validation)[0]))
+        decoder = chosen if decoder is None else decoder
         print(f"method {name}: {reason}", file=sys.stderr)
     for option, methods in METHODS_WITH.items():
         if name not in methods:
@@ -165,7 +166,7 @@ def adapt_options(args: argparse.Namespace, names: Sequence[str], device: str) -
         full_size=args.full_size,
     )
     return AdaptOptions(
-        Method(name, decoder=args.decoder, rank=args.rank, late=args.late),
+        Method(name, decoder=decoder is not False, rank=args.rank, late=args.late),
         with_steps(training, args.steps, args.lr),
         args.validation,
         args.save_every,

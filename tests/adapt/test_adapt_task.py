@@ -208,15 +208,15 @@ def test_a_folder_without_usable_masks_says_so(folder):
 
 
 def test_a_method_for_every_number_of_images():
-    assert [method_for(count)[0] for count in (1, FEW - 1, FEW, MANY - 1, MANY)] == [
-        "decoder",
-        "decoder",
-        "lora",
-        "lora",
-        "full",
+    assert [method_for(count)[:2] for count in (1, FEW - 1, FEW, MANY - 1, MANY)] == [
+        ("lora", False),
+        ("lora", False),
+        ("lora", True),
+        ("lora", True),
+        ("full", True),
     ]
     assert SETTINGS.keys() == set(METHODS)
-    assert all(str(count) in method_for(count)[1] for count in (3, 300, 3000))
+    assert all(str(count) in method_for(count).reason for count in (3, 300, 3000))
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from small_networks import small_sam
 
 from minisam.adapt.files import load_adapter
@@ -97,7 +98,11 @@ def test_a_merged_network_replaces_neither_its_base_nor_the_adapter(name, lora, 
 
 def test_the_number_of_images_chooses_the_method(home, capsys):
     assert adapt(home, out="auto") == 0
-    assert "method decoder: 5 images are few" in capsys.readouterr().err
+    assert "method lora: 5 images are few" in capsys.readouterr().err
+    changed = load_file(home / "auto" / "adapter.safetensors")
+    assert changed and all(name.startswith("image_encoder.") for name in changed)
+    assert adapt(home, "--decoder", out="more") == 0
+    assert any(name.startswith("mask_decoder.") for name in load_file(home / "more" / "adapter.safetensors"))
 
 
 def test_adapters_cannot_be_merged(home, capsys):
