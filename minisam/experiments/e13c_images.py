@@ -71,9 +71,11 @@ def run(sam: Sam, settings: Settings) -> Outcome:
     thin = gain((THIN, LORA, MANY), THIN), gain((THIN, LORA, MANY), THIN, CLICK)
 
     figure = Figure(figsize=(10, 3.8), layout="constrained")
-    for axes, world in zip(figure.subplots(1, 2), (NEW, OLD), strict=True):
+    panels = figure.subplots(1, 2)
+    for axes, world in zip(panels, (NEW, OLD), strict=True):
         draw(axes, gains[world])
         axes.set_title(f"{world}, box")
+    panels[0].legend()  # in the other it would hide an interval
     finding = (
         f"With a box, LoRA + decoder changes IoU on {NEW} by "
         + ", ".join(f"{e.signed()} (from {n} images)" for e, n in zip(gains[NEW][LORA], COUNTS, strict=True))
@@ -115,15 +117,17 @@ def trained_on(sam: Sam, settings: Settings, one: Run, seed: int) -> Sam:
 
 def draw(axes: Axes, gains: dict[str, list[Estimate]]) -> None:
     """A line for each arm, over the number of images."""
-    for name, estimates in gains.items():
+    for place, (name, estimates) in enumerate(gains.items()):
         middle = [e.value for e in estimates]
         spread = [[e.value - e.low for e in estimates], [e.high - e.value for e in estimates]]
-        axes.errorbar(COUNTS, middle, spread, marker="o", capsize=3, label=name)
+        beside = [
+            count * 1.06 ** (place - (len(gains) - 1) / 2) for count in COUNTS
+        ]  # no interval over another
+        axes.errorbar(beside, middle, spread, marker="o", capsize=3, label=name)
     axes.set(xscale="log", xlabel="images", ylabel="IoU after − before")
     axes.set_xticks(COUNTS, [str(count) for count in COUNTS])
     axes.axhline(0, color="grey", linewidth=0.8)
     axes.grid(alpha=0.3)
-    axes.legend()
 
 
 EXPERIMENT = Experiment(
