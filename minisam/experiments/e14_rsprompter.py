@@ -136,7 +136,8 @@ def outcome(runs: Runs, steps: int) -> Outcome:
         panels[1].bar(middles, by_class[name], width, label=name)
     panels[1].set_xticks(range(len(CLASSES)), CLASSES, rotation=30)
     panels[1].set(ylabel="mask AP of the first seed")
-    panels[1].legend()
+    panels[1].margins(y=0.3)  # room for the legend
+    panels[1].legend(loc="upper left", ncols=3)
     finding = (
         "Mask AP: "
         + ", ".join(f"{name} {mask[name].value:.1f}" for name in order)
@@ -184,7 +185,8 @@ def bars(axes: Axes, order: Sequence[str], mask: dict[str, Estimate], box: dict[
         axes.bar(np.arange(len(order)) + offset, heights, 0.4, yerr=[below, above], capsize=3, label=kind)
     axes.set_xticks(range(len(order)), order)
     axes.set(ylabel="AP, mean over five classes")
-    axes.legend()
+    axes.margins(y=0.3)
+    axes.legend(loc="upper left", ncols=2)
 
 
 EXPERIMENT = Experiment(

@@ -178,13 +178,17 @@ class TrainingRun(Generic[T]):
         self.task.resumed(self.validations)
 
     def take_over(self, state: dict[str, Any]) -> None:
-        """Restore everything that `save` stored.  States of earlier versions have less."""
+        """Restore everything that `save` stored, of a finished run without its optimisers.
+
+        States of earlier versions have less.
+        """
         task = self.task
         for name, module in task.modules.items():
             module.load_state_dict(state[name])
-        saved = state["optimizers"] if "optimizers" in state else [state["optimizer"]]
-        for optimizer, values in zip(task.optimizers, saved, strict=True):
-            optimizer.load_state_dict(values)
+        if state["step"] < task.steps:
+            saved = state["optimizers"] if "optimizers" in state else [state["optimizer"]]
+            for optimizer, values in zip(task.optimizers, saved, strict=True):
+                optimizer.load_state_dict(values)
         self.scaler.load_state_dict(state.get("scaler", {}))
         if task.average is not None:
             task.average.load(state["average"])

@@ -106,17 +106,28 @@ def test_a_state_of_an_earlier_version_is_resumed(tmp_path: Path):
 
 
 def test_a_state_with_other_groups_of_parameters_is_refused_in_a_sentence(tmp_path: Path):
-    """As after an update of minisam that gives other parameters weight decay."""
-    TrainingRun(Toy(1), tmp_path).run(False)
-    before = (tmp_path / "state.pt").read_bytes()
-    task = Toy(1)
-    for optimizer in task.optimizers:
-        optimizer.add_param_group({"params": [torch.nn.Parameter(torch.zeros(2))]})
+    """As after an update of minisam that gives other parameters weight decay.  A finished run can be read."""
+
+    def of_another_version() -> Toy:
+        task = Toy(2)
+        for optimizer in task.optimizers:
+            optimizer.add_param_group({"params": [torch.nn.Parameter(torch.zeros(2))]})
+        return task
+
+    begun, finished = tmp_path / "begun", tmp_path / "finished"
+    begun.mkdir()
+    run = TrainingRun(Toy(2), begun)
+    run.train_step()
+    run.save()
+    before = (begun / "state.pt").read_bytes()
     with pytest.raises(
         CheckpointError, match=r"state.pt does not fit this version of minisam; .*another --out"
     ):
-        TrainingRun(task, tmp_path).run(False)
-    assert (tmp_path / "state.pt").read_bytes() == before
+        TrainingRun(of_another_version(), begun).run(False)
+    assert (begun / "state.pt").read_bytes() == before
+    trained = TrainingRun(Toy(2), finished).run(False).model.state_dict()
+    for name, value in TrainingRun(of_another_version(), finished).run(False).model.state_dict().items():
+        assert value.equal(trained[name]), name
 
 
 def test_without_a_folder_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
