@@ -169,8 +169,8 @@ def values_of(path: Path) -> NDArray[np.int64]:
         raise ImageError(f"{path}: cannot be read as a mask (not a file, or a link to nothing)")
     try:
         with Image.open(path) as file:
-            pages = getattr(file, "n_frames", 1)
             values, is_jpeg = as_numbers(file), file.format == "JPEG"
+            pages = pages_of_its_size(file)
     # Pillow's readers raise almost any exception for damaged bytes.
     except Exception as error:
         raise ImageError(f"{path}: cannot be read as a mask ({error})") from None
@@ -184,6 +184,15 @@ def values_of(path: Path) -> NDArray[np.int64]:
     if len(found) > MOST_OBJECTS:
         raise DatasetError(f"{path}: {len(found)} different values; this is a photograph, not masks")
     return values
+
+
+def pages_of_its_size(file: Image.Image) -> int:
+    """How many pages are as large as the first; a smaller one is a copy of it, as in GeoTIFF's pyramids."""
+    size, pages = file.size, 0
+    for page in range(getattr(file, "n_frames", 1)):
+        file.seek(page)
+        pages += file.size == size
+    return pages
 
 
 def as_numbers(file: Image.Image) -> NDArray[np.int64]:

@@ -284,6 +284,17 @@ def test_objects_on_several_pages_are_not_lost_silently(tmp_path, suffix):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a pipe: run it on Linux")
+def test_smaller_copies_on_further_pages_are_no_objects(tmp_path):
+    """A pyramid of overviews, as GDAL writes it."""
+    photo(tmp_path / "images/cat.png")
+    mask = Image.fromarray(NUMBERED.astype(np.uint8))
+    (tmp_path / "masks").mkdir()
+    copies = [mask.resize((W // 2, H // 2), 0), mask.resize((W // 4, H // 4), 0)]
+    mask.save(tmp_path / "masks/cat.tif", save_all=True, append_images=copies)
+    first, second = read(tmp_path)
+    assert np.array_equal(first, ONE) and np.array_equal(second, TWO)
+
+
 def test_a_pipe_is_no_mask_and_no_image(tmp_path):
     os.mkfifo(tmp_path / "cat.png")
     with pytest.raises(ImageError, match=r"cannot be read as a mask \(not a file"):
