@@ -29,9 +29,12 @@ def save_figure(figure: Figure, path: Path, dpi: int = 110, image: str = "") -> 
     kind = FIGURE_FORMATS.get(path.suffix.lower())
     if kind is None:
         raise OutputError(f"{path}: not a figure format; use {', '.join(FIGURE_FORMATS)}")
+    from minisam.show.fonts import add_fonts
+
+    add_fonts(figure)
     metadata = {**MARK, **({IMAGE: printable(image)} if image else {})} if kind == "png" else None
     with warnings.catch_warnings():
-        # Characters that the font lacks are drawn as boxes.
+        # Characters that no font has are drawn as boxes.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         write_atomically(path, lambda file: figure.savefig(file, format=kind, dpi=dpi, metadata=metadata))
 
