@@ -120,10 +120,8 @@ def draw(axes: Axes, gains: dict[str, list[Estimate]]) -> None:
     for place, (name, estimates) in enumerate(gains.items()):
         middle = [e.value for e in estimates]
         spread = [[e.value - e.low for e in estimates], [e.high - e.value for e in estimates]]
-        beside = [
-            count * 1.06 ** (place - (len(gains) - 1) / 2) for count in COUNTS
-        ]  # no interval over another
-        axes.errorbar(beside, middle, spread, marker="o", capsize=3, label=name)
+        aside = 1.06 ** (place - (len(gains) - 1) / 2)  # no interval over another
+        axes.errorbar([aside * count for count in COUNTS], middle, spread, marker="o", capsize=3, label=name)
     axes.set(xscale="log", xlabel="images", ylabel="IoU after − before")
     axes.set_xticks(COUNTS, [str(count) for count in COUNTS])
     axes.axhline(0, color="grey", linewidth=0.8)

@@ -5,9 +5,9 @@ kind of object has its own hue as well.  Two more choices differ: a quarter of 1
 with E14's eighth of 64 a first run of `det` called most boxes of objects background; and new layers learn at 1e-3.
 
 A first run of 1500 steps missed E14's criterion by 3.0 [1.8, 4.3] points: mask AP 29.1 for cls, 37.5 for det, 34.5 for
-seg and 37.0 for anchor.  The frozen tiny has 43.3 in the true boxes, which bounds det and not the others.  Expected
-before this longer run: E14's criterion.  One arm more, frozen, shows what training SAM's decoder is worth to anchor
-(two points or more, expected).  In the measured run of anchor, the decoder's attention to and from tokens had no
+seg and 37.0 for anchor.  The frozen tiny has 43.3 in the true boxes (once by hand), which bounds det alone.
+Expected before this longer run: E14's criterion.  One arm more, frozen, shows what training SAM's decoder is worth to
+anchor (two points or more, expected).  In the measured run of anchor, the decoder's attention to and from tokens had no
 weight decay.
 """
 

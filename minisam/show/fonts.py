@@ -8,7 +8,7 @@ from matplotlib.text import Text
 
 FONTS = (
     "Noto Sans CJK SC",
-    "Noto Sans CJK JP",  # the first of a collection, which is the one that matplotlib finds; it has all of them
+    "Noto Sans CJK JP",  # of a file with several fonts, some versions of matplotlib find the first alone: this one
     "Noto Sans SC",
     "Source Han Sans SC",
     "Microsoft YaHei",
