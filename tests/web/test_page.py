@@ -299,6 +299,20 @@ def test_a_photo_can_be_dropped_and_prompts_stay_with_their_photo(tab, tmp_path)
 
 
 @pytest.mark.ci
+def test_of_several_photos_the_first_is_opened_and_those_that_are_none_are_named(tab, tmp_path):
+    files = [tmp_path / "words.png", photo_file(tmp_path / "a.png", 90, 120), tmp_path / "empty.jpg"]
+    files[0].write_text("words")
+    files[2].touch()
+    files.append(photo_file(tmp_path / "b.png", 120, 90))
+    with tab.page.expect_request("**/encode") as opened:
+        tab.page.locator("input[type=file]").set_input_files([str(file) for file in files])
+    tab.says("words.png: not an image.*; empty.jpg: .*empty")
+    assert tab.page.locator(".photos button").count() == 3
+    assert tab.page.locator("p.name").inner_text() == "a.png"
+    assert opened.value.url.endswith("/1/encode")
+
+
+@pytest.mark.ci
 def test_touch_adds_and_a_long_press_removes(browser, server):
     with tab_of(
         browser, server, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True

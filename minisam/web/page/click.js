@@ -459,17 +459,21 @@ class Page {
     }
   }
 
+  /** The first of the photos is opened; the status names those that could not be read. */
   async add(files) {
+    const before = this.photos.length;
+    const faults = [];
     for (const file of files) {
       this.say(`Reading ${file.name} …`);
       try {
         this.photos.push(await this.model.add(file));
-        this.open(this.photos.at(-1));
       } catch (error) {
-        this.say(error.message);
+        faults.push(error.message);
       }
     }
     this.listPhotos();
+    if (this.photos.length > before) await this.open(this.photos[before]);
+    if (faults.length) this.say(faults.join("; "));
   }
 
   step(by) {
