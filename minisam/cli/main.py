@@ -24,7 +24,7 @@ from minisam.cli.device_options import allow_fallbacks
 from minisam.cli.json_answer import one_document
 from minisam.cli.ranks import are_several, run_as_one_of_several, said_once
 from minisam.cli.unused import given_options
-from minisam.errors import MinisamError, printable
+from minisam.errors import CommandError, MinisamError, printable
 
 COMMANDS = {
     "demo": "segment a photo and a drawn scene with every kind of prompt, and save one figure",
@@ -91,6 +91,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             args, rest = parser.parse_known_args(argv)
             if rest:
                 parser.error(f"unrecognized arguments: {' '.join(rest)}{where_names_stand(rest)}")
+            if any(re.fullmatch("(--[a-z-]+=)?", word) for word in argv):
+                raise CommandError("one word is empty (''), perhaps a variable without a value; leave it out")
             args.given = given_options(parser, argv)
         run = importlib.import_module(f"minisam.cli.{args.command}").run
         with one_document(getattr(args, "json", False), in_one_line):
