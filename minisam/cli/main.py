@@ -78,7 +78,7 @@ def build_parser(*commands: str | None) -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     interrupts = Interrupts(is_program=argv is None)
-    argv = list(sys.argv[1:] if argv is None else argv)
+    argv = with_joined_coordinates(sys.argv[1:] if argv is None else argv)
     allow_fallbacks()
     try:
         show_every_name(sys.stdout)
@@ -112,6 +112,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"minisam: {in_one_line(error)}", file=sys.stderr)
         return exit_code_of(error)
+
+
+def with_joined_coordinates(words: Sequence[str]) -> list[str]:
+    """`--box -0.4,3,80,90` as `--box=-0.4,3,80,90`, because argparse takes the second word for an option."""
+    joined: list[str] = []
+    for word in words:
+        if joined and joined[-1].startswith("--") and re.match(r"-[\d.]+,", word):
+            word = f"{joined.pop()}={word}"
+        joined.append(word)
+    return joined
 
 
 def where_names_stand(rest: Sequence[str]) -> str:
