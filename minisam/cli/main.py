@@ -104,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at exit
         return 141
     except KeyboardInterrupt:
-        return interrupts.leave()
+        pass  # left below, where the error's frames are gone, with what they held of other processes
     except Exception as error:
         if interrupts.came:  # an interrupted import may raise any error
             return interrupts.leave()
@@ -112,6 +112,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"minisam: {in_one_line(error)}", file=sys.stderr)
         return exit_code_of(error)
+    return interrupts.leave()
 
 
 def with_joined_coordinates(words: Sequence[str]) -> list[str]:

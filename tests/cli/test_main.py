@@ -242,3 +242,19 @@ def test_an_empty_word_is_not_taken_for_the_current_folder(words, tmp_path, monk
     assert main([word.format("") for word in words.split()]) == 2
     assert "one word is empty ('')" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupted_command_lets_go_of_what_it_held(monkeypatch):
+    released = []
+
+    class Held:
+        def __del__(self):
+            released.append(True)
+
+    def interrupt(args):
+        held = Held()
+        raise KeyboardInterrupt(id(held))
+
+    monkeypatch.setattr(importlib.import_module("minisam.cli.doctor"), "run", interrupt)
+    monkeypatch.setattr(main_module.Interrupts, "leave", lambda self: len(released))
+    assert main(["doctor"]) == 1
