@@ -11,11 +11,14 @@ from minisam.files import write_atomically
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:
-    """The content of a JSON file. Raises DatasetError, in one line, if it cannot be read as JSON."""
+    """The content of a JSON file, with a byte order mark or without.
+
+    Raises DatasetError, in one line, if it cannot be read as JSON.
+    """
     if os.path.exists(path) and not os.path.isfile(path):
         raise DatasetError(f"{os.fspath(path)}: not a file")  # reading a pipe may never end
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig") as file:
             return json.load(file)
     except OSError as error:
         raise DatasetError(f"{os.fspath(path)}: {error.strerror or error}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 
 import pytest
@@ -15,6 +16,11 @@ def test_what_is_written_is_short_and_read_again(tmp_path):
     write_json(tmp_path / "a.json", content)
     assert (tmp_path / "a.json").read_bytes() == b'{"a":[1,2.5,null],"b":{"c":"\\u00e4"}}'
     assert read_json(tmp_path / "a.json") == read_json(str(tmp_path / "a.json")) == content
+
+
+def test_a_byte_order_mark_is_no_part_of_the_content(tmp_path):
+    (tmp_path / "a.json").write_bytes(codecs.BOM_UTF8 + b"[1]")
+    assert read_json(tmp_path / "a.json") == [1]
 
 
 def test_what_is_no_json_leaves_the_old_file(tmp_path):

@@ -50,8 +50,8 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Sam:
     # The network is built without memory and takes over the tensors: no random weights have to be overwritten.
     sam = build_without_memory(config)
     sam.load_state_dict(state_dict, strict=True, assign=True)
-    sam.pixel_mean = torch.tensor(IMAGENET_MEAN).view(-1, 1, 1)
-    sam.pixel_std = torch.tensor(IMAGENET_STD).view(-1, 1, 1)
+    sam.pixel_mean = torch.tensor(IMAGENET_MEAN, dtype=torch.float32).view(-1, 1, 1)
+    sam.pixel_std = torch.tensor(IMAGENET_STD, dtype=torch.float32).view(-1, 1, 1)
     set_inputs_(sam, inputs)
     return sam
 

@@ -24,7 +24,7 @@ from minisam.cli.device_options import allow_fallbacks
 from minisam.cli.json_answer import one_document
 from minisam.cli.ranks import are_several, run_as_one_of_several, said_once
 from minisam.cli.unused import given_options
-from minisam.errors import MinisamError, printable
+from minisam.errors import CommandError, MinisamError, printable
 
 COMMANDS = {
     "demo": "segment a photo and a drawn scene with every kind of prompt, and save one figure",
@@ -78,7 +78,7 @@ def build_parser(*commands: str | None) -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     interrupts = Interrupts(is_program=argv is None)
-    argv = list(sys.argv[1:] if argv is None else argv)
+    argv = with_joined_coordinates(sys.argv[1:] if argv is None else argv)
     allow_fallbacks()
     try:
         show_every_name(sys.stdout)
@@ -91,6 +91,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             args, rest = parser.parse_known_args(argv)
             if rest:
                 parser.error(f"unrecognized arguments: {' '.join(rest)}{where_names_stand(rest)}")
+            if any(re.fullmatch("(--[a-z-]+=)?", word) for word in argv):
+                raise CommandError("one word is empty (''), perhaps a variable without a value; leave it out")
             args.given = given_options(parser, argv)
         run = importlib.import_module(f"minisam.cli.{args.command}").run
         with one_document(getattr(args, "json", False), in_one_line):
@@ -102,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at exit
         return 141
     except KeyboardInterrupt:
-        return interrupts.leave()
+        pass  # left below, where the error's frames are gone, with what they held of other processes
     except Exception as error:
         if interrupts.came:  # an interrupted import may raise any error
             return interrupts.leave()
@@ -110,6 +112,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"minisam: {in_one_line(error)}", file=sys.stderr)
         return exit_code_of(error)
+    return interrupts.leave()
+
+
+def with_joined_coordinates(words: Sequence[str]) -> list[str]:
+    """`--box -0.4,3,80,90` as `--box=-0.4,3,80,90`, because argparse takes the second word for an option."""
+    joined: list[str] = []
+    for word in words:
+        if joined and joined[-1].startswith("--") and re.match(r"-[\d.]+,", word):
+            word = f"{joined.pop()}={word}"
+        joined.append(word)
+    return joined
 
 
 def where_names_stand(rest: Sequence[str]) -> str:

@@ -29,13 +29,17 @@ def check_output(
         raise OutputError(
             f"{path} is a pipe, a device or a link to itself; give the name of a file with {option}"
         )
-    if not path.parent.is_dir():
+    folder = Path(os.path.realpath(path)).parent if path.is_symlink() else path.parent
+    if not folder.is_dir():
+        there = nearest_folder(folder)
         raise OutputError(
-            f"{path}: there is no folder {path.parent}; create it first, or choose another with {option}"
+            f"{path}: there is no folder {folder}; create it first, or choose another with {option}"
+            if there.is_dir()
+            else f"{path}: {there} is not a folder; choose another with {option}"
         )
     if suffixes and path.suffix.lower() not in suffixes:
         raise OutputError(f"{path}: cannot write this format; use a name that ends in {', '.join(suffixes)}")
-    check_writable(path.parent, option)
+    check_writable(folder, option)
 
 
 def check_output_folder(

@@ -5,6 +5,7 @@ B prompts   N points   n boxes of one prompt   h, w a mask prompt's size
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -94,11 +95,21 @@ def fault_of_record(record: Any, mask_size: tuple[int, int]) -> str | None:
         return f"image must have the shape (3, H, W), got {tuple(image.shape)}"
     if not is_finite(image):
         return "image has values that are not finite (NaN or infinity)"
+    if not is_size(record["original_size"]):
+        return f"original_size must be (H, W), two whole numbers above 0, got {record['original_size']!r}"
     points, labels, boxes, masks = prompts.values()
     masks = None if masks is None else as_mask_logits(masks)
     return fault_of_shapes(points, labels, boxes, masks, mask_size) or fault_of_values(
         points, labels, boxes, masks
     )
+
+
+def is_size(given: Any) -> bool:
+    """Whether this is (H, W), in integers of any kind."""
+    try:
+        return len(given) == 2 and all(operator.index(side) > 0 for side in given)
+    except TypeError:
+        return False
 
 
 def as_mask_logits(masks: Tensor) -> Tensor:

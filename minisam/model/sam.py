@@ -79,6 +79,7 @@ class Sam(nn.Module):
 
         Raises ValueError for a record with missing entries or unusable prompts.
         """
+        batched_input = list(batched_input)
         for record in batched_input:
             if fault := fault_of_record(record, self.prompt_encoder.mask_input_size):
                 raise ValueError(fault)
@@ -102,7 +103,7 @@ class Sam(nn.Module):
         return results
 
     def preprocess(self, x: Tensor) -> Tensor:
-        """Normalise [..., 3, H, W] in 0 … 255 and pad it right and below to the network's square input.
+        """Normalise [..., 3, H, W] in 0 … 255, of any type, and pad it right and below to the network's square input.
 
         Raises ValueError for an image larger than that.
         """
@@ -112,7 +113,7 @@ class Sam(nn.Module):
                 f"an image of {x.shape[-2]} x {x.shape[-1]} is larger than the network's {size}: scale it first, "
                 f"and its prompts, by ResizeLongestSide({size})"
             )
-        x = (x - self.pixel_mean) / self.pixel_std
+        x = (x.to(self.pixel_mean.dtype) - self.pixel_mean) / self.pixel_std
         return F.pad(x, (0, size - x.shape[-1], 0, size - x.shape[-2]))
 
     def postprocess_masks(

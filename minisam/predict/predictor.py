@@ -11,6 +11,7 @@ from torch import Tensor
 
 from minisam.data.images import check_image_array
 from minisam.model import Sam
+from minisam.model.batched_prompts import is_size
 from minisam.predict.batched_prompts import as_mask_logits, check_batches, check_values
 from minisam.predict.external_tokens import append_tokens, check_one_prompt
 from minisam.predict.given_numbers import as_numpy, check_finite, to_tensor
@@ -101,10 +102,10 @@ class SamPredictor:
                 "for several images call the network with a list of records"
             )
         check_finite(transformed_image, "transformed_image")
-        if len(original_image_size) != 2:
-            raise ValueError(f"original_image_size must be (H, W), got {tuple(original_image_size)}")
-        if transformed_image.dtype == torch.float64:
-            transformed_image = transformed_image.to(self.model.pixel_mean.dtype)
+        if not is_size(original_image_size):
+            raise ValueError(
+                f"original_image_size must be (H, W), two whole numbers above 0, got {original_image_size!r}"
+            )
         self.reset_image()
         features = self.model.image_encoder(self.model.preprocess(transformed_image))
         self._keep(features, (transformed_image.shape[2], transformed_image.shape[3]), original_image_size)

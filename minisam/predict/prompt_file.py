@@ -8,6 +8,7 @@ Points without labels are foreground.  Names of images are relative to the file'
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -40,14 +41,19 @@ def read_prompts(path: Path, image: Path | None = None) -> dict[Path, list[Promp
         path.parent / name: prompts_from(listed, f"{path}: {printable(name)}, ")
         for name, listed in content.items()
     }
-    if len(by_image) < len(content):
-        raise DatasetError(f"{path}: has two lists for one image, by two names of it")
+    if len(by_image) < names_in(path):
+        raise DatasetError(f"{path}: has two lists for one image; join them")
     if image is None:
         return by_image
     found = next((name for name in by_image if os.path.realpath(name) == os.path.realpath(image)), None)
     if found is None:
         raise DatasetError(f"{path}: has no prompts for {image}")
     return {image: by_image[found]}
+
+
+def names_in(path: Path) -> int:
+    """How many names the object in a JSON file has; of equal names, a dictionary keeps one."""
+    return len(json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=list))
 
 
 def prompts_from(listed: Any, where: str) -> list[Prompt]:

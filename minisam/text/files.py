@@ -59,8 +59,8 @@ def build_clip(tensors: Mapping[str, Tensor], about: Mapping[str, Any], path: st
         clip.load_state_dict(tensors, strict=True, assign=True)
     except (KeyError, TypeError, ValueError, RuntimeError, ZeroDivisionError) as error:
         raise CheckpointError(f"{os.fspath(path)}: holds no CLIP that fits its own description") from error
-    clip.visual.pixel_mean = torch.tensor(IMAGENET_MEAN).view(3, 1, 1)
-    clip.visual.pixel_std = torch.tensor(IMAGENET_STD).view(3, 1, 1)
+    clip.visual.pixel_mean = torch.tensor(IMAGENET_MEAN, dtype=torch.float32).view(3, 1, 1)
+    clip.visual.pixel_std = torch.tensor(IMAGENET_STD, dtype=torch.float32).view(3, 1, 1)
     return clip.eval()
 
 

@@ -25,6 +25,16 @@ from minisam.errors import CheckpointError
 from minisam.model import Sam
 
 
+def test_a_network_is_float32_under_another_default_type(tmp_path):
+    save_checkpoint(build_from_config(CONFIGS["nano"]), tmp_path / "a.safetensors")
+    torch.set_default_dtype(torch.float64)
+    try:
+        sam = load_checkpoint(tmp_path / "a.safetensors")
+        assert sam.preprocess(torch.zeros(3, 8, 8)).dtype == torch.float32
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 def equal_weights(first: Sam, second: Sam, tolerance: float = 0.0) -> bool:
     ours, theirs = first.state_dict(), second.state_dict()
     return list(ours) == list(theirs) and all((ours[k] - theirs[k]).abs().max() <= tolerance for k in ours)

@@ -234,3 +234,27 @@ def test_a_name_behind_the_options_is_told_where_it_belongs(words, has_remedy, c
     last = capsys.readouterr().err.splitlines()[-1]
     assert stopped.value.code == 2 and "unrecognized arguments: " in last
     assert ("stand together, before the options" in last) == has_remedy
+
+
+@pytest.mark.parametrize("words", ["segment {}", "text words -o {}", "text words --out={}", "pretrain -o {}"])
+def test_an_empty_word_is_not_taken_for_the_current_folder(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main([word.format("") for word in words.split()]) == 2
+    assert "one word is empty ('')" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupted_command_lets_go_of_what_it_held(monkeypatch):
+    released = []
+
+    class Held:
+        def __del__(self):
+            released.append(True)
+
+    def interrupt(args):
+        held = Held()
+        raise KeyboardInterrupt(id(held))
+
+    monkeypatch.setattr(importlib.import_module("minisam.cli.doctor"), "run", interrupt)
+    monkeypatch.setattr(main_module.Interrupts, "leave", lambda self: len(released))
+    assert main(["doctor"]) == 1

@@ -148,9 +148,9 @@ def test_a_device_that_this_machine_lacks_is_refused(command, here, capsys):
         ("engine run -o e --from LOOP", 3, "loop"),
         ("eval --data LOOP --model nano", 3, "loop"),
         ("lesson check 1 LOOP", 3, "loop"),
-        ("detect a.png --detector a.png -o NOTHING", 2, "is a folder"),
+        ("detect a.png --detector a.png -o NOTHING", 2, "one word is empty"),
         ("detect a.png --detector a.png -o .", 2, "is a folder"),
-        ("adapt merge NOTHING", 3, "no such adapter file"),
+        ("adapt merge NOTHING", 2, "one word is empty"),
         ("adapt merge /", 3, "no such adapter file"),
     ],
 )

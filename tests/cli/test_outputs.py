@@ -50,17 +50,26 @@ OTHER_FOLDERS = {
 @pytest.mark.parametrize("command", FILES)
 @pytest.mark.parametrize(
     ("out", "words"),
-    [("-", "give it a name"), ("nodir/a.png", "no folder nodir"), ("folder.png", "is a folder")],
+    [
+        ("-", "give it a name"),
+        ("nodir/a.png", "no folder nodir"),
+        ("folder.png", "is a folder"),
+        ("file/a.png", "file is not a folder"),
+        ("link.png", "no folder "),
+    ],
 )
 def test_a_file_that_cannot_be_written_is_refused_before_the_work(
     command, out, words, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)
     Path("folder.png").mkdir()
+    Path("file").touch()
+    Path("link.png").symlink_to("nodir/a.png")
+    before = sorted(tmp_path.iterdir())
     assert main([*FILES[command], "-o", out]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("minisam: ") and words in error and "None" not in error
-    assert [path.name for path in tmp_path.iterdir()] == ["folder.png"]
+    assert sorted(tmp_path.iterdir()) == before
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a pipe and a device: run it on Linux")

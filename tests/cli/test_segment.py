@@ -36,6 +36,7 @@ def photo(tmp_path):
         ["--point", "10,10", "--point", "12,9", "--negative", "30,5"],
         ["--box", "5,5,20,20"],
         ["--box", "5,5,20,20", "--box", "25,5,40,20", "--single"],
+        ["--box", "-0.4,-.4,20,20", "--negative", "-.5,29"],
     ],
 )
 def test_a_prompt_gives_a_figure_and_masks(photo, weights, capsys, prompt):
@@ -172,7 +173,7 @@ def test_the_suffix_chooses_the_format(photo, weights, tmp_path, suffix):
         ("out", 2, "cannot write this format; use a name that ends in .png"),
         ("out.bmp", 2, "cannot write this format"),
         ("nodir/out.png", 2, "there is no folder"),
-        ("photo.png/out.png", 2, "there is no folder"),
+        ("photo.png/out.png", 2, "is not a folder"),
         ("folder.png", 2, "is a folder"),
         ("nano.safetensors", 2, "would be overwritten"),
         ("link.png", 2, "would be overwritten"),

@@ -1,3 +1,4 @@
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -154,6 +155,9 @@ BAD_RECORDS = [
     ({"point_coords": POINTS * torch.nan, "point_labels": LABELS}, "not finite"),
     ({"point_coords": POINTS, "point_labels": 9 * LABELS}, "point_labels must be 1"),
     ({"mask_inputs": torch.ones(1, 1, 8, 8)}, "mask_input must have the shape"),
+    ({"original_size": (40.0, 64.0)}, r"two whole numbers above 0, got \(40.0, 64.0\)"),
+    ({"original_size": (0, 64)}, "two whole numbers above 0"),
+    ({"original_size": 40}, "two whole numbers above 0"),
 ]
 
 
@@ -162,6 +166,25 @@ def test_a_record_that_cannot_be_used_is_named(nano, change, words):
     with pytest.raises(ValueError, match=words) as caught:
         nano([{"image": IMAGE, "original_size": (40, 64), **change}], True)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("network", [torch.float32, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("kind", [torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_an_image_of_any_type_is_that_of_the_network(nano, network, kind):
+    image = torch.randint(256, (3, 40, 64), generator=torch.Generator().manual_seed(0))
+    cast = copy.deepcopy(nano).to(network)
+    expected, found = (
+        cast([{"image": one, "original_size": (40, 64)}], True)[0]["low_res_logits"]
+        for one in (image.to(network), image.to(kind))
+    )
+    assert found.dtype == network
+    assert torch.equal(found, expected)
+
+
+def test_records_are_taken_from_an_iterator_too(nano):
+    record = {"image": IMAGE, "original_size": torch.tensor([40, 64])}
+    found = nano(iter([record, record]), True)
+    assert [one["masks"].shape for one in found] == [(1, 3, 40, 64)] * 2
 
 
 def test_a_record_that_lacks_something_and_no_record(nano):

@@ -67,11 +67,12 @@ def test_images_are_found_from_the_files_folder(written, tmp_path, monkeypatch):
         ([{"box": [True, True, True, True]}], "box is not a list"),
         ([{"box": None}], "nothing in it"),
         ({"a.jpg": [BOX], "./a.jpg": [CLICK]}, "two lists for one image"),
+        ('{"a.jpg": [{"box": [1, 2, 3, 4]}], "a.jpg": [{"box": [5, 6, 7, 8]}]}', "two lists for one image"),
     ],
 )
 def test_the_place_of_a_mistake_is_named(written, content, says):
     with pytest.raises(DatasetError, match=says):
-        read_prompts(written(content), None if isinstance(content, dict) else Path("image.png"))
+        read_prompts(written(content), None if "a.jpg" in str(content) else Path("image.png"))
 
 
 def test_a_list_needs_an_image(written):

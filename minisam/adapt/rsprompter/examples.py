@@ -70,8 +70,8 @@ def prepare_example(
 
 
 def turned(values: NDArray, flip: bool, turns: int, axes: tuple[int, int]) -> NDArray:
-    """Mirrored along the second of two axes, then turned by quarters."""
-    return np.ascontiguousarray(np.rot90(np.flip(values, axes[1]) if flip else values, turns, axes))
+    """Mirrored along the second of two axes, then turned by quarters; a copy, which torch takes for any shape."""
+    return np.rot90(np.flip(values, axes[1]) if flip else values, turns, axes).copy()
 
 
 def input_batch(sam: Sam, images: Sequence[Tensor]) -> Tensor:

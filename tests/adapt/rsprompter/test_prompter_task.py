@@ -298,3 +298,11 @@ def test_an_object_is_detected_in_an_image_of_any_shape(monkeypatch):
     ((inputs, (sizes,)),) = given
     assert sizes == ((16, 64), (50, 200)) and inputs.shape == (1, 3, 64, 64)
     assert not inputs[0, :, 16:].any() and inputs[0, :, :16].any()
+
+
+@pytest.mark.parametrize("shape", [(1, 64), (64, 1), (1, 1)])
+@pytest.mark.parametrize("turns", range(4))
+def test_an_image_one_pixel_wide_is_turned(shape, turns):
+    values = np.arange(math.prod(shape)).reshape(shape)
+    expected = np.rot90(np.flip(values, 1), turns)
+    assert torch.from_numpy(turned(values, True, turns, (0, 1))).tolist() == expected.tolist()

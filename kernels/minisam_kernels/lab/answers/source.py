@@ -37,8 +37,12 @@ def read_source(file: str | Path) -> str:
         if path.suffix == ".ipynb":
             return "\n".join(_cells(data, str(file)))
         return importlib.util.decode_source(data)
-    except (OSError, UnicodeDecodeError, SyntaxError, LookupError) as error:
+    except OSError as error:
         raise SourceError(f"cannot read {file}: {error}") from error
+    except (UnicodeDecodeError, SyntaxError, LookupError) as error:
+        raise SourceError(
+            f"cannot read {file}: {error}; save it as UTF-8, or name its encoding in its first line"
+        ) from error
 
 
 def compiled(text: str, file: str, names: Sequence[str]) -> CodeType:
