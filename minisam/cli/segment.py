@@ -209,13 +209,14 @@ def describe(thing: str | Path, checkpoint: Path | None) -> tuple[Sam, Tensor]:
 
 
 def load_mask(path: Path, size: tuple[int, ...]) -> np.ndarray:
-    """An image of a mask, white inside, as booleans [H, W].
+    """An image of a mask, white inside, or one of zeros and ones, as booleans [H, W].
 
     Raises PromptError if its size differs from the image's, or if the mask is empty.
     """
     from minisam.data.images import BLACK, load_image
 
-    mask = load_image(path, behind=BLACK).mean(axis=2) > 127
+    values = load_image(path, behind=BLACK)
+    mask = values.mean(axis=2) > (127 if values.max() > 1 else 0)
     if mask.shape != tuple(size):
         raise PromptError(
             f"{path} has {mask.shape[1]} x {mask.shape[0]} pixels, the image {size[1]} x {size[0]}"

@@ -130,6 +130,12 @@ def test_a_mask_may_be_cut_out(tmp_path):
     assert mask.sum() == 15 * 20 and mask[5:20, 10:30].all()
 
 
+def test_a_mask_of_zeros_and_ones_is_read(tmp_path):
+    mask = np.random.default_rng(0).integers(0, 2, (30, 50), np.uint8)
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    assert np.array_equal(load_mask(tmp_path / "mask.png", (30, 50)), mask == 1)
+
+
 def test_the_figure_is_written_over_nothing_that_was_given(photo, weights, tmp_path):
     mask = np.zeros((30, 50), np.uint8)
     mask[5:20, 10:30] = 255
