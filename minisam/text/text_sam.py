@@ -33,7 +33,6 @@ from minisam.model import Sam
 from minisam.text.clip import Clip
 from minisam.text.external_prompt import ExternalPrompt
 from minisam.text.files import build_clip, check_clip, describe_clip, read_bundle, write_bundle
-from minisam.text.shared_encoder import PREFIX, has_included_encoder, hash_of_included, included_encoder
 
 SHIPPED = WEIGHTS / "text" / "nano.safetensors"
 
@@ -74,7 +73,6 @@ def save_text_sam(
 ) -> None:
     """All weights in one file; float16 halves it, and keeps the Fourier matrix of the points in float32.
 
-    An image encoder with the included weights is left out (`shared_encoder.py`).
     Raises CheckpointError for a network that `load_text_sam` could not rebuild, as `save_checkpoint` does.
     """
     check_rebuildable(model.sam, CONFIGS[model.preset], shapes_of(model.sam))
@@ -88,9 +86,6 @@ def save_text_sam(
     if key := first_not_finite(tensors):
         raise CheckpointError(f"{key} holds values that are not finite in {dtype}; nothing was written")
     about = {"preset": model.preset, "clip": describe_clip(model.clip)}
-    if has_included_encoder(model.sam, model.preset):
-        tensors = {key: tensor for key, tensor in tensors.items() if not key.startswith(f"sam.{PREFIX}")}
-        about["image_encoder"] = hash_of_included(model.preset)
     if inputs := savable_inputs_of(model.sam, CONFIGS[model.preset]):
         about["inputs"] = inputs
     write_bundle(path, tensors, about)
@@ -113,8 +108,6 @@ def load_text_sam(path: str | os.PathLike[str] | None = None) -> TextSam:
         raise CheckpointError(
             f"{Path(path)}: has no network for text prompts; give the file of `minisam text sam`"
         )
-    if "image_encoder" in about:
-        parts["sam"] |= included_encoder(about["preset"], about["image_encoder"], path)
     clip = build_clip(parts["clip"], about, path)
     model = TextSam(about["preset"], build_from_config(CONFIGS[about["preset"]]), clip)
     try:

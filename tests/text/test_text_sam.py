@@ -17,7 +17,6 @@ from minisam.config import CONFIGS, build_from_config
 from minisam.errors import CheckpointError, PromptError
 from minisam.text import Clip, TextSam, load_text_sam, save_text_sam, text_sam
 from minisam.text.external_prompt import ExternalPrompt
-from minisam.text.files import read_bundle
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (30, 50, 3), dtype=np.uint8)
 
@@ -77,24 +76,6 @@ def test_the_image_size_comes_back(model, tmp_path):
     finally:
         model.sam.set_image_size(64)
     assert load_text_sam(tmp_path / "text.safetensors").sam.image_encoder.img_size == 96
-
-
-def test_an_included_image_encoder_is_not_stored_again(model, weights, tmp_path, monkeypatch):
-    assert not any(key.startswith("sam.image_encoder.") for key in read_bundle(weights)[0])
-    changed = copy.deepcopy(model)
-    with torch.no_grad():
-        changed.sam.state_dict()["image_encoder.pos_embed"].add_(1)
-    file = tmp_path / "text.safetensors"
-    save_text_sam(file, changed)
-    loaded = load_text_sam(file).sam.state_dict()
-    assert all(loaded[key].equal(value) for key, value in changed.sam.state_dict().items())
-    assert file.stat().st_size > 1.3 * weights.stat().st_size
-    monkeypatch.setattr("minisam.text.shared_encoder.sha256_of", lambda path: "of other weights")
-    with pytest.raises(
-        CheckpointError, match="an image encoder that this version of minisam does not include"
-    ):
-        load_text_sam(weights)
-    load_text_sam(file)
 
 
 def test_both_kinds_of_embeddings_are_measured_from_their_own_centre():
