@@ -77,7 +77,7 @@ class Child:
         self._number += 1
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):  # if the process does not read, the reason is found below
-            send_request(self._process.stdin, {**request, "number": self._number})
+            send_request(self._process.stdin, {**request, "number": self._number, "seconds": seconds})
         record, arrays = self._receive(seconds)
         if record.get("number") != self._number:
             self._fail("sends what no function returns")

@@ -11,8 +11,10 @@ of standard output that only this file knows.
 from __future__ import annotations
 
 import linecache
+import math
 import os
 import sys
+import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -25,6 +27,7 @@ from minisam_kernels.lab.answers.absent import Absent, has_triton, stand_in_for_
 from minisam_kernels.lab.answers.borrowing import Borrowed, BorrowedError, BorrowingGuard
 from minisam_kernels.lab.answers.call import call_here
 from minisam_kernels.lab.answers.outcome import Outcome
+from minisam_kernels.lab.answers.patience import PATIENCE
 from minisam_kernels.lab.answers.source import compiled
 from minisam_kernels.lab.answers.words import one_line, stops_with
 
@@ -42,6 +45,7 @@ def main() -> None:
         except EOFError:
             os._exit(0)
         limit_memory(request.get("memory"))
+        limit_work(request.get("seconds"))
         record, arrays = answers.reply(request)
         if os.getpid() != own_pid:  # this is a child that the code forked; only its parent replies
             os._exit(0)
@@ -160,3 +164,17 @@ def limit_memory(more: float | None) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def limit_work(seconds: float | None) -> None:
+    """End the process after far more processor time than the judge waits for: the judge may have been killed."""
+    if seconds is None or sys.platform == "win32":
+        return
+    import resource
+
+    more = ((os.cpu_count() or 1) + PATIENCE) * seconds
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    limit = math.ceil(time.process_time() + more)
+    resource.setrlimit(
+        resource.RLIMIT_CPU, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard)
+    )

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import pytest
 
 import minisam_kernels
 from minisam_kernels.lab.answers.outcome import Call, Outcome
+from minisam_kernels.lab.answers.patience import PATIENCE
 from minisam_kernels.lab.answers.process import AnswerFile, AnswerFileError, Rules
 
 X = np.arange(4, dtype=np.float32)
@@ -307,3 +311,29 @@ def processes_with(mark: bytes) -> list[str]:
         if mark in environment and status.rpartition(")")[2].split()[0] != "Z":
             found.append(folder.name)
     return found
+
+
+needs_limits = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limits of processes")
+
+
+@needs_limits
+def test_a_call_may_use_more_of_the_processor_than_its_judge_waits_for_but_not_without_end(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import resource, time\n"
+        "def right(x):\n"
+        "    return resource.getrlimit(resource.RLIMIT_CPU)[0] - time.process_time() + 0 * x\n"
+    )
+    with AnswerFile(file, ["right"], Rules(seconds=20)) as answers:
+        answers.load()
+        for _ in range(2):
+            outcome = answers.function("right").call(CALL)
+            more = 20 * ((os.cpu_count() or 1) + PATIENCE)
+            assert outcome.value is not None and np.all(abs(outcome.value - more) < 2)
+
+
+@needs_limits
+def test_a_loop_ends_although_its_judge_was_killed():
+    loop = "from minisam_kernels.lab.answers.worker import limit_work; limit_work(0.01)\nwhile True: pass"
+    ended = subprocess.run([sys.executable, "-c", loop], timeout=120)
+    assert ended.returncode == -signal.SIGXCPU
