@@ -151,7 +151,7 @@ def test_segment_by_words_and_by_a_picture(photo, weights, capsys, prompt):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--text", ""], 2, "no words"),
+        (["--text", " "], 2, "no words"),
         (["--text", "red zebra"], 2, "zebra"),
         (["--text", "dog", "--like", "crop.png"], 2, "one of them"),
         (["--like", "nothing.png"], 3, "nothing.png"),
