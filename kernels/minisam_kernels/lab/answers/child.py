@@ -86,12 +86,15 @@ class Child:
     def kill(self) -> None:
         """End it and every process that it started."""
         self._is_over = True
+        mark = f"{MARK}={self._mark}".encode()
+        if self._process.poll() is None:
+            kill_marked(mark, parent=self._process.pid)
         with contextlib.suppress(OSError):
             if hasattr(os, "killpg"):
                 os.killpg(self._process.pid, signal.SIGKILL)
         with contextlib.suppress(OSError):
             self._process.kill()
-        kill_marked(f"{MARK}={self._mark}".encode())
+        kill_marked(mark)
         self._process.wait()
         for reader in self._readers:
             reader.join(timeout=5)
@@ -159,9 +162,21 @@ class Child:
                     self._prints += chunk
 
 
-def kill_marked(mark: bytes) -> None:
-    """Kill every process that has the mark in its environment: those that left the group (Linux)."""
+def kill_marked(mark: bytes, parent: int | None = None) -> None:
+    """Kill every process that has the mark in its environment: those that left the group (Linux).
+
+    Also those that `parent` started: one that has just begun a program has no environment yet.
+    """
+    marked = []
     for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, ValueError, IndexError):  # it may end while it is looked at
+            if mark in (folder / "environ").read_bytes().split(b"\0") or parent_of(folder) == parent:
+                marked.append(int(folder.name))
+    for process in marked:
         with contextlib.suppress(OSError):
-            if mark in (folder / "environ").read_bytes().split(b"\0"):
-                os.kill(int(folder.name), signal.SIGKILL)
+            os.kill(process, signal.SIGKILL)
+
+
+def parent_of(folder: Path) -> int:
+    """The process that started the one of a folder in /proc."""
+    return int((folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[1])

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,9 @@ from minisam_kernels.lab.answers.process import AnswerFile, AnswerFileError, Rul
 
 X = np.arange(4, dtype=np.float32)
 CALL = Call({"x": X}, {})
+needs_proc = pytest.mark.skipif(
+    not Path("/proc").is_dir(), reason="a machine with /proc shows which processes are left"
+)
 SOFTMAX = Path(minisam_kernels.__file__).parent / "reference" / "softmax.py"
 GENTLE = """
 import atexit, ctypes, importlib.util, os, pathlib, subprocess, sys, threading, time
@@ -64,6 +68,9 @@ def leaves_a_thread(x):
 def leaves_a_process(x):
     subprocess.Popen(["sleep", "1000"], start_new_session=True)
     return 2 * x
+
+def leaves_a_process_without_the_mark(x):
+    return x * 0 + subprocess.Popen(["sleep", "1000"], start_new_session=True, env={}).pid
 
 def reads_the_keyboard(x):
     return input()
@@ -292,16 +299,38 @@ def test_a_file_that_takes_its_answers_is_wrong_in_every_function(text, tmp_path
         assert "takes its answers from" in outcome(file, "f").error
 
 
-@pytest.mark.skipif(not Path("/proc").is_dir(), reason="a machine with /proc shows which processes are left")
+@needs_proc
 def test_nothing_is_left_running(free):
     outcome(free, "leaves_a_process")
     mark = free._child._mark.encode()
     assert processes_with(mark)
     free._child.kill()
+    assert comes_to_an_end(lambda: processes_with(mark))
+
+
+@needs_proc
+def test_a_process_whose_environment_is_empty_is_not_left_running_either(tmp_path):
+    """As that of any process is in the moment in which it begins a program."""
+    with answers(tmp_path, GENTLE, NAMES) as file:
+        file.load()
+        process = Path("/proc") / str(int(outcome(file, "leaves_a_process_without_the_mark").value[0]))
+        assert process.exists()
+    assert comes_to_an_end(lambda: process.exists() and state_of(process) != "Z")
+
+
+def comes_to_an_end(goes_on: Callable[[], object]) -> bool:
+    """Whether that becomes false in time: a killed process needs the processor once more."""
     until = time.monotonic() + 20
-    while processes_with(mark) and time.monotonic() < until:
-        time.sleep(0.05)  # a killed process needs the processor once more
-    assert not processes_with(mark)
+    while goes_on() and time.monotonic() < until:
+        time.sleep(0.05)
+    return not goes_on()
+
+
+def state_of(process: Path) -> str:
+    try:
+        return (process / "stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "Z"
 
 
 def processes_with(mark: bytes) -> list[str]:
