@@ -236,7 +236,10 @@ def test_a_name_behind_the_options_is_told_where_it_belongs(words, has_remedy, c
     assert ("stand together, before the options" in last) == has_remedy
 
 
-@pytest.mark.parametrize("words", ["segment {}", "text words -o {}", "text words --out={}", "pretrain -o {}"])
+@pytest.mark.parametrize(
+    "words",
+    ["segment {}", "segment a.png --text {}", "text words -o {}", "text words --out={}", "pretrain -o {}"],
+)
 def test_an_empty_word_is_not_taken_for_the_current_folder(words, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main([word.format("") for word in words.split()]) == 2

@@ -298,7 +298,9 @@ def test_what_set_torch_image_takes(predictor):
     ):
         predictor.set_torch_image(each, (70, 60))
         torch.testing.assert_close(predictor.features, wanted)
-    with pytest.raises(ValueError, match=r"above 0, got \(70, 60, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"original_image_size must be \(H, W\), .* above 0, got \(70, 60, 3\)"
+    ):
         predictor.set_torch_image(image, (70, 60, 3))
     with pytest.raises(PromptError, match="transformed_image has values that are not finite"):
         predictor.set_torch_image(image * np.nan, (70, 60))

@@ -53,9 +53,14 @@ def could_run(session: int) -> bool:
 
 
 def processes(session: int) -> Iterator[list[str]]:
-    """The fields of /proc/*/stat of a session's processes: state, parent, group, session, ..."""
-    for stat in PROC.glob("[0-9]*/stat"):
+    """The `stat_fields` of a session's processes."""
+    for folder in PROC.glob("[0-9]*"):
         with contextlib.suppress(OSError, ValueError, IndexError):  # it may end while it is looked at
-            fields = stat.read_text(errors="replace").rpartition(")")[2].split()
+            fields = stat_fields(folder)
             if int(fields[3]) == session:
                 yield fields
+
+
+def stat_fields(folder: Path) -> list[str]:
+    """Of the process with that folder in /proc: state, parent, group, session, …  Raises OSError if it has ended."""
+    return (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()

@@ -167,7 +167,10 @@ def limit_memory(more: float | None) -> None:
 
 
 def limit_work(seconds: float | None) -> None:
-    """End the process after far more processor time than the judge waits for: the judge may have been killed."""
+    """End the process after more processor time than a judge with a limit of `seconds` lets pass (patience.py).
+
+    The judge itself stops it earlier, unless it was killed: then an endless loop would never end.
+    """
     if seconds is None or sys.platform == "win32":
         return
     import resource

@@ -15,7 +15,7 @@ import pytest
 
 import minisam_kernels
 from minisam_kernels.lab.answers.outcome import Call, Outcome
-from minisam_kernels.lab.answers.patience import PATIENCE
+from minisam_kernels.lab.answers.patience import PATIENCE, stat_fields
 from minisam_kernels.lab.answers.process import AnswerFile, AnswerFileError, Rules
 
 X = np.arange(4, dtype=np.float32)
@@ -328,7 +328,7 @@ def comes_to_an_end(goes_on: Callable[[], object]) -> bool:
 
 def state_of(process: Path) -> str:
     try:
-        return (process / "stat").read_text().rpartition(")")[2].split()[0]
+        return stat_fields(process)[0]
     except OSError:
         return "Z"
 
@@ -337,10 +337,10 @@ def processes_with(mark: bytes) -> list[str]:
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            status, environment = (folder / "stat").read_text(), (folder / "environ").read_bytes()
+            environment = (folder / "environ").read_bytes()
         except OSError:
             continue
-        if mark in environment and status.rpartition(")")[2].split()[0] != "Z":
+        if mark in environment and state_of(folder) != "Z":
             found.append(folder.name)
     return found
 
