@@ -22,6 +22,8 @@ import torch
 from minisam.bench.measure import processor_name, versions
 from minisam.build import WEIGHTS
 from minisam.evaluate.cutouts import cutout_validation
+from minisam.files import write_atomically
+from minisam.json_files import read_json
 from minisam.train.mixed import CutoutsOn
 from minisam.train.presets import ON_PHOTOS, RECIPES_ON_CUTOUTS, Phase, Recipe
 from minisam.train.run import TrainingRun
@@ -42,7 +44,7 @@ class Way:
     phases: tuple[Phase, ...]
     precision: str = "bf16"
     absorbed: bool = False
-    """Whether the decoder computes the gradient through minisam/model/fast, which is open to evaluation mode only."""
+    """Whether the decoder is in evaluation mode, in which it uses minisam/model/fast, also with gradients."""
     muon: bool = True
 
 
@@ -69,7 +71,6 @@ def recipe_of(way: Way) -> Recipe:
 
 def train(way: Way, seconds: float, seed: int, cutouts: CutoutsOn) -> tuple[TrainingRun[SamTask], float]:
     """A run of at least one step and `seconds` of processor time, and its processor time."""
-    torch.set_num_threads(1)
     recipe = recipe_of(way)
     start = weights_of(WEIGHTS / "tiny.safetensors")
     run = sam_run("tiny", None, recipe, seed, precision=way.precision, start=start, cutouts=[cutouts])
@@ -84,6 +85,7 @@ def train(way: Way, seconds: float, seed: int, cutouts: CutoutsOn) -> tuple[Trai
 
 def measure(name: str, minutes: float, seed: int, cutouts: CutoutsOn) -> dict[str, object]:
     """The record of a way: what it did in its time, and what the average of its weights is worth."""
+    torch.set_num_threads(1)
     run, seconds = train(WAYS[name], 60 * minutes, seed, cutouts)
     values = cutout_validation(run.task.result(), *cutouts)
     return {
@@ -100,9 +102,14 @@ def measure(name: str, minutes: float, seed: int, cutouts: CutoutsOn) -> dict[st
     }
 
 
+def write_record(path: Path, record: dict[str, object]) -> None:
+    text = json.dumps(record, indent=2) + "\n"
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
 def table(folder: Path) -> str:
     """A row for each record in a folder, in the order of WAYS."""
-    records = [json.loads(path.read_text()) for path in folder.glob("*-*.json")]
+    records = [read_json(path) for path in folder.glob("*-*.json")]
     records.sort(key=lambda record: (list(WAYS).index(record["name"]), record["seed"]))
     lines = [
         "| | seed | steps | images | images/s | 1 click, best of 3 | 1 click, top-1 | box, mask 0 | 5 clicks "
@@ -135,7 +142,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     for name in options.only:
         record = measure(name, options.minutes, options.seed, CutoutsOn(*options.folders))
-        (options.out / f"{name}-{options.seed}.json").write_text(json.dumps(record, indent=2) + "\n")
+        write_record(options.out / f"{name}-{options.seed}.json", record)
 
 
 if __name__ == "__main__":
