@@ -1,7 +1,10 @@
 """`minisam adapt`: a base network and a folder of the user's images -> an adapter file and what it gained and lost.
 
-held-out images: measure the base -> train, measuring at every save -> measure the best state
-PartWorld:       measure the base                                    -> measure the best state
+held-out images: train, measuring at every save -> measure the base and the best state
+PartWorld:                                      -> measure the base and the best state
+
+The base is measured after the training, so that a folder that cannot be used is refused at once, and a run that was
+interrupted trains on at once.
 """
 
 from __future__ import annotations
@@ -83,8 +86,6 @@ def adapt_to_folder(
     method, adapted = options.method, adapt(base().to(options.device), options.method)
     frozen = not any(p.requires_grad for p in adapted.sam.image_encoder.parameters())
     same_embeddings = frozen and method.name != "hq"  # its embeddings have more channels than the base's
-    first = measure_own(before, images, held_out, keep_embeddings=same_embeddings)
-    lost_from = measure_partworld(before)
 
     def score(sam: Sam) -> dict[str, float]:
         found = scores(measure_own(sam, images, held_out, keep_embeddings=frozen, clicks=1))
@@ -94,6 +95,8 @@ def adapt_to_folder(
     run = TrainingRun(task, out, options.save_every, options.log)
     run.run()
 
+    first = measure_own(before, images, held_out, keep_embeddings=same_embeddings)
+    lost_from = measure_partworld(before)
     after = load_adapter(base().to(options.device), out / ADAPTER).sam.eval()
     return Report(
         method.name,

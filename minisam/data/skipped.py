@@ -7,12 +7,13 @@ silently either, because half of the data might be missing.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 
 from minisam.errors import printable
 
 NAMED = 10
-"""How many names a summary lists; it counts all of them."""
+"""How many names are listed; all of them are counted."""
 
 
 class Skipped(dict[str, str]):
@@ -34,6 +35,17 @@ class Skipped(dict[str, str]):
         named = [told(name, reason) for name, reason in list(self.items())[:NAMED]]
         more = f"; and {len(self) - NAMED} more" if len(self) > NAMED else ""
         return f"left out {len(self)}: {'; '.join(named)}{more}"
+
+    def lines(self) -> Iterator[str]:
+        """Lines: the first ten names that were left out for each reason, and how many more there are."""
+        seen = Counter[str]()
+        for name, reason in self.items():
+            seen[reason] += 1
+            if seen[reason] <= NAMED:
+                yield f"left out {told(name, reason)}"
+        for reason, count in seen.items():
+            if count > NAMED:
+                yield f"left out {count - NAMED} more: {printable(reason)}"
 
 
 def told(name: str, reason: str) -> str:

@@ -15,6 +15,7 @@ from small_networks import small_sam
 from minisam.adapt.files import load_adapter
 from minisam.checkpoint import load_checkpoint, save_checkpoint
 from minisam.cli.main import main
+from minisam.locks import made_and_claimed
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +142,16 @@ def test_other_folders_are_one_line(home, tmp_path, capsys):
     assert "one folder at a time" in capsys.readouterr().err
     assert main(["adapt", "merge", *run]) == 2
     assert "needs the adapter's file" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_used_is_refused_before_anything_is_measured(lora, home, capsys, monkeypatch):
+    for measure in ("measure_own", "measure_partworld"):
+        monkeypatch.setattr(f"minisam.adapt.adapt_run.{measure}", None)
+    assert adapt(home, "--method", "token") == 3
+    assert "other settings" in capsys.readouterr().err
+    with made_and_claimed(home / "in_use"):
+        assert adapt(home, "--method", "lora", out="in_use") == 1
+    assert "another run" in capsys.readouterr().err
 
 
 def test_a_users_own_file_is_not_overwritten(home, tmp_path, capsys):

@@ -71,6 +71,8 @@ def test_shrink_writes_small_copies_that_keep_their_part(options, tmp_path, caps
     lines = capsys.readouterr().out.splitlines()
     assert sum(line.startswith("wrote") for line in lines) == 25 + 24
     assert sum(line.startswith("left out") for line in lines) == 1
+    counts = [f"25 files in {target / 'cutouts'}", f"24 files in {target / 'backgrounds'}"]
+    assert [line for line in lines if "files in" in line] == counts
     with Image.open(target / "cutouts" / "large.webp") as image:
         assert image.size == (104, 54) and image.has_transparency_data
     with Image.open(target / "backgrounds" / "0.jpg") as image:

@@ -34,3 +34,16 @@ def test_all_are_counted_and_the_first_named():
         skipped.add(str(number), "bad")
     assert skipped.summary().startswith(f"left out {NAMED + 3}: 0: bad; ")
     assert skipped.summary().endswith(f"{NAMED - 1}: bad; and 3 more")
+
+
+def test_the_first_for_each_reason_have_a_line_and_the_others_one_together():
+    skipped = Skipped()
+    assert list(skipped.lines()) == []
+    skipped.add("flat.png", "no alpha channel")
+    for number in range(NAMED + 3):
+        skipped.add(f"{number}.txt", "not a PNG file")
+    assert list(skipped.lines()) == [
+        "left out flat.png: no alpha channel",
+        *(f"left out {number}.txt: not a PNG file" for number in range(NAMED)),
+        "left out 3 more: not a PNG file",
+    ]

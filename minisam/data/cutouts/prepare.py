@@ -38,12 +38,12 @@ def prepare_folders(
 ) -> Iterator[str]:
     """Write target/cutouts and target/backgrounds; yields a line for each file: written, kept or left out.
 
-    `cutout_side` and `background_side` are the longest sides in pixels.  Existing files are kept. Raises DatasetError
-    as `open_cutouts`, OSError if a file cannot be written.
+    Of the files that are left out for one reason, the first ten have a line, and the others one together; each folder
+    ends with its number of files. `cutout_side` and `background_side` are the longest sides in pixels.  Existing files
+    are kept. Raises DatasetError as `open_cutouts`, OSError if a file cannot be written.
     """
     folders = open_cutouts(cutouts, backgrounds, "all", leave_out)
-    for name, reason in folders.skipped.items():
-        yield f"left out {name}: {reason}"
+    yield from folders.skipped.lines()
     to_cutout = partial(copy_smaller, load=load_cutout, side=cutout_side, mode="RGBA")
     yield from copy_all(folders.cutouts, folders.cutout_names, target / "cutouts", ".webp", to_cutout)
     to_background = partial(copy_smaller, load=load_background, side=background_side, mode="RGB")
@@ -55,7 +55,7 @@ def prepare_folders(
 def copy_all(
     source: Path, names: Sequence[str], target: Path, suffix: str, copy: Callable[[Path, Path], str]
 ) -> Iterator[str]:
-    """Copy each file once, and no two to one name; yields a line for each."""
+    """Copy each file once, and no two to one name; yields a line for each, and the number of copies."""
     first, copied = first_of_copies(source, names), dict[Path, str]()
     for name in names:
         path = (target / name).with_suffix(suffix)
@@ -65,6 +65,7 @@ def copy_all(
             yield f"left out {source / name}: its copy would have the name of {copied[path]}'s"
         else:
             yield copy(source / name, path)
+    yield f"{sum(path.exists() for path in copied)} files in {target}"
 
 
 def first_of_copies(folder: Path, names: Sequence[str]) -> dict[str, str]:

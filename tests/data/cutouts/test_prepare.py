@@ -12,7 +12,7 @@ def test_cut_outs_and_backgrounds_have_their_own_largest_sides(tmp_path):
     write_cutout(tmp_path / "c" / "kind" / "one.png", (200, 110))
     write_background(tmp_path / "b" / "two.png", (300, 150))
     lines = list(prepare_folders(tmp_path / "c", tmp_path / "b", tmp_path / "out", 60, 100))
-    assert [line.split()[0] for line in lines] == ["wrote", "wrote"]
+    assert [line.split()[0] for line in lines] == ["wrote", "1", "wrote", "1"]
     with Image.open(tmp_path / "out" / "cutouts" / "kind" / "one.webp") as cutout:
         # of 190 x 100 visible pixels, and transparent ones around them
         assert cutout.size == (60 + 2 * MARGIN, 32 + 2 * MARGIN) and cutout.mode == "RGBA"
