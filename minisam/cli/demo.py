@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 DEMO_SCENES = {"train": 1, "micro": 2}
-"""Worlds of PartWorld, with the seed of a scene: chosen from the first 60 and 30, so that the masks fit."""
+"""Worlds of PartWorld, with the seed of a scene: chosen from 230 of five worlds, so that the masks fit."""
 LARGEST = 0.3  # of the scene; an object that fills it makes a dull figure
 PHOTO_PROMPTS = {
     "a click": {"points": [[130, 490]], "labels": [1]},
